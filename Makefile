@@ -1,0 +1,80 @@
+# Commands of the project. `make help` lists them; each makes the virtual environment it needs.
+
+# The interpreter: python3 if it is new enough, else the newest that is there.
+ifeq ($(origin PYTHON), undefined)
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; \
+  done)
+endif
+# Its version as "311", or nothing if it is not there or older than 3.11.
+VERSION := $(if $(PYTHON),$(shell $(PYTHON) -c \
+  'import sys; v = sys.version_info; print("%d%d" % v[:2] if v >= (3, 11) else "")' 2>/dev/null))
+
+LOCK := $(wildcard requirements/py$(VERSION).txt)
+VENV := .venv-py$(VERSION)
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+UV_VERSION := 0.13.9
+
+WORKDIR := runs/$(or $(NAME),quickstart)
+PYTEST_ARGS ?= -n 2 --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test test-fast lint format lock venv version clean
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@echo 'PYTHON=... chooses the interpreter (3.11 or newer), now: $(or $(PYTHON),none found)'
+
+quickstart: venv  ## pre-train on the built-in images and score it (NAME=run ARGS="--config.a.b=v")
+	rm -rf $(WORKDIR)
+	$(RUN) train.py --config=configs/quickstart.py --workdir=$(WORKDIR) $(ARGS)
+	$(RUN) eval.py --config=configs/eval/quickstart.py --workdir=$(WORKDIR)
+	@echo 'pictures: $(WORKDIR)/views.png (what it was trained on),' \
+	  '$(WORKDIR)/eval/quickstart_checkpoint_h.png (what it has learnt)'
+
+test: venv  ## run all tests (PYTEST_ARGS="-n 4" to change how)
+	$(RUN) -m pytest $(PYTEST_ARGS)
+
+test-fast: venv  ## run the tests that are not marked slow
+	$(RUN) -m pytest -m "not slow" $(PYTEST_ARGS)
+
+lint: venv  ## check style and layout
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: venv  ## lay the code out and sort imports
+	$(RUN) -m ruff check --select I --fix .
+	$(RUN) -m ruff format .
+
+lock:  ## make the lock files anew (UV_ARGS=--upgrade takes the newest versions)
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	for v in 3.11 3.12; do \
+	  .venv-lock/bin/uv pip compile setup.py --extra test --generate-hashes --universal \
+	    --fork-strategy fewest --python-version $$v --no-python-downloads --quiet $(UV_ARGS) \
+	    --custom-compile-command 'make lock' -o requirements/py$$(echo $$v | tr -d .).txt || exit 1; \
+	done
+
+venv: $(VENV)/installed  ## make the virtual environment
+
+version:  ## print the interpreter's version, e.g. 311
+	@echo $(VERSION)
+
+clean:  ## remove environments and caches; runs stay
+	rm -rf .venv-* .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/installed: $(or $(LOCK),setup.py)
+	@test -n '$(VERSION)' || { echo 'error: $(or $(PYTHON),python3) is no Python 3.11 or newer;' \
+	  'install one and set PYTHON=, e.g. make test PYTHON=python3.12' >&2; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+ifneq ($(LOCK),)
+	$(PIP) --require-hashes -r $(LOCK)
+	$(PIP) --no-deps -e .
+else
+	@echo 'note: no lock file for Python $(VERSION) (there are: $(notdir $(wildcard requirements/*)));' \
+	  'installing the newest versions that setup.py allows'
+	$(PIP) -e '.[test]'
+endif
+	touch $@

@@ -1,0 +1,10 @@
+"""Linear probe by L-BFGS on h, its l2 penalty chosen on held-out examples.
+
+python eval.py --workdir=DIR --config=configs/eval/linear_lbfgs.py
+"""
+
+from contrastive_jax import eval_config
+
+
+def get_config():
+  return eval_config.evaluation("linear_lbfgs", name="linear_lbfgs")

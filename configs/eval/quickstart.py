@@ -1,0 +1,12 @@
+"""Neighbours, a linear probe and a picture of the quickstart's run, beside an untrained net.
+
+python eval.py --workdir=runs/quickstart --config=configs/eval/quickstart.py
+"""
+
+from contrastive_jax import eval_config
+
+
+def get_config():
+  config = eval_config.evaluation("knn", "linear_sgd", "picture", name="quickstart")
+  config.baselines = ("random_init", "raw_pixels")
+  return config

@@ -1,0 +1,26 @@
+"""SimCLR on the built-in images with a small network: the whole chain in two minutes on two cores.
+
+python train.py --config=configs/quickstart.py --workdir=runs/quickstart
+python eval.py --config=configs/eval/quickstart.py --workdir=runs/quickstart
+"""
+
+from contrastive_jax import config as config_lib
+
+
+def get_config():
+  config = config_lib.pretrain("simclr", model="resnet8", recipe="simclr")
+  config.epochs = 18
+  config.batch_size = 256
+  config.method.temperature = 0.2
+  config.method.embedding_size = 64
+  config.model.stem = "cifar_s2"
+  config.augment.blur = 0.0
+  config.optimizer.name = "sgd"
+  config.optimizer.base_lr = 0.5
+  config.optimizer.warmup_epochs = 1.0
+  config.optimizer.weight_decay = 1e-4
+  config.monitor.every_epochs = 6
+  config.log.every_steps = 16
+  config.log.views = True
+  config.checkpoint.every_epochs = 6.0
+  return config

@@ -1,0 +1,30 @@
+"""The section `augment` of a config: the parameters of `recipe`, each unset unless changed."""
+
+import dataclasses
+
+from contrastive_jax.augment.color import JITTER_FAMILIES
+from contrastive_jax.augment.recipes import NORMALIZATIONS
+from contrastive_jax.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What changes a named recipe; None keeps the recipe's own figure."""
+
+  num_views: int = option(2, "V: views of each image")
+  color_strength: float | None = option(
+    None, "multiplies the jitter; 0: no colour distortion at all, grey included"
+  )
+  blur: float | None = option(None, "probability of blur")
+  min_area: float | None = option(None, "smallest crop, as a fraction of the image")
+  grey_p: float | None = option(None, "probability of grey")
+  flip: float | None = option(None, "probability of a horizontal flip")
+  family: str | None = option(
+    None, f"definition of crop, jitter and blur: {', '.join(JITTER_FAMILIES)}"
+  )
+  solarize: float | None = option(None, "probability of solarisation")
+  normalize: str | None = option(None, f"mean and std of pixels: {', '.join(NORMALIZATIONS)}")
+  rotate: float = option(0.0, "probability of a turn by 90, 180 or 270 degrees")
+  sobel: float = option(0.0, "probability of Sobel edges")
+  noise: float = option(0.0, "probability of Gaussian noise")
+  cutout: float = option(0.0, "probability of a square cut out")

@@ -1,0 +1,247 @@
+"""Recipes: which operations each view goes through, and the options that change a named recipe.
+
+A recipe holds one pipeline per view, a tuple of (name, operation), built from a row of `table` and
+a few options.
+"""
+
+import dataclasses
+import difflib
+from typing import Any, Protocol
+
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from contrastive_jax import errors
+from contrastive_jax.augment import color, crop, filters, geometry, table
+
+NAMES = tuple(table.ROWS)
+
+
+class Operation(Protocol):
+  """One augmentation of one image; a frozen dataclass."""
+
+  def sample(self, key: PRNGKeyArray, extent: Int[Array, "2"]) -> dict[str, Array]: ...
+
+  def apply(
+    self, params: dict[str, Array], image: Float[Array, "H W 3"]
+  ) -> Float[Array, "H2 W2 3"]: ...
+
+
+Pipeline = tuple[tuple[str, Operation], ...]
+
+NORMALIZATIONS = {  # mean and standard deviation of the pixels of each channel
+  "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+  "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+  "cifar": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),  # CIFAR-10, training images
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """What every view of an image goes through. Build one with `recipe`."""
+
+  name: str
+  size_px: int
+  views: tuple[Pipeline, ...]
+  probe: Pipeline  # crop and flip, for training linear probes
+  interpolation: str
+  mean: tuple[float, float, float]
+  std: tuple[float, float, float]
+
+
+_EXTRAS = ("rotate", "sobel", "noise", "cutout")
+
+
+def recipe(
+  name: str,
+  size_px: int = 32,
+  *,
+  num_views: int = 2,
+  color_strength: float | None = None,
+  blur: bool | float | None = None,
+  min_area: float | None = None,
+  grey_p: float | None = None,
+  flip: bool | float | None = None,
+  family: str | None = None,
+  solarize: bool | float | None = None,
+  normalize: str | None = None,
+  rotate: float = 0.0,
+  sobel: float = 0.0,
+  noise: float = 0.0,
+  cutout: float = 0.0,
+) -> Recipe:
+  """Returns a named recipe. An option left at None keeps the recipe's own figure.
+
+  Args:
+    name: one of `NAMES`.
+    size_px: side of the square views.
+    num_views: views of each image; the recipe's one or two pipelines take turns.
+    color_strength: multiplies the four jitter strengths as SimCLR's s does, in place of the
+      recipe's own (0.5 for "simclr_cifar", 1 for all others). 0 turns all colour distortion off:
+      jitter, and grey and solarisation too, so that the views of an image keep its colours.
+    blur: False for none, True for the recipe's own (p = 0.5 if it has none), or a probability.
+    min_area: smallest crop, as a fraction of the image.
+    grey_p: probability of grey.
+    flip: False for none, True for p = 0.5, or a probability.
+    family: "simclr_v1", "simclr_v2" or "torchvision": takes crop, jitter and blur, all three, by
+      that family's definitions.
+    solarize: False for none, True for the recipe's own (p = 0.2 if it has none), or a probability.
+    normalize: a key of `NORMALIZATIONS`.
+    rotate, sobel, noise, cutout: probabilities of further operations, applied last, in this order.
+
+  Raises:
+    UserError: an unknown name, or an option out of range or contradicting another.
+  """
+  row = _find(name)
+  given = {
+    "blur": blur,
+    "grey_p": grey_p,
+    "flip": flip,
+    "solarize": solarize,
+    "rotate": rotate,
+    "sobel": sobel,
+    "noise": noise,
+    "cutout": cutout,
+  }
+  for option, p in given.items():
+    _check_probability(option, p)
+  _check_integer("size_px", size_px)
+  _check_integer("num_views", num_views)
+  if min_area is not None:
+    if not (_is_number(min_area) and 0 < min_area <= 1):
+      raise errors.UserError(f"augment.min_area {min_area!r} is not a fraction; use 0 < x <= 1")
+    if row.min_area is None:
+      raise errors.UserError(
+        f"augment.min_area {min_area} has no effect: recipe {name!r} does not crop; "
+        "leave it out or use recipe 'crop_only'"
+      )
+    row = dataclasses.replace(row, min_area=min_area, min_covered=min(row.min_covered, min_area))
+  if family is not None:
+    _check_choice("family", family, color.JITTER_FAMILIES)
+    torchvision = family == "torchvision"
+    row = dataclasses.replace(
+      row,
+      sampler="torchvision" if torchvision else "tf",
+      jitter_family=family,
+      blur_family="pillow" if torchvision else "tf",
+    )
+  if normalize is not None:
+    _check_choice("normalize", normalize, tuple(NORMALIZATIONS))
+    row = dataclasses.replace(row, normalize=normalize)
+  row = dataclasses.replace(
+    row,
+    grey_p=row.grey_p if grey_p is None else float(grey_p),
+    flip_p=row.flip_p if flip is None else _own(flip, (row.flip_p,), 0.5)[0],
+    blur_p=_own(blur, row.blur_p, 0.5),
+    solarize_p=_own(solarize, row.solarize_p, 0.2),
+  )
+  row = _with_strength(row, color_strength, {"grey_p": grey_p, "solarize": solarize})
+  extras = {option: float(given[option]) for option in _EXTRAS}
+  mean, std = NORMALIZATIONS[row.normalize]
+  probe_crop = _crop(dataclasses.replace(row, min_area=0.08), size_px)
+  return Recipe(
+    name=name,
+    size_px=size_px,
+    views=tuple(_pipeline(row, size_px, view % 2, extras) for view in range(num_views)),
+    probe=(("crop", probe_crop), ("flip", geometry.Flip(0.5))),
+    interpolation=row.interpolation,
+    mean=mean,
+    std=std,
+  )
+
+
+def _with_strength(
+  row: table.Row, strength: float | None, colour_options: dict[str, Any]
+) -> table.Row:
+  """Sets the jitter strengths; at strength 0 removes every operation on colour."""
+  given = strength is not None
+  strength = strength if given else row.strength
+  if not (_is_number(strength) and strength >= 0):
+    raise errors.UserError(f"augment.color_strength {strength!r} is not a number; use 0 or more")
+  if strength == 0:
+    for option, value in colour_options.items():
+      if value:
+        raise errors.UserError(
+          f"augment.{option} {value} contradicts color_strength 0, which turns all colour "
+          "distortion off; leave one of them out"
+        )
+    return dataclasses.replace(row, jitter_p=0.0, grey_p=0.0, solarize_p=(0.0, 0.0))
+  if given and row.jitter_p == 0:
+    raise errors.UserError(
+      f"augment.color_strength {strength} has no effect: the recipe has no jitter; "
+      "use 0 or another recipe"
+    )
+  hue = strength * row.jitter[3]
+  if hue > 0.5:
+    raise errors.UserError(
+      f"augment.color_strength {strength} turns hue by {hue:g} of the circle, more than 0.5; "
+      f"use at most {0.5 / row.jitter[3]:g}"
+    )
+  return dataclasses.replace(row, jitter=tuple(strength * x for x in row.jitter))
+
+
+def _pipeline(row: table.Row, size_px: int, view: int, extras: dict[str, float]) -> Pipeline:
+  operations = {
+    "crop": _crop(row, size_px),
+    "flip": geometry.Flip(row.flip_p),
+    "jitter": color.Jitter(*row.jitter, p=row.jitter_p, family=row.jitter_family),
+    "grey": color.Grey(row.grey_p),
+    "blur": filters.Blur(row.blur_p[view], row.blur_family),
+    "solarize": color.Solarize(row.solarize_p[view]),
+    "rotate": geometry.Rotate(extras["rotate"]),
+    "sobel": filters.Sobel(extras["sobel"]),
+    "noise": filters.Noise(extras["noise"]),
+    "cutout": geometry.Cutout(extras["cutout"]),
+  }
+  named = ((name, operations[name]) for name in row.order + _EXTRAS)
+  return tuple((name, operation) for name, operation in named if getattr(operation, "p", 1.0) > 0)
+
+
+def _crop(row: table.Row, size_px: int) -> crop.ResizedCrop | crop.Whole:
+  if row.min_area is None:
+    return crop.Whole(size_px, row.interpolation)
+  return crop.ResizedCrop(
+    size_px,
+    min_area=row.min_area,
+    sampler=row.sampler,
+    interpolation=row.interpolation,
+    min_covered=row.min_covered,
+  )
+
+
+def _own(option: bool | float | None, own: tuple[float, ...], default: float) -> tuple[float, ...]:
+  """Resolves an option that is a probability, a switch, or None for the recipe's own figures."""
+  if option is None:
+    return own
+  if option is True:
+    return own if any(own) else (default,) * len(own)
+  return (float(option),) * len(own)
+
+
+def _find(name: str) -> table.Row:
+  if name in table.ROWS:
+    return table.ROWS[name]
+  near = difflib.get_close_matches(str(name), NAMES, n=1)
+  hint = f"did you mean {near[0]!r}? Known: " if near else "use one of: "
+  raise errors.UserError(f"augment.recipe {name!r} is unknown; {hint}" + ", ".join(NAMES))
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_probability(option: str, value: Any) -> None:
+  if value is None or isinstance(value, bool) or (_is_number(value) and 0 <= value <= 1):
+    return
+  raise errors.UserError(f"augment.{option} {value!r} is not a probability; use 0 to 1")
+
+
+def _check_integer(option: str, value: Any) -> None:
+  if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    raise errors.UserError(f"augment.{option} {value!r} is not a positive integer; use 1 or more")
+
+
+def _check_choice(option: str, value: Any, choices: tuple[str, ...]) -> None:
+  if value not in choices:
+    raise errors.UserError(
+      f"augment.{option} {value!r} is unknown; use one of: " + ", ".join(choices)
+    )

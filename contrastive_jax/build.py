@@ -1,0 +1,64 @@
+"""From a config to objects: the one place that knows both, used by training and evaluation."""
+
+import optax
+from ml_collections import ConfigDict
+
+from contrastive_jax import augment, data, errors, methods, models, optim
+from contrastive_jax.config import fields_of
+from contrastive_jax.data import pipeline
+from contrastive_jax.models.network import Network
+
+
+def method(config: ConfigDict) -> methods.Method:
+  """Returns the method with its hyper-parameters."""
+  cls = methods.get(config.method.name)
+  unknown = set(config.method) - {"name"} - set(fields_of(cls, config.method))
+  if unknown:
+    raise errors.UserError(
+      f'method "{config.method.name}" has no option {", ".join(sorted(unknown))}; '
+      "start from a config file of that method"
+    )
+  return cls(**fields_of(cls, config.method))
+
+
+def net(config: ConfigDict) -> Network:
+  """Returns the backbone with the method's heads."""
+  backbone = {k: v for k, v in config.model.items() if k != "name"}
+  return method(config).network(models.backbone(config.model.name, **backbone))
+
+
+def recipe(config: ConfigDict) -> augment.Recipe:
+  """Returns the views of the run."""
+  options = {k: v for k, v in config.augment.items() if k != "recipe"}
+  return augment.recipe(config.augment.recipe, size_px=config.image_size_px, **options)
+
+
+def source(config: ConfigDict, split: str) -> data.Source:
+  """Opens a split of the run's images."""
+  name = config.data.source
+  options = dict(config.data[name].items()) if name in config.data else {}
+  return data.build(name, split=split, **options)
+
+
+def pipeline_options(config: ConfigDict) -> dict:
+  """Returns how batches are assembled, as keyword arguments of the pipeline's functions."""
+  keys = ("host_size_px", "cache", "num_threads", "num_workers")
+  return {k: config.data[k] for k in keys}
+
+
+def optimizer(
+  config: ConfigDict, steps_per_epoch: int
+) -> tuple[optax.GradientTransformation, optim.Schedule]:
+  """Returns the optimiser and its learning rate per step."""
+  schedule = optim.schedule(
+    batch_size=config.batch_size,
+    epochs=config.epochs,
+    steps_per_epoch=steps_per_epoch,
+    **fields_of(optim.schedule, config.optimizer),
+  )
+  return optim.build(learning_rate=schedule, **fields_of(optim.build, config.optimizer)), schedule
+
+
+def steps_per_epoch(config: ConfigDict, num_images: int) -> int:
+  """Returns the full batches in an epoch; the last partial one is dropped."""
+  return pipeline.steps_per_epoch(num_images, config.batch_size)

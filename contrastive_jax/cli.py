@@ -1,0 +1,158 @@
+"""Flags, one-line errors and exit codes: what train.py and eval.py share.
+
+`ml_collections` parses `--config=FILE[:arg]` and `--config.a.b=value`. Everything that a user can get
+wrong ends as one line on stderr and exit code 2.
+"""
+
+import difflib
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from contrastive_jax import config as config_lib
+from contrastive_jax import errors
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run: config, metrics, checkpoints.")
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, with :arg if it takes one.")
+_PRINT = flags.DEFINE_bool("print_config", False, "Print the resolved config and leave.")
+_HELP = flags.DEFINE_bool("help_config", False, "Print every key, its type, value and line; leave.")
+
+_OVERRIDE = re.compile(r"--?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
+
+
+def main(
+  run: Callable[[ConfigDict, str], Any],
+  describe: Callable[[ConfigDict], list[tuple[str, str, Any, str]]],
+  default_config: str | None = None,
+) -> None:
+  """Parses `sys.argv`, calls `run(config, workdir)` and exits with the codes of `errors`."""
+  try:
+    config = parse(sys.argv, default_config)
+    if _PRINT.value or _HELP.value:
+      print(table(describe(config)) if _HELP.value else config_lib.to_json(config), end="")
+      sys.exit(errors.EXIT_OK)
+    if not _WORKDIR.value:
+      raise errors.UserError("--workdir is missing; give a directory, e.g. --workdir=runs/first")
+    logging.set_verbosity(logging.WARNING)
+    run(config, _WORKDIR.value)
+  except errors.UserError as error:
+    _leave(f"error: {error}", errors.EXIT_USER_ERROR)
+  except errors.NonFiniteLoss as error:
+    _leave(f"stopped: {error}", errors.EXIT_NON_FINITE)
+  except errors.Preempted as error:
+    _leave(f"left: {error}", errors.EXIT_PREEMPTED)
+  except KeyboardInterrupt:
+    _leave("interrupted; the same command goes on from the last checkpoint", 130)
+
+
+def parse(argv: Sequence[str], default_config: str | None = None) -> ConfigDict:
+  """Returns the config that the flags ask for; `default_config` stands in for a missing --config.
+
+  Raises:
+    UserError: an unknown flag or key, a value of the wrong type, a config file that fails.
+  """
+  argv = list(argv)
+  asked = [a for a in argv if re.match(r"--?config(=|$)", a)]
+  if not asked:
+    if default_config is None and not {"--help", "-h", "--helpfull"} & set(argv):
+      raise errors.UserError(f"--config is missing; use one of {', '.join(_config_files())}")
+    if default_config is not None:
+      argv.insert(1, f"--config={default_config}")
+      asked = [argv[1]]
+  if asked and "=" in asked[-1]:
+    _check_overrides(argv, _load(asked[-1].split("=", 1)[1]))
+  try:
+    rest = flags.FLAGS(argv)
+  except flags.Error as error:
+    raise errors.UserError(_one_line(error)) from error
+  if len(rest) > 1:
+    raise errors.UserError(f"argument {rest[1]!r} is not a flag; flags begin with --")
+  return _CONFIG.value
+
+
+def table(rows: list[tuple[str, str, Any, str]]) -> str:
+  """Aligns (key, type, value, line) under each other."""
+  texts = [(key, kind, "" if value is None else str(value), line) for key, kind, value, line in rows]
+  widths = [min(max(len(row[i]) for row in texts), 44) for i in range(3)]
+  lines = []
+  for row in texts:
+    cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
+    lines.append("  ".join([*cells, row[3]]).rstrip())
+  return "\n".join(lines) + "\n"
+
+
+def _load(spec: str) -> ConfigDict:
+  """Runs `FILE[:arg]` by itself, so that its failure is told apart from a bad override."""
+  path, _, arg = spec.partition(":")
+  if not pathlib.Path(path).is_file():
+    near = difflib.get_close_matches(path, _config_files(), n=1, cutoff=0.3)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise errors.UserError(f"config file {path} does not exist{hint}")
+  namespace: dict[str, Any] = {"__name__": "config", "__file__": path}
+  try:
+    exec(compile(pathlib.Path(path).read_text(), path, "exec"), namespace)
+  except (SyntaxError, NameError, ImportError, AttributeError) as error:
+    raise errors.UserError(f"config file {path} fails: {_one_line(error)}; correct it") from error
+  if "get_config" not in namespace:
+    raise errors.UserError(f"config file {path} has no get_config(); see configs/quickstart.py")
+  get_config = namespace["get_config"]
+  try:
+    return get_config(arg) if arg else get_config()
+  except errors.UserError:
+    raise
+  except (TypeError, KeyError, ValueError, AttributeError) as error:
+    raise errors.UserError(f"config {spec} fails: {_one_line(error)}; correct it") from error
+
+
+def _check_overrides(argv: Sequence[str], config: ConfigDict) -> None:
+  """Raises `UserError` for --config.KEY=VALUE with an unknown key or a value of another type."""
+  known = config_lib.flatten(config)
+  for argument in argv:
+    match = _OVERRIDE.fullmatch(argument)
+    if not match:
+      continue
+    key, value = match.groups()
+    if key not in known:
+      near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+      near = near or [k for k in known if k.split(".")[-1] == key.split(".")[-1]][:1]
+      inside = [k for k in known if k.startswith(key + ".")]
+      if inside:
+        raise errors.UserError(f"--config.{key} is a section; set a key in it, e.g. {inside[0]}")
+      hint = f"; did you mean --config.{near[0]}?" if near else "; --help_config lists the keys"
+      raise errors.UserError(f"config has no key {key}{hint}")
+    default = known[key]
+    for kind, word in ((bool, "true or false"), (int, "a whole number"), (float, "a number")):
+      if isinstance(default, kind):
+        if value is not None and not _parses(kind, value):
+          raise errors.UserError(
+            f"--config.{key}={value} is not {word}; the default is {default}"
+          )
+        break
+
+
+def _parses(kind: type, text: str) -> bool:
+  if kind is bool:
+    return text.lower() in ("true", "false", "1", "0")
+  try:
+    kind(text)
+  except ValueError:
+    return False
+  return True
+
+
+def _config_files() -> list[str]:
+  return sorted(str(p) for p in pathlib.Path("configs").glob("**/*.py"))
+
+
+def _one_line(error: BaseException) -> str:
+  return " ".join(str(error).split()) or type(error).__name__
+
+
+def _leave(line: str, code: int) -> None:
+  print(line, file=sys.stderr, flush=True)
+  sys.exit(code)

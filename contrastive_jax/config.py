@@ -1,0 +1,178 @@
+"""The schema of a run: every key with its type, default and one line, in natural units.
+
+Derived values (steps, scaled learning rate) are computed at run time and logged, never stored. A
+config file starts from `pretrain(...)` and changes what its experiment changes.
+"""
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from contrastive_jax import augment, data, errors, methods, models, optim
+from contrastive_jax.options import docs, kind_name, option, section
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """Top level."""
+
+  seed: int = option(0, "of initialisation, shuffling and augmentation")
+  epochs: int = option(100, "passes over the training set")
+  batch_size: int = option(256, "images in a global batch (views are not counted)")
+  image_size_px: int = option(32, "side of a view, pixels")
+  allow_config_change: bool = option(False, "go on with a run whose stored config differs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """Where images come from; the options of each source are in the section of its name."""
+
+  source: str = option("shapes", "shapes (built in), tfds, folder or npz")
+  split: str = option("train", "split to train on; tfds takes slices such as train[:10000]")
+  eval_split: str = option("test", "split that monitors and probes are scored on")
+  host_size_px: int | None = option(
+    None, "side of the canvas sent to devices; unset: the images' own size"
+  )
+  cache: str = option("auto", "keep decoded images in memory: auto (under 2 GiB), memory or none")
+  num_threads: int = option(4, "threads that assemble batches")
+  num_workers: int = option(0, "processes that decode images (0: none, the threads do it)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Monitor:
+  """What is measured while training goes on."""
+
+  every_epochs: int = option(10, "epochs between two scorings by kNN (0: only at the end)")
+  k: int = option(20, "neighbours")
+  temperature: float = option(0.07, "of the neighbours' weights exp(s / temperature)")
+  max_train: int = option(50_000, "training images in the bank, evenly taken (0: none, no kNN)")
+  max_test: int = option(10_000, "test images scored")
+  batch_size: int = option(512, "images in a forward pass")
+  online_learning_rate: float = option(1e-3, "of the linear classifier on stopped h (Adam)")
+  min_std: float = option(0.1, "alarm if the std of unit z, times sqrt(D), is below (collapse: 0)")
+  min_rank: float = option(2.0, "alarm if the effective rank of z is below")
+  max_cosine: float = option(0.95, "alarm if the mean cosine of two images' z is above")
+  alarm_after_steps: int = option(100, "no alarm before: untrained nets may look collapsed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Log:
+  """What is written where."""
+
+  every_steps: int = option(50, "steps between two lines of metrics")
+  tensorboard: bool = option(True, "also write TensorBoard events")
+  views: bool = option(False, "write views.png, a grid of the first batch's views")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+  """When the state is saved and what is kept."""
+
+  every_epochs: float = option(1.0, "epochs between two saves (fractions allowed; 0: only the end)")
+  keep: int = option(2, "newest checkpoints kept")
+  keep_best: int = option(1, "checkpoints kept for their kNN accuracy")
+
+
+SECTIONS = {"data": Data, "monitor": Monitor, "log": Log, "checkpoint": Checkpoint}
+_OPEN_KEYS = ("allow_config_change", "log", "checkpoint")  # may change when a run goes on
+
+
+def pretrain(method: str = "simclr", model: str = "resnet18", recipe: str = "simclr") -> ConfigDict:
+  """Returns the config of a pre-training run with every key at its default."""
+  config = section(Run)
+  config.method = section(methods.get(method))
+  config.method.name = method
+  config.model = section(models.constructor(model))
+  config.model.name = model
+  config.augment = section(augment.Options)
+  config.augment.recipe = recipe
+  config.optimizer = section(optim.Options)
+  for name, cls in SECTIONS.items():
+    config[name] = section(cls)
+  for name in data.sources():
+    config.data[name] = section(data.options(name))
+  return config
+
+
+def describe(config: ConfigDict) -> list[tuple[str, str, Any, str]]:
+  """Returns (key, type, value, line) of every key of a config, in order."""
+  groups = [("", Run), ("optimizer.", optim.Options), ("augment.", augment.Options)]
+  groups += [("method.", methods.get(config.method.name))]
+  groups += [("model.", models.constructor(config.model.name))]
+  groups += [(f"{name}.", cls) for name, cls in SECTIONS.items()]
+  groups += [(f"data.{name}.", data.options(name)) for name in data.sources()]
+  lines = {
+    "method.name": "file in contrastive_jax/methods",
+    "model.name": f"backbone: {', '.join(models.names())}",
+    "augment.recipe": "named views: " + ", ".join(augment.NAMES),
+  }
+  kinds = {}
+  for prefix, cls in groups:
+    lines.update(docs(cls, prefix))
+    names = [f.name for f in dataclasses.fields(cls)]
+    kinds.update({prefix + n: kind_name(cls, n) for n in names if prefix + n in lines})
+  flat = flatten(config)
+  return [(k, kinds.get(k, type(v).__name__), v, lines.get(k, "")) for k, v in flat.items()]
+
+
+def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+  """Returns {dotted key: value}."""
+  flat = {}
+  for key in config:
+    value = config[key]
+    if isinstance(value, ConfigDict):
+      flat.update(flatten(value, f"{prefix}{key}."))
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def to_json(config: ConfigDict) -> str:
+  """Returns the config as JSON that `from_json` reads."""
+  return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def from_json(text: str) -> ConfigDict:
+  """Reads a config back; lists become tuples, as config files write them."""
+
+  def tuples(value):
+    if isinstance(value, dict):
+      return {k: tuples(v) for k, v in value.items()}
+    return tuple(tuples(v) for v in value) if isinstance(value, list) else value
+
+  return ConfigDict(tuples(json.loads(text)))
+
+
+def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:
+  """Returns "key stored -> asked" for every key that changes what a run computes."""
+  old, new = flatten(stored), flatten(asked)
+  keys = [k for k in sorted(old.keys() | new.keys()) if k.split(".")[0] not in _OPEN_KEYS]
+  return [f"{k} {old.get(k)} -> {new.get(k)}" for k in keys if old.get(k) != new.get(k)]
+
+
+def check(config: ConfigDict) -> None:
+  """Raises `UserError` for a value that no run could use, before anything is built or written."""
+  for key in ("epochs", "batch_size", "image_size_px"):
+    _at_least(key, config[key], 1)
+  _at_least("batch_size", config.batch_size, 2)  # one image has no negatives
+  _at_least("log.every_steps", config.log.every_steps, 1)
+  _at_least("checkpoint.keep", config.checkpoint.keep, 1)
+  for key in ("checkpoint.every_epochs", "checkpoint.keep_best", "monitor.every_epochs"):
+    _at_least(key, config[key.split(".")[0]][key.split(".")[1]], 0)
+  _at_least("monitor.k", config.monitor.k, 1)
+  methods.get(config.method.name)
+
+
+def _at_least(key, value, limit):
+  if value is None or not value >= limit:
+    raise errors.UserError(f"{key} {value} is below {limit}; set --config.{key}={limit} or more")
+
+
+def fields_of(function: Callable, values: ConfigDict) -> dict[str, Any]:
+  """Returns the entries of a section that are parameters of a function or class."""
+  known = inspect.signature(function).parameters
+  return {k: v for k, v in values.items() if k in known}

@@ -1,0 +1,91 @@
+"""Image sets with random access: every source is one module here, found by its name.
+
+A source module (`shapes`, `folder`, `npz`, `tfds`) defines a frozen dataclass `Options` and a
+function `build(split, options)`; adding one is adding a file. Sources know files and pixels;
+batches, order and processes belong to `pipeline`. Nothing in a source imports JAX, so that worker
+processes start quickly.
+"""
+
+import dataclasses
+import importlib
+import importlib.util
+import pkgutil
+from typing import Any, Protocol, TypedDict
+
+import numpy as np
+
+from contrastive_jax import errors
+
+
+class Unreadable(Exception):
+  """One image that cannot be decoded. The pipeline puts a neighbour in its place."""
+
+
+class Example(TypedDict):
+  image: np.ndarray  # uint8 [h, w, 3], any size
+  label: int  # -1: no label
+  index: int  # position in the source
+
+
+class Source(Protocol):
+  """Random access to the images of one split; `source[i]` may raise `Unreadable`.
+
+  Sources are compared by identity. One that reads many records faster than one by one also has
+  `ahead(indices)`, which returns the same source with those records at hand.
+  """
+
+  num_classes: int  # 0: no labels
+  label_names: tuple[str, ...]  # () if the classes have no names
+  factors: dict[str, np.ndarray]  # extra labels, int [n] each
+  native_size_px: int | None  # longer side of every image; None: not known, or not one size
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, index: int) -> Example: ...
+
+
+def sources() -> tuple[str, ...]:
+  """Returns the names that `build` knows."""
+  modules = (f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__))
+  found = (name for name in modules if hasattr(importlib.import_module(name), "Options"))
+  return tuple(sorted(name.rpartition(".")[2] for name in found))
+
+
+def options(source: str) -> type:
+  """Returns the frozen dataclass of a source's options. Raises UserError: no such source."""
+  return _module(source).Options
+
+
+def build(source: str, *, split: str, **given: Any) -> Source:
+  """Opens a split of a source by the name of its module.
+
+  Options that are None or "" count as not given.
+
+  Args:
+    source: "shapes", "folder", "npz" or "tfds".
+    split: "train", "test", ...; `tfds` also takes slices such as "train[:10000]".
+    **given: fields of the source's `Options`.
+
+  Raises:
+    UserError: an unknown source, an option that it does not have, or whatever the source finds
+    wrong.
+  """
+  module = _module(source)
+  given = {key: value for key, value in given.items() if value is not None and value != ""}
+  fields = [field.name for field in dataclasses.fields(module.Options)]
+  for key, value in given.items():
+    if key not in fields:
+      raise errors.UserError(
+        f'data source "{source}" has no option {key} (given {value!r}); '
+        f"it takes {', '.join(fields)}"
+      )
+  return module.build(split, module.Options(**given))
+
+
+def _module(source: str):
+  name = f"{__name__}.{source}"
+  if source.isidentifier() and importlib.util.find_spec(name):
+    module = importlib.import_module(name)
+    if hasattr(module, "Options"):
+      return module
+  raise errors.UserError(f'data source "{source}" is unknown; use one of {", ".join(sources())}')

@@ -1,0 +1,136 @@
+"""Images in one NumPy file: `images` uint8 [n, h, w, 3] and, if known, `labels` int [n].
+
+Further integer arrays of length n become factors (coarse classes, ...). A path may contain
+"{split}".
+"""
+
+import dataclasses
+import pathlib
+import zipfile
+
+import numpy as np
+
+from contrastive_jax import errors
+from contrastive_jax.data import Example
+from contrastive_jax.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  path: str = option("", "FILE.npz, or DIR/NAME_{split}.npz for one file per split")
+  label: str = option("", "array used as label; empty: labels, label, y or y_SPLIT")
+
+
+class Arrays:
+  """The arrays of one file, held in memory."""
+
+  def __init__(self, images, labels, label_names, factors):
+    self.images, self.labels, self.factors = images, labels, factors
+    self.label_names = label_names
+    self.num_classes = 0 if labels is None else max(int(labels.max()) + 1, len(label_names))
+    self.native_size_px = max(images.shape[1:3])
+
+  def __len__(self) -> int:
+    return len(self.images)
+
+  def __getitem__(self, index: int) -> Example:
+    image = self.images[index]
+    if image.shape[-1] == 1:
+      image = np.repeat(image, 3, axis=-1)
+    return {
+      "image": image,
+      "label": -1 if self.labels is None else int(self.labels[index]),
+      "index": index,
+    }
+
+
+def build(split: str, options: Options) -> Arrays:
+  """Opens a split. Raises UserError for a missing file or key, a wrong type or shape."""
+  path = pathlib.Path(options.path.replace("{split}", split)).expanduser()
+  arrays = _load(path)
+  keys = ["images", "image", "x"]
+  if "{split}" not in options.path:
+    if f"x_{split}" in arrays:  # the layout of Keras' mnist.npz: x_train, y_train, x_test, y_test
+      keys = [f"x_{split}"]
+    elif split != "train":
+      raise errors.UserError(
+        f"{path} holds no split {split!r} (no array x_{split}); use one file per split"
+        " and write {split} in data.npz.path"
+      )
+  image_key = next((key for key in keys if key in arrays), None)
+  if image_key is None:
+    raise errors.UserError(
+      f"{path} has no array 'images' (nor image, x) but {_names(arrays)}; rename one"
+    )
+  images = _check_images(path, image_key, arrays[image_key])
+  label_keys = [options.label] if options.label else ["labels", "label", "y", f"y_{split}"]
+  label_key = next((key for key in label_keys if key in arrays), None)
+  if options.label and label_key is None:
+    raise errors.UserError(
+      f"{path} has no array {options.label!r} but {_names(arrays)}; set data.npz.label"
+    )
+  labels = (
+    None if label_key is None else _check_labels(path, label_key, arrays[label_key], len(images))
+  )
+  names = tuple(str(name) for name in arrays.get("label_names", ()))
+  factors = {
+    key: array
+    for key, array in arrays.items()
+    if array.shape == (len(images),) and array.dtype.kind in "iu" and key != label_key
+  }
+  return Arrays(images, labels, names, factors)
+
+
+def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
+  if not path.is_file():
+    raise errors.UserError(f'no file "{path}"; set data.npz.path to a .npz file')
+  try:
+    loaded = np.load(path, allow_pickle=False)
+    if not isinstance(loaded, np.lib.npyio.NpzFile):
+      raise ValueError("it is one bare array")
+    with loaded as file:
+      return {key: file[key] for key in file.files}
+  except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    raise errors.UserError(
+      f"{path} is not a .npz file of plain arrays ({error});"
+      " write it with numpy.savez(path, images=..., labels=...)"
+    ) from error
+
+
+def _check_images(path, key, images):
+  if images.dtype != np.uint8:
+    raise errors.UserError(f"{path}: {key} is {images.dtype}, not uint8 in 0..255; convert it")
+  if images.ndim == 3:
+    images = images[..., None]
+  if images.ndim != 4 or images.shape[-1] not in (1, 3):
+    raise errors.UserError(
+      f"{path}: {key} has shape {images.shape}, not [n, h, w, 3], [n, h, w, 1]"
+      " or [n, h, w]; transpose it"
+    )
+  if not images.size:
+    raise errors.UserError(
+      f"{path}: {key} has shape {images.shape}: no pixels; give at least one image"
+    )
+  return images
+
+
+def _check_labels(path, key, labels, n):
+  if labels.shape == (n, 1):
+    labels = labels[:, 0]
+  if labels.shape != (n,):
+    raise errors.UserError(
+      f"{path}: {key} has shape {labels.shape}, not [{n}], one for each image; reshape it"
+    )
+  if labels.dtype.kind not in "iu":
+    raise errors.UserError(
+      f"{path}: {key} is {labels.dtype}, not integer; give class numbers 0, 1, ..."
+    )
+  if labels.min() < -1:
+    raise errors.UserError(
+      f"{path}: {key} goes down to {labels.min()}; classes start at 0, -1 means none"
+    )
+  return labels
+
+
+def _names(arrays) -> str:
+  return ", ".join(arrays) or "nothing"

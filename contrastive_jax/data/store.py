@@ -1,0 +1,153 @@
+"""Examples of any source as host arrays of one size, decoded once (small sets) or when asked for.
+
+A damaged image is replaced by the next readable one, never skipped: skipping would shift every
+later batch, and a run could no longer be repeated or taken up again.
+"""
+
+import concurrent.futures
+import threading
+import weakref
+
+import numpy as np
+from absl import logging
+
+from contrastive_jax import errors
+from contrastive_jax.data import Source, Unreadable, images
+
+MEMORY_LIMIT_BYTES = 2 * 2**30  # cache="auto" keeps sets up to this size
+MAX_UNREADABLE_NEIGHBOURS = 100
+DEFAULT_HOST_SIZE_PX = 512  # of sources whose images are of unknown or many sizes
+_PIECE = 64  # images that a thread takes at a time
+
+Batch = dict[str, np.ndarray]
+
+
+class _Known:
+  """What has been learnt about a source; no reference back to it, so that it can be freed."""
+
+  def __init__(self):
+    self.lock = threading.Lock()
+    self.unreadable: set[int] = set()
+    self.decoded: dict[int, Batch] = {}  # by canvas size
+
+
+_known: weakref.WeakKeyDictionary[Source, _Known] = weakref.WeakKeyDictionary()
+
+
+def host_size(source: Source, host_size_px: int | None) -> int:
+  """Returns the side of the canvas: as given, else the images' own size, else 512."""
+  size = host_size_px if host_size_px is not None else source.native_size_px or DEFAULT_HOST_SIZE_PX
+  if size < 1:
+    raise errors.UserError(
+      f"data.host_size_px {size} is below 1; use the side of a canvas in pixels"
+    )
+  return size
+
+
+class Store:
+  """Loads examples by position as {image, extent, label, index, replaced}, see `load`.
+
+  Decoded sets stay in memory as long as their source lives: opening a second store is free.
+  """
+
+  def __init__(
+    self,
+    source: Source,
+    *,
+    host_size_px: int | None = None,
+    cache: str = "auto",
+    num_threads: int = 4,
+  ):
+    """Opens a store; with a cache, decodes the whole source now.
+
+    Args:
+      source: where the images come from.
+      host_size_px: side S of the canvas; None: see `host_size`.
+      cache: "memory" (decode everything once), "none", or "auto": memory if it takes up to 2 GiB.
+      num_threads: that decode.
+    """
+    if cache not in ("auto", "memory", "none"):
+      raise errors.UserError(f'data.cache "{cache}" is unknown; use auto, memory or none')
+    if num_threads < 1:
+      raise errors.UserError(f"data.num_threads {num_threads} is below 1; use 1 or more")
+    if not len(source):
+      raise errors.UserError("the source has no images; name another split or path")
+    self.size_px = host_size(source, host_size_px)
+    self._source, self._threads, self._pool = source, num_threads, None
+    self._state = _known.setdefault(source, _Known())
+    bytes_needed = len(source) * self.size_px**2 * 3
+    self.in_memory = cache == "memory" or cache == "auto" and bytes_needed <= MEMORY_LIMIT_BYTES
+    if self.in_memory and self.size_px not in self._state.decoded:
+      self._state.decoded[self.size_px] = self._decode(np.arange(len(source)))
+      self._pool.shutdown()
+      self._pool = None
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getstate__(self):  # to worker processes: no thread, no lock
+    return {**self.__dict__, "_pool": None, "_state": None}
+
+  def __setstate__(self, state):
+    self.__dict__.update(state)
+    self._state = _known.setdefault(self._source, _Known())
+
+  def load(self, positions: np.ndarray) -> Batch:
+    """Loads examples by their positions in the source, int [b].
+
+    Returns:
+      image uint8 [b, S, S, 3], extent int32 [b, 2] (h, w in the canvas), label int32 [b], index
+      int32 [b], replaced int32 [b] (1: the file was unreadable; all of the slot is that of a
+      neighbour).
+
+    Raises:
+      UserError: more than 100 neighbours in a row cannot be read.
+    """
+    if self.in_memory:
+      return {k: values[positions] for k, values in self._state.decoded[self.size_px].items()}
+    return self._decode(positions)
+
+  def _decode(self, positions) -> Batch:
+    b, size = len(positions), self.size_px
+    out = {
+      "image": np.zeros((b, size, size, 3), np.uint8),
+      "extent": np.zeros((b, 2), np.int32),
+      "label": np.zeros(b, np.int32),
+      "index": np.zeros(b, np.int32),
+      "replaced": np.zeros(b, np.int32),
+    }
+
+    def fill(start):
+      rows = range(start, min(start + _PIECE, b))
+      source = self._source
+      if hasattr(source, "ahead"):  # it reads many records faster than one by one
+        source = source.ahead([int(positions[row]) for row in rows])
+      for row in rows:
+        example, out["replaced"][row] = self._readable(source, int(positions[row]))
+        out["extent"][row] = images.place(example["image"], out["image"][row])
+        out["label"][row], out["index"][row] = example["label"], example["index"]
+
+    with self._state.lock:
+      if self._pool is None:
+        self._pool = concurrent.futures.ThreadPoolExecutor(self._threads, "decode")
+    list(self._pool.map(fill, range(0, b, _PIECE)))  # list(): raise what a thread has raised
+    return out
+
+  def _readable(self, source: Source, position: int):
+    """Returns (example, 0), or (the next readable example, 1)."""
+    n = len(source)
+    for step in range(min(n, MAX_UNREADABLE_NEIGHBOURS + 1)):
+      neighbour = (position + step) % n
+      if neighbour in self._state.unreadable:
+        continue
+      try:
+        return source[neighbour], int(step > 0)
+      except Unreadable as error:
+        with self._state.lock:
+          if neighbour not in self._state.unreadable:
+            self._state.unreadable.add(neighbour)
+            logging.warning("unreadable, replaced by the next readable image: %s", error)
+    raise errors.UserError(
+      f"{step + 1} images in a row from number {position} cannot be read (limit"
+      f" {MAX_UNREADABLE_NEIGHBOURS}); see the log for the files and repair or remove them"
+    )

@@ -1,0 +1,104 @@
+"""The images of an evaluation: the run's own or others, and how they become batches and views."""
+
+import dataclasses
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from contrastive_jax import augment, build, data, errors
+from contrastive_jax.data import subset
+
+_DECODING = ("cache", "num_threads", "num_workers")  # fits the machine, whatever the images
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+  """The two splits and what they are called in messages."""
+
+  train: data.Source
+  test: data.Source
+  train_name: str
+  test_name: str
+  num_classes: int
+  label_names: tuple[str, ...]
+  view: augment.Recipe
+  batch_size: int
+  pipeline_options: dict[str, Any]
+
+
+def load(config: ConfigDict, run_config: ConfigDict) -> Images:
+  """Opens the training and the test split: the run's own, or what `config.data` puts in place.
+
+  Args:
+    config: of the evaluation, see `eval_config`.
+    run_config: of the training run.
+
+  Raises:
+    UserError: there is no such split, source or factor, or no labels where they are needed.
+  """
+  merged = _merged(config, run_config)
+  asked = config.data
+  splits = (merged.data.split, merged.data.eval_split)
+  train, test = (build.source(merged, split) for split in splits)
+  names = [f'split "{split}" of data source "{merged.data.source}"' for split in splits]
+  if asked.label:
+    num_classes = 1 + max(int(max(_factor(s, asked.label))) for s in (train, test))
+    train, test = (_Relabelled(s, asked.label, num_classes) for s in (train, test))
+  for source, name in zip((train, test), names, strict=True):
+    if not source.num_classes and set(config.protocols) != {"picture"}:
+      raise errors.UserError(
+        f"{name} has no labels, which probes and neighbours need; set --config.data.source, "
+        "--config.data.split or --config.data.eval_split to one that has"
+      )
+  return Images(
+    train=subset.evenly(train, asked.max_train or len(train)),
+    test=subset.evenly(test, asked.max_test or len(test)),
+    train_name=names[0],
+    test_name=names[1],
+    num_classes=max(train.num_classes, test.num_classes),
+    label_names=tuple(train.label_names or test.label_names),
+    view=build.recipe(merged),
+    batch_size=config.batch_size,
+    pipeline_options=build.pipeline_options(merged),
+  )
+
+
+def _merged(config, run_config) -> ConfigDict:
+  """Returns the run's config with the evaluation's images in it."""
+  asked, own = config.data, run_config.data
+  merged = run_config.copy_and_resolve_references()
+  with merged.ignore_type():
+    if asked.source:
+      merged.data = asked.copy_and_resolve_references()
+      merged.data.split = asked.split or "train"
+      merged.data.eval_split = asked.eval_split or "test"
+    else:
+      merged.data.split = asked.split or own.split
+      merged.data.eval_split = asked.eval_split or own.eval_split
+      merged.data.host_size_px = asked.host_size_px or own.host_size_px
+    for key in _DECODING:
+      merged.data[key] = own[key] if asked[key] is None else asked[key]
+    merged.image_size_px = config.image_size_px or run_config.image_size_px
+  return merged
+
+
+class _Relabelled:
+  """A source whose label is one of its factors."""
+
+  def __init__(self, source: data.Source, factor: str, num_classes: int):
+    self._source, self._labels = source, _factor(source, factor)
+    self.num_classes, self.label_names = num_classes, ()
+    self.factors, self.native_size_px = source.factors, source.native_size_px
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, index: int) -> data.Example:
+    return {**self._source[index], "label": int(self._labels[index])}
+
+
+def _factor(source, name):
+  if name not in source.factors:
+    known = ", ".join(source.factors) or "none"
+    raise errors.UserError(f'data.label "{name}" is no factor of the source; it has {known}')
+  return source.factors[name]

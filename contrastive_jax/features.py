@@ -1,0 +1,245 @@
+"""Features of a frozen encoder: every example of a source exactly once, on any number of devices.
+
+The encoder runs in evaluation mode, with the statistics that its batch norms have stored. The last
+batch is padded to the common size, so that there is one program; padded rows are dropped again, and
+so are the stand-ins of unreadable images.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, PyTree
+
+from contrastive_jax import augment, errors, parallel
+from contrastive_jax.methods import base
+
+# A feature map is averaged over a grid of cells down to at most so many numbers. For the stages
+# of ResNet-50 this gives the grids of side 12, 6, 4, 3 and 2 with which VISSL probes them.
+MAX_FEATURES = 9216
+
+
+class Features(NamedTuple):
+  """What an encoder says about n examples, in the order of their index; equal on every process."""
+
+  layers: dict[str, Float[np.ndarray, "n F"]]
+  label: Int[np.ndarray, " n"]  # -1: none
+  index: Int[np.ndarray, " n"]  # position in the source
+  replaced: int  # unreadable images, which are not among the n
+
+
+@dataclasses.dataclass(frozen=True)
+class OfNet:
+  """Maps (variables, views [B, H, W, C]) to the named endpoints of a network, each [B, F]."""
+
+  net: nn.Module
+  layers: tuple[str, ...]
+  max_features: int = MAX_FEATURES
+
+  def __call__(self, variables: PyTree, x: Float[Array, "B H W C"]) -> dict[str, Array]:
+    params, stats = variables["params"], variables["stats"]
+    ends, _ = base.forward(self.net, params, stats, x[:, None], train=False)
+    return {name: pool(ends[name][:, 0], self.max_features) for name in self.layers}
+
+
+@dataclasses.dataclass(frozen=True)
+class OfPixels:
+  """Maps (nothing, views [B, H, W, C]) to {"pixels": [B, F]} of equal length: no net at all.
+
+  The length is sqrt(F), which makes the numbers of order 1; what compares directions sees no
+  difference to length 1.
+  """
+
+  max_features: int = MAX_FEATURES
+
+  def __call__(self, variables: PyTree, x: Float[Array, "B H W C"]) -> dict[str, Array]:
+    del variables
+    x = pool(x, self.max_features)
+    mean_square = jnp.mean(x * x, axis=-1, keepdims=True)
+    return {"pixels": x * jax.lax.rsqrt(mean_square + 1e-12)}
+
+
+Encoder = Callable[[PyTree, Float[Array, "B H W C"]], dict[str, Array]]  # hashable; traced
+
+
+def extract(
+  net: nn.Module,
+  params: PyTree,
+  stats: PyTree,
+  batches: Iterable[dict[str, np.ndarray]],
+  *,
+  view: augment.Recipe,
+  layers: tuple[str, ...] = ("h",),
+  mesh: Mesh,
+  max_features: int = MAX_FEATURES,
+) -> Features:
+  """Runs a network in evaluation mode over all examples of `batches`.
+
+  Args:
+    net: its endpoints are the layers: "h", "z", "z.1" (hidden in the head), "stem", "block1", ...
+    params, stats: weights and batch-norm statistics.
+    batches: of `pipeline.eval_batches`: this process's part of each.
+    view: whose test view the encoder sees.
+    layers: which endpoints to keep.
+    mesh: the devices; batches need not divide by them.
+    max_features: feature maps are averaged over a grid of cells to at most so many numbers.
+
+  Raises:
+    UserError: a layer is unknown, or a feature is not finite.
+  """
+  layers = tuple(layers)
+  check_layers(net, params, stats, layers, view.size_px)
+  encoder = OfNet(net, layers, max_features)
+  return collect(encoder, {"params": params, "stats": stats}, batches, view=view, mesh=mesh)
+
+
+def collect(
+  encoder: Encoder,
+  variables: PyTree,
+  batches: Iterable[dict[str, np.ndarray]],
+  *,
+  view: augment.Recipe,
+  mesh: Mesh,
+) -> Features:
+  """Runs any encoder over all examples of `batches`; see `extract`."""
+  local_devices = len(mesh.local_devices)
+  size, pending, done = None, None, []
+  with parallel.use(mesh):
+    variables = parallel.replicate(variables, mesh)
+    for batch in batches:
+      size = size or -(-len(batch["image"]) // local_devices) * local_devices
+      asked = parallel.put(_padded(batch, size), mesh)
+      running = _encode(encoder, view, variables, asked)
+      if pending is not None:  # read one batch while the next is under way
+        done.append(_kept(parallel.fetch(pending)))
+      pending = running
+    if pending is None:
+      raise errors.UserError("there are 0 images to extract features of; choose another split")
+    done.append(_kept(parallel.fetch(pending)))
+  out = jax.tree.map(lambda *parts: np.concatenate(parts), *done)
+  return _ordered(out)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _encode(encoder, view, variables, batch):
+  x = augment.test_view(view, batch["image"], batch["extent"])
+  layers = {k: v.astype(jnp.float32) for k, v in encoder(variables, x).items()}
+  rest = {k: batch[k] for k in ("label", "index", "mask", "replaced")}
+  return jax.tree.map(parallel.gather, {"layers": layers, **rest})
+
+
+def _padded(batch, size):
+  """Fills this process's part of a batch up to `size` rows that are masked out."""
+  missing = size - len(batch["image"])
+  rows = {k: batch[k] for k in ("image", "extent", "label", "index", "mask", "replaced")}
+  rows["mask"] = rows["mask"].astype(bool)
+  if not missing:
+    return rows
+  out = {k: np.pad(v, [(0, missing)] + [(0, 0)] * (v.ndim - 1)) for k, v in rows.items()}
+  out["extent"][-missing:] = batch["image"].shape[1]
+  return out
+
+
+def _kept(batch):
+  """Drops the padding and counts nothing twice."""
+  keep = batch["mask"] & (batch["replaced"] == 0)
+  replaced = np.flatnonzero(batch["mask"] & (batch["replaced"] != 0))
+  layers = {k: v[keep] for k, v in batch["layers"].items()}
+  return {
+    "layers": layers,
+    "label": batch["label"][keep],
+    "index": batch["index"][keep],
+    "replaced": replaced,
+  }
+
+
+def _ordered(out) -> Features:
+  order = np.argsort(out["index"], kind="stable")
+  index = out["index"][order]
+  twice = index[1:][index[1:] == index[:-1]]
+  if len(twice):
+    raise RuntimeError(f"{len(twice)} examples came twice, the first with index {twice[0]}")
+  layers = {name: x[order] for name, x in out["layers"].items()}
+  for name, x in layers.items():
+    bad = np.flatnonzero(~np.isfinite(x).all(axis=-1))
+    if len(bad):
+      raise errors.UserError(
+        f"layer {name} is not finite for {len(bad)} of {len(x)} examples; evaluate an earlier step"
+      )
+  return Features(layers, out["label"][order], index, len(out["replaced"]))
+
+
+def check_layers(
+  net: nn.Module, params: PyTree, stats: PyTree, layers: tuple[str, ...], size_px: int
+) -> None:
+  """Raises `UserError` that lists the endpoints if one of `layers` is none."""
+  x = jax.ShapeDtypeStruct((1, 1, size_px, size_px, 3), jnp.float32)
+
+  def abstract(tree):
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), tree)
+
+  def ends(params, stats, x):
+    return base.forward(net, params, stats, x, train=False)[0]
+
+  known = jax.eval_shape(ends, abstract(params), abstract(stats), x)
+  unknown = [name for name in layers if name not in known]
+  if unknown or not layers:
+    raise errors.UserError(
+      f'layer "{", ".join(unknown)}" is unknown to this network; use one of {", ".join(known)}'
+    )
+
+
+def pool(x: Float[Array, "N ..."], max_features: int) -> Float[Array, "N F"]:
+  """Averages a map [N, h, w, c] over the finest square grid with at most `max_features` numbers.
+
+  The cells are those of adaptive average pooling: cell i of a side covers floor(i h / s) up to
+  ceil((i + 1) h / s). Vectors pass unchanged, and a map is never cut finer than its own pixels.
+  """
+  x = x.astype(jnp.float32)
+  if x.ndim == 4:
+    side = max(1, int((max_features // x.shape[-1]) ** 0.5))
+    rows, columns = (jnp.asarray(_cells(length, min(side, length))) for length in x.shape[1:3])
+    highest = jax.lax.Precision.HIGHEST
+    x = jnp.einsum("nhwc,ih,jw->nijc", x, rows, columns, precision=highest)
+  return x.reshape(len(x), -1)
+
+
+def _cells(length: int, side: int) -> Float[np.ndarray, "side length"]:
+  """Returns the matrix of means over `side` cells of a line."""
+  start = np.arange(side) * length // side
+  stop = -(-(np.arange(side) + 1) * length // side)
+  inside = (np.arange(length) >= start[:, None]) & (np.arange(length) < stop[:, None])
+  return (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def labelled(found: Features, what: str) -> Features:
+  """Returns the examples that have a label; `what` names the split in the error.
+
+  Raises:
+    UserError: none has.
+  """
+  known = found.label >= 0
+  if not known.any():
+    raise errors.UserError(
+      f"{what} has no labels, which probes and neighbours need; choose another split or source"
+    )
+  layers = {name: x[known] for name, x in found.layers.items()}
+  return Features(layers, found.label[known], found.index[known], found.replaced)
+
+
+def put_rows(tree: PyTree[np.ndarray], mesh: Mesh) -> PyTree[Array]:
+  """Shards arrays that every process holds whole, zero-padded to a multiple of the devices."""
+  processes = sorted({device.process_index for device in mesh.devices.flat})
+  part = processes.index(jax.process_index())
+
+  def local(x):
+    x = np.pad(x, [(0, -len(x) % mesh.size)] + [(0, 0)] * (x.ndim - 1))
+    return np.split(x, len(processes))[part]
+
+  return parallel.put(jax.tree.map(local, tree), mesh)

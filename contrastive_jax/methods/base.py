@@ -1,0 +1,84 @@
+"""What a method is: a network, a loss, and what it remembers between steps."""
+
+import dataclasses
+from typing import Any
+
+import flax
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Float, PyTree
+
+from contrastive_jax.models.network import Network
+
+
+@flax.struct.dataclass
+class Aux:
+  """What a loss returns beside its value.
+
+  Attributes:
+    stats: batch-norm statistics after this step.
+    metrics: scalars to log.
+    features: arrays [B, V, .] that the monitors read: "h" (what probes see) and "z" (what the loss
+      sees). Their gradient is stopped by the reader.
+    carry: whatever `update_memory` needs of this step (keys to enqueue, batch indices).
+  """
+
+  stats: PyTree
+  metrics: dict[str, Array]
+  features: dict[str, Array]
+  carry: PyTree = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+  """Base of the methods; its fields are the section `method` of a config.
+
+  A method is written for global arrays: it knows no device, file, flag or loop.
+  """
+
+  def network(self, backbone: nn.Module) -> Network:
+    """Returns the backbone with this method's heads."""
+    raise TypeError(f"{type(self).__module__} defines no network")
+
+  def init_memory(self, variables: PyTree, key: Array) -> PyTree:
+    """Returns the state that no gradient trains: target network, queue, bank. None: {}."""
+    del variables, key
+    return {}
+
+  def loss(
+    self,
+    net: Network,
+    params: PyTree,
+    stats: PyTree,
+    memory: PyTree,
+    batch: dict[str, Array],
+    key: Array,
+  ) -> tuple[Float[Array, ""], Aux]:
+    """Returns the loss of a batch {"views" [B, V, H, W, C], "label" [B], "index" [B]}."""
+    raise TypeError(f"{type(self).__module__} defines no loss")
+
+  def update_memory(
+    self, memory: PyTree, params: PyTree, carry: PyTree, progress: Float[Array, ""]
+  ) -> PyTree:
+    """Returns the memory after the optimiser's step; `progress` runs from 0 to 1 over training."""
+    del params, carry, progress
+    return memory
+
+
+def forward(
+  net: nn.Module, params: PyTree, stats: PyTree, views: Float[Array, "B V H W C"], train: bool = True
+) -> tuple[dict[str, Array], PyTree]:
+  """Runs the network on all views at once: the one place where methods touch Flax.
+
+  Returns:
+    Every endpoint as [B, V, ...], and the new batch-norm statistics (unchanged if not `train`).
+  """
+  num_images, num_views = views.shape[:2]
+  folded = views.reshape(num_images * num_views, *views.shape[2:])
+  variables = {"params": params, "batch_stats": stats}
+  if train:
+    ends, new = net.apply(variables, folded, train=True, mutable=["batch_stats"])
+    stats = new.get("batch_stats", stats)
+  else:
+    ends = net.apply(variables, folded, train=False)
+  return jax.tree.map(lambda x: x.reshape(num_images, num_views, *x.shape[1:]), ends), stats

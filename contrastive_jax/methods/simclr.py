@@ -1,0 +1,43 @@
+"""SimCLR: Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations".
+
+Two strong views of every image, a non-linear head g on the representation h, and NT-Xent (eq. 1)
+between the views over the global batch, both views sharing their batch-norm statistics.
+"""
+
+import dataclasses
+
+from contrastive_jax import errors, losses
+from contrastive_jax.methods import base
+from contrastive_jax.models import heads, norm
+from contrastive_jax.models.network import Head, Network
+from contrastive_jax.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class Method(base.Method):
+  """Hyper-parameters of SimCLR; the defaults are the paper's for ImageNet (sections 2.1, 5.1)."""
+
+  temperature: float = option(0.1, "tau: divides the cosine similarities (0.5 for CIFAR-10)")
+  head: str = option("mlp", "projection head g: none, linear or mlp")
+  head_layers: int = option(2, "linear layers of the mlp head (the paper 2, its code 3)")
+  head_width: int | None = option(None, "width of the mlp head's hidden layers; unset: as h")
+  embedding_size: int = option(128, "D: size of z")
+  loss_impl: str = option("auto", "NT-Xent over the batch: auto (by size), dense or tiled")
+
+  def __post_init__(self):
+    if not self.temperature > 0:
+      raise errors.UserError(
+        f"method.temperature {self.temperature} is not positive; the paper uses 0.1, CIFAR-10 0.5"
+      )
+
+  def network(self, backbone):
+    g = heads.simclr(
+      self.head, self.head_layers, self.embedding_size, self.head_width, **norm.options(backbone)
+    )
+    return Network(backbone, (Head("z", g),))
+
+  def loss(self, net, params, stats, memory, batch, key):
+    del memory, key
+    ends, stats = base.forward(net, params, stats, batch["views"])
+    loss, metrics = losses.ntxent(ends["z"], self.temperature, implementation=self.loss_impl)
+    return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})

@@ -1,0 +1,56 @@
+"""A backbone with named heads: the one module that a method trains.
+
+Every endpoint, from the stem to the hidden layers of the heads, is in the result; what the caller
+does not use costs nothing under jit.
+"""
+
+import dataclasses
+
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from contrastive_jax import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+  """A named module on top of an endpoint.
+
+  Attributes:
+    name: of its output, e.g. "z"; its hidden activations are "z.1", "z.2", ...; also the name of
+      its parameters.
+    module: called as `module(x, train)`, returns (output, hidden activations), as heads.MLP does.
+    input: the endpoint it reads: "h", a block, or an earlier head, e.g. "z" for a predictor.
+  """
+
+  name: str
+  module: nn.Module
+  input: str = "h"
+
+
+class Network(nn.Module):
+  """Backbone and heads; parameters under "backbone" and each head's name."""
+
+  backbone: nn.Module
+  heads: tuple[Head, ...] = ()
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "N H W C"], train: bool) -> dict[str, Array]:
+    """Returns all endpoints by name.
+
+    Raises:
+      UserError: a head's name is taken, or its input does not exist (yet).
+    """
+    ends = dict(self.backbone(x, train))
+    for head in self.heads:
+      if head.name in ends or head.name == "backbone":
+        raise errors.UserError(f"head name {head.name!r} is taken; taken are {', '.join(ends)}")
+      if head.input not in ends:
+        raise errors.UserError(
+          f"head {head.name!r} reads {head.input!r}, which does not exist; use one of "
+          f"{', '.join(ends)}"
+        )
+      module = head.module.clone(parent=self, name=head.name)
+      ends[head.name], hidden = module(ends[head.input], train)
+      ends |= {f"{head.name}.{layer}": value for layer, value in enumerate(hidden, start=1)}
+    return ends

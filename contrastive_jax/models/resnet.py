@@ -1,0 +1,222 @@
+"""Residual networks: He et al. (CVPR 2016) in the v1.5 form, and their small CIFAR relatives.
+
+v1.5 puts the stride of a bottleneck on its 3x3 convolution. Convolutions have no bias. The shortcut
+is the identity wherever shapes allow, else a strided 1x1 convolution with batch norm.
+
+The named networks are constructors of `ResNet` with the depth filled in; every other field stays an
+option, e.g. `resnet50(width=2, dtype="bfloat16", remat=True)`.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from contrastive_jax import errors
+from contrastive_jax.models import norm as norms
+from contrastive_jax.options import option
+
+__all__ = [
+  "resnet8",
+  "resnet14",
+  "resnet20",
+  "resnet18",
+  "resnet34",
+  "resnet50",
+  "resnet101",
+  "resnet152",
+  "resnet200",
+]
+
+STEMS = ("auto", "imagenet", "cifar", "cifar_s2")
+SMALL_IMAGE_PX = 32  # up to here "auto" takes the CIFAR stem (SimCLR, section B.9)
+
+# "same": TensorFlow's, asymmetric at stride 2. "torch": k//2 on both sides. "simclr": convolutions
+# as "torch" and the max-pool as "same", which is what the published SimCLR code does.
+SYMMETRIC_CONV = {"same": False, "torch": True, "simclr": True}
+SYMMETRIC_POOL = {"same": False, "torch": True, "simclr": False}
+
+CONV_INITS = {
+  "simclr": nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal"),
+  "torch": nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+}
+
+
+def pad(kernel_px: int, symmetric: bool) -> str | list[tuple[int, int]]:
+  """Padding of a square window, as flax takes it."""
+  return [(kernel_px // 2, kernel_px // 2)] * 2 if symmetric else "SAME"
+
+
+class BasicBlock(nn.Module):
+  """Two 3x3 convolutions (He et al., Figure 5 left); `channels` out."""
+
+  channels: int
+  stride: int
+  conv: Callable
+  norm: Callable
+  last_scale_init: Callable
+  expansion = 1
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "N H W C"], train: bool) -> Float[Array, "N h w c"]:
+    y = self.conv(self.channels, 3, self.stride, name="conv1")(x)
+    y = nn.relu(self.norm(name="norm1")(y, train))
+    y = self.conv(self.channels, 3, 1, name="conv2")(y)
+    y = self.norm(name="norm2", scale_init=self.last_scale_init)(y, train)
+    return nn.relu(y + _shortcut(self, x, y.shape[-1], train))
+
+
+class BottleneckBlock(nn.Module):
+  """1x1, 3x3 and 1x1 convolutions (He et al., Figure 5 right); 4·`channels` out."""
+
+  channels: int
+  stride: int
+  conv: Callable
+  norm: Callable
+  last_scale_init: Callable
+  expansion = 4
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "N H W C"], train: bool) -> Float[Array, "N h w c"]:
+    y = self.conv(self.channels, 1, 1, name="conv1")(x)
+    y = nn.relu(self.norm(name="norm1")(y, train))
+    y = self.conv(self.channels, 3, self.stride, name="conv2")(y)
+    y = nn.relu(self.norm(name="norm2")(y, train))
+    y = self.conv(self.channels * self.expansion, 1, 1, name="conv3")(y)
+    y = self.norm(name="norm3", scale_init=self.last_scale_init)(y, train)
+    return nn.relu(y + _shortcut(self, x, y.shape[-1], train))
+
+
+def _shortcut(block: nn.Module, x: Array, channels: int, train: bool) -> Array:
+  """x itself if the block keeps its shape, else its strided 1x1 projection."""
+  if block.stride == 1 and x.shape[-1] == channels:
+    return x
+  x = block.conv(channels, 1, block.stride, name="conv_skip")(x)
+  return block.norm(name="norm_skip")(x, train)
+
+
+class ResNet(nn.Module):
+  """A residual network that returns every stage.
+
+  Attributes:
+    stage_sizes: blocks per stage; each stage after the first halves the resolution.
+    block: BasicBlock or BottleneckBlock.
+    base: channels of the stem and of the first stage before `width` and the block's expansion.
+    bn_views: views with batch statistics of their own, see norm.BatchNorm.
+
+  The other fields are the options of a configuration. Blocks with `zero_gamma` start as their
+  shortcut (Goyal et al., 2017, section 5.1). For `padding` see SYMMETRIC_CONV. With `remat` only
+  the inputs of blocks are stored for the backward pass.
+  """
+
+  stage_sizes: tuple[int, ...]
+  block: type[nn.Module]
+  base: int = 64
+  bn_views: int = 1
+  width: float = option(1.0, "multiplies every channel count, the stem's included")
+  stem: str = option(
+    "auto",
+    "imagenet (7x7 stride 2, max-pool), cifar (3x3), cifar_s2 (3x3 stride 2: a quarter of the "
+    "work) or auto (cifar up to 32 px)",
+  )
+  padding: str = option("same", "of strided windows: same (TensorFlow), torch, or simclr (mixed)")
+  zero_gamma: bool = option(True, "start the last batch-norm scale of every block at 0")
+  weight_init: str = option("simclr", "simclr (fan-in, truncated normal) or torch (He, fan-out)")
+  dtype: str = option("float32", "of activations: float32, bfloat16; parameters stay float32")
+  bn_groups: int = option(1, "contiguous parts of the batch with batch statistics of their own")
+  bn_momentum: float = option(0.9, "decay of the running statistics (0.9 is PyTorch's 0.1)")
+  bn_eps: float = option(1e-5, "added to the variance")
+  remat: bool = option(False, "recompute blocks in the backward pass: less memory, more time")
+
+  def __post_init__(self):
+    _check_choice("stem", self.stem, STEMS)
+    _check_choice("padding", self.padding, SYMMETRIC_CONV)
+    _check_choice("weight_init", self.weight_init, CONV_INITS)
+    dtype = self.dtype if isinstance(self.dtype, str) else jnp.dtype(self.dtype).name
+    _check_choice("dtype", dtype, ("float32", "bfloat16", "float16"))
+    if self.width <= 0 or round(self.base * self.width) < 1:
+      raise errors.UserError(f"model width {self.width} leaves no channels; use e.g. 0.5, 1 or 2")
+    super().__post_init__()
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "N H W 3"], train: bool) -> dict[str, Array]:
+    """Returns "stem" (what the first block reads), "block1".. (stages), "h" [N, F] in float32."""
+    conv = functools.partial(
+      _conv,
+      symmetric=SYMMETRIC_CONV[self.padding],
+      kernel_init=CONV_INITS[self.weight_init],
+      dtype=jnp.dtype(self.dtype),
+    )
+    norm = functools.partial(
+      norms.BatchNorm,
+      groups=self.bn_groups,
+      views=self.bn_views,
+      momentum=self.bn_momentum,
+      epsilon=self.bn_eps,
+      dtype=jnp.dtype(self.dtype),
+    )
+    block = nn.remat(self.block, static_argnums=(2,)) if self.remat else self.block
+    last_scale_init = nn.initializers.zeros if self.zero_gamma else nn.initializers.ones
+
+    x = self._stem(x.astype(self.dtype), train, conv, norm)
+    ends = {"stem": x}
+    for stage, size in enumerate(self.stage_sizes, start=1):
+      for unit in range(1, size + 1):
+        x = block(
+          channels=round(self.base * 2 ** (stage - 1) * self.width),
+          stride=2 if stage > 1 and unit == 1 else 1,
+          conv=conv,
+          norm=norm,
+          last_scale_init=last_scale_init,
+          name=f"block{stage}_{unit}",
+        )(x, train)
+      ends[f"block{stage}"] = x
+    ends["h"] = x.astype(jnp.float32).mean((1, 2))
+    return ends
+
+  def _stem(self, x: Array, train: bool, conv: Callable, norm: Callable) -> Array:
+    stem = self.stem
+    if stem == "auto":
+      stem = "cifar" if max(x.shape[1:3]) <= SMALL_IMAGE_PX else "imagenet"
+    kernel_px, stride = {"imagenet": (7, 2), "cifar": (3, 1), "cifar_s2": (3, 2)}[stem]
+    x = conv(round(self.base * self.width), kernel_px, stride, name="stem_conv")(x)
+    x = nn.relu(norm(name="stem_norm")(x, train))
+    if stem == "imagenet":
+      x = nn.max_pool(x, (3, 3), (2, 2), pad(3, SYMMETRIC_POOL[self.padding]))
+    return x
+
+
+def _conv(channels, kernel_px, stride, *, symmetric, kernel_init, dtype, name) -> nn.Conv:
+  """A square convolution without bias."""
+  return nn.Conv(
+    channels,
+    (kernel_px, kernel_px),
+    (stride, stride),
+    pad(kernel_px, symmetric),
+    use_bias=False,
+    kernel_init=kernel_init,
+    dtype=dtype,
+    name=name,
+  )
+
+
+def _check_choice(field: str, value: str, allowed) -> None:
+  if value not in allowed:
+    raise errors.UserError(f"model {field} {value!r} is unknown; use one of {', '.join(allowed)}")
+
+
+# He et al., Table 1. ResNet-200: "Identity Mappings in Deep Residual Networks" (2016), Table 5.
+resnet18 = functools.partial(ResNet, (2, 2, 2, 2), BasicBlock)
+resnet34 = functools.partial(ResNet, (3, 4, 6, 3), BasicBlock)
+resnet50 = functools.partial(ResNet, (3, 4, 6, 3), BottleneckBlock)
+resnet101 = functools.partial(ResNet, (3, 4, 23, 3), BottleneckBlock)
+resnet152 = functools.partial(ResNet, (3, 8, 36, 3), BottleneckBlock)
+resnet200 = functools.partial(ResNet, (3, 24, 36, 3), BottleneckBlock)
+
+# He et al., section 4.2: 6n + 2 layers in three stages of 16, 32 and 64 channels, for n = 1, 2, 3
+# (their shortcuts pad with zeros, these project).
+resnet8 = functools.partial(ResNet, (1, 1, 1), BasicBlock, 16)
+resnet14 = functools.partial(ResNet, (2, 2, 2), BasicBlock, 16)
+resnet20 = functools.partial(ResNet, (3, 3, 3), BasicBlock, 16)

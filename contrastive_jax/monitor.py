@@ -1,0 +1,83 @@
+"""kNN accuracy of the representation while training goes on."""
+
+import dataclasses
+
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from contrastive_jax import augment, build, data, errors, features, knn
+from contrastive_jax.data import pipeline, subset
+from contrastive_jax.models.network import Network
+
+
+@dataclasses.dataclass(frozen=True)
+class Monitor:
+  """Scores an encoder by weighted kNN on h: the training images vote on the test images."""
+
+  net: Network
+  recipe: augment.Recipe
+  mesh: Mesh
+  options: ConfigDict  # the section `monitor`
+  num_classes: int
+  bank: pipeline.Batches | None = None  # None: nothing to score with
+  queries: pipeline.Batches | None = None
+
+  @classmethod
+  def create(
+    cls,
+    config: ConfigDict,
+    train: data.Source,
+    net: Network,
+    recipe: augment.Recipe,
+    mesh: Mesh,
+  ) -> "Monitor":
+    """Opens the test split; without labels or with an empty bank the monitor is silent."""
+    options = config.monitor
+    monitor = cls(net, recipe, mesh, options, train.num_classes)
+    if not (train.num_classes and options.max_train and options.max_test):
+      return monitor
+    test = build.source(config, config.data.eval_split)
+    train, test = subset.evenly(train, options.max_train), subset.evenly(test, options.max_test)
+    if options.k > len(train):
+      raise errors.UserError(
+        f"monitor.k {options.k} exceeds the bank of {len(train)} images; "
+        f"set --config.monitor.k={len(train)} or less"
+      )
+    bank, queries = (
+      pipeline.eval_batches(
+        source,
+        batch_size=options.batch_size,
+        **pipeline.this_process(),
+        **build.pipeline_options(config),
+      )
+      for source in (train, test)
+    )
+    return dataclasses.replace(monitor, bank=bank, queries=queries)
+
+  def score(self, params, stats) -> dict[str, float]:
+    """Returns {"knn_top1", "knn_top5"} in [0, 1], or {} if there is nothing to score with."""
+    if self.bank is None:
+      return {}
+    bank, queries = (self._extract(params, stats, b) for b in (self.bank, self.queries))
+    scores = knn.accuracy(
+      bank.layers["h"],
+      bank.label,
+      queries.layers["h"],
+      queries.label,
+      self.num_classes,
+      k=self.options.k,
+      temperature=self.options.temperature,
+    )
+    return {f"knn_{name}": float(scores[name]) for name in ("top1", "top5")}
+
+  def describe(self, scores: dict[str, float]) -> str:
+    """Returns the score with what it depends on."""
+    return (
+      f"kNN {100 * scores['knn_top1']:.1f} % "
+      f"(k {self.options.k}, tau {self.options.temperature}, cosine, on h)"
+    )
+
+  def _extract(self, params, stats, batches: pipeline.Batches) -> features.Features:
+    return features.extract(
+      self.net, params, stats, batches, view=self.recipe, layers=("h",), mesh=self.mesh
+    )

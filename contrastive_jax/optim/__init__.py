@@ -1,0 +1,8 @@
+"""Optimisers, learning-rate rules and schedules of contrastive learning, on top of optax."""
+
+from contrastive_jax.optim import builder
+from contrastive_jax.optim.builder import LrRule, build
+from contrastive_jax.optim.options import Options
+from contrastive_jax.optim.schedules import Schedule, scaled_lr, schedule
+
+__all__ = ["LrRule", "Options", "Schedule", "build", "builder", "scaled_lr", "schedule"]

@@ -1,0 +1,181 @@
+"""Builds an optimiser from plain values, with rules that pick parameters by their path.
+
+A path is the names down to a leaf, joined by "/", e.g. "backbone/block1_1/conv1/kernel".
+A rule is a regular expression, found anywhere in the path.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import PyTree
+
+from contrastive_jax import errors
+from contrastive_jax.optim import algorithms
+from contrastive_jax.optim.schedules import Schedule
+
+BIAS_OR_SCALE = r"(^|/)(bias|scale)$"  # batch norm's parameters and every bias
+
+
+@dataclasses.dataclass(frozen=True)
+class LrRule:
+  """A learning rate of its own for the leaves whose path matches.
+
+  Attributes:
+    pattern: regular expression.
+    multiplier: of the learning rate (Barlow Twins, biases and batch norm: 0.0048/0.2).
+    constant: take the schedule's peak at every step (SimSiam's predictor).
+  """
+
+  pattern: str
+  multiplier: float = 1.0
+  constant: bool = False
+
+  def __post_init__(self):
+    if not 0 <= self.multiplier < math.inf:
+      raise errors.UserError(
+        f"optimizer lr_rules {self.pattern!r}: multiplier {self.multiplier} must be 0 or more"
+      )
+
+
+def build(
+  name: str,
+  learning_rate: float | Callable,
+  weight_decay: float = 0.0,
+  momentum: float = 0.9,
+  nesterov: bool = False,
+  trust_coefficient: float = 0.001,
+  exclude: str = BIAS_OR_SCALE,
+  decay_exclude: str = "same",
+  lr_rules: Sequence[LrRule | tuple] = (),
+  clip_norm: float = 0.0,
+  b1: float = 0.9,
+  b2: float = 0.999,
+  eps: float = 1e-8,
+) -> optax.GradientTransformation:
+  """Builds an optimiser; see `algorithms` for the formulas.
+
+  Args:
+    name: "lars", "lars_outside", "sgd", "adam", "adamw" or "lamb".
+    learning_rate: a `Schedule`, any optax schedule, or a number.
+    weight_decay: λ.
+    momentum, nesterov: of "lars", "lars_outside" and "sgd".
+    trust_coefficient: η of "lars" and "lars_outside".
+    exclude: pattern of the leaves that LARS and LAMB do not adapt, or "none".
+    decay_exclude: pattern of the leaves without weight decay; "same" as `exclude`, or "none" to
+      decay every leaf (MoCo, SimSiam).
+    lr_rules: `LrRule`s or their fields as tuples; the first that matches a leaf counts.
+    clip_norm: clips the norm of the whole gradient first; 0 for no clipping.
+    b1, b2, eps: of "adam", "adamw" and "lamb".
+
+  Raises:
+    UserError: a name is unknown, a value is out of its range or a pattern is no regular expression;
+      from the optimiser's init, if an lr_rule matches no parameter.
+  """
+  if name not in algorithms.__all__:
+    raise errors.UserError(
+      f"optimizer {name!r} is unknown; use one of {', '.join(algorithms.__all__)}"
+    )
+  for field, value, below in (
+    ("weight_decay", weight_decay, math.inf),
+    ("momentum", momentum, 1),
+    ("trust_coefficient", trust_coefficient, math.inf),
+    ("clip_norm", clip_norm, math.inf),
+    ("b1", b1, 1),
+    ("b2", b2, 1),
+    ("eps", eps, math.inf),
+  ):
+    if not 0 <= value < below:
+      limit = "0 or more" if below == math.inf else f"0 or more and less than {below}"
+      raise errors.UserError(f"optimizer {field} {value} must be {limit}")
+
+  rules = tuple(rule if isinstance(rule, LrRule) else LrRule(*rule) for rule in lr_rules)
+
+  settings = algorithms.Settings(
+    rate=_scale_by_rates(learning_rate, rules),
+    weight_decay=weight_decay,
+    momentum=momentum,
+    nesterov=nesterov,
+    trust_coefficient=trust_coefficient,
+    b1=b1,
+    b2=b2,
+    eps=eps,
+    decay_mask=unmatched(exclude if decay_exclude == "same" else decay_exclude),
+    adapt_mask=unmatched(exclude),
+  )
+  optimizer = getattr(algorithms, name)(settings)
+  if clip_norm:
+    optimizer = optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
+  return optimizer
+
+
+def unmatched(pattern: str) -> Callable[[PyTree], PyTree[bool]]:
+  """Returns the function from parameters to True where the path does not match, or "none"."""
+  found = None if pattern == "none" else _compile(pattern)
+
+  def mask(params):
+    return jax.tree_util.tree_map_with_path(
+      lambda path, _: found is None or not found.search(_join(path)), params
+    )
+
+  return mask
+
+
+def _scale_by_rates(
+  learning_rate: float | Callable, rules: Sequence[LrRule]
+) -> optax.GradientTransformation:
+  """Multiplies by minus the learning rate, or by minus what the first matching rule makes of it."""
+  patterns = [_compile(rule.pattern) for rule in rules]
+  peak = learning_rate.peak if isinstance(learning_rate, Schedule) else learning_rate
+  if callable(peak) and any(rule.constant for rule in rules):
+    raise errors.UserError(
+      "optimizer lr_rules: a constant rule needs a learning rate with a peak; "
+      "build it with optim.schedule"
+    )
+
+  def rule_of(path) -> LrRule | None:
+    matching = (rule for rule, p in zip(rules, patterns, strict=True) if p.search(_join(path)))
+    return next(matching, None)
+
+  def init(params):
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for rule, pattern in zip(rules, patterns, strict=True):
+      if not any(pattern.search(_join(path)) for path in paths):
+        raise errors.UserError(
+          f"optimizer lr_rules pattern {rule.pattern!r} matches no parameter; "
+          f"a path looks like {_join(paths[0])!r}"
+        )
+    return optax.ScaleByScheduleState(count=jnp.zeros([], jnp.int32))
+
+  def update(updates, state, params=None):
+    del params
+    scheduled = learning_rate(state.count) if callable(learning_rate) else learning_rate
+
+    def scale(path, update):
+      rule = rule_of(path) or LrRule("")
+      rate = rule.multiplier * (peak if rule.constant else scheduled)
+      return jnp.asarray(-rate, update.dtype) * update
+
+    updates = jax.tree_util.tree_map_with_path(scale, updates)
+    return updates, optax.ScaleByScheduleState(count=optax.safe_increment(state.count))
+
+  return optax.GradientTransformation(init, update)
+
+
+def _join(path) -> str:
+  return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _compile(pattern: str) -> re.Pattern:
+  if not pattern:
+    raise errors.UserError("optimizer pattern '' matches every path; use 'none' or '.*'")
+  try:
+    return re.compile(pattern)
+  except re.error as error:
+    raise errors.UserError(
+      f"optimizer pattern {pattern!r} is no regular expression: {error}"
+    ) from error

@@ -1,0 +1,122 @@
+"""A picture of a feature space: its points in the plane, coloured by class."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from contrastive_jax import errors
+from contrastive_jax.options import option
+
+METHODS = ("pca", "tsne")
+_MAX_LEGEND = 20  # classes; more cannot be told apart by colour
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What is drawn."""
+
+  method: str = option("pca", "projection to the plane: pca, or tsne (needs scikit-learn)")
+  max_points: int = option(2000, "examples drawn, taken at random")
+
+  def __post_init__(self):
+    if self.method not in METHODS:
+      raise errors.UserError(
+        f'picture.method "{self.method}" is unknown; use {" or ".join(METHODS)}'
+      )
+    if self.max_points < 3:
+      raise errors.UserError(f"picture.max_points {self.max_points} is below 3; use e.g. 2000")
+
+  def describe(self) -> str:
+    """Returns what the picture depends on, in a few words."""
+    return f"{self.method}, up to {self.max_points} points"
+
+
+def pca(x: Float[np.ndarray, "n F"]) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "2"]]:
+  """Projects on the two directions of largest variance.
+
+  The sign of each is such that the point farthest from the mean along it is on the positive side.
+
+  Returns:
+    The coordinates, and the share of the variance along each.
+  """
+  x = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
+  # The eigenvectors of the smaller of the two Gram matrices give the same coordinates.
+  wide = x.shape[1] > x.shape[0]
+  values, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
+  values, vectors = np.maximum(values[:-3:-1], 0), vectors[:, :-3:-1]
+  points = vectors * np.sqrt(values) if wide else x @ vectors
+  points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))  # a single feature has one direction
+  farthest = points[np.abs(points).argmax(axis=0), [0, 1]]
+  total = max(float(np.sum(x * x)), np.finfo(np.float64).tiny)
+  return points * np.where(farthest < 0, -1.0, 1.0), np.pad(values / total, (0, 2 - len(values)))
+
+
+def tsne(x: Float[np.ndarray, "n F"], seed: int = 0) -> Float[np.ndarray, "n 2"]:
+  """Projects by t-SNE (van der Maaten and Hinton, JMLR 2008) with scikit-learn.
+
+  Raises:
+    UserError: scikit-learn is not installed.
+  """
+  try:
+    from sklearn.manifold import TSNE
+  except ImportError as error:
+    raise errors.UserError(
+      'picture.method "tsne" needs scikit-learn; pip install contrastive_jax[tsne], or use "pca"'
+    ) from error
+  perplexity = min(30.0, (len(x) - 1) / 3)
+  return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(x)
+
+
+def draw(
+  x: Float[np.ndarray, "n F"],
+  label: Int[np.ndarray, " n"],
+  path: pathlib.Path | str,
+  options: Options,
+  *,
+  label_names: Sequence[str] = (),
+  title: str = "",
+  seed: int = 0,
+) -> pathlib.Path:
+  """Writes a PNG of the points of `x`, coloured by label; -1 is grey. Returns its path."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg  # no display, no global state
+  from matplotlib.figure import Figure
+
+  chosen = np.sort(np.random.default_rng(seed).permutation(len(x))[: options.max_points])
+  x, label = x[chosen], label[chosen]
+  if options.method == "tsne":
+    points, names = tsne(x, seed), ("t-SNE 1", "t-SNE 2")
+  else:
+    points, share = pca(x)
+    names = [f"PC {i + 1} ({100 * s:.0f} % of the variance)" for i, s in enumerate(share)]
+
+  figure = Figure(figsize=(7, 6), dpi=120, layout="constrained")
+  FigureCanvasAgg(figure)
+  axes = figure.subplots()
+  classes = np.unique(label)
+  for number, which in enumerate(classes):
+    name = label_names[which] if 0 <= which < len(label_names) else str(which)
+    axes.scatter(
+      *points[label == which].T,
+      s=9,
+      linewidths=0,
+      color="lightgrey" if which < 0 else _color(number, len(classes)),
+      label="no label" if which < 0 else name,
+    )
+  if len(classes) <= _MAX_LEGEND:
+    figure.legend(loc="outside right upper", fontsize="small", markerscale=2, frameon=False)
+  axes.set(xlabel=names[0], ylabel=names[1], title=title, xticks=[], yticks=[])
+  path = pathlib.Path(path)
+  figure.savefig(path)
+  return path
+
+
+def _color(number, count):
+  """One of `count` colours: fixed ones while they can be told apart, else along the hues."""
+  from matplotlib import colormaps
+
+  if count <= 10:
+    return colormaps["tab10"](number)
+  return colormaps["tab20"](number) if count <= 20 else colormaps["hsv"](number / count)

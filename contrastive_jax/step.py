@@ -1,0 +1,72 @@
+"""One training step as a pure function of the state and a host batch."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from contrastive_jax import augment, collapse, keys, methods, online
+from contrastive_jax.models.network import Network
+from contrastive_jax.state import TrainState
+
+Step = Callable[[TrainState, dict[str, Array]], tuple[TrainState, dict[str, Array]]]
+
+
+def make(
+  method: methods.Method,
+  net: Network,
+  optimizer: optax.GradientTransformation,
+  probe: online.Probe,
+  recipe: augment.Recipe,
+  *,
+  seed: int,
+  steps_per_epoch: int,
+  total_steps: int,
+) -> Step:
+  """Returns `step(state, batch) -> (state, metrics)`, to be jitted under the mesh.
+
+  The views of an example depend on (seed, epoch, its index, view) alone, so that they are the same
+  on every topology; the method's own key depends on (seed, step).
+  """
+
+  def step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
+    views = augment.views(
+      recipe,
+      keys.stream(seed, "views"),
+      state.step // steps_per_epoch,
+      batch["image"],
+      batch["extent"],
+      batch["index"],
+    )
+    inputs = {"views": views, "label": batch["label"], "index": batch["index"]}
+
+    def loss_fn(params):
+      key = jax.random.fold_in(keys.stream(seed, "method"), state.step)
+      return method.loss(net, params, state.stats, state.memory, inputs, key)
+
+    (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    progress = (state.step + 1) / total_steps
+    new_probe, probe_metrics = probe.update(state.probe, aux.features["h"], batch["label"])
+    metrics = {
+      "loss": loss,
+      "grad_norm": optax.tree.norm(grads),
+      "replaced": jnp.sum(batch["replaced"]),
+      **aux.metrics,
+      **probe_metrics,
+      **{f"collapse_{k}": v for k, v in collapse.metrics(aux.features["z"]).items()},
+    }
+    state = TrainState(
+      step=state.step + 1,
+      params=params,
+      stats=aux.stats,
+      opt_state=opt_state,
+      memory=method.update_memory(state.memory, params, aux.carry, progress),
+      probe=new_probe,
+    )
+    return state, metrics
+
+  return step

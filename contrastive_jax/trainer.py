@@ -1,0 +1,213 @@
+"""Pre-training from a config: builds the objects, resumes, and runs the loop."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from contrastive_jax import build, collapse, errors, online, parallel, preview
+from contrastive_jax import config as config_lib
+from contrastive_jax import monitor as monitor_lib
+from contrastive_jax import state as state_lib
+from contrastive_jax import step as step_lib
+from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.checkpoint import Checkpoints
+from contrastive_jax.data import pipeline
+from contrastive_jax.preemption import Preemption
+from contrastive_jax.report import Meter, Reporter
+
+
+class Result(NamedTuple):
+  """What `train` returns: the final state and the last value of every metric."""
+
+  state: state_lib.TrainState
+  metrics: dict[str, float]
+
+
+def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = None) -> Result:
+  """Trains to `config.epochs`, going on from the newest checkpoint in `workdir` if there is one.
+
+  Args:
+    config: from a file in `configs/`, or `config.pretrain()`.
+    workdir: directory of config, metrics and checkpoints; made if missing.
+    devices: of this run; all by default.
+
+  Raises:
+    UserError: something in config, data or workdir cannot work; nothing was overwritten.
+    NonFiniteLoss: loss or gradient became NaN or infinite; the last checkpoint is from before.
+    Preempted: SIGTERM; the state was saved and the same call goes on.
+  """
+  config_lib.check(config)
+  workdir_lib.check(workdir, config)
+  mesh = parallel.make_mesh(devices)
+  parallel.check_batch_size(config.batch_size, mesh.size)
+  source = build.source(config, config.data.split)
+  steps_per_epoch = build.steps_per_epoch(config, len(source))
+  total_steps = config.epochs * steps_per_epoch
+
+  method, net, recipe = build.method(config), build.net(config), build.recipe(config)
+  optimizer, schedule = build.optimizer(config, steps_per_epoch)
+  probe = online.Probe(source.num_classes, config.monitor.online_learning_rate)
+  state = state_lib.create(
+    method,
+    net,
+    optimizer,
+    probe,
+    image_size_px=config.image_size_px,
+    seed=config.seed,
+    mesh=mesh,
+  )
+  step_fn = step_lib.make(
+    method,
+    net,
+    optimizer,
+    probe,
+    recipe,
+    seed=config.seed,
+    steps_per_epoch=steps_per_epoch,
+    total_steps=total_steps,
+  )
+  monitor = monitor_lib.Monitor.create(config, source, net, recipe, mesh)
+
+  workdir_lib.make(workdir)
+  checkpoints = Checkpoints(
+    workdir, keep=config.checkpoint.keep, keep_best=config.checkpoint.keep_best
+  )
+  state = checkpoints.restore(state) or state
+  workdir_lib.stamp(workdir, config)  # not before the checkpoint is known to fit
+  start = int(parallel.fetch(state.step))
+  reporter = Reporter(
+    workdir, total_steps=total_steps, start_step=start, tensorboard=config.log.tensorboard
+  )
+  reporter.line(
+    f"{config.method.name} {config.model.name}: {_count(state.params):,} parameters, "
+    f"{len(source):,} images, {steps_per_epoch} steps an epoch, {total_steps} in all, "
+    f"peak learning rate {schedule.peak:.4g}, {mesh.size} device(s)"
+    + (f"; goes on from step {start}" if start else "")
+  )
+  batches = pipeline.train_batches(
+    source,
+    batch_size=config.batch_size,
+    seed=config.seed,
+    start_step=start,
+    total_steps=total_steps,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+    **build.pipeline_options(config),
+  )
+  loop = _Loop(config, mesh, reporter, checkpoints, monitor, schedule, steps_per_epoch, total_steps)
+  try:
+    with parallel.use(mesh), Preemption() as preemption:
+      if config.log.views and start == 0 and jax.process_index() == 0:
+        preview.save(workdir, recipe, next(iter(batches)), config.seed)
+      return loop.run(jax.jit(step_fn, donate_argnums=0), state, batches, preemption)
+  finally:
+    checkpoints.close()
+    reporter.close()
+
+
+class _Loop:
+  """Steps, and between them whatever is due: log, monitor, save, leave."""
+
+  def __init__(
+    self, config, mesh, reporter, checkpoints, monitor, schedule, steps_per_epoch, total_steps
+  ):
+    self._config = config
+    self._mesh = mesh
+    self._reporter = reporter
+    self._checkpoints = checkpoints
+    self._monitor = monitor
+    self._schedule = schedule
+    self._steps_per_epoch = steps_per_epoch
+    self._total_steps = total_steps
+    self._meter = Meter()
+    self._metrics: dict[str, float] = {}
+    self._alarms: list[str] = []
+
+  def run(self, step_fn, state, batches, preemption) -> Result:
+    step = int(parallel.fetch(state.step))
+    pending = None  # metrics of the step before, read once the next one is under way
+    self._meter.start(step)
+    for host_batch in batches:
+      state, metrics = step_fn(state, parallel.put(host_batch, self._mesh))
+      step += 1
+      if pending:
+        self._read(*pending)
+      pending = step, metrics
+      leaving = preemption.requested(step)
+      if leaving or self._due(step, self._config.checkpoint.every_epochs) or self._scores(step):
+        pending = self._read(*pending)  # never save what is not finite
+        knn = self._score(step, state) if self._scores(step) and not leaving else None
+        self._checkpoints.save(step, state, knn)
+        self._meter.start(step)
+      if leaving:
+        self._checkpoints.wait()
+        raise errors.Preempted(f"SIGTERM: saved step {step}; the same command goes on from there")
+    if pending:
+      self._read(*pending)
+    if not self._metrics:  # resumed when all was done
+      self._score(step, state)
+    self._checkpoints.wait()
+    return Result(state, self._metrics)
+
+  def _due(self, step: int, every_epochs: float) -> bool:
+    if step == self._total_steps:
+      return True
+    return bool(every_epochs) and step % max(1, round(every_epochs * self._steps_per_epoch)) == 0
+
+  def _scores(self, step: int) -> bool:
+    return self._due(step, self._config.monitor.every_epochs)
+
+  def _read(self, step: int, metrics) -> None:
+    """Fetches a step's metrics, stops a broken run, and logs when a line is due."""
+    values = {k: float(v) for k, v in parallel.fetch(metrics).items()}
+    for name in ("loss", "grad_norm"):
+      if not math.isfinite(values[name]):
+        self._reporter.metrics(step, values)
+        raise errors.NonFiniteLoss(
+          f"{name} is {values[name]} at step {step}; the last good checkpoint is kept. Try a lower "
+          f"--config.optimizer.base_lr or a longer --config.optimizer.warmup_epochs"
+        )
+    if values["replaced"]:
+      self._reporter.line(f"step {step}: {values['replaced']:.0f} unreadable image(s) replaced")
+    if step % self._config.log.every_steps and step != self._total_steps:
+      return
+    seconds = self._meter.read(step)
+    values |= {
+      "epoch": step / self._steps_per_epoch,
+      "learning_rate": float(self._schedule(step - 1)),
+      "images_per_second": self._config.batch_size / seconds,
+    }
+    self._metrics |= values
+    self._reporter.metrics(step, values)
+    self._reporter.progress(step, values, seconds)
+    self._watch(step, values)
+
+  def _watch(self, step: int, values: dict[str, float]) -> None:
+    """Raises the collapse alarms, each once until it clears."""
+    monitor = self._config.monitor
+    if step < monitor.alarm_after_steps:
+      return
+    figures = {k.removeprefix("collapse_"): v for k, v in values.items() if "collapse_" in k}
+    lines = collapse.alarms(
+      figures, min_std=monitor.min_std, min_rank=monitor.min_rank, max_cosine=monitor.max_cosine
+    )
+    for kind, line in lines.items():
+      if kind not in self._alarms:
+        self._reporter.alarm(f"step {step}: {line}")
+    self._alarms = list(lines)
+
+  def _score(self, step: int, state) -> float | None:
+    scores = self._monitor.score(state.params, state.stats)
+    if not scores:
+      return None
+    self._metrics |= scores
+    self._reporter.metrics(step, scores)
+    self._reporter.line(f"step {step}: {self._monitor.describe(scores)}")
+    return scores["knn_top1"]
+
+
+def _count(params) -> int:
+  return sum(int(np.prod(x.shape)) for x in jax.tree.leaves(params))

@@ -1,0 +1,89 @@
+"""The directory of a run: made, checked, and stamped with what will run in it."""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import tempfile
+
+import jax
+from ml_collections import ConfigDict
+
+from contrastive_jax import config as config_lib
+from contrastive_jax import errors
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+def check(workdir: str, config: ConfigDict) -> None:
+  """Refuses to mix two runs in one directory; writes nothing.
+
+  Raises:
+    UserError: `workdir` holds a run whose config differs in a key that changes what is computed and
+      `allow_config_change` is not set.
+  """
+  stored = pathlib.Path(workdir) / "config.json"
+  if not stored.is_file() or config.allow_config_change:
+    return
+  changes = config_lib.differences(config_lib.from_json(stored.read_text()), config)
+  if changes:
+    raise errors.UserError(
+      f"workdir {workdir} holds a run with another config: {'; '.join(changes)}; give a new "
+      "--workdir, or --config.allow_config_change=True to go on with the new one"
+    )
+
+
+def make(workdir: str) -> None:
+  """Makes the directory if need be. Raises `UserError` if it cannot be written."""
+  try:
+    pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=workdir):
+      pass
+  except OSError as error:
+    raise errors.UserError(
+      f"workdir {workdir} cannot be written ({error.strerror}); give another --workdir"
+    ) from error
+
+
+def stamp(workdir: str, config: ConfigDict) -> None:
+  """Writes config.json and versions.json, from process 0 alone."""
+  if jax.process_index() == 0:
+    root = pathlib.Path(workdir)
+    write(root / "config.json", config_lib.to_json(config))
+    write(root / "versions.json", json.dumps(versions(), indent=2) + "\n")
+
+
+def write(path: pathlib.Path, text: str) -> None:
+  """Writes a whole file or nothing."""
+  temporary = path.with_name(path.name + ".tmp")
+  temporary.write_text(text)
+  os.replace(temporary, path)
+
+
+def versions() -> dict[str, str | int | None]:
+  """Returns the versions, the commit and the devices that a result depends on."""
+  found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  return found | {
+    "contrastive_jax": importlib.import_module("contrastive_jax").__version__,
+    "python": platform.python_version(),
+    "git_commit": _commit(),
+    "device_kind": jax.devices()[0].device_kind,
+    "device_count": jax.device_count(),
+    "process_count": jax.process_count(),
+  }
+
+
+def _commit() -> str | None:
+  """The commit of a source checkout, with "+changes" if it differs; None outside one."""
+  here = pathlib.Path(__file__).parent
+
+  def git(*command):
+    done = subprocess.run(("git", *command), cwd=here, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+  try:
+    return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", ".") else "")
+  except (OSError, subprocess.CalledProcessError):
+    return None

@@ -1,0 +1,46 @@
+"""Installs contrastive_jax; what each dependency is for stands in CONTRIBUTING.md."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+
+INSTALL = [
+  "jax>=0.10.2,<0.13",
+  "flax>=0.12.8,<0.13",
+  "optax>=0.2.8,<0.3",
+  "orbax-checkpoint>=0.12.8,<0.13",
+  "grain>=0.2.18,<0.3",
+  "tensorflow-datasets>=4.9.10",
+  "array-record>=0.8",
+  "importlib-resources>=6.4",
+  "etils[epath]>=1.12",
+  "ml-collections>=1.1",
+  "absl-py>=2.1",
+  "jaxtyping>=0.3",
+  "numpy>=2.0",
+  "scipy>=1.13",
+  "pillow>=11",
+  "matplotlib>=3.9",
+  "tensorboardX>=2.6",
+]
+
+setup(
+  name="contrastive_jax",
+  version="0.1.0",
+  description="Contrastive learning of image representations in JAX, from a laptop to a TPU pod",
+  long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+  long_description_content_type="text/markdown",
+  python_requires=">=3.11",
+  packages=find_packages(include=["contrastive_jax", "contrastive_jax.*"]),
+  install_requires=INSTALL,
+  extras_require={
+    "tpu": ["jax[tpu]>=0.10.2,<0.13"],
+    "cuda13": ["jax[cuda13]>=0.10.2,<0.13"],
+    "prepare": ["tensorflow>=2.18"],
+    "tsne": ["scikit-learn>=1.5"],
+    "oracle": ["torch>=2.5"],
+    "test": ["pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6"],
+  },
+)

@@ -1,0 +1,308 @@
+"""The figures of every named recipe, its order, and what each option changes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from contrastive_jax import augment, errors
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_CIFAR = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+_NONE = ((0.0,) * 3, (1.0,) * 3)
+
+# name: order of view 1, (sampler, interpolation, smallest area), jitter (family, p, b, c, s, h),
+# grey p, blur (family, p of view 1, p of view 2), solarise p of both, normalisation. Copied from the
+# papers and the authors' code, independently of the table in the package.
+_SIMCLR_CROP, _TV_CROP = ("tf", "bicubic", 0.08), ("torchvision", "bilinear", 0.2)
+_MOCO_ORDER = "crop jitter grey blur flip"
+_WEAK, _BYOL = (0.8, 0.4, 0.4, 0.4, 0.1), (0.8, 0.4, 0.4, 0.2, 0.1)
+_FIGURES = {
+  "simclr": (
+    "crop flip jitter grey blur",
+    _SIMCLR_CROP,
+    ("simclr_v2", 0.8, 0.8, 0.8, 0.8, 0.2),
+    0.2,
+    ("tf", 0.5, 0.5),
+    (0, 0),
+    _NONE,
+  ),
+  "simclr_cifar": (
+    "crop flip jitter grey",
+    _SIMCLR_CROP,
+    ("simclr_v2", 0.8, 0.4, 0.4, 0.4, 0.1),
+    0.2,
+    None,
+    (0, 0),
+    _NONE,
+  ),
+  "moco_v1": (
+    "crop grey jitter flip",
+    _TV_CROP,
+    ("torchvision", 1.0, 0.4, 0.4, 0.4, 0.4),
+    0.2,
+    None,
+    (0, 0),
+    _IMAGENET,
+  ),
+  "moco_v2": (
+    _MOCO_ORDER,
+    _TV_CROP,
+    ("torchvision", *_WEAK),
+    0.2,
+    ("pillow", 0.5, 0.5),
+    (0, 0),
+    _IMAGENET,
+  ),
+  "simsiam": (
+    _MOCO_ORDER,
+    _TV_CROP,
+    ("torchvision", *_WEAK),
+    0.2,
+    ("pillow", 0.5, 0.5),
+    (0, 0),
+    _IMAGENET,
+  ),
+  "byol": (
+    "crop flip jitter grey blur",
+    ("torchvision", "bicubic", 0.08),
+    ("simclr_v1", *_BYOL),
+    0.2,
+    ("tf", 1.0, 0.1),
+    (0, 0.2),
+    _IMAGENET,
+  ),
+  "moco_v3": (
+    _MOCO_ORDER,
+    _TV_CROP,
+    ("torchvision", *_BYOL),
+    0.2,
+    ("pillow", 1.0, 0.1),
+    (0, 0.2),
+    _IMAGENET,
+  ),
+  "barlow": (
+    "crop flip jitter grey blur",
+    ("torchvision", "bicubic", 0.08),
+    ("torchvision", *_BYOL),
+    0.2,
+    ("pillow", 1.0, 0.1),
+    (0, 0.2),
+    _IMAGENET,
+  ),
+  "vicreg": (
+    "crop flip jitter grey blur",
+    ("torchvision", "bicubic", 0.08),
+    ("torchvision", *_BYOL),
+    0.2,
+    ("pillow", 1.0, 0.1),
+    (0, 0.2),
+    _IMAGENET,
+  ),
+  "supcon_cifar": (
+    "crop flip jitter grey",
+    _TV_CROP,
+    ("torchvision", *_WEAK),
+    0.2,
+    None,
+    (0, 0),
+    _CIFAR,
+  ),
+  "w_mse_cifar": (
+    "crop jitter grey flip",
+    ("torchvision", "bicubic", 0.2),
+    ("torchvision", *_WEAK),
+    0.1,
+    None,
+    (0, 0),
+    _CIFAR,
+  ),
+  "solo_cifar": (
+    _MOCO_ORDER,
+    ("torchvision", "bicubic", 0.08),
+    ("torchvision", 0.8, 0.8, 0.8, 0.8, 0.2),
+    0.2,
+    ("pillow", 0.5, 0.5),
+    (0, 0),
+    _CIFAR,
+  ),
+  "solo_cifar_asym": (
+    "crop jitter grey flip",
+    ("torchvision", "bicubic", 0.08),
+    ("torchvision", *_BYOL),
+    0.2,
+    None,
+    (0, 0.2),
+    _CIFAR,
+  ),
+  "crop_only": ("crop flip", _SIMCLR_CROP, None, 0, None, (0, 0), _NONE),
+  "none": ("crop", None, None, 0, None, (0, 0), _NONE),
+}
+
+
+def _names(pipeline):
+  return " ".join(name for name, _ in pipeline)
+
+
+def _p(pipeline, name):
+  return dict(pipeline)[name].p if name in dict(pipeline) else 0
+
+
+def test_every_recipe_is_pinned():
+  assert set(augment.NAMES) == set(_FIGURES)
+
+
+@pytest.mark.parametrize("name", augment.NAMES)
+def test_recipe_has_the_published_figures(name):
+  order, crop, jitter, grey_p, blur, solarize_p, (mean, std) = _FIGURES[name]
+  recipe = augment.recipe(name, 32)
+  first, second = (dict(pipeline) for pipeline in recipe.views)
+  assert _names(recipe.views[0]) == order
+  for view in (first, second):
+    assert view["crop"].size_px == 32
+    if crop:
+      assert (view["crop"].sampler, view["crop"].interpolation, view["crop"].min_area) == crop
+      assert view["crop"].max_area == 1.0
+    if jitter:
+      j = view["jitter"]
+      got = (j.p, j.brightness, j.contrast, j.saturation, j.hue)
+      assert j.family == jitter[0]
+      np.testing.assert_allclose(got, jitter[1:], rtol=1e-12)
+    if blur:
+      assert view["blur"].family == blur[0]
+      assert (view["blur"].min_sigma_px, view["blur"].max_sigma_px) == (0.1, 2.0)
+  for view, pipeline in enumerate(recipe.views):
+    assert _p(pipeline, "grey") == grey_p
+    assert _p(pipeline, "blur") == (blur[1 + view] if blur else 0)
+    assert _p(pipeline, "solarize") == solarize_p[view]
+    assert _p(pipeline, "flip") == (0 if name == "none" else 0.5)
+  assert (recipe.mean, recipe.std) == (mean, std)
+
+
+@pytest.mark.parametrize("name", ["simclr", "simclr_cifar", "crop_only"])
+def test_simclr_draws_crops_of_less_than_a_tenth_again_unless_asked_for_smaller_ones(name):
+  assert dict(augment.recipe(name).views[0])["crop"].min_covered == 0.1
+  small = augment.recipe(name, min_area=0.05)
+  assert dict(small.views[0])["crop"].min_covered == 0.05
+
+
+@pytest.mark.parametrize("name", ["byol", "moco_v3", "barlow", "vicreg"])
+def test_asymmetric_recipes_differ_in_blur_and_solarisation_alone(name):
+  first, second = (dict(pipeline) for pipeline in augment.recipe(name).views)
+  assert "solarize" not in first
+  differing = {k for k in second if first.get(k) != second[k]}
+  assert differing == {"blur", "solarize"}
+  assert dataclasses.replace(first["blur"], p=0.1) == second["blur"]
+
+
+def test_moco_v3_flips_after_solarising_and_barlow_before():
+  assert _names(augment.recipe("moco_v3").views[1]) == "crop jitter grey blur solarize flip"
+  assert _names(augment.recipe("barlow").views[1]) == "crop flip jitter grey blur solarize"
+
+
+def test_more_views_take_the_pipelines_in_turn():
+  two, five = (augment.recipe("byol", num_views=n).views for n in (2, 5))
+  assert five == (two[0], two[1], two[0], two[1], two[0])
+  assert len(augment.recipe("simclr", num_views=1).views) == 1
+
+
+def test_color_strength_multiplies_the_four_strengths():
+  jitter = dict(augment.recipe("simclr_cifar", color_strength=1.0).views[0])["jitter"]
+  assert jitter == dict(augment.recipe("simclr").views[0])["jitter"]
+  jitter = dict(augment.recipe("moco_v2", color_strength=0.25).views[0])["jitter"]
+  got = (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
+  np.testing.assert_allclose(got, (0.1, 0.1, 0.1, 0.025))
+
+
+@pytest.mark.parametrize("name", [name for name in augment.NAMES if name != "none"])
+def test_color_strength_0_removes_every_operation_on_colour(name):
+  for pipeline in augment.recipe(name, color_strength=0).views:
+    assert not {"jitter", "grey", "solarize"} & set(dict(pipeline))
+    assert {"crop", "flip"} <= set(dict(pipeline))
+
+
+def test_options_change_what_they_name_and_nothing_else():
+  def view(**options):
+    return dict(augment.recipe("simclr_cifar", **options).views[0])
+
+  plain = view()
+  changed = {
+    "blur": (dict(blur=0.3), "blur", 0.3),
+    "grey": (dict(grey_p=0.1), "grey", 0.1),
+    "flip": (dict(flip=0.25), "flip", 0.25),
+    "solarize": (dict(solarize=0.4), "solarize", 0.4),
+  }
+  for options, name, p in changed.values():
+    got = view(**options)
+    assert got[name].p == p
+    assert {k: v for k, v in got.items() if k != name} == {
+      k: v for k, v in plain.items() if k != name
+    }
+  assert view(min_area=0.3)["crop"].min_area == 0.3
+  assert view(blur=True)["blur"].p == 0.5
+  assert view(solarize=True)["solarize"].p == 0.2
+  assert view(flip=True) == plain
+  assert "flip" not in view(flip=False)
+  assert "grey" not in view(grey_p=0)
+  assert view(blur=False) == plain
+
+
+def test_switches_keep_a_recipes_own_figures():
+  assert augment.recipe("byol", blur=True, solarize=True) == augment.recipe("byol")
+  views = augment.recipe("byol", blur=0.3, solarize=False).views
+  assert [_p(view, "blur") for view in views] == [0.3, 0.3]
+  assert [_p(view, "solarize") for view in views] == [0, 0]
+
+
+def test_family_replaces_crop_jitter_and_blur():
+  for family, crop, blur in (
+    ("simclr_v1", "tf", "tf"),
+    ("simclr_v2", "tf", "tf"),
+    ("torchvision", "torchvision", "pillow"),
+  ):
+    view = dict(augment.recipe("moco_v2", family=family).views[0])
+    got = (view["crop"].sampler, view["jitter"].family, view["blur"].family)
+    assert got == (crop, family, blur)
+    assert view["crop"].interpolation == "bilinear"
+
+
+def test_further_operations_are_appended_in_a_fixed_order():
+  recipe = augment.recipe("moco_v2", cutout=0.1, rotate=1.0, noise=0.2, sobel=0.3)
+  for pipeline in recipe.views:
+    assert _names(pipeline) == _MOCO_ORDER + " rotate sobel noise cutout"
+    got = [_p(pipeline, name) for name in ("rotate", "sobel", "noise", "cutout")]
+    assert got == [1.0, 0.3, 0.2, 0.1]
+
+
+def test_normalize_option():
+  assert augment.recipe("moco_v2", normalize="none").std == (1.0, 1.0, 1.0)
+  assert augment.recipe("simclr_cifar", normalize="cifar").mean == _CIFAR[0]
+
+
+@pytest.mark.parametrize(
+  "name, options, message",
+  [
+    ("simclrr", {}, "'simclrr' is unknown; did you mean 'simclr'?"),
+    ("", {}, "is unknown; use one of: simclr, "),
+    ("simclr", {"size_px": 0}, "size_px 0 is not a positive integer"),
+    ("simclr", {"num_views": 2.5}, "num_views 2.5 is not a positive integer"),
+    ("simclr", {"blur": 1.5}, "blur 1.5 is not a probability"),
+    ("simclr", {"grey_p": -0.1}, "grey_p -0.1 is not a probability"),
+    ("simclr", {"flip": float("nan")}, "flip nan is not a probability"),
+    ("simclr", {"rotate": "yes"}, "rotate 'yes' is not a probability"),
+    ("simclr", {"min_area": 0}, "min_area 0 is not a fraction"),
+    ("simclr", {"min_area": 1.1}, "min_area 1.1 is not a fraction"),
+    ("none", {"min_area": 0.2}, "recipe 'none' does not crop"),
+    ("simclr", {"color_strength": -1}, "color_strength -1 is not a number; use 0 or more"),
+    ("simclr", {"color_strength": 3}, "use at most 2.5"),
+    ("crop_only", {"color_strength": 1}, "color_strength 1 has no effect"),
+    ("simclr", {"color_strength": 0, "grey_p": 0.2}, "grey_p 0.2 contradicts color_strength 0"),
+    ("simclr", {"family": "pytorch"}, "family 'pytorch' is unknown; use one of: simclr_v1"),
+    ("simclr", {"normalize": True}, "normalize True is unknown; use one of: none"),
+  ],
+)
+def test_bad_input_is_refused_in_one_line(name, options, message):
+  with pytest.raises(errors.UserError) as caught:
+    augment.recipe(name, **options)
+  assert message in str(caught.value)
+  assert "\n" not in str(caught.value)

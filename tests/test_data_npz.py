@@ -1,0 +1,100 @@
+"""Images in NumPy files."""
+
+import numpy as np
+import pytest
+
+from contrastive_jax import data, errors
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 3), np.uint8)
+LABELS = np.array([2, 0, 1, 0])
+
+
+def opened(path, split="train", **options):
+  return data.build("npz", split=split, path=str(path), **options)
+
+
+def saved(tmp_path, name="set.npz", **arrays):
+  np.savez(tmp_path / name, **arrays)
+  return tmp_path / name
+
+
+@pytest.mark.parametrize("keys", [("images", "labels"), ("image", "label"), ("x", "y")])
+def test_images_and_labels_come_back_under_the_usual_names(tmp_path, keys):
+  source = opened(saved(tmp_path, **dict(zip(keys, (IMAGES, LABELS), strict=True))))
+  assert len(source) == 4 and source.num_classes == 3 and source.native_size_px == 6
+  for i in range(4):
+    np.testing.assert_array_equal(source[i]["image"], IMAGES[i])
+    assert source[i]["label"] == LABELS[i] and source[i]["index"] == i
+
+
+def test_the_split_is_part_of_the_path(tmp_path):
+  saved(tmp_path, "a_train.npz", images=IMAGES)
+  saved(tmp_path, "a_test.npz", images=IMAGES[:1])
+  assert len(opened(tmp_path / "a_{split}.npz")) == 4
+  assert len(opened(tmp_path / "a_{split}.npz", "test")) == 1
+
+
+def test_the_splits_of_one_file_are_told_by_their_names(tmp_path):
+  path = saved(tmp_path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES[:2], y_test=LABELS[:2, None])
+  assert len(opened(path)) == 4
+  test = opened(path, "test")
+  assert len(test) == 2 and test[0]["label"] == 2
+
+
+def test_grey_images_become_three_equal_channels(tmp_path):
+  for grey in (IMAGES[..., 0], IMAGES[..., :1]):
+    source = opened(saved(tmp_path, images=grey))
+    wanted = np.repeat(IMAGES[1, ..., :1], 3, -1)
+    np.testing.assert_array_equal(source[1]["image"], wanted)
+    assert source[1]["label"] == -1 and source.num_classes == 0
+
+
+def test_further_integer_arrays_are_factors_and_can_be_the_label(tmp_path):
+  coarse = np.array([1, 1, 0, 0])
+  path = saved(tmp_path, images=IMAGES, labels=LABELS, coarse=coarse, weight=np.ones(4))
+  source = opened(path)
+  assert source.factors.keys() == {"coarse"}
+  np.testing.assert_array_equal(source.factors["coarse"], coarse)
+  other = opened(path, label="coarse")
+  assert other.num_classes == 2 and other[0]["label"] == 1 and other.factors.keys() == {"labels"}
+
+
+def test_class_names_are_read(tmp_path):
+  path = saved(tmp_path, images=IMAGES, labels=LABELS, label_names=np.array(list("abcd")))
+  assert opened(path).label_names == ("a", "b", "c", "d") and opened(path).num_classes == 4
+
+
+@pytest.mark.parametrize(
+  ("arrays", "message"),
+  [
+    ({"labels": LABELS}, "no array 'images' .*but labels"),
+    ({"images": IMAGES / 255.0}, "images is float64, not uint8"),
+    ({"images": IMAGES.transpose(0, 3, 1, 2)}, r"shape \(4, 3, 6, 5\), not \[n, h, w, 3\]"),
+    ({"images": IMAGES[0, 0]}, r"shape \(5, 3\)"),
+    ({"images": IMAGES[:0]}, "no pixels"),
+    ({"images": IMAGES, "labels": LABELS[:3]}, r"labels has shape \(3,\), not \[4\]"),
+    ({"images": IMAGES, "labels": LABELS * 1.0}, "labels is float64, not integer"),
+    ({"images": IMAGES, "labels": LABELS - 2}, "goes down to -2"),
+    ({"images": IMAGES, "labels": np.array([{}] * 4)}, "not a .npz file of plain arrays"),
+  ],
+)
+def test_arrays_that_cannot_serve_are_refused(tmp_path, arrays, message):
+  with pytest.raises(errors.UserError, match=message):
+    opened(saved(tmp_path, **arrays))
+
+
+def test_files_and_splits_that_are_not_there_are_refused(tmp_path):
+  path = saved(tmp_path, images=IMAGES, labels=LABELS)
+  with pytest.raises(errors.UserError, match="no split 'test' .*x_test.*{split} in data.npz.path"):
+    opened(path, "test")
+  with pytest.raises(errors.UserError, match='no file ".*none.npz"; set data.npz.path'):
+    opened(tmp_path / "none.npz")
+  with pytest.raises(errors.UserError, match="no array 'fine' but images, labels"):
+    opened(path, label="fine")
+  for name, write in (
+    ("text", lambda p: p.write_text("no")),
+    ("array", lambda p: np.save(p, LABELS)),
+  ):
+    write(tmp_path / f"{name}.npy")
+    with pytest.raises(errors.UserError, match="not a .npz file"):
+      opened(tmp_path / f"{name}.npy")

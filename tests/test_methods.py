@@ -1,0 +1,173 @@
+"""Properties that every method must have; a file in methods/ is enrolled by being there."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from contrastive_jax import augment, methods, models, online, optim, parallel
+from contrastive_jax import state as state_lib
+from contrastive_jax import step as step_lib
+
+SIZE_PX, BATCH, CLASSES, SEED = 16, 32, 4, 3
+DEVICE_COUNTS = (1, 2, 4, 8)
+# A sum over 8 devices rounds differently from a sum over 1; two layers of batch norm over 32 rows and
+# the division by a gradient's norm enlarge it. Seen: below 2e-5 of each array's largest value.
+TOLERANCE = 1e-4
+
+
+def host_batch():
+  rng = np.random.default_rng(0)
+  return {
+    "image": rng.integers(0, 256, (BATCH, SIZE_PX, SIZE_PX, 3), dtype=np.uint8),
+    "extent": np.full((BATCH, 2), SIZE_PX, np.int32),
+    "label": rng.integers(0, CLASSES, BATCH, dtype=np.int32),
+    "index": np.arange(100, 100 + BATCH, dtype=np.int32),
+    "mask": np.ones(BATCH, bool),
+    "replaced": np.zeros(BATCH, np.int32),
+  }
+
+
+def recorder():
+  """An optimiser step that changes nothing and keeps the gradient in its state."""
+  return optax.GradientTransformation(
+    init=lambda params: jax.tree.map(jnp.zeros_like, params),
+    update=lambda updates, state, params=None: (updates, updates),
+  )
+
+
+class Trial:
+  """A method with a tiny network on some devices; its step is compiled once and run twice."""
+
+  def __init__(self, name, num_devices):
+    self.mesh = parallel.make_mesh(jax.devices()[:num_devices])
+    self.method = methods.get(name)()
+    backbone = models.backbone("resnet8", width=0.5, stem="cifar_s2", zero_gamma=False)
+    self.net = self.method.network(backbone)
+    optimizer = optax.chain(recorder(), optim.build("lars", 0.1, weight_decay=1e-4))
+    probe = online.Probe(CLASSES)
+    self.state = state_lib.create(
+      self.method,
+      self.net,
+      optimizer,
+      probe,
+      image_size_px=SIZE_PX,
+      seed=SEED,
+      mesh=self.mesh,
+    )
+    step = step_lib.make(
+      self.method,
+      self.net,
+      optimizer,
+      probe,
+      augment.recipe("simclr_cifar", size_px=SIZE_PX),
+      seed=SEED,
+      steps_per_epoch=4,
+      total_steps=8,
+    )
+    with parallel.use(self.mesh):
+      batch = parallel.put(host_batch(), self.mesh)
+      self.compiled = jax.jit(step).lower(self.state, batch).compile()
+      self.after, self.metrics = self.compiled(self.state, batch)
+      self.gradient = self.after.opt_state[0]
+      self.compiled(self.after, batch)  # refuses a state of another form or sharding
+    self.flops = self.compiled.cost_analysis()["flops"]
+
+
+@functools.cache
+def trial(name, num_devices):
+  return Trial(name, num_devices)
+
+
+def assert_close(tree, other):
+  def check(path, a, b):
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    scale = max(np.abs(a).max(initial=0), 1e-3)
+    assert np.abs(a - b).max(initial=0) <= TOLERANCE * scale, jax.tree_util.keystr(path)
+
+  jax.tree_util.tree_map_with_path(check, tree, other)
+
+
+every_method = pytest.mark.parametrize("name", methods.names())
+
+
+@every_method
+def test_loss_is_finite_and_every_trained_leaf_gets_a_gradient(name):
+  assert np.isfinite(trial(name, 1).metrics["loss"])
+  for path, leaf in jax.tree_util.tree_leaves_with_path(trial(name, 1).gradient):
+    assert np.all(np.isfinite(leaf)), jax.tree_util.keystr(path)
+    assert np.any(leaf), f"{jax.tree_util.keystr(path)} is not trained"
+
+
+@every_method
+def test_memory_gets_no_gradient(name):
+  t = trial(name, 1)
+  if not t.state.memory:
+    pytest.skip(f"{name} remembers nothing")
+  views = jax.random.uniform(jax.random.key(0), (BATCH, 2, SIZE_PX, SIZE_PX, 3))
+  batch = {k: host_batch()[k] for k in ("label", "index")} | {"views": views}
+
+  def loss(memory):
+    key = jax.random.key(1)
+    return t.method.loss(t.net, t.state.params, t.state.stats, memory, batch, key)[0]
+
+  grads = jax.jit(jax.grad(loss, allow_int=True))(t.state.memory)
+  for path, leaf in jax.tree_util.tree_leaves_with_path(grads):
+    if leaf.dtype != jax.dtypes.float0:
+      assert not np.any(leaf), jax.tree_util.keystr(path)
+
+
+@every_method
+@pytest.mark.parametrize("num_devices", DEVICE_COUNTS[1:])
+def test_devices_do_not_change_loss_gradient_or_state(name, num_devices):
+  one, many = trial(name, 1), trial(name, num_devices)
+  assert_close((one.after, one.metrics), (many.after, many.metrics))  # the gradient is in `after`
+
+
+@every_method
+def test_work_is_divided_over_devices(name):
+  one, eight = trial(name, 1), trial(name, 8)
+  assert 8 * eight.flops <= 1.15 * one.flops
+
+
+@every_method
+def test_only_embeddings_travel_between_devices(name):
+  """The only arrays of four axes, as images have, are the gradients of kernels."""
+  text = trial(name, 8).compiled.as_text()
+  kernels = {leaf.shape for leaf in jax.tree.leaves(trial(name, 8).state.params)}
+  found = collectives(text)
+  assert "all-gather" in {kind for kind, _ in found}, "the test must see the loss's gather"
+  for kind, shapes in found:
+    assert kind in ("all-gather", "all-reduce", "reduce-scatter"), kind
+    for shape in shapes:
+      assert len(shape) < 4 or (kind == "all-reduce" and shape in kernels), (kind, shape)
+
+
+def collectives(text):
+  """Returns (kind, shapes of its results) of every collective in compiled text."""
+  found = []
+  for line in text.splitlines():
+    match = re.search(
+      r"= (.*?) (all-gather|all-reduce|reduce-scatter|all-to-all|collective-permute"
+      r"|collective-broadcast)(-start)?\(",
+      line,
+    )
+    if match:
+      shapes = re.findall(r"\w+\[([\d,]*)\]", match.group(1))
+      found.append((match.group(2), [tuple(int(d) for d in s.split(",") if d) for s in shapes]))
+  return found
+
+
+@every_method
+def test_a_step_keeps_the_form_of_the_state(name):
+  t = trial(name, 2)
+
+  def form(tree):
+    return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+
+  assert form(t.state) == form(t.after)
+  assert jax.tree.structure(t.state) == jax.tree.structure(t.after)

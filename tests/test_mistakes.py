@@ -1,0 +1,267 @@
+"""What users get wrong, and the one line that each mistake is answered with."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from absl import flags
+from PIL import Image
+
+from contrastive_jax import cli, config, evaluate, trainer
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+QUICK = "--config=configs/quickstart.py"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+  """The repository as working directory, and files to go wrong with."""
+  monkeypatch.chdir(ROOT)
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
+  np.savez(tmp_path / "good.npz", images=images, labels=np.zeros(20, np.int64))
+  np.savez(tmp_path / "float.npz", images=images / 255, labels=np.zeros(20, np.int64))
+  np.savez(tmp_path / "unnamed.npz", pixels=images)
+  (tmp_path / "empty").mkdir()
+  folder = tmp_path / "folder"
+  for i in range(3):
+    (folder / "cat").mkdir(parents=True, exist_ok=True)
+    Image.fromarray(images[i]).save(folder / "cat" / f"{i}.png")
+  (tmp_path / "file").write_text("not a directory")
+  (tmp_path / "broken.py").write_text("def get_config(:\n")
+  (tmp_path / "without.py").write_text("x = 1\n")
+  (tmp_path / "norun").mkdir()
+  return tmp_path
+
+
+def train(*arguments):
+  return ("train", arguments)
+
+
+def evaluation(*arguments):
+  return ("eval", arguments)
+
+
+def npz(name):
+  return ("--config.data.source=npz", f"--config.data.npz.path={{here}}/{name}")
+
+
+MISTAKES = {
+  "no config": (train("--workdir={here}/w"), "--config is missing; use one of"),
+  "no workdir": (train(QUICK), "--workdir is missing; give a directory"),
+  "misspelt config file": (
+    train("--config=configs/quickstrat.py", "--workdir={here}/w"),
+    "config file configs/quickstrat.py does not exist; did you mean configs/quickstart.py?",
+  ),
+  "config file with a syntax error": (
+    train("--config={here}/broken.py", "--workdir={here}/w"),
+    "broken.py fails: ",
+  ),
+  "config file without get_config": (
+    train("--config={here}/without.py", "--workdir={here}/w"),
+    "without.py has no get_config(); see configs/quickstart.py",
+  ),
+  "misspelt flag": (
+    train(QUICK, "--workdri={here}/w"),
+    "Unknown command line flag 'workdri'. Did you mean: workdir",
+  ),
+  "a word that is no flag": (train(QUICK, "--workdir={here}/w", "again"), "argument 'again' is not"),
+  "misspelt key": (
+    train(QUICK, "--workdir={here}/w", "--config.bach_size=64"),
+    "config has no key bach_size; did you mean --config.batch_size?",
+  ),
+  "key in the wrong section": (
+    train(QUICK, "--workdir={here}/w", "--config.base_lr=1"),
+    "config has no key base_lr; did you mean --config.optimizer.base_lr?",
+  ),
+  "value for a section": (
+    train(QUICK, "--workdir={here}/w", "--config.model=resnet18"),
+    "--config.model is a section; set a key in it",
+  ),
+  "word for a number": (
+    train(QUICK, "--workdir={here}/w", "--config.epochs=many"),
+    "--config.epochs=many is not a whole number; the default is",
+  ),
+  "fraction for a whole number": (
+    train(QUICK, "--workdir={here}/w", "--config.batch_size=12.5"),
+    "--config.batch_size=12.5 is not a whole number",
+  ),
+  "word for a switch": (
+    train(QUICK, "--workdir={here}/w", "--config.log.views=perhaps"),
+    "--config.log.views=perhaps is not true or false",
+  ),
+  "no epochs": (train(QUICK, "--workdir={here}/w", "--config.epochs=0"), "epochs 0 is below 1"),
+  "batch of one": (
+    train(QUICK, "--workdir={here}/w", "--config.batch_size=1"),
+    "batch_size 1 is below 2",
+  ),
+  "batch that devices do not divide": (
+    train(QUICK, "--workdir={here}/w", "--config.batch_size=100"),
+    "batch_size 100 is not divisible by 8 devices; use 96 or 104",
+  ),
+  "more images in a batch than in the set": (
+    train(QUICK, "--workdir={here}/w", "--config.batch_size=8192"),
+    "batch_size 8192 exceeds the 4096 images of the set",
+  ),
+  "temperature of zero": (
+    train(QUICK, "--workdir={here}/w", "--config.method.temperature=0"),
+    "method.temperature 0.0 is not positive",
+  ),
+  "unknown head": (
+    train(QUICK, "--workdir={here}/w", "--config.method.head=deep"),
+    "head 'deep' is unknown; use one of none, linear, mlp",
+  ),
+  "unknown method": (
+    train(QUICK, "--workdir={here}/w", "--config.method.name=simclear"),
+    'method "simclear" is unknown; use one of',
+  ),
+  "unknown model": (
+    train(QUICK, "--workdir={here}/w", "--config.model.name=resnet51"),
+    "model 'resnet51' is unknown; use one of",
+  ),
+  "unknown stem": (
+    train(QUICK, "--workdir={here}/w", "--config.model.stem=big"),
+    "model stem 'big' is unknown; use one of",
+  ),
+  "unknown recipe": (
+    train(QUICK, "--workdir={here}/w", "--config.augment.recipe=simclrr"),
+    "simclrr",
+  ),
+  "probability above one": (
+    train(QUICK, "--workdir={here}/w", "--config.augment.blur=1.5"),
+    "augment.blur 1.5",
+  ),
+  "unknown optimiser": (
+    train(QUICK, "--workdir={here}/w", "--config.optimizer.name=lasr"),
+    "optimizer 'lasr' is unknown; use one of",
+  ),
+  "warm-up longer than the run": (
+    train(QUICK, "--workdir={here}/w", "--config.optimizer.warmup_epochs=99"),
+    "optimizer warmup_epochs 99.0 must be between 0 and epochs",
+  ),
+  "unknown source": (
+    train(QUICK, "--workdir={here}/w", "--config.data.source=s3"),
+    'data source "s3" is unknown; use one of folder, npz, shapes, tfds',
+  ),
+  "folder that is not there": (
+    train(
+      QUICK,
+      "--workdir={here}/w",
+      "--config.data.source=folder",
+      "--config.data.folder.path={here}/photos",
+    ),
+    "photos",
+  ),
+  "folder without images": (
+    train(
+      QUICK,
+      "--workdir={here}/w",
+      "--config.data.source=folder",
+      "--config.data.folder.path={here}/empty",
+    ),
+    "empty",
+  ),
+  "folder with too few images": (
+    train(
+      QUICK,
+      "--workdir={here}/w",
+      "--config.data.source=folder",
+      "--config.data.folder.path={here}/folder",
+    ),
+    "batch_size 256 exceeds the 3 images of the set",
+  ),
+  "npz that is not there": (train(QUICK, "--workdir={here}/w", *npz("gone.npz")), "gone.npz"),
+  "npz of floats": (train(QUICK, "--workdir={here}/w", *npz("float.npz")), "float64"),
+  "npz without images": (train(QUICK, "--workdir={here}/w", *npz("unnamed.npz")), "pixels"),
+  "tfds set that is not prepared": (
+    train(
+      QUICK,
+      "--workdir={here}/w",
+      "--config.data.source=tfds",
+      "--config.data.tfds.name=cifar10",
+      "--config.data.tfds.path={here}/empty",
+    ),
+    "tfds build",
+  ),
+  "workdir that is a file": (
+    train(QUICK, "--workdir={here}/file"),
+    "file cannot be written",
+  ),
+  "evaluation of a directory that is no run": (
+    evaluation("--workdir={here}/norun"),
+    "norun holds no run (no config.json)",
+  ),
+  "evaluation of a directory that is not there": (
+    evaluation("--workdir={here}/gone"),
+    "gone holds no run",
+  ),
+}
+
+
+def run(script, arguments):
+  flags.FLAGS.unparse_flags()
+  for name in [name for name in flags.FLAGS if name.startswith("config.")]:
+    delattr(flags.FLAGS, name)  # an override defines a flag, once in the life of a process
+  main, describe, default = {
+    "train": (trainer.train, config.describe, None),
+    "eval": (evaluate.run, evaluate.describe, "configs/eval/all.py"),
+  }[script]
+  sys.argv = [f"{script}.py", *arguments]
+  cli.main(main, describe, default)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_answered_by_one_line(mistake, here, capfd, monkeypatch):
+  (script, arguments), wanted = MISTAKES[mistake]
+  monkeypatch.setattr(sys, "argv", [])
+  with pytest.raises(SystemExit) as left:
+    run(script, [a.format(here=here) for a in arguments])
+  err = capfd.readouterr().err
+  assert left.value.code == 2, err
+  lines = [line for line in err.splitlines() if line]
+  assert len(lines) == 1 and lines[0].startswith("error: "), err
+  assert wanted in lines[0]
+  assert "Traceback" not in err
+  assert not (here / "w" / "checkpoints").exists(), "nothing may be half-written"
+
+
+def test_there_are_thirty_mistakes():
+  assert len(MISTAKES) >= 30
+
+
+def test_the_script_itself_exits_with_code_2_and_one_line(tmp_path):
+  environment = dict(os.environ, JAX_PLATFORMS="cpu", PYTHONPATH=str(ROOT))
+  done = subprocess.run(
+    [sys.executable, "train.py", QUICK, f"--workdir={tmp_path}", "--config.epochs=-1"],
+    cwd=ROOT,
+    env=environment,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 2
+  assert done.stderr == "error: epochs -1 is below 1; set --config.epochs=1 or more\n"
+  assert done.stdout == ""
+
+
+def test_help_config_lists_every_key_with_type_value_and_line(here, capfd):
+  with pytest.raises(SystemExit) as left:
+    run("train", [QUICK, "--help_config"])
+  assert left.value.code == 0
+  out = capfd.readouterr().out
+  flags.FLAGS["help_config"].value = False
+  rows = config.describe(config.pretrain())
+  assert [row for row in rows if not row[3]] == [], "every key has its line"
+  for key, kind, _, line in rows:
+    assert any(r.startswith(key) and kind in r and line in r for r in out.splitlines()), key
+
+
+def test_print_config_shows_what_overrides_made_of_it(here, capfd):
+  with pytest.raises(SystemExit) as left:
+    run("train", [QUICK, "--print_config", "--config.epochs=7", "--config.augment.blur=0.5"])
+  assert left.value.code == 0
+  flags.FLAGS["print_config"].value = False
+  shown = config.from_json(capfd.readouterr().out)
+  assert (shown.epochs, shown.augment.blur) == (7, 0.5)

@@ -1,0 +1,319 @@
+"""Optimisers and schedules against loops written from their formulas, and against torch."""
+
+import dataclasses
+import inspect
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from contrastive_jax import errors, models, optim
+from contrastive_jax.models import heads, network
+
+SHAPES = {"conv": {"kernel": (3, 3, 2, 4), "bias": (4,)}, "norm": {"scale": (4,), "bias": (4,)}}
+IS_SHAPE = {"is_leaf": lambda x: isinstance(x, tuple)}
+
+
+def random_tree(seed, dtype=np.float32):
+  rng = np.random.default_rng(seed)
+  return jax.tree.map(lambda shape: rng.normal(size=shape).astype(dtype), SHAPES, **IS_SHAPE)
+
+
+def changing_rate(step):
+  return 0.5 * 0.8**step
+
+
+def run(optimizer, params, gradients):
+  """Parameters after each step."""
+  state = optimizer.init(params)
+  update = jax.jit(optimizer.update)
+  for gradient in gradients:
+    updates, state = update(gradient, state, params)
+    params = optax.apply_updates(params, updates)
+  return params
+
+
+def lars_oracle(params, gradients, rate, decay, momentum, eta, inside, excluded):
+  """Float64 loop over You et al. (2017), with the rate inside or outside the momentum buffer."""
+  params = {k: np.asarray(v, np.float64) for k, v in params.items()}
+  buffer = {k: 0.0 for k in params}
+  for step, gradient in enumerate(gradients):
+    for k, w in params.items():
+      g, t = np.asarray(gradient[k], np.float64), 1.0
+      if k not in excluded:
+        g = g + decay * w
+        norms = math.sqrt((w**2).sum()), math.sqrt((g**2).sum())
+        if norms[0] > 0 and norms[1] > 0:
+          t = eta * norms[0] / norms[1]
+      if inside:
+        buffer[k] = momentum * buffer[k] + rate(step) * t * g
+        params[k] = w - buffer[k]
+      else:
+        buffer[k] = momentum * buffer[k] + t * g
+        params[k] = w - rate(step) * buffer[k]
+  return params
+
+
+def flat(tree):
+  return {
+    jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
+@pytest.mark.parametrize(("name", "inside"), [("lars", True), ("lars_outside", False)])
+def test_lars_follows_its_formula_while_the_rate_changes(name, inside):
+  params, gradients = random_tree(0), [random_tree(seed) for seed in range(1, 13)]
+  settings = {"weight_decay": 0.01, "momentum": 0.9, "trust_coefficient": 0.02}
+  got = flat(run(optim.build(name, changing_rate, **settings), params, gradients))
+  excluded = {"conv/bias", "norm/scale", "norm/bias"}
+  flat_gradients = [flat(g) for g in gradients]
+  args = (flat(params), flat_gradients, changing_rate, 0.01, 0.9, 0.02)
+  wanted = lars_oracle(*args, inside, excluded)
+  other = lars_oracle(*args, not inside, excluded)
+  for path, value in wanted.items():
+    np.testing.assert_allclose(got[path], value, rtol=2e-5, atol=1e-5, err_msg=path)  # float32
+    assert np.abs(value - other[path]).max() > 1e-2, "the two conventions must differ here"
+
+
+def test_lars_is_the_one_of_optax():
+  params, gradients = random_tree(0), [random_tree(seed) for seed in range(1, 6)]
+  mask = optim.builder.unmatched(optim.builder.BIAS_OR_SCALE)
+  theirs = optax.lars(
+    changing_rate, 0.01, mask, trust_coefficient=0.02, trust_ratio_mask=mask, momentum=0.9
+  )
+  ours = optim.build("lars", changing_rate, weight_decay=0.01, trust_coefficient=0.02)
+  a, b = run(ours, params, gradients), run(theirs, params, gradients)
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), a, b)
+
+
+@pytest.mark.parametrize("name", ["lars", "lars_outside"])
+def test_a_zero_norm_means_no_adaptation(name):
+  params = {"zero": np.zeros((2, 2), "f4"), "still": np.ones((2, 2), "f4")}
+  gradient = {"zero": np.ones((2, 2), "f4"), "still": np.zeros((2, 2), "f4")}
+  got = run(optim.build(name, 0.5), params, [gradient])
+  np.testing.assert_allclose(got["zero"], -0.5)  # t = 1
+  np.testing.assert_allclose(got["still"], 1.0)
+
+
+TORCH = {
+  "sgd": ("SGD", {"momentum": 0.9}, {"momentum": 0.9}),
+  "sgd_nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}, {"momentum": 0.9, "nesterov": True}),
+  "adam": ("Adam", {"betas": (0.9, 0.99)}, {"b2": 0.99}),
+  "adamw": ("AdamW", {"betas": (0.9, 0.99)}, {"b2": 0.99}),
+}
+
+
+@pytest.mark.parametrize("case", TORCH)
+def test_equals_torch_when_everything_decays(case):
+  torch = pytest.importorskip("torch")
+  theirs_name, theirs_options, ours_options = TORCH[case]
+  params, gradients = random_tree(0), [random_tree(seed) for seed in range(1, 13)]
+  optimizer = optim.build(
+    case.split("_")[0], changing_rate, weight_decay=0.05, decay_exclude="none", **ours_options
+  )
+  got = flat(run(optimizer, params, gradients))
+  leaves = {k: torch.nn.Parameter(torch.tensor(v)) for k, v in flat(params).items()}
+  theirs = getattr(torch.optim, theirs_name)(
+    leaves.values(), lr=1.0, weight_decay=0.05, **theirs_options
+  )
+  for step, gradient in enumerate(gradients):
+    theirs.param_groups[0]["lr"] = changing_rate(step)
+    for k, g in flat(gradient).items():
+      leaves[k].grad = torch.tensor(g)
+    theirs.step()
+  for k, v in leaves.items():
+    np.testing.assert_allclose(got[k], v.detach().numpy(), rtol=2e-5, atol=2e-5, err_msg=k)
+
+
+def test_lamb_rescales_kernels_to_their_norm_and_leaves_the_rest_to_adam():
+  params, gradient = random_tree(0), random_tree(1)
+  step = jax.tree.map(np.subtract, run(optim.build("lamb", 0.1), params, [gradient]), params)
+  kernel = params["conv"]["kernel"]
+  assert np.linalg.norm(step["conv"]["kernel"]) == pytest.approx(
+    0.1 * np.linalg.norm(kernel), rel=1e-5
+  )
+  # the first Adam step of a leaf is the sign of its gradient
+  sign = np.sign(gradient["norm"]["bias"])
+  np.testing.assert_allclose(step["norm"]["bias"], -0.1 * sign, rtol=1e-4)
+
+
+def small_network():
+  heads_ = (
+    network.Head("z", heads.MLP((8,), 4, hidden_bias=True)),
+    network.Head("p", heads.MLP((8,), 4, out_bias=True), "z"),
+  )
+  net = network.Network(models.backbone("resnet8", stem="cifar_s2"), heads_)
+  return jax.eval_shape(
+    lambda: net.init(jax.random.key(0), jnp.zeros((2, 16, 16, 3)), True)["params"]
+  )
+
+
+def test_biases_and_batch_norm_of_a_real_network_are_excluded():
+  params = flat(small_network())
+  chosen = flat(optim.builder.unmatched(optim.builder.BIAS_OR_SCALE)(small_network()))
+  assert {k for k, adapted in chosen.items() if adapted} == {
+    k for k, leaf in params.items() if leaf.ndim > 1
+  }
+  assert sum(chosen.values()) > 10
+  assert all(flat(optim.builder.unmatched("none")(small_network())).values())
+
+
+@pytest.mark.parametrize(
+  ("decay_exclude", "decayed"),
+  [("same", {"conv/kernel"}), ("none", None), ("^norm/", {"conv/kernel", "conv/bias"})],
+)
+def test_decay_reaches_exactly_the_leaves_it_is_given(decay_exclude, decayed):
+  params = random_tree(0)
+  zero = jax.tree.map(np.zeros_like, params)
+  optimizer = optim.build("sgd", 1.0, weight_decay=0.1, decay_exclude=decay_exclude)
+  got = flat(run(optimizer, params, [zero]))
+  for path, value in flat(params).items():
+    shrunk = decayed is None or path in decayed
+    np.testing.assert_allclose(got[path], value * (0.9 if shrunk else 1.0), rtol=1e-6)
+
+
+def test_clipping_bounds_the_norm_of_the_whole_gradient():
+  params, gradient = random_tree(0), random_tree(1)
+  step = jax.tree.map(
+    np.subtract, params, run(optim.build("sgd", 1.0, clip_norm=0.5), params, [gradient])
+  )
+  norm = math.sqrt(sum(float((x.astype(np.float64) ** 2).sum()) for x in jax.tree.leaves(step)))
+  assert norm == pytest.approx(0.5, rel=1e-4)
+
+
+def test_rules_give_leaves_their_own_rate():
+  rate = optim.schedule(0.4, 256, epochs=2, steps_per_epoch=5)
+  rules = (("^conv/kernel$", 1.0, True), optim.LrRule("bias$", 0.25))
+  params, ones = random_tree(0), jax.tree.map(np.ones_like, random_tree(0))
+  optimizer = optim.build("sgd", rate, momentum=0.0, lr_rules=rules)
+  got, start = flat(run(optimizer, params, [ones] * 10)), flat(params)
+  total = sum(float(rate(step)) for step in range(10))
+  wanted = {"conv/kernel": 10 * 0.4, "conv/bias": total / 4, "norm/bias": total / 4}
+  wanted["norm/scale"] = total
+  for path, way in wanted.items():
+    np.testing.assert_allclose(start[path] - got[path], way, rtol=1e-5, err_msg=path)
+
+
+def test_rules_act_inside_the_momentum_where_the_rate_does():
+  params, gradients = random_tree(0), [random_tree(seed) for seed in range(1, 6)]
+  halved = lambda step: 0.5 * changing_rate(step)  # noqa: E731
+  ruled = optim.build("lars", changing_rate, lr_rules=((".", 0.5),))
+  a, b = (run(o, params, gradients) for o in (ruled, optim.build("lars", halved)))
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), a, b)
+
+
+def test_linear_and_root_scaling_meet_at_4096():
+  assert optim.scaled_lr("linear", 0.3, 4096) == pytest.approx(4.8)
+  assert optim.scaled_lr("sqrt", 0.075, 4096) == pytest.approx(4.8)
+  assert optim.scaled_lr("sqrt", 0.075, 256) == pytest.approx(1.2)
+  assert optim.scaled_lr("none", 0.03, 512) == 0.03
+
+
+def test_warm_up_rises_to_the_peak_and_the_cosine_falls_to_its_end():
+  rate = optim.schedule(
+    0.3, 4096, epochs=100, steps_per_epoch=7, warmup_epochs=10, final_fraction=0.01
+  )
+  assert (rate.peak, rate.warmup_steps, rate.total_steps) == (pytest.approx(4.8), 70, 700)
+  for step in (0, 1, 35, 69, 70, 71, 300, 385, 699, 700, 9999):
+    if step < 70:
+      wanted = 4.8 * step / 70
+    else:
+      part = min(step - 70, 630) / 630
+      wanted = 4.8 * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
+    assert float(rate(step)) == pytest.approx(wanted, rel=1e-5, abs=1e-6), step
+
+
+def test_without_warm_up_the_first_rate_is_the_peak():
+  assert float(optim.schedule(0.3, 256, epochs=10, steps_per_epoch=3)(0)) == pytest.approx(0.3)
+
+
+def test_a_per_epoch_cosine_changes_only_where_epochs_start():
+  rate = optim.schedule(0.03, 256, epochs=8, steps_per_epoch=5, per_epoch=True)
+  for epoch in range(8):  # MoCo: 0.5 · lr · (1 + cos(pi · epoch / epochs))
+    wanted = 0.5 * 0.03 * (1 + math.cos(math.pi * epoch / 8))
+    for step in range(5):
+      assert float(rate(epoch * 5 + step)) == pytest.approx(wanted, rel=1e-5)
+  both = optim.schedule(0.03, 256, 8, 5, warmup_epochs=2, per_epoch=True)
+  assert float(both(3)) == pytest.approx(0.03 * 3 / 10)
+  assert float(both(14)) == pytest.approx(0.03)
+  assert float(both(15)) == pytest.approx(0.5 * 0.03 * (1 + math.cos(math.pi / 6)))
+
+
+def test_steps_decay_at_epochs_counted_from_the_start():
+  rate = optim.schedule(
+    0.03, 256, 200, 3, warmup_epochs=4, lr_schedule="step", milestones=(120, 160)
+  )
+  values = [(12, 0.03), (359, 0.03), (360, 0.003), (479, 0.003), (480, 0.0003), (599, 0.0003)]
+  for step, wanted in values:
+    assert float(rate(step)) == pytest.approx(wanted, rel=1e-5), step
+
+
+def test_a_constant_schedule_stays_at_the_peak():
+  rate = optim.schedule(0.03, 512, 10, 3, "none", lr_schedule="constant", warmup_epochs=1)
+  assert [float(rate(s)) for s in (0, 3, 29)] == pytest.approx([0, 0.03, 0.03])
+
+
+def test_config_options_are_the_parameters_of_schedule_and_build():
+  derived = {"batch_size", "epochs", "steps_per_epoch", "learning_rate"}
+  functions = (optim.schedule, optim.build)
+  known = {name for f in functions for name in inspect.signature(f).parameters}
+  fields = {f.name: f.default for f in dataclasses.fields(optim.Options)}
+  assert set(fields) == known - derived
+  same = inspect.signature(optim.build).parameters
+  for name in ("exclude", "decay_exclude", "momentum", "trust_coefficient", "b1", "b2", "eps"):
+    assert fields[name] == same[name].default
+
+
+BAD_SCHEDULES = [
+  ({"lr_scaling": "cubic"}, "linear, sqrt, none"),
+  ({"base_lr": -0.1}, "base_lr -0.1"),
+  ({"base_lr": float("nan")}, "base_lr nan"),
+  ({"batch_size": 0}, "batch_size 0"),
+  ({"epochs": 0}, "epochs 0"),
+  ({"warmup_epochs": 11}, "warmup_epochs 11 must be between 0 and epochs 10"),
+  ({"warmup_epochs": -1}, "warmup_epochs -1"),
+  ({"steps_per_epoch": 0}, "steps_per_epoch 0"),
+  ({"lr_schedule": "poly"}, "cosine, constant, step"),
+  ({"final_fraction": 2}, "final_fraction 2"),
+  ({"milestones": (3,)}, "milestones"),
+  ({"lr_schedule": "step"}, "milestones"),
+  ({"lr_schedule": "step", "milestones": (5, 3)}, "ascend"),
+  ({"lr_schedule": "step", "milestones": (1,), "warmup_epochs": 2}, "warmup_epochs 2"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_SCHEDULES)
+def test_a_schedule_that_cannot_work_is_refused(change, message):
+  good = {"base_lr": 0.3, "batch_size": 256, "epochs": 10, "steps_per_epoch": 5}
+  with pytest.raises(errors.UserError, match=message):
+    optim.schedule(**{**good, **change})
+
+
+BAD_OPTIMISERS = [
+  ({"name": "larz"}, "lars, lars_outside, sgd, adam, adamw, lamb"),
+  ({"name": "dataclasses"}, "unknown"),
+  ({"weight_decay": -1}, "weight_decay -1"),
+  ({"momentum": 1.0}, "momentum 1.0 must be 0 or more and less than 1"),
+  ({"trust_coefficient": -1}, "trust_coefficient"),
+  ({"clip_norm": float("nan")}, "clip_norm"),
+  ({"exclude": "("}, "no regular expression"),
+  ({"decay_exclude": ""}, "'none'"),
+  ({"lr_rules": (("p/", -1.0),)}, "multiplier -1.0"),
+  ({"learning_rate": changing_rate, "lr_rules": (("p/", 1.0, True),)}, "optim.schedule"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_OPTIMISERS)
+def test_an_optimiser_that_cannot_work_is_refused(change, message):
+  with pytest.raises(errors.UserError, match=message):
+    optim.build(**{"name": "sgd", "learning_rate": 0.1, **change})
+
+
+def test_a_rule_for_no_parameter_is_refused():
+  optimizer = optim.build("sgd", 0.1, lr_rules=(("^predictor/", 1.0),))
+  with pytest.raises(errors.UserError, match="matches no parameter.*conv/bias"):
+    optimizer.init(random_tree(0))

@@ -1,0 +1,76 @@
+"""Two processes of two devices each train as one process with four devices."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import test_trainer
+
+from contrastive_jax import checkpoint, trainer
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+WORKER = """
+import sys
+import jax
+port, index, workdir = sys.argv[1:]
+jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=int(index))
+assert jax.process_count() == 2 and jax.device_count() == 4 and jax.local_device_count() == 2
+import test_trainer
+from contrastive_jax import trainer
+trainer.train(test_trainer.with_monitor(), workdir)
+"""
+
+
+def free_port():
+  with socket.socket() as s:
+    s.bind(("127.0.0.1", 0))
+    return s.getsockname()[1]
+
+
+def losses(workdir):
+  lines = (pathlib.Path(workdir) / "metrics.jsonl").read_text().splitlines()
+  return {r["step"]: r["loss"] for r in map(json.loads, lines) if "loss" in r}
+
+
+@pytest.mark.slow
+def test_two_processes_of_two_devices_train_as_one_of_four(tmp_path):
+  one = trainer.train(test_trainer.with_monitor(), str(tmp_path / "one"), jax.devices()[:4])
+  environment = dict(
+    os.environ,
+    JAX_PLATFORMS="cpu",
+    XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    PYTHONPATH=os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
+  )
+  port = str(free_port())
+  workers = [
+    subprocess.Popen(
+      [sys.executable, "-c", WORKER, port, str(i), str(tmp_path / "two")],
+      env=environment,
+      stdout=subprocess.DEVNULL,  # gloo talks there
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    for i in range(2)
+  ]
+  errors = [worker.communicate(timeout=400)[1] for worker in workers]
+  assert [worker.returncode for worker in workers] == [0, 0], "\n".join(errors)
+  assert "step 4" in errors[0] and "step 4" not in errors[1], "process 0 alone reports"
+
+  # The same four parts of every sum, added in another order: float32 rounding, over four steps.
+  a, b = losses(tmp_path / "one"), losses(tmp_path / "two")
+  assert a.keys() == b.keys()
+  np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-5)
+  two = checkpoint.load_run(str(tmp_path / "two"))
+  for x, y in zip(
+    jax.tree.leaves((one.state.params, one.state.stats)),
+    jax.tree.leaves((two.params, two.stats)),
+    strict=True,
+  ):
+    np.testing.assert_allclose(x, y, atol=1e-4 * np.abs(x).max())

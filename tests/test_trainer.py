@@ -1,0 +1,257 @@
+"""A run: resumed bit for bit, preempted, stopped when not finite, watched for collapse."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from contrastive_jax import checkpoint, collapse, config, errors, methods, report, trainer
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def tiny(**changes):
+  """Four steps an epoch, a network of 6,000 weights, no monitor."""
+  c = config.pretrain("simclr", model="resnet8", recipe="crop_only")
+  c.epochs, c.batch_size, c.image_size_px = 3, 16, 16
+  c.method.embedding_size = 16
+  c.model.width, c.model.stem = 0.25, "cifar_s2"
+  c.optimizer.name, c.optimizer.warmup_epochs = "sgd", 0.0
+  c.data.shapes.num_train, c.data.shapes.num_test, c.data.shapes.size_px = 64, 32, 16
+  c.monitor.max_train = 0
+  c.log.every_steps, c.log.tensorboard = 2, False
+  for key, value in changes.items():
+    section, _, name = key.rpartition("__")
+    (c[section] if section else c)[name] = value
+  return c
+
+
+def with_monitor():
+  """One epoch, scored by kNN at its end."""
+  return tiny(epochs=1, monitor__max_train=64, monitor__batch_size=32, monitor__k=5)
+
+
+def one_device():
+  return jax.devices()[:1]
+
+
+def assert_equal(tree, other):
+  assert jax.tree.structure(tree) == jax.tree.structure(other)
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    twin = dict(jax.tree_util.tree_leaves_with_path(other))[path]
+    np.testing.assert_array_equal(leaf, twin, err_msg=jax.tree_util.keystr(path))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("undisturbed")
+  return trainer.train(tiny(), str(workdir), one_device()), workdir
+
+
+def interrupt_after_save(monkeypatch, count):
+  """Raises, as Ctrl-C does, right after the save number `count` has begun."""
+  save, saves = checkpoint.Checkpoints.save, []
+
+  def counted(self, step, state, knn=None):
+    save(self, step, state, knn)
+    saves.append(step)
+    if len(saves) == count:
+      raise KeyboardInterrupt
+
+  monkeypatch.setattr(checkpoint.Checkpoints, "save", counted)
+
+
+def test_an_interrupted_run_goes_on_bit_for_bit(undisturbed, tmp_path, monkeypatch):
+  with monkeypatch.context() as patch:
+    interrupt_after_save(patch, 2)
+    with pytest.raises(KeyboardInterrupt):
+      trainer.train(tiny(), str(tmp_path), one_device())
+  assert checkpoint.saved_steps(str(tmp_path)) == [4, 8]
+  resumed = trainer.train(tiny(), str(tmp_path), one_device())
+  assert_equal(resumed.state, undisturbed[0].state)
+  steps = [json.loads(x)["step"] for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+  assert steps == sorted(set(steps)) and steps[-1] == 12, "no step is logged twice or lost"
+
+
+def test_evaluation_reads_the_trained_weights(undisturbed):
+  result, workdir = undisturbed
+  run = checkpoint.load_run(str(workdir))
+  assert run.step == 12
+  assert_equal(run.params, jax.device_get(result.state.params))
+  assert_equal(run.stats, jax.device_get(result.state.stats))
+  assert config.flatten(run.config) == config.flatten(tiny())
+
+
+def test_a_finished_run_started_again_changes_nothing(undisturbed):
+  result, workdir = undisturbed
+  before = checkpoint.saved_steps(str(workdir))
+  again = trainer.train(tiny(), str(workdir), one_device())
+  assert_equal(again.state, result.state)
+  assert checkpoint.saved_steps(str(workdir)) == before
+
+
+def test_another_config_in_the_same_workdir_is_refused_by_key(undisturbed):
+  _, workdir = undisturbed
+  with pytest.raises(errors.UserError, match="batch_size 16 -> 32; give a new --workdir"):
+    trainer.train(tiny(batch_size=32), str(workdir), one_device())
+  trainer.train(tiny(log__every_steps=3), str(workdir), one_device())  # what is logged may change
+
+
+def test_a_checkpoint_of_another_network_is_refused_and_kept(undisturbed):
+  _, workdir = undisturbed
+  stored = (workdir / "config.json").read_text()
+  with pytest.raises(errors.UserError, match=r"checkpoint 12 has .*use the run's own config"):
+    trainer.train(tiny(model__width=0.5, allow_config_change=True), str(workdir), one_device())
+  assert checkpoint.saved_steps(str(workdir))[-1] == 12
+  assert (workdir / "config.json").read_text() == stored
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+  class Breaks(methods.get("simclr")):
+    def init_memory(self, variables, key):
+      return {"step": jnp.zeros((), jnp.int32)}
+
+    def loss(self, net, params, stats, memory, batch, key):
+      value, aux = super().loss(net, params, stats, memory, batch, key)
+      return value + jnp.where(memory["step"] == 5, jnp.nan, 0.0), aux
+
+    def update_memory(self, memory, params, carry, progress):
+      return {"step": memory["step"] + 1}
+
+  monkeypatch.setattr(methods, "get", lambda name: Breaks)
+  with pytest.raises(errors.NonFiniteLoss, match="loss is nan at step 6; the last good checkpoint"):
+    trainer.train(tiny(), str(tmp_path), one_device())
+  assert checkpoint.saved_steps(str(tmp_path)) == [4]
+  for leaf in jax.tree.leaves(checkpoint.load_run(str(tmp_path)).params):
+    assert np.all(np.isfinite(leaf))
+  lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+  assert lines[-1]["step"] == 6 and lines[-1]["loss"] is None
+
+
+def test_collapse_is_told_once_until_it_clears(tmp_path, capfd):
+  limits = {"monitor__alarm_after_steps": 1, "monitor__min_std": 1e9}
+  trainer.train(tiny(**limits), str(tmp_path), one_device())
+  told = [line for line in capfd.readouterr().err.splitlines() if "ALARM" in line]
+  assert len(told) == 1 and "std of z" in told[0] and "< 1000000000.0" in told[0]
+
+
+def test_collapse_figures_of_known_embeddings():
+  rng = np.random.default_rng(0)
+  even = rng.normal(size=(4096, 1, 16)).astype(np.float32)
+  found = collapse.metrics(jnp.asarray(even))
+  np.testing.assert_allclose(found["std"], 1, atol=0.02)
+  np.testing.assert_allclose(found["rank"], 16, rtol=0.02)
+  np.testing.assert_allclose(found["cosine"], 0, atol=0.01)
+  point = collapse.metrics(jnp.ones((64, 1, 16)))
+  np.testing.assert_allclose([point["std"], point["cosine"]], [0, 1], atol=1e-3)
+  line = np.outer(rng.choice([-1.0, 1.0], 64), np.ones(16))[:, None].astype(np.float32)
+  np.testing.assert_allclose(collapse.metrics(jnp.asarray(line))["rank"], 1, rtol=1e-3)
+
+
+def test_collapse_alarms_name_the_figure_and_its_limit():
+  limits = {"min_std": 0.1, "min_rank": 2.0, "max_cosine": 0.95}
+  assert not collapse.alarms({"std": 1.0, "rank": 9.0, "cosine": 0.1}, **limits)
+  lines = collapse.alarms({"std": 0.01, "rank": 1.0, "cosine": 0.99}, **limits)
+  assert list(lines) == ["std", "rank", "cosine"]
+  assert "0.010 < 0.1" in lines["std"]
+
+
+def test_a_cut_off_last_line_of_metrics_is_dropped(tmp_path):
+  path = tmp_path / "metrics.jsonl"
+  path.write_text('{"step": 2, "loss": 1.0}\n{"step": 4, "loss": 1.0}\n{"step": 6, "lo')
+  report.Reporter(str(tmp_path), total_steps=9, start_step=4, tensorboard=False).close()
+  assert [json.loads(x)["step"] for x in path.read_text().splitlines()] == [2, 4]
+
+
+def start(workdir, tmp_path, epochs):
+  """Starts train.py with the tiny config in a process of its own."""
+  configuration = tmp_path / "tiny.py"
+  if not configuration.exists():
+    configuration.write_text(
+      f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+      f"import test_trainer\n\n\ndef get_config():\n  return test_trainer.tiny(epochs={epochs})\n"
+    )
+  environment = dict(os.environ, JAX_PLATFORMS="cpu", PYTHONPATH=str(ROOT))
+  environment["XLA_FLAGS"] = environment.get("XLA_FLAGS", "").replace(
+    "--xla_force_host_platform_device_count=8", ""
+  )
+  command = [sys.executable, str(ROOT / "train.py"), f"--config={configuration}"]
+  return subprocess.Popen(
+    [*command, f"--workdir={workdir}"],
+    env=environment,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def wait_for_checkpoint(process, workdir, more_than=-1):
+  deadline = time.monotonic() + 300
+  while process.poll() is None and time.monotonic() < deadline:
+    if max(checkpoint.saved_steps(str(workdir)), default=-1) > more_than:
+      return
+    time.sleep(0.01)
+
+
+def final_digest(workdir):
+  run = checkpoint.load_run(str(workdir))
+  return run.step, [leaf.tobytes() for leaf in jax.tree.leaves((run.params, run.stats))]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
+  """SIGKILL five times, at moments drawn anew; each restart goes on from what reached the disk."""
+  epochs = 60
+  whole = start(tmp_path / "whole", tmp_path, epochs)
+  assert whole.wait() == 0, whole.stderr.read()
+  rng = np.random.default_rng()
+  workdir, kills, reached = tmp_path / "killed", 0, -1
+  while kills < 5:
+    process = start(workdir, tmp_path, epochs)
+    wait_for_checkpoint(process, workdir, reached)
+    time.sleep(rng.uniform(0, 0.3))
+    if process.poll() is not None:
+      break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kills += 1
+    reached = max(checkpoint.saved_steps(str(workdir)), default=-1)
+  assert kills >= 3, "the run ended before it could be killed"
+  last = start(workdir, tmp_path, epochs)
+  assert last.wait() == 0, last.stderr.read()
+  assert final_digest(workdir) == final_digest(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_leaves_with_its_code(tmp_path):
+  workdir = tmp_path / "run"
+  process = start(workdir, tmp_path, epochs=2000)
+  wait_for_checkpoint(process, workdir)
+  process.send_signal(signal.SIGTERM)
+  _, err = process.communicate(timeout=120)
+  assert process.returncode == errors.EXIT_PREEMPTED, err
+  saved = int(err.split("left: SIGTERM: saved step ")[1].split(";")[0])
+  assert checkpoint.saved_steps(str(workdir))[-1] == saved
+  assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_run_imports_neither_tensorflow_nor_torch(tmp_path):
+  code = (
+    f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+    "import test_trainer\nfrom contrastive_jax import evaluate, trainer\n"
+    "c = test_trainer.tiny(epochs=1, log__tensorboard=True)\n"
+    f"trainer.train(c, {str(tmp_path / 'run')!r})\n"
+    "bad = {'tensorflow', 'torch'} & set(sys.modules)\n"
+    "sys.exit(f'imported {bad}' if bad else 0)\n"
+  )
+  environment = dict(os.environ, JAX_PLATFORMS="cpu", PYTHONPATH=str(ROOT))
+  done = subprocess.run([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE)
+  assert done.returncode == 0, done.stderr.decode()
