@@ -3,8 +3,8 @@
 python train.py --config=configs/cifar10.py --workdir=runs/cifar10 --config.data.tfds.path=DIR
 python eval.py --config=configs/eval/linear_sgd.py --workdir=runs/cifar10
 
-Plain SGD, batch 512, temperature 0.5, head of two layers, no blur (SimCLR appendix B.9; the learning
-rate 0.06 B/256 suits runs of about 100 epochs, 0.03 those of 800 and more).
+Plain SGD, batch 512, temperature 0.5, head of two layers, no blur (SimCLR, appendix B.9). A rate of
+0.06 B/256 suits runs of about 100 epochs, 0.03 those of 800 and more.
 """
 
 from contrastive_jax import config as config_lib
@@ -17,6 +17,7 @@ def get_config():
   config.method.temperature = 0.5
   config.method.head_width = 1024
   config.model.stem = "cifar"
+  config.model.weight_init = "torch"
   config.model.dtype = "bfloat16"
   config.augment.min_area = 0.2
   config.augment.grey_p = 0.1

@@ -10,16 +10,19 @@ from contrastive_jax import config as config_lib
 
 def get_config():
   config = config_lib.pretrain("simclr", model="resnet8", recipe="simclr_cifar")
-  config.epochs = 40
+  config.epochs = 20
   config.batch_size = 256
   config.method.temperature = 0.2
   config.model.width = 2.0
   config.model.stem = "cifar_s2"
+  config.model.weight_init = "torch"
+  config.model.zero_gamma = False
+  config.augment.min_area = 0.2
   config.data.source = "tfds"
   config.data.tfds.name = "cifar10"
   config.data.split = "train[:10000]"
   config.optimizer.name = "sgd"
-  config.optimizer.base_lr = 0.5
+  config.optimizer.base_lr = 0.3
   config.optimizer.warmup_epochs = 1.0
   config.optimizer.weight_decay = 1e-4
   config.monitor.every_epochs = 5

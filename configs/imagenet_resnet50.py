@@ -2,7 +2,7 @@
 
 python train.py --config=configs/imagenet_resnet50.py --workdir=runs/imagenet \\
   --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet_resnet50.py:1000 ...    # epochs; the paper's study has 100
+python train.py --config=configs/imagenet_resnet50.py:1000 ...    # epochs; the studies have 100
 
 LARS with 0.3 B/256 (4.8 at 4096) and weight decay 1e-6, ten epochs of warm-up, cosine decay, global
 batch norm, temperature 0.1, full-strength colour distortion and blur. For batches below 4096 and

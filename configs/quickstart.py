@@ -9,18 +9,23 @@ from contrastive_jax import config as config_lib
 
 def get_config():
   config = config_lib.pretrain("simclr", model="resnet8", recipe="simclr")
-  config.epochs = 18
+  config.epochs = 12
   config.batch_size = 256
   config.method.temperature = 0.2
   config.method.embedding_size = 64
   config.model.stem = "cifar_s2"
+  config.model.weight_init = "torch"  # SimCLR's tiny weights in the head are made for LARS
+  config.model.zero_gamma = False  # so few blocks need none of them to start as the identity
   config.augment.blur = 0.0
+  config.augment.min_area = 0.3  # smaller crops often miss the figure
+  config.augment.color_strength = 0.5
+  config.augment.hue = 0.5  # any hue becomes any other: nothing but shape is left to agree on
   config.optimizer.name = "sgd"
-  config.optimizer.base_lr = 0.5
+  config.optimizer.base_lr = 0.3
   config.optimizer.warmup_epochs = 1.0
   config.optimizer.weight_decay = 1e-4
-  config.monitor.every_epochs = 6
+  config.monitor.every_epochs = 4
   config.log.every_steps = 16
   config.log.views = True
-  config.checkpoint.every_epochs = 6.0
+  config.checkpoint.every_epochs = 4.0
   return config

@@ -1,6 +1,6 @@
 """Flags, one-line errors and exit codes: what train.py and eval.py share.
 
-`ml_collections` parses `--config=FILE[:arg]` and `--config.a.b=value`. Everything that a user can get
+`ml_collections` parses `--config=FILE[:arg]` and `--config.a.b=value`. All that a user can get
 wrong ends as one line on stderr and exit code 2.
 """
 
@@ -17,7 +17,9 @@ from ml_collections import ConfigDict, config_flags
 from contrastive_jax import config as config_lib
 from contrastive_jax import errors
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run: config, metrics, checkpoints.")
+_WORKDIR = flags.DEFINE_string(
+  "workdir", None, "Directory of the run: config, metrics, checkpoints."
+)
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, with :arg if it takes one.")
 _PRINT = flags.DEFINE_bool("print_config", False, "Print the resolved config and leave.")
 _HELP = flags.DEFINE_bool("help_config", False, "Print every key, its type, value and line; leave.")
@@ -77,7 +79,9 @@ def parse(argv: Sequence[str], default_config: str | None = None) -> ConfigDict:
 
 def table(rows: list[tuple[str, str, Any, str]]) -> str:
   """Aligns (key, type, value, line) under each other."""
-  texts = [(key, kind, "" if value is None else str(value), line) for key, kind, value, line in rows]
+  texts = [
+    (key, kind, "" if value is None else str(value), line) for key, kind, value, line in rows
+  ]
   widths = [min(max(len(row[i]) for row in texts), 44) for i in range(3)]
   lines = []
   for row in texts:
@@ -129,9 +133,7 @@ def _check_overrides(argv: Sequence[str], config: ConfigDict) -> None:
     for kind, word in ((bool, "true or false"), (int, "a whole number"), (float, "a number")):
       if isinstance(default, kind):
         if value is not None and not _parses(kind, value):
-          raise errors.UserError(
-            f"--config.{key}={value} is not {word}; the default is {default}"
-          )
+          raise errors.UserError(f"--config.{key}={value} is not {word}; the default is {default}")
         break
 
 

@@ -42,7 +42,9 @@ def alarms(
   if values["std"] < min_std:
     lines["std"] = f"std of z {values['std']:.3f} < {min_std}: embeddings shrink to one point"
   if values["rank"] < min_rank:
-    lines["rank"] = f"effective rank of z {values['rank']:.1f} < {min_rank}: it fills few dimensions"
+    lines["rank"] = (
+      f"effective rank of z {values['rank']:.1f} < {min_rank}: it fills few dimensions"
+    )
   if values["cosine"] > max_cosine:
     lines["cosine"] = f"mean cosine of z {values['cosine']:.3f} > {max_cosine}: images look alike"
   return lines

@@ -82,12 +82,20 @@ def describe(config: ConfigDict) -> list[tuple[str, str, Any, str]]:
   return [(k, kinds.get(k, type(v).__name__), v, lines.get(k, "")) for k, v in flat.items()]
 
 
-def check(config: ConfigDict) -> dict[str, Any]:
-  """Returns the options of each protocol asked for, before anything is read or computed.
+def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
+  """Checks a config before anything is read or computed.
+
+  Returns:
+    A copy in which lists of names are tuples, also where a flag gave them as "h,z"; and the options
+    of each protocol asked for.
 
   Raises:
     UserError: a value that cannot work.
   """
+  config = config.copy_and_resolve_references()
+  for key in ("protocols", "layers", "baselines"):
+    names = (config[key],) if isinstance(config[key], str) else config[key]
+    config[key] = tuple(name.strip() for value in names for name in value.split(",") if name)
   if not re.fullmatch(r"[\w.-]+", config.name):
     raise errors.UserError(f'name "{config.name}" is no file name; use letters, digits, "_", "-"')
   for key, allowed in (("protocols", PROTOCOLS), ("baselines", BASELINES)):
@@ -105,4 +113,4 @@ def check(config: ConfigDict) -> dict[str, Any]:
   for key in ("max_train", "max_test"):
     if config.data[key] < 0:
       raise errors.UserError(f"data.{key} {config.data[key]} is negative; use 0 for all images")
-  return {name: PROTOCOLS[name](**config[name]) for name in config.protocols}
+  return config, {name: PROTOCOLS[name](**config[name]) for name in config.protocols}

@@ -10,6 +10,8 @@ every protocol then scores every layer. The result is also in WORKDIR/eval/NAME.
 import dataclasses
 import json
 import pathlib
+import sys
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -38,6 +40,8 @@ from contrastive_jax import picture as picture_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.data import pipeline
 from contrastive_jax.eval_config import describe  # noqa: F401  (beside `run`, for eval.py)
+
+_PROGRESS_EVERY_SECONDS = 60
 
 
 class Encoder(NamedTuple):
@@ -86,7 +90,7 @@ def run(
     UserError: config, workdir or data cannot work.
   """
   config = eval_config.evaluation() if config is None else config
-  options = eval_config.check(config)
+  config, options = eval_config.resolve(config)
   loaded = checkpoint.load_run(workdir, config.checkpoint_step)
   mesh = parallel.make_mesh(devices)
   images = eval_images.load(config, loaded.config)
@@ -159,7 +163,7 @@ def _knn(task: Task, options: knn_lib.Options) -> dict[str, Any]:
 
 def _linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
   x, label, test_x, test_label, num_classes = task.arrays
-  common = {"seed": task.seed}
+  common = {"seed": task.seed, "progress": _progress()}
   if options.augment:
     encoder = task.encoder
     classifier = linear_probe.fit_augmented(
@@ -247,6 +251,20 @@ def _line(record: dict[str, Any], settings: Any) -> str:
     f"({settings.describe()}{penalty}; {record['num_features']} features, "
     f"{record['num_train']:,} train, {record['num_test']:,} test)"
   )
+
+
+def _progress() -> linear_probe.Progress:
+  """Returns what shows a line every minute: probes of a minute need none."""
+  last = time.monotonic()
+
+  def show(step: int, total: int, loss: float) -> None:
+    nonlocal last
+    if time.monotonic() - last >= _PROGRESS_EVERY_SECONDS:
+      last = time.monotonic()
+      if jax.process_index() == 0:
+        print(f"linear_sgd  step {step}/{total}  loss {loss:.4f}", file=sys.stderr, flush=True)
+
+  return show
 
 
 def _say(line: str) -> None:

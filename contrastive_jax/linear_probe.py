@@ -32,7 +32,7 @@ from contrastive_jax.options import option
 SCHEDULES = ("cosine", "step")
 
 Classifier = tuple[Float[np.ndarray, "F C"], Float[np.ndarray, " C"]]  # kernel, bias
-Progress = Callable[[int, float], None]
+Progress = Callable[[int, int, float], None]  # (step from 1, steps in all, its loss)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,15 +95,16 @@ def fit(
   """
   mean, std = standardization(x) if options.standardize else as_they_are(x.shape[1])
   steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size)
+  total = steps_per_epoch * options.epochs
 
   def batches():
-    for step in range(steps_per_epoch * options.epochs):
+    for step in range(total):
       chosen = pipeline.positions(step, num_images=len(x), batch_size=options.batch_size, seed=seed)
       yield features.put_rows(((x[chosen] - mean) / std, label[chosen]), mesh)
 
   start = _start(x.shape[1], num_classes, options, seed)
   step_fn = functools.partial(_step, options, steps_per_epoch)
-  return fold(*_train(step_fn, start, batches(), options, mesh, progress), mean, std)
+  return fold(*_train(step_fn, start, batches(), total, options, mesh, progress), mean, std)
 
 
 def fit_augmented(
@@ -130,7 +131,7 @@ def fit_augmented(
     view: whose probe view the encoder sees.
     clean: the layer's features of `source` without augmentation, for `standardize`.
     pipeline_options: of `pipeline.train_batches`.
-    progress: called with every step's number from 1 and its loss.
+    progress: called after every step.
 
   Raises:
     UserError: as `fit`.
@@ -138,11 +139,12 @@ def fit_augmented(
   num_features = clean.shape[1]
   mean, std = standardization(clean) if options.standardize else as_they_are(num_features)
   steps_per_epoch = pipeline.steps_per_epoch(len(source), options.batch_size)
+  total = steps_per_epoch * options.epochs
   host_batches = pipeline.train_batches(
     source,
     batch_size=options.batch_size,
     seed=seed,
-    total_steps=steps_per_epoch * options.epochs,
+    total_steps=total,
     **pipeline.this_process(),
     **(pipeline_options or {}),
   )
@@ -156,7 +158,7 @@ def fit_augmented(
 
   start = _start(num_features, num_classes, options, seed)
   step_fn = functools.partial(_augmented_step, options, steps_per_epoch, encoder, layer, view)
-  return fold(*_train(step_fn, start, batches(), options, mesh, progress), mean, std)
+  return fold(*_train(step_fn, start, batches(), total, options, mesh, progress), mean, std)
 
 
 def standardization(
@@ -191,6 +193,7 @@ def _train(
   step_fn: Callable,
   start: PyTree,
   batches: Iterator[tuple],
+  total: int,
   options: Options,
   mesh: Mesh,
   progress: Progress | None,
@@ -204,14 +207,14 @@ def _train(
     for step, batch in enumerate(batches):
       classifier, state, loss = step_fn(classifier, state, *batch)
       if pending is not None:  # wait for one step while the next is under way
-        _read(step, pending, options, progress)
+        _read(step, total, pending, options, progress)
       pending = loss
-    _read(step + 1, pending, options, progress)
+    _read(total, total, pending, options, progress)
     classifier = parallel.fetch(classifier)
   return classifier["kernel"], classifier["bias"]
 
 
-def _read(step, loss, options, progress):
+def _read(step, total, loss, options, progress):
   loss = float(parallel.fetch(loss))
   if not np.isfinite(loss):
     raise errors.UserError(
@@ -219,7 +222,7 @@ def _read(step, loss, options, progress):
       "lower it, or set linear_sgd.standardize=True"
     )
   if progress:
-    progress(step, loss)
+    progress(step, total, loss)
 
 
 def _optimizer(options: Options, steps_per_epoch: int) -> optax.GradientTransformation:

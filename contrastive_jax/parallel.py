@@ -1,6 +1,6 @@
 """The device mesh and every movement of data over it: the only file that names a mesh axis.
 
-The program is written for global arrays under `jax.jit`. The batch is sharded over one mesh axis and
+The program is written for global arrays under `jax.jit`: the batch is sharded over one mesh axis,
 everything else is replicated. The axis is Explicit, so a step that would silently move images or
 repeat the whole batch on every device fails while it is traced, with the line that did it.
 """

@@ -27,7 +27,8 @@ class Reporter:
         import tensorboardX  # slow to import, and not every run wants it
 
         self._events = tensorboardX.SummaryWriter(
-          str(pathlib.Path(workdir) / "tensorboard"), purge_step=start_step + 1 if start_step else None
+          str(pathlib.Path(workdir) / "tensorboard"),
+          purge_step=start_step + 1 if start_step else None,
         )
 
   def metrics(self, step: int, values: Mapping[str, float]) -> None:

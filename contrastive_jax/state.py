@@ -12,7 +12,7 @@ from jaxtyping import Array, Int, PyTree
 from contrastive_jax import keys, methods, online, parallel
 from contrastive_jax.models.network import Network
 
-# For a program that runs once: ResNet-8's took 13.2 s of CPU time to compile without, 1.9 s with them.
+# For a program that runs once: ResNet-8's took 13.2 s of CPU time to compile without, 1.9 s with.
 _QUICK_TO_COMPILE = {
   "xla_backend_optimization_level": 0,
   "xla_llvm_disable_expensive_passes": True,

@@ -12,8 +12,8 @@ _CIFAR = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 _NONE = ((0.0,) * 3, (1.0,) * 3)
 
 # name: order of view 1, (sampler, interpolation, smallest area), jitter (family, p, b, c, s, h),
-# grey p, blur (family, p of view 1, p of view 2), solarise p of both, normalisation. Copied from the
-# papers and the authors' code, independently of the table in the package.
+# grey p, blur (family, p of view 1, p of view 2), solarise p of both, normalisation. Written down
+# from the papers and the authors' code, independently of the table in the package.
 _SIMCLR_CROP, _TV_CROP = ("tf", "bicubic", 0.08), ("torchvision", "bilinear", 0.2)
 _MOCO_ORDER = "crop jitter grey blur flip"
 _WEAK, _BYOL = (0.8, 0.4, 0.4, 0.4, 0.1), (0.8, 0.4, 0.4, 0.2, 0.1)
@@ -214,6 +214,14 @@ def test_color_strength_multiplies_the_four_strengths():
   np.testing.assert_allclose(got, (0.1, 0.1, 0.1, 0.025))
 
 
+def test_hue_is_set_whatever_the_strength_and_alone():
+  plain = dict(augment.recipe("simclr_cifar").views[0])["jitter"]
+  turned = dict(augment.recipe("simclr_cifar", hue=0.5).views[0])["jitter"]
+  assert turned == dataclasses.replace(plain, hue=0.5)
+  turned = dict(augment.recipe("simclr_cifar", color_strength=0.25, hue=0.5).views[0])["jitter"]
+  assert (turned.brightness, turned.hue) == (0.2, 0.5)
+
+
 @pytest.mark.parametrize("name", [name for name in augment.NAMES if name != "none"])
 def test_color_strength_0_removes_every_operation_on_colour(name):
   for pipeline in augment.recipe(name, color_strength=0).views:
@@ -295,6 +303,7 @@ def test_normalize_option():
     ("none", {"min_area": 0.2}, "recipe 'none' does not crop"),
     ("simclr", {"color_strength": -1}, "color_strength -1 is not a number; use 0 or more"),
     ("simclr", {"color_strength": 3}, "use at most 2.5"),
+    ("simclr", {"hue": 0.6}, "hue 0.6 is no part of the circle; use 0 to 0.5"),
     ("crop_only", {"color_strength": 1}, "color_strength 1 has no effect"),
     ("simclr", {"color_strength": 0, "grey_p": 0.2}, "grey_p 0.2 contradicts color_strength 0"),
     ("simclr", {"family": "pytorch"}, "family 'pytorch' is unknown; use one of: simclr_v1"),

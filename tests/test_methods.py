@@ -15,7 +15,7 @@ from contrastive_jax import step as step_lib
 
 SIZE_PX, BATCH, CLASSES, SEED = 16, 32, 4, 3
 DEVICE_COUNTS = (1, 2, 4, 8)
-# A sum over 8 devices rounds differently from a sum over 1; two layers of batch norm over 32 rows and
+# A sum over 8 devices rounds differently from a sum over 1; layers of batch norm over few rows and
 # the division by a gradient's norm enlarge it. Seen: below 2e-5 of each array's largest value.
 TOLERANCE = 1e-4
 

@@ -68,7 +68,10 @@ MISTAKES = {
     train(QUICK, "--workdri={here}/w"),
     "Unknown command line flag 'workdri'. Did you mean: workdir",
   ),
-  "a word that is no flag": (train(QUICK, "--workdir={here}/w", "again"), "argument 'again' is not"),
+  "a word that is no flag": (
+    train(QUICK, "--workdir={here}/w", "again"),
+    "argument 'again' is not",
+  ),
   "misspelt key": (
     train(QUICK, "--workdir={here}/w", "--config.bach_size=64"),
     "config has no key bach_size; did you mean --config.batch_size?",

@@ -216,8 +216,9 @@ def copy_to_torch(torch, variables, theirs):
 
 def test_resnet18_equals_torch_in_evaluation_and_in_training():
   torch = pytest.importorskip("torch")
+  torch.set_num_threads(1)  # its idle threads spin, which starves a busy machine
   module = models.backbone("resnet18", stem="imagenet", padding="torch")
-  x = np.random.default_rng(0).normal(size=(8, 64, 64, 3)).astype(np.float32)
+  x = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype(np.float32)
   variables = random_variables(module, x)
   theirs = torch_resnet18(torch)
   copy_to_torch(torch, variables, theirs)
@@ -325,12 +326,9 @@ def test_eight_devices_agree_with_one(module):
   assert not re.findall(r"(all-gather|all-to-all|collective-permute)\(", hlo)
 
 
-BIG = [("resnet50", {}), ("resnet18", {"remat": True, "padding": "torch", "bn_groups": 4})]
-
-
-@pytest.mark.parametrize(("name", "options"), BIG)
-def test_a_big_network_with_heads_traces_with_a_sharded_batch(name, options):
-  net = simclr_network(models.backbone(name, dtype="bfloat16", **options))
+def test_a_big_network_with_heads_traces_with_a_sharded_batch():
+  options = {"remat": True, "padding": "torch", "bn_groups": 4, "dtype": "bfloat16"}
+  net = simclr_network(models.backbone("resnet50", **options))
   mesh = parallel.make_mesh()
   x = np.zeros((16, 64, 64, 3), np.float32)
   variables = jax.eval_shape(lambda: net.init(KEY, x, True))

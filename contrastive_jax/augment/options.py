@@ -15,6 +15,7 @@ class Options:
   color_strength: float | None = option(
     None, "multiplies the jitter; 0: no colour distortion at all, grey included"
   )
+  hue: float | None = option(None, "largest turn of the hue, in circles (at most 0.5)")
   blur: float | None = option(None, "probability of blur")
   min_area: float | None = option(None, "smallest crop, as a fraction of the image")
   grey_p: float | None = option(None, "probability of grey")

@@ -57,6 +57,7 @@ def recipe(
   *,
   num_views: int = 2,
   color_strength: float | None = None,
+  hue: float | None = None,
   blur: bool | float | None = None,
   min_area: float | None = None,
   grey_p: float | None = None,
@@ -78,6 +79,7 @@ def recipe(
     color_strength: multiplies the four jitter strengths as SimCLR's s does, in place of the
       recipe's own (0.5 for "simclr_cifar", 1 for all others). 0 turns all colour distortion off:
       jitter, and grey and solarisation too, so that the views of an image keep its colours.
+    hue: largest turn of the hue, in circles, whatever the strength (but nothing at strength 0).
     blur: False for none, True for the recipe's own (p = 0.5 if it has none), or a probability.
     min_area: smallest crop, as a fraction of the image.
     grey_p: probability of grey.
@@ -134,7 +136,7 @@ def recipe(
     blur_p=_own(blur, row.blur_p, 0.5),
     solarize_p=_own(solarize, row.solarize_p, 0.2),
   )
-  row = _with_strength(row, color_strength, {"grey_p": grey_p, "solarize": solarize})
+  row = _with_strength(row, color_strength, hue, {"grey_p": grey_p, "solarize": solarize})
   extras = {option: float(given[option]) for option in _EXTRAS}
   mean, std = NORMALIZATIONS[row.normalize]
   probe_crop = _crop(dataclasses.replace(row, min_area=0.08), size_px)
@@ -150,14 +152,14 @@ def recipe(
 
 
 def _with_strength(
-  row: table.Row, strength: float | None, colour_options: dict[str, Any]
+  row: table.Row, strength: float | None, hue: float | None, colour_options: dict[str, Any]
 ) -> table.Row:
   """Sets the jitter strengths; at strength 0 removes every operation on colour."""
   given = strength is not None
   strength = strength if given else row.strength
   if not (_is_number(strength) and strength >= 0):
     raise errors.UserError(f"augment.color_strength {strength!r} is not a number; use 0 or more")
-  if strength == 0:
+  if strength == 0:  # one switch for the whole of colour
     for option, value in colour_options.items():
       if value:
         raise errors.UserError(
@@ -170,13 +172,15 @@ def _with_strength(
       f"augment.color_strength {strength} has no effect: the recipe has no jitter; "
       "use 0 or another recipe"
     )
-  hue = strength * row.jitter[3]
-  if hue > 0.5:
+  *others, own_hue = (strength * x for x in row.jitter)
+  if hue is None and own_hue > 0.5:
     raise errors.UserError(
-      f"augment.color_strength {strength} turns hue by {hue:g} of the circle, more than 0.5; "
+      f"augment.color_strength {strength} turns hue by {own_hue:g} of the circle, more than 0.5; "
       f"use at most {0.5 / row.jitter[3]:g}"
     )
-  return dataclasses.replace(row, jitter=tuple(strength * x for x in row.jitter))
+  if hue is not None and not (_is_number(hue) and 0 <= hue <= 0.5):
+    raise errors.UserError(f"augment.hue {hue!r} is no part of the circle; use 0 to 0.5")
+  return dataclasses.replace(row, jitter=(*others, own_hue if hue is None else hue))
 
 
 def _pipeline(row: table.Row, size_px: int, view: int, extras: dict[str, float]) -> Pipeline:

@@ -1,7 +1,6 @@
 """What a method is: a network, a loss, and what it remembers between steps."""
 
 import dataclasses
-from typing import Any
 
 import flax
 import jax
@@ -66,7 +65,11 @@ class Method:
 
 
 def forward(
-  net: nn.Module, params: PyTree, stats: PyTree, views: Float[Array, "B V H W C"], train: bool = True
+  net: nn.Module,
+  params: PyTree,
+  stats: PyTree,
+  views: Float[Array, "B V H W C"],
+  train: bool = True,
 ) -> tuple[dict[str, Array], PyTree]:
   """Runs the network on all views at once: the one place where methods touch Flax.
 

@@ -21,6 +21,7 @@ class Method(base.Method):
   head: str = option("mlp", "projection head g: none, linear or mlp")
   head_layers: int = option(2, "linear layers of the mlp head (the paper 2, its code 3)")
   head_width: int | None = option(None, "width of the mlp head's hidden layers; unset: as h")
+  head_bn: bool = option(True, "batch norm after the head's layers (as the code) or biases (text)")
   embedding_size: int = option(128, "D: size of z")
   loss_impl: str = option("auto", "NT-Xent over the batch: auto (by size), dense or tiled")
 
@@ -32,7 +33,13 @@ class Method(base.Method):
 
   def network(self, backbone):
     g = heads.simclr(
-      self.head, self.head_layers, self.embedding_size, self.head_width, **norm.options(backbone)
+      self.head,
+      self.head_layers,
+      self.embedding_size,
+      self.head_width,
+      self.head_bn,
+      weight_init=backbone.weight_init,
+      **norm.options(backbone),
     )
     return Network(backbone, (Head("z", g),))
 

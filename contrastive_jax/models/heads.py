@@ -126,19 +126,25 @@ class Identity(nn.Module):
 
 
 def simclr(
-  kind: str = "mlp", layers: int = 2, out: int = 128, width: int | None = None, **bn_options
+  kind: str = "mlp",
+  layers: int = 2,
+  out: int = 128,
+  width: int | None = None,
+  bn: bool = True,
+  **options,
 ) -> nn.Module:
-  """The three heads that SimCLR compares (section 4.2, Figure 8), as its code builds them.
+  """The three heads that SimCLR compares (section 4.2, Figure 8), as its code or text has them.
 
-  Every linear layer is without bias and followed by batch norm, the last one with scale but without
-  bias. The paper describes `layers=2`; the code's default is 3.
+  In the code every linear layer is without bias and followed by batch norm, the last one with scale
+  but without bias; its default is 3 layers. The text describes 2 layers and no batch norm.
 
   Args:
     kind: "none", "linear" or "mlp".
     layers: linear layers of "mlp".
     out: width of z for "linear" and "mlp".
     width: of the hidden layers; None is that of h, as published.
-    **bn_options: of `MLP`, usually `norm.options(backbone)`.
+    bn: as in the code; False: linear layers with bias, no batch norm.
+    **options: of `MLP`: its weights' initialiser and `norm.options(backbone)`.
   """
   if layers < 2:
     raise errors.UserError(f"head layers {layers} < 2; use head 'linear' or 'none' instead")
@@ -147,4 +153,6 @@ def simclr(
     raise errors.UserError(f"head {kind!r} is unknown; use one of {', '.join(hidden)}")
   if kind == "none":
     return Identity()
-  return MLP(hidden[kind], out, last_bn="scale", **bn_options)
+  if not bn:
+    return MLP(hidden[kind], out, True, True, hidden_bn=False, **options)
+  return MLP(hidden[kind], out, last_bn="scale", **options)

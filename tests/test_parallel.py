@@ -1,0 +1,74 @@
+"""Movements of data over the mesh, and their transposes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from contrastive_jax import errors, parallel
+
+
+@pytest.fixture
+def mesh():
+  return parallel.make_mesh()
+
+
+def test_put_and_local_rows_keep_the_order(mesh):
+  rows = np.arange(32).reshape(16, 2)
+  placed = parallel.put({"x": rows}, mesh)["x"]
+  assert len(placed.addressable_shards) == 8
+  assert {shard.data.shape for shard in placed.addressable_shards} == {(2, 2)}
+  np.testing.assert_array_equal(parallel.local_rows(placed), rows)
+
+
+def test_the_gradient_of_a_gather_sums_over_devices(mesh):
+  x = np.arange(8, dtype=np.float32)
+
+  def f(x):
+    return jnp.sum(jnp.outer(x, parallel.gather(x)))  # (sum x)^2
+
+  with parallel.use(mesh):
+    grad = jax.jit(jax.grad(f))(parallel.put(x, mesh))
+  np.testing.assert_allclose(grad, np.full(8, 2 * x.sum()))
+
+
+@pytest.mark.parametrize("replicated", [False, True])
+def test_over_rows_gives_every_row_all_columns_and_columns_all_gradients(mesh, replicated):
+  rows, columns = np.arange(8, dtype=np.float32), np.arange(16, dtype=np.float32) + 1
+
+  def f(rows, columns):
+    products = parallel.over_rows(lambda r, c: jnp.outer(r, c).sum(axis=1), rows, columns)
+    return jnp.sum(products * rows)  # sum_i r_i^2 sum_j c_j
+
+  with parallel.use(mesh):
+    placed = parallel.replicate(columns, mesh) if replicated else parallel.put(columns, mesh)
+    value, (dr, dc) = jax.jit(jax.value_and_grad(f, argnums=(0, 1)))(
+      parallel.put(rows, mesh), placed
+    )
+  np.testing.assert_allclose(value, (rows**2).sum() * columns.sum())
+  np.testing.assert_allclose(dr, 2 * rows * columns.sum())
+  np.testing.assert_allclose(dc, np.full(16, (rows**2).sum()))
+
+
+def test_a_misplaced_batch_axis_fails_while_it_is_traced(mesh):
+  """What the Explicit axis is for: joining views on the batch axis would move every image."""
+  x = np.zeros((8, 4), np.float32)
+  with parallel.use(mesh), pytest.raises(Exception, match="reshape is not supported"):
+    jax.jit(lambda x: x.reshape(2, 4, 4))(parallel.put(x, mesh))
+
+
+def test_without_a_mesh_everything_is_the_identity():
+  x = jnp.arange(4.0)
+  np.testing.assert_array_equal(parallel.gather(x), x)
+  np.testing.assert_array_equal(parallel.over_rows(lambda r, c: r + c, x, x), 2 * x)
+  np.testing.assert_array_equal(parallel.row_ids(3), [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+  "batch_size,line",
+  [(100, "use 96 or 104"), (3, "use 8"), (0, "is not positive")],
+)
+def test_a_batch_that_does_not_divide_names_those_that_do(batch_size, line):
+  with pytest.raises(errors.UserError, match=line):
+    parallel.check_batch_size(batch_size, 8)
+  parallel.check_batch_size(96, 8)
