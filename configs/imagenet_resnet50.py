@@ -19,6 +19,7 @@ def get_config(epochs="100"):
   config.batch_size = 4096
   config.image_size_px = 224
   config.model.stem = "imagenet"
+  config.model.padding = "simclr"  # as the published weights: convolutions symmetric, pool SAME
   config.model.dtype = "bfloat16"
   config.data.source = "tfds"
   config.data.tfds.name = "imagenet2012"
