@@ -9,7 +9,7 @@ from contrastive_jax import config as config_lib
 
 def get_config():
   config = config_lib.pretrain("simclr", model="resnet8", recipe="simclr")
-  config.epochs = 12
+  config.epochs = 9
   config.batch_size = 256
   config.method.temperature = 0.2
   config.method.embedding_size = 64
@@ -24,8 +24,8 @@ def get_config():
   config.optimizer.base_lr = 0.3
   config.optimizer.warmup_epochs = 1.0
   config.optimizer.weight_decay = 1e-4
-  config.monitor.every_epochs = 4
+  config.monitor.every_epochs = 3
   config.log.every_steps = 16
   config.log.views = True
-  config.checkpoint.every_epochs = 4.0
+  config.checkpoint.every_epochs = 3.0
   return config

@@ -118,15 +118,14 @@ def load_run(workdir: str, step: int | None = None) -> Run:
   if step is not None and step not in steps:
     raise errors.UserError(f"workdir {workdir} has no checkpoint of step {step}; it has {steps}")
   step = steps[-1] if step is None else step
-  checkpointer = ocp.Checkpointer(ocp.StandardCheckpointHandler())
-  path = (root / "checkpoints" / str(step) / "model").absolute()
+  path = epath.Path(root).absolute() / "checkpoints" / str(step) / "model"
+  handler = ocp.StandardCheckpointHandler()
   sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   abstract = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-    checkpointer.metadata(path).item_metadata.tree,
+    handler.metadata(path).tree,
   )
-  model = checkpointer.restore(path, args=ocp.args.StandardRestore(abstract))
-  model = jax.device_get(model)
+  model = jax.device_get(handler.restore(path, args=ocp.args.StandardRestore(abstract)))
   return Run(config, model["params"], model["stats"], step)
 
 

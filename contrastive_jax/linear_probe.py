@@ -19,6 +19,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
@@ -30,6 +31,9 @@ from contrastive_jax.data import Source, pipeline
 from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "step")
+
+# A step on features that are there is shorter than the time to start it: many go in one program.
+_STEPS_AT_ONCE, _BYTES_AT_ONCE = 64, 64 * 2**20
 
 Classifier = tuple[Float[np.ndarray, "F C"], Float[np.ndarray, " C"]]  # kernel, bias
 Progress = Callable[[int, int, float], None]  # (step from 1, steps in all, its loss)
@@ -97,13 +101,19 @@ def fit(
   steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size)
   total = steps_per_epoch * options.epochs
 
+  order = functools.partial(
+    pipeline.positions, num_images=len(x), batch_size=options.batch_size, seed=seed
+  )
+  at_once = max(1, min(_STEPS_AT_ONCE, _BYTES_AT_ONCE // (4 * options.batch_size * x.shape[1])))
+
   def batches():
-    for step in range(total):
-      chosen = pipeline.positions(step, num_images=len(x), batch_size=options.batch_size, seed=seed)
+    for first in range(0, total, at_once):
+      steps = range(first, min(first + at_once, total))
+      chosen = np.stack([order(step) for step in steps], axis=1)  # [B, steps]
       yield features.put_rows(((x[chosen] - mean) / std, label[chosen]), mesh)
 
   start = _start(x.shape[1], num_classes, options, seed)
-  step_fn = functools.partial(_step, options, steps_per_epoch)
+  step_fn = functools.partial(_steps, options, steps_per_epoch)
   return fold(*_train(step_fn, start, batches(), total, options, mesh, progress), mean, std)
 
 
@@ -198,31 +208,33 @@ def _train(
   mesh: Mesh,
   progress: Progress | None,
 ) -> Classifier:
-  """Runs `step_fn(classifier, optimiser state, *batch)`, which also returns the loss."""
+  """Runs `step_fn(classifier, optimiser state, *batch)`, which also returns its steps' losses."""
   parallel.check_batch_size(options.batch_size, mesh.size)
   with parallel.use(mesh):
     classifier = parallel.replicate(start, mesh)
     state = parallel.replicate(_optimizer(options, 1).init(start), mesh)
-    pending = None
-    for step, batch in enumerate(batches):
+    done, pending = 0, ()
+    for batch in batches:
       classifier, state, loss = step_fn(classifier, state, *batch)
-      if pending is not None:  # wait for one step while the next is under way
-        _read(step, total, pending, options, progress)
+      done += _read(done, total, pending, options, progress)  # while the new ones are under way
       pending = loss
-    _read(total, total, pending, options, progress)
+    _read(done, total, pending, options, progress)
     classifier = parallel.fetch(classifier)
   return classifier["kernel"], classifier["bias"]
 
 
-def _read(step, total, loss, options, progress):
-  loss = float(parallel.fetch(loss))
-  if not np.isfinite(loss):
-    raise errors.UserError(
-      f"the linear probe diverged at step {step} with linear_sgd.base_lr {options.base_lr:g}; "
-      "lower it, or set linear_sgd.standardize=True"
-    )
-  if progress:
-    progress(step, total, loss)
+def _read(done, total, loss, options, progress):
+  """Looks at the losses of the steps that follow `done`; returns how many they are."""
+  values = np.asarray(parallel.fetch(loss)).tolist()
+  for step, value in enumerate(values, start=done + 1):
+    if not np.isfinite(value):
+      raise errors.UserError(
+        f"the linear probe diverged at step {step} with linear_sgd.base_lr {options.base_lr:g}; "
+        "lower it, or set linear_sgd.standardize=True"
+      )
+    if progress:
+      progress(step, total, value)
+  return len(values)
 
 
 def _optimizer(options: Options, steps_per_epoch: int) -> optax.GradientTransformation:
@@ -249,8 +261,16 @@ def _update(options, steps_per_epoch, classifier, state, x, label):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
-def _step(options, steps_per_epoch, classifier, state, x, label):
-  return _update(options, steps_per_epoch, classifier, state, x, label)
+def _steps(options, steps_per_epoch, classifier, state, x, label):
+  """Takes a step on each of the batches x [B, steps, F]."""
+
+  def one(carry, batch):
+    classifier, state, loss = _update(options, steps_per_epoch, *carry, *batch)
+    return (classifier, state), loss
+
+  batches = jnp.moveaxis(x, 1, 0), label.T
+  (classifier, state), loss = jax.lax.scan(one, (classifier, state), batches)
+  return classifier, state, loss
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4), donate_argnums=(5, 6))
@@ -260,4 +280,5 @@ def _augmented_step(
   variables, mean, std = frozen
   image = augment_lib.probe_view(view, key, batch["image"], batch["extent"], batch["index"])
   x: Array = (encoder(variables, image)[layer] - mean) / std
-  return _update(options, steps_per_epoch, classifier, state, x, batch["label"])
+  new = _update(options, steps_per_epoch, classifier, state, x, batch["label"])
+  return *new[:2], new[2][None]

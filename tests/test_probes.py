@@ -77,7 +77,8 @@ def _in_order(x, label, options, seed):
     {"nesterov": False, "schedule": "step", "step_epochs": (2, 3), "weight_decay": 0.1},
   ],
 )
-def test_sgd_agrees_with_a_loop_in_float64_on_any_devices(changes, num_devices):
+def test_sgd_agrees_with_a_loop_in_float64_on_any_devices(changes, num_devices, monkeypatch):
+  monkeypatch.setattr(linear_probe, "_STEPS_AT_ONCE", 8)  # 8, 8 and 4 of the 20 steps
   x, label = _data()
   options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=4, **changes)
   mesh = parallel.make_mesh(jax.devices()[:num_devices])
@@ -101,6 +102,18 @@ def test_standardised_sgd_is_sgd_on_standardised_features():
   logits = x @ kernel + bias
   # 10 steps of float32 rounding, times 1 / std of up to 10.
   np.testing.assert_allclose(logits, scaled @ expected[0] + expected[1], rtol=1e-3, atol=1e-4)
+
+
+def test_progress_is_called_once_for_every_step(monkeypatch):
+  monkeypatch.setattr(linear_probe, "_STEPS_AT_ONCE", 8)
+  x, label = _data()
+  seen = []
+  options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=4)
+  linear_probe.fit(x, label, CLASSES, options, ONE, progress=lambda *values: seen.append(values))
+  assert [step for step, _, _ in seen] == list(range(1, 21))
+  assert {total for _, total, _ in seen} == {20}
+  assert seen[0][2] == pytest.approx(np.log(CLASSES))  # all classes alike at the start
+  assert seen[-1][2] < seen[0][2]
 
 
 def test_random_start_has_the_asked_spread():
