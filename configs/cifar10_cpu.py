@@ -13,7 +13,6 @@ def get_config():
   config.epochs = 20
   config.batch_size = 256
   config.method.temperature = 0.2
-  config.model.width = 2.0
   config.model.stem = "cifar_s2"
   config.model.weight_init = "torch"
   config.model.zero_gamma = False

@@ -32,6 +32,7 @@ from contrastive_jax import (
   keys,
   linear_probe,
   logistic,
+  once,
   parallel,
   scores,
 )
@@ -133,7 +134,7 @@ def encoders(config: ConfigDict, loaded: checkpoint.Run, view: augment.Recipe) -
   if "random_init" in config.baselines:
     image = jnp.zeros((1, view.size_px, view.size_px, 3))
     key = keys.stream(config.seed, "random_init")
-    fresh = jax.device_get(jax.jit(lambda: net.init(key, image, train=False))())
+    fresh = jax.device_get(once.jit(lambda: net.init(key, image, train=False))())
     variables = {"params": fresh["params"], "stats": fresh.get("batch_stats", {})}
     yield Encoder("random_init", of_net, variables, layers)
   if "raw_pixels" in config.baselines:
