@@ -8,5 +8,6 @@ from contrastive_jax import eval_config
 
 def get_config():
   config = eval_config.evaluation("knn", "linear_sgd", "picture", name="quickstart")
+  config.linear_sgd.standardize = True  # one learning rate for features of every scale
   config.baselines = ("random_init", "raw_pixels")
   return config
