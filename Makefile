@@ -13,7 +13,7 @@ VERSION := $(if $(PYTHON),$(shell $(PYTHON) -c \
 LOCK := $(wildcard requirements/py$(VERSION).txt)
 VENV := .venv-py$(VERSION)
 RUN := $(VENV)/bin/python
-PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
 UV_VERSION := 0.13.9
 
 WORKDIR := runs/$(or $(NAME),quickstart)

@@ -35,8 +35,10 @@ def tiny(**changes):
 
 
 def with_monitor():
-  """One epoch, scored by kNN at its end."""
-  return tiny(epochs=1, monitor__max_train=64, monitor__batch_size=32, monitor__k=5)
+  """One epoch of two steps, scored by kNN at its end."""
+  c = tiny(epochs=1, monitor__max_train=32, monitor__batch_size=32, monitor__k=5)
+  c.data.shapes.num_train, c.log.every_steps = 32, 1
+  return c
 
 
 def one_device():
@@ -200,6 +202,11 @@ def wait_for_checkpoint(process, workdir, more_than=-1):
     time.sleep(0.01)
 
 
+def finish(process):
+  _, err = process.communicate()
+  assert process.returncode == 0, err
+
+
 def final_digest(workdir):
   run = checkpoint.load_run(str(workdir))
   return run.step, [leaf.tobytes() for leaf in jax.tree.leaves((run.params, run.stats))]
@@ -210,7 +217,7 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
   """SIGKILL five times, at moments drawn anew; each restart goes on from what reached the disk."""
   epochs = 60
   whole = start(tmp_path / "whole", tmp_path, epochs)
-  assert whole.wait() == 0, whole.stderr.read()
+  finish(whole)
   rng = np.random.default_rng()
   workdir, kills, reached = tmp_path / "killed", 0, -1
   while kills < 5:
@@ -218,14 +225,15 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
     wait_for_checkpoint(process, workdir, reached)
     time.sleep(rng.uniform(0, 0.3))
     if process.poll() is not None:
+      process.communicate()
       break
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     kills += 1
     reached = max(checkpoint.saved_steps(str(workdir)), default=-1)
   assert kills >= 3, "the run ended before it could be killed"
   last = start(workdir, tmp_path, epochs)
-  assert last.wait() == 0, last.stderr.read()
+  finish(last)
   assert final_digest(workdir) == final_digest(tmp_path / "whole")
 
 
