@@ -64,7 +64,7 @@ def tsne(x: Float[np.ndarray, "n F"], seed: int = 0) -> Float[np.ndarray, "n 2"]
     from sklearn.manifold import TSNE
   except ImportError as error:
     raise errors.UserError(
-      'picture.method "tsne" needs scikit-learn; pip install contrastive_jax[tsne], or use "pca"'
+      'picture.method "tsne" needs scikit-learn; pip install -e .[tsne], or use "pca"'
     ) from error
   perplexity = min(30.0, (len(x) - 1) / 3)
   return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(x)

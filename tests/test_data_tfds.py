@@ -152,8 +152,8 @@ def test_no_tensorflow_is_imported(prepared, tmp_path):
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar100:9.9.9", "cifar100/small"])
 def test_a_set_that_is_not_prepared_is_refused_with_the_remedy(prepared, name):
   remedy = (
-    r"no prepared .* pip install 'contrastive_jax\[prepare\]' && tfds build "
-    rf"{name.partition(':')[0]} --data_dir=.* --file_format=array_record$"
+    r"no prepared .* pip install -e '.\[prepare\]', then in Python: tensorflow_datasets.builder\("
+    rf'"{name.partition(":")[0]}", data_dir=".*", file_format="array_record"\)'
   )
   with pytest.raises(errors.UserError, match=remedy):
     opened(prepared, name=name)

@@ -302,7 +302,7 @@ def test_a_legend_for_as_many_classes_as_can_be_told_apart(tmp_path, num_classes
 
 def test_tsne_without_scikit_learn_names_the_extra(monkeypatch):
   monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
-  with pytest.raises(errors.UserError, match=r"pip install contrastive_jax\[tsne\]"):
+  with pytest.raises(errors.UserError, match=r"pip install -e .\[tsne\]"):
     picture.tsne(np.zeros((5, 3)))
 
 

@@ -187,7 +187,7 @@ MISTAKES = {
       "--config.data.tfds.name=cifar10",
       "--config.data.tfds.path={here}/empty",
     ),
-    "tfds build",
+    "download_and_prepare()",
   ),
   "workdir that is a file": (
     train(QUICK, "--workdir={here}/file"),

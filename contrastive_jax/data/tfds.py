@@ -153,6 +153,6 @@ def _prepared(name: str, data_dir: str) -> str:
 
 def _how_to_prepare(name: str, data_dir: str) -> str:
   return (
-    "prepare it once: pip install 'contrastive_jax[prepare]' &&"
-    f" tfds build {name} --data_dir={data_dir} --file_format=array_record"
+    "prepare it once: pip install -e '.[prepare]', then in Python: tensorflow_datasets.builder("
+    f'"{name}", data_dir="{data_dir}", file_format="array_record").download_and_prepare()'
   )
