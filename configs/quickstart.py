@@ -1,4 +1,4 @@
-"""SimCLR on the built-in images with a small network: the whole chain in two minutes on two cores.
+"""SimCLR on the built-in images with a small network: the whole chain in minutes on two cores.
 
 python train.py --config=configs/quickstart.py --workdir=runs/quickstart
 python eval.py --config=configs/eval/quickstart.py --workdir=runs/quickstart
