@@ -5,7 +5,9 @@ import math
 import pathlib
 import sys
 import time
+import types
 from collections.abc import Mapping
+from unittest import mock
 
 import jax
 from absl import logging
@@ -24,9 +26,7 @@ class Reporter:
       _keep_until(path, start_step)
       self._jsonl = path.open("a")
       if tensorboard:
-        import tensorboardX  # slow to import, and not every run wants it
-
-        self._events = tensorboardX.SummaryWriter(
+        self._events = _tensorboard().SummaryWriter(
           str(pathlib.Path(workdir) / "tensorboard"),
           purge_step=start_step + 1 if start_step else None,
         )
@@ -93,6 +93,13 @@ class Meter:
     seconds = (now - self._then) / max(step - self._step, 1)
     self._then, self._step = now, step
     return seconds
+
+
+def _tensorboard() -> types.ModuleType:
+  """Imports tensorboardX (slow, so only where wanted) without PyTorch, which it takes if it can."""
+  with mock.patch.dict(sys.modules, {} if "torch" in sys.modules else {"torch": None}):
+    import tensorboardX
+  return tensorboardX
 
 
 def _keep_until(path: pathlib.Path, step: int) -> None:

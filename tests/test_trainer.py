@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import ONE_DEVICE_FLAGS
 
 from contrastive_jax import checkpoint, collapse, config, errors, methods, report, trainer
 
@@ -182,9 +183,7 @@ def start(workdir, tmp_path, epochs):
       f"import test_trainer\n\n\ndef get_config():\n  return test_trainer.tiny(epochs={epochs})\n"
     )
   environment = dict(os.environ, JAX_PLATFORMS="cpu", PYTHONPATH=str(ROOT))
-  environment["XLA_FLAGS"] = environment.get("XLA_FLAGS", "").replace(
-    "--xla_force_host_platform_device_count=8", ""
-  )
+  environment["XLA_FLAGS"] = ONE_DEVICE_FLAGS
   command = [sys.executable, str(ROOT / "train.py"), f"--config={configuration}"]
   return subprocess.Popen(
     [*command, f"--workdir={workdir}"],
@@ -215,7 +214,7 @@ def final_digest(workdir):
 @pytest.mark.slow
 def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
   """SIGKILL five times, at moments drawn anew; each restart goes on from what reached the disk."""
-  epochs = 60
+  epochs = 24  # more than five restarts get through before they are killed
   whole = start(tmp_path / "whole", tmp_path, epochs)
   finish(whole)
   rng = np.random.default_rng()
@@ -224,14 +223,11 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
     process = start(workdir, tmp_path, epochs)
     wait_for_checkpoint(process, workdir, reached)
     time.sleep(rng.uniform(0, 0.3))
-    if process.poll() is not None:
-      process.communicate()
-      break
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
     kills += 1
     reached = max(checkpoint.saved_steps(str(workdir)), default=-1)
-  assert kills >= 3, "the run ended before it could be killed"
   last = start(workdir, tmp_path, epochs)
   finish(last)
   assert final_digest(workdir) == final_digest(tmp_path / "whole")
@@ -248,18 +244,3 @@ def test_sigterm_saves_and_leaves_with_its_code(tmp_path):
   saved = int(err.split("left: SIGTERM: saved step ")[1].split(";")[0])
   assert checkpoint.saved_steps(str(workdir))[-1] == saved
   assert "Traceback" not in err
-
-
-@pytest.mark.slow
-def test_a_run_imports_neither_tensorflow_nor_torch(tmp_path):
-  code = (
-    f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-    "import test_trainer\nfrom contrastive_jax import evaluate, trainer\n"
-    "c = test_trainer.tiny(epochs=1, log__tensorboard=True)\n"
-    f"trainer.train(c, {str(tmp_path / 'run')!r})\n"
-    "bad = {'tensorflow', 'torch'} & set(sys.modules)\n"
-    "sys.exit(f'imported {bad}' if bad else 0)\n"
-  )
-  environment = dict(os.environ, JAX_PLATFORMS="cpu", PYTHONPATH=str(ROOT))
-  done = subprocess.run([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE)
-  assert done.returncode == 0, done.stderr.decode()

@@ -1,0 +1,47 @@
+"""Neither PyTorch nor TensorFlow is imported by a run, even where they are installed."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ONE_DEVICE_FLAGS, REPOSITORY
+
+FRAMEWORKS = ("torch", "tensorflow")
+# SystemExit, since a library that tries an import catches ImportError.
+BOMB = "raise SystemExit(f'{__name__} was imported')\n"
+PRETRAIN = ["train.py", "--config=configs/quickstart.py", "--config.epochs=1"]
+PRETRAIN += ["--config.data.shapes.num_train=64", "--config.data.shapes.num_test=32"]
+PRETRAIN += ["--config.data.shapes.size_px=16", "--config.image_size_px=16"]
+PRETRAIN += ["--config.batch_size=32", "--config.log.tensorboard=True"]
+EVALUATE = ["eval.py", "--config=configs/eval/all.py", "--config.linear_sgd.epochs=1"]
+EVALUATE += ["--config.linear_sgd.batch_size=32"]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+  """An environment in which importing a framework ends the process."""
+  site = tmp_path_factory.mktemp("site")
+  for name in FRAMEWORKS:
+    (site / name).mkdir()
+    (site / name / "__init__.py").write_text(BOMB)
+  return os.environ | {"PYTHONPATH": str(site), "XLA_FLAGS": ONE_DEVICE_FLAGS}
+
+
+def run(arguments, environment):
+  return subprocess.run(
+    [sys.executable, *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True
+  )
+
+
+def test_a_bomb_is_seen(environment):
+  for name in FRAMEWORKS:
+    done = run(["-c", f"import {name}"], environment)
+    assert (done.returncode, done.stderr) == (1, f"{name} was imported\n")
+
+
+@pytest.mark.slow
+def test_no_framework_is_imported_by_training_and_evaluation(environment, tmp_path):
+  for arguments in (PRETRAIN, EVALUATE):
+    done = run([*arguments, f"--workdir={tmp_path}"], environment)
+    assert done.returncode == 0, done.stderr
