@@ -28,8 +28,17 @@ def net(config: ConfigDict) -> Network:
 
 
 def recipe(config: ConfigDict) -> augment.Recipe:
-  """Returns the views of the run."""
+  """Returns the views of the run, as many as its method needs."""
   options = {k: v for k, v in config.augment.items() if k != "recipe"}
+  needed = method(config)
+  if options["num_views"] is None:
+    options["num_views"] = needed.num_views
+  given = options["num_views"]
+  if given != needed.num_views and not (needed.any_views and given > needed.num_views):
+    raise errors.UserError(
+      f'augment.num_views {given}: method "{config.method.name}" needs {needed.num_views}'
+      f"{' or more' if needed.any_views else ''}; leave it unset"
+    )
   return augment.recipe(config.augment.recipe, size_px=config.image_size_px, **options)
 
 

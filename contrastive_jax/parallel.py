@@ -74,6 +74,13 @@ def scatter(x: Array) -> Array:
   return jax.sharding.reshard(x, P(_DATA)) if _mesh_in_use() else x
 
 
+def look_up(table: Array, index: Array) -> Array:
+  """Returns the rows `index` of a replicated table, sharded as `index` is (no communication)."""
+  if not _mesh_in_use():
+    return table[index]
+  return table.at[index].get(out_sharding=jax.typeof(index).sharding)
+
+
 def over_rows(f: Callable[..., Any], rows: PyTree[Array], against: PyTree[Array]) -> Any:
   """Calls `f(rows, against)` with each device's own rows and the whole of `against`.
 

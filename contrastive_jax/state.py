@@ -38,8 +38,8 @@ def create(
   net: Network,
   optimizer: optax.GradientTransformation,
   probe: online.Probe,
+  task: methods.Task,
   *,
-  image_size_px: int,
   seed: int,
   mesh: Mesh,
 ) -> TrainState:
@@ -47,7 +47,7 @@ def create(
 
   def init(key):
     net_key, memory_key = jax.random.split(key)
-    image = jnp.zeros((1, image_size_px, image_size_px, 3))
+    image = jnp.zeros((1, task.image_size_px, task.image_size_px, 3))
     variables = net.init(net_key, image, train=False)
     ends = jax.eval_shape(lambda: net.apply(variables, image, train=False))
     params, stats = variables["params"], variables.get("batch_stats", {})
@@ -56,7 +56,7 @@ def create(
       params=params,
       stats=stats,
       opt_state=optimizer.init(params),
-      memory=method.init_memory(variables, memory_key),
+      memory=method.init_memory(net, variables, task, memory_key),
       probe=probe.init(ends["h"].shape[-1]),
     )
 

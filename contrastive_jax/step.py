@@ -39,6 +39,7 @@ def make(
       batch["image"],
       batch["extent"],
       batch["index"],
+      link=method.link_views,
     )
     inputs = {"views": views, "label": batch["label"], "index": batch["index"]}
 
@@ -48,7 +49,7 @@ def make(
 
     (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params = method.constrain(optax.apply_updates(state.params, updates))
     progress = (state.step + 1) / total_steps
     new_probe, probe_metrics = probe.update(state.probe, aux.features["h"], batch["label"])
     metrics = {

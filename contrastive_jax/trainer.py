@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, collapse, errors, online, parallel, preview
+from contrastive_jax import build, collapse, errors, methods, online, parallel, preview
 from contrastive_jax import config as config_lib
 from contrastive_jax import monitor as monitor_lib
 from contrastive_jax import state as state_lib
@@ -55,7 +55,7 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
     net,
     optimizer,
     probe,
-    image_size_px=config.image_size_px,
+    methods.Task(len(source), source.num_classes, config.batch_size, config.image_size_px),
     seed=config.seed,
     mesh=mesh,
   )
@@ -101,7 +101,7 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
   try:
     with parallel.use(mesh), Preemption() as preemption:
       if config.log.views and start == 0 and jax.process_index() == 0:
-        preview.save(workdir, recipe, next(iter(batches)), config.seed)
+        preview.save(workdir, method, recipe, next(iter(batches)), config.seed)
       return loop.run(jax.jit(step_fn, donate_argnums=0), state, batches, preemption)
   finally:
     checkpoints.close()

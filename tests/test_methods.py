@@ -1,5 +1,6 @@
 """Properties that every method must have; a file in methods/ is enrolled by being there."""
 
+import dataclasses
 import functools
 import re
 
@@ -14,7 +15,7 @@ from contrastive_jax import state as state_lib
 from contrastive_jax import step as step_lib
 from contrastive_jax.models import resnet
 
-SIZE_PX, BATCH, CLASSES, SEED = 16, 32, 4, 3
+SIZE_PX, BATCH, CLASSES, NUM_IMAGES, SEED = 16, 32, 4, 160, 3
 DEVICE_COUNTS = (1, 2, 4, 8)
 # A sum over 8 devices rounds differently from a sum over 1; layers of batch norm over few rows and
 # the division by a gradient's norm enlarge it.
@@ -41,12 +42,24 @@ def recorder():
   )
 
 
+def small(name):
+  """A method with its defaults, but widths, queues and the like of at most 64."""
+  cls = methods.get(name)
+
+  def shrink(value):
+    if isinstance(value, tuple):
+      return tuple(shrink(v) for v in value)
+    return min(value, 64) if isinstance(value, int) and not isinstance(value, bool) else value
+
+  return cls(**{f.name: shrink(f.default) for f in dataclasses.fields(cls)})
+
+
 class Trial:
   """A method with one residual block on some devices; its step is compiled once and run twice."""
 
   def __init__(self, name, num_devices):
     self.mesh = parallel.make_mesh(jax.devices()[:num_devices])
-    self.method = methods.get(name)()
+    self.method = small(name)
     backbone = resnet.ResNet((1,), resnet.BasicBlock, 8, stem="cifar_s2", zero_gamma=False)
     self.net = self.method.network(backbone)
     optimizer = optax.chain(recorder(), optim.build("lars", 0.1, weight_decay=1e-4))
@@ -56,7 +69,7 @@ class Trial:
       self.net,
       optimizer,
       probe,
-      image_size_px=SIZE_PX,
+      methods.Task(NUM_IMAGES, CLASSES, BATCH, SIZE_PX),
       seed=SEED,
       mesh=self.mesh,
     )
@@ -65,7 +78,7 @@ class Trial:
       self.net,
       optimizer,
       probe,
-      augment.recipe("simclr_cifar", size_px=SIZE_PX),
+      augment.recipe("simclr_cifar", SIZE_PX, num_views=self.method.num_views, rotate=1.0),
       seed=SEED,
       steps_per_epoch=4,
       total_steps=8,

@@ -119,7 +119,7 @@ def test_a_checkpoint_of_another_network_is_refused_and_kept(undisturbed):
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
   class Breaks(methods.get("simclr")):
-    def init_memory(self, variables, key):
+    def init_memory(self, net, variables, task, key):
       return {"step": jnp.zeros((), jnp.int32)}
 
     def loss(self, net, params, stats, memory, batch, key):

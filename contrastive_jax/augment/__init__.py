@@ -6,7 +6,8 @@ the example's index and the view's number, so what a view shows depends neither 
 the batch nor on the number of devices. The key of an operation is folded from its name, so a change
 to one operation leaves the draws of the others alone.
 
-Sharing an operation between views is a merge of two dicts between the two halves:
+Sharing an operation between views is a merge of two dicts between the two halves (`views` takes it
+as `link`):
 
   params = augment.sample_views(recipe, key, extent)
   params = (params[0], params[1] | {"jitter": params[0]["jitter"]})
@@ -14,7 +15,7 @@ Sharing an operation between views is a merge of two dicts between the two halve
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +57,8 @@ def views(
   image: UInt8[Array, "B S S 3"],
   extent: Int[Array, "B 2"],
   index: Int[Array, " B"],
+  *,
+  link: Callable[[tuple[Params, ...]], tuple[Params, ...]] = lambda params: params,
 ) -> Float[Array, "B V H H 3"]:
   """Returns the normalised random views of a batch, float32.
 
@@ -66,12 +69,13 @@ def views(
     image: the image is in the top left corner; the rest is never looked at.
     extent: height and width of that corner.
     index: of each example in its source.
+    link: makes drawn parameters of an image's views equal where a method wants them so.
   """
   epoch_key = jax.random.fold_in(seed_key, epoch)
 
   def one(image, extent, index):
     params = sample_views(recipe, jax.random.fold_in(epoch_key, index), extent)
-    return apply_views(recipe, params, to_float(image))
+    return apply_views(recipe, link(params), to_float(image))
 
   return jax.vmap(one)(image, extent, index)
 

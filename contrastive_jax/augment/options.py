@@ -11,7 +11,7 @@ from contrastive_jax.options import option
 class Options:
   """What changes a named recipe; None keeps the recipe's own figure."""
 
-  num_views: int = option(2, "V: views of each image")
+  num_views: int | None = option(None, "V: views of each image; unset: what the method needs")
   color_strength: float | None = option(
     None, "multiplies the jitter; 0: no colour distortion at all, grey included"
   )

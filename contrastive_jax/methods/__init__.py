@@ -4,9 +4,9 @@ import importlib
 import pkgutil
 
 from contrastive_jax import errors
-from contrastive_jax.methods.base import Aux, Method, forward
+from contrastive_jax.methods.base import Aux, Method, Task, apply_head, forward
 
-__all__ = ["Aux", "Method", "forward", "get", "names"]
+__all__ = ["Aux", "Method", "Task", "apply_head", "forward", "get", "names"]
 
 
 def names() -> tuple[str, ...]:

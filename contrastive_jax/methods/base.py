@@ -9,6 +9,8 @@ from jaxtyping import Array, Float, PyTree
 
 from contrastive_jax.models.network import Network
 
+ViewParams = dict[str, dict[str, Array]]  # of one view: operation -> its parameters, see augment
+
 
 @flax.struct.dataclass
 class Aux:
@@ -29,19 +31,56 @@ class Aux:
 
 
 @dataclasses.dataclass(frozen=True)
+class Task:
+  """What a method may know of the run it is for.
+
+  Attributes:
+    num_images: of the training set; `index` of an example is below it.
+    num_classes: of the training set; 0 without labels.
+    batch_size: images in a global batch.
+    image_size_px: side of a view.
+  """
+
+  num_images: int
+  num_classes: int
+  batch_size: int
+  image_size_px: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Method:
   """Base of the methods; its fields are the section `method` of a config.
 
   A method is written for global arrays: it knows no device, file, flag or loop.
+
+  Attributes:
+    any_views: whether more than `num_views` views of an image may be asked for.
   """
+
+  any_views = False
+
+  @property
+  def num_views(self) -> int:
+    """V, the views of each image that the loss needs."""
+    return 2
 
   def network(self, backbone: nn.Module) -> Network:
     """Returns the backbone with this method's heads."""
     raise TypeError(f"{type(self).__module__} defines no network")
 
-  def init_memory(self, variables: PyTree, key: Array) -> PyTree:
-    """Returns the state that no gradient trains: target network, queue, bank. None: {}."""
-    del variables, key
+  def link_views(self, params: tuple[ViewParams, ...]) -> tuple[ViewParams, ...]:
+    """Returns the drawn parameters of an image's V views, some made equal between views (LooC)."""
+    return params
+
+  def init_memory(self, net: Network, variables: PyTree, task: Task, key: Array) -> PyTree:
+    """Returns the state that no gradient trains: target network, queue, bank. None: {}.
+
+    Args:
+      net: whose `variables` ("params", "batch_stats") have just been initialised.
+      task: for sizes; raise `UserError` here if the run cannot work.
+      key: for whatever is drawn.
+    """
+    del net, variables, task, key
     return {}
 
   def loss(
@@ -62,6 +101,10 @@ class Method:
     """Returns the memory after the optimiser's step; `progress` runs from 0 to 1 over training."""
     del params, carry, progress
     return memory
+
+  def constrain(self, params: PyTree) -> PyTree:
+    """Returns the parameters after the optimiser's step, put back where they belong (SwAV)."""
+    return params
 
 
 def forward(
@@ -85,3 +128,17 @@ def forward(
   else:
     ends = net.apply(variables, folded, train=False)
   return jax.tree.map(lambda x: x.reshape(num_images, num_views, *x.shape[1:]), ends), stats
+
+
+def apply_head(
+  net: Network, name: str, params: PyTree, stats: PyTree, x: Float[Array, "N F"]
+) -> tuple[Array, PyTree]:
+  """Runs one head alone in training mode, e.g. on the joined features of several patches.
+
+  Returns:
+    Its output, and `stats` with the head's own batch-norm statistics replaced by the new ones.
+  """
+  module = next(head.module for head in net.heads if head.name == name)
+  variables = {"params": params.get(name, {}), "batch_stats": stats.get(name, {})}
+  (out, _), new = module.apply(variables, x, train=True, mutable=["batch_stats"])
+  return out, stats | ({name: new["batch_stats"]} if new.get("batch_stats") else {})

@@ -17,6 +17,8 @@ from contrastive_jax.options import option
 class Method(base.Method):
   """Hyper-parameters of SimCLR; the defaults are the paper's for ImageNet (sections 2.1, 5.1)."""
 
+  any_views = True
+
   temperature: float = option(0.1, "tau: divides the cosine similarities (0.5 for CIFAR-10)")
   head: str = option("mlp", "projection head g: none, linear or mlp")
   head_layers: int = option(2, "linear layers of the mlp head (the paper 2, its code 3)")

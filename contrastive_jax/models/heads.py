@@ -53,7 +53,7 @@ class MLP(nn.Module):
     last_bn: "none", "plain" (no parameters), "scale" (no bias) or "affine" (both).
     activation: of the hidden layers.
     weight_init: "simclr" (normal, std 0.01, zero bias) or "torch" (uniform within 1/sqrt(inputs)).
-    bn_groups, bn_views, bn_momentum, bn_eps: see norm.BatchNorm.
+    bn_groups, bn_views, bn_momentum, bn_eps, bn_shuffled: see norm.BatchNorm.
   """
 
   hidden: tuple[int | None, ...] = (2048,)
@@ -68,6 +68,7 @@ class MLP(nn.Module):
   bn_views: int = 1
   bn_momentum: float = 0.9
   bn_eps: float = 1e-5
+  bn_shuffled: bool = False
 
   def __post_init__(self):
     for field, value, allowed in (
@@ -113,7 +114,13 @@ class MLP(nn.Module):
 
   def _norm(self, name: str, **params: bool) -> norms.BatchNorm:
     return norms.BatchNorm(
-      self.bn_groups, self.bn_views, self.bn_momentum, self.bn_eps, name=name, **params
+      self.bn_groups,
+      self.bn_views,
+      self.bn_momentum,
+      self.bn_eps,
+      self.bn_shuffled,
+      name=name,
+      **params,
     )
 
 

@@ -6,6 +6,7 @@ does not use costs nothing under jit.
 
 import dataclasses
 
+import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
@@ -21,11 +22,14 @@ class Head:
       its parameters.
     module: called as `module(x, train)`, returns (output, hidden activations), as heads.MLP does.
     input: the endpoint it reads: "h", a block, or an earlier head, e.g. "z" for a predictor.
+    copies: the head reads so many inputs side by side, as heads over several patches do. The
+      network itself shows it one input so many times; methods call `methods.apply_head`.
   """
 
   name: str
   module: nn.Module
   input: str = "h"
+  copies: int = 1
 
 
 class Network(nn.Module):
@@ -51,6 +55,7 @@ class Network(nn.Module):
           f"{', '.join(ends)}"
         )
       module = head.module.clone(parent=self, name=head.name)
-      ends[head.name], hidden = module(ends[head.input], train)
+      joined = jnp.concatenate([ends[head.input]] * head.copies, axis=-1)
+      ends[head.name], hidden = module(joined, train)
       ends |= {f"{head.name}.{layer}": value for layer, value in enumerate(hidden, start=1)}
     return ends

@@ -7,7 +7,11 @@ differ in is the set of rows that share statistics:
 - `views=V`: each view of the batch on its own (BYOL, SimSiam, MoCo v3, Barlow Twins, VICReg, which
   run the network once per view);
 - `groups=G`: G contiguous blocks of examples on their own, which is what G devices with local batch
-  norm compute (MoCo v1/v2), here on any hardware.
+  norm compute (MoCo v1/v2), here on any hardware;
+- `groups=G, shuffled=True`: G sets of every G-th example. A network whose groups are blocks and one
+  whose groups are shuffled never normalise an example in the same company: MoCo's shuffled batch
+  norm (He et al., 2020, section 3.3) without moving an image. The paper draws a permutation at each
+  step; here the order of the data is drawn anew every epoch and the permutation can stay.
 
 Rows are N = B·V, example-major (the V views of an example are neighbours).
 """
@@ -41,6 +45,7 @@ class BatchNorm(nn.Module):
   views: int = 1
   momentum: float = 0.9  # PyTorch's 0.1
   epsilon: float = 1e-5
+  shuffled: bool = False
   use_scale: bool = True
   use_bias: bool = True
   scale_init: Any = nn.initializers.ones
@@ -61,7 +66,7 @@ class BatchNorm(nn.Module):
       mean = running_mean.value
       factor = gain * jax.lax.rsqrt(running_var.value + self.epsilon)
     else:
-      member = subset_membership(x, self.groups, self.views)
+      member = subset_membership(x, self.groups, self.views, self.shuffled)
       shift = jax.lax.stop_gradient(running_mean.value)
       mean, var = subset_moments(x, shift, member)
       factor = gain * jax.lax.rsqrt(var + self.epsilon)
@@ -78,7 +83,7 @@ class BatchNorm(nn.Module):
 
 
 def subset_membership(
-  x: Float[Array, "N ..."], groups: int, views: int
+  x: Float[Array, "N ..."], groups: int, views: int, shuffled: bool = False
 ) -> Float[Array, "N S"] | None:
   """Says which of the S = groups·views subsets each row of x belongs to, one-hot.
 
@@ -101,7 +106,8 @@ def subset_membership(
     return None
   one_a_row = x[(slice(None), *[0] * (x.ndim - 1))]  # taken for its sharding alone
   row = jnp.zeros_like(one_a_row, jnp.int32) + jnp.arange(rows)
-  subset = row // (rows // groups) * views + row % views
+  group = row // views % groups if shuffled else row // (rows // groups)
+  subset = group * views + row % views
   return (subset[:, None] == jnp.arange(subsets)).astype(jnp.float32)
 
 
@@ -133,7 +139,7 @@ def to_rows(
   return rows.reshape(rows.shape[0], *[1] * (ndim - 2), rows.shape[1])
 
 
-def options(module: nn.Module) -> dict[str, float]:
+def options(module: nn.Module) -> dict[str, Any]:
   """The batch-norm options of a module, to build another one alike: `MLP(**options(backbone))`."""
-  names = ("bn_groups", "bn_views", "bn_momentum", "bn_eps")
+  names = ("bn_groups", "bn_views", "bn_momentum", "bn_eps", "bn_shuffled")
   return {name: getattr(module, name) for name in names}

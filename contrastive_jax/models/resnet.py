@@ -105,6 +105,7 @@ class ResNet(nn.Module):
     block: BasicBlock or BottleneckBlock.
     base: channels of the stem and of the first stage before `width` and the block's expansion.
     bn_views: views with batch statistics of their own, see norm.BatchNorm.
+    bn_shuffled: groups of every G-th example, see norm.BatchNorm.
 
   The other fields are the options of a configuration. Blocks with `zero_gamma` start as their
   shortcut (Goyal et al., 2017, section 5.1). For `padding` see SYMMETRIC_CONV. With `remat` only
@@ -115,6 +116,7 @@ class ResNet(nn.Module):
   block: type[nn.Module]
   base: int = 64
   bn_views: int = 1
+  bn_shuffled: bool = False
   width: float = option(1.0, "multiplies every channel count, the stem's included")
   stem: str = option(
     "auto",
@@ -155,6 +157,7 @@ class ResNet(nn.Module):
       views=self.bn_views,
       momentum=self.bn_momentum,
       epsilon=self.bn_eps,
+      shuffled=self.bn_shuffled,
       dtype=jnp.dtype(self.dtype),
     )
     block = nn.remat(self.block, static_argnums=(2,)) if self.remat else self.block

@@ -1,0 +1,74 @@
+"""What the experiments on one data set share; a config file sets what its method adds.
+
+Every `METHOD_cifar10.py` has two sizes: the default for one accelerator, and `:cpu`, the same for
+every method so that their results can stand in one table.
+"""
+
+from ml_collections import ConfigDict
+
+from contrastive_jax import config as config_lib
+
+
+def imagenet(method: str, recipe: str, *, epochs: int, batch_size: int) -> ConfigDict:
+  """Returns ImageNet at 224 px with ResNet-50 in bfloat16 and SimCLR's optimiser."""
+  config = config_lib.pretrain(method, model="resnet50", recipe=recipe)
+  config.epochs = epochs
+  config.batch_size = batch_size
+  config.image_size_px = 224
+  config.model.stem = "imagenet"
+  config.model.dtype = "bfloat16"
+  config.data.source = "tfds"
+  config.data.tfds.name = "imagenet2012"
+  config.data.eval_split = "validation"
+  config.data.host_size_px = 512
+  config.data.cache = "none"
+  config.data.num_threads = 16
+  config.data.num_workers = 8
+  config.monitor.every_epochs = 10
+  config.monitor.k = 200
+  config.monitor.batch_size = 1024
+  return config
+
+
+def cifar10(method: str, recipe: str, size: str = "gpu") -> ConfigDict:
+  """Returns CIFAR-10 with plain SGD: ResNet-18 on all images ("gpu"), or ResNet-8 ("cpu")."""
+  sizes = {"gpu": _cifar10_gpu, "cpu": _cifar10_cpu}
+  if size not in sizes:
+    raise ValueError(f'size "{size}" is unknown; use one of {", ".join(sizes)}')
+  config = sizes[size](method, recipe)
+  config.model.weight_init = "torch"
+  config.augment.min_area = 0.2
+  config.data.source = "tfds"
+  config.data.tfds.name = "cifar10"
+  config.optimizer.name = "sgd"
+  return config
+
+
+def _cifar10_gpu(method: str, recipe: str) -> ConfigDict:
+  config = config_lib.pretrain(method, model="resnet18", recipe=recipe)
+  config.epochs = 100
+  config.batch_size = 512
+  config.model.stem = "cifar"
+  config.model.dtype = "bfloat16"
+  config.optimizer.base_lr = 0.06
+  config.optimizer.warmup_epochs = 0.0
+  config.optimizer.weight_decay = 5e-4
+  config.optimizer.decay_exclude = "none"
+  config.monitor.every_epochs = 10
+  return config
+
+
+def _cifar10_cpu(method: str, recipe: str) -> ConfigDict:
+  config = config_lib.pretrain(method, model="resnet8", recipe=recipe)
+  config.epochs = 20
+  config.batch_size = 256
+  config.model.stem = "cifar_s2"
+  config.model.zero_gamma = False
+  config.data.split = "train[:10000]"
+  config.optimizer.base_lr = 0.3
+  config.optimizer.warmup_epochs = 1.0
+  config.optimizer.weight_decay = 1e-4
+  config.monitor.every_epochs = 5
+  config.monitor.max_train = 10_000
+  config.log.every_steps = 39
+  return config

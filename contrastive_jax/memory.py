@@ -1,0 +1,73 @@
+"""What methods remember between steps: a moving average, a ring queue, a bank with a row an image.
+
+Small pytrees and functions on them. All are replicated over devices, and no gradient enters them.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from contrastive_jax import errors, losses, parallel
+
+Queue = dict[str, Array]  # "keys" [K, D], and "next" [], the row that is written next
+
+
+def ema(average: PyTree, value: PyTree, decay: float | Float[Array, ""]) -> PyTree:
+  """Returns decay * average + (1 - decay) * value, leaf by leaf."""
+  return jax.tree.map(lambda a, v: a + (1 - decay) * (v - a), average, value)
+
+
+def cosine_momentum(base: float, progress: Float[Array, ""]) -> Float[Array, ""]:
+  """Returns a momentum that rises from `base` to 1 as `progress` goes from 0 to 1.
+
+  BYOL (Grill et al., 2020), section 3.3: 1 - (1 - base) (cos(pi k / K) + 1) / 2.
+  """
+  return 1 - (1 - base) * (jnp.cos(jnp.pi * progress) + 1) / 2
+
+
+def check_queue(option: str, size: int, batch_size: int) -> None:
+  """Raises `UserError` unless a queue of `size` keys holds whole batches."""
+  if size < batch_size or size % batch_size:
+    good = max(1, round(size / batch_size)) * batch_size
+    raise errors.UserError(
+      f"{option} {size} is not a multiple of batch_size {batch_size}; use e.g. {good}"
+    )
+
+
+def queue(key: PRNGKeyArray, size: int, dim: int) -> Queue:
+  """Returns a queue of random unit vectors, float32 (MoCo, He et al., 2020, released code)."""
+  noise = jax.random.normal(key, (size, dim))
+  return {"keys": losses.l2_normalize(noise), "next": jnp.zeros((), jnp.int32)}
+
+
+def enqueue(queue: Queue, keys: Float[Array, "B D"]) -> Queue:
+  """Replaces the oldest B keys; K must be a multiple of B, see `check_queue`."""
+  size = len(queue["keys"])
+  check_queue("queue size", size, len(keys))
+  whole = parallel.gather(jax.lax.stop_gradient(keys))
+  start = queue["next"]
+  return {
+    "keys": jax.lax.dynamic_update_slice_in_dim(queue["keys"], whole, start, axis=0),
+    "next": (start + len(whole)) % size,
+  }
+
+
+def bank(key: PRNGKeyArray, num_images: int, dim: int) -> Float[Array, "M D"]:
+  """Returns a bank of random unit rows, float32.
+
+  InstDisc (Wu et al., 2018), released code: uniform within +-1/sqrt(dim/3), then unit length.
+  """
+  return losses.l2_normalize(jax.random.uniform(key, (num_images, dim), minval=-1.0))
+
+
+def bank_rows(bank: Float[Array, "M D"], index: Int[Array, " B"]) -> Float[Array, "B D"]:
+  """Returns the rows of the images `index`, sharded as `index` is."""
+  return parallel.look_up(bank, index)
+
+
+def bank_update(
+  bank: Float[Array, "M D"], index: Int[Array, " B"], rows: Float[Array, "B D"]
+) -> Float[Array, "M D"]:
+  """Replaces the rows of the images `index`, which are all different."""
+  index, rows = parallel.gather(index), parallel.gather(jax.lax.stop_gradient(rows))
+  return bank.at[index].set(rows, unique_indices=True)
