@@ -72,3 +72,16 @@ def _cifar10_cpu(method: str, recipe: str) -> ConfigDict:
   config.monitor.max_train = 10_000
   config.log.every_steps = 39
   return config
+
+
+def pretext(config: ConfigDict) -> ConfigDict:
+  """Sets the schedule of Kolesnikov et al. (CVPR 2019) for pretext tasks: 35 epochs of SGD."""
+  config.epochs = 35
+  config.optimizer.name = "sgd"
+  config.optimizer.base_lr = 0.1
+  config.optimizer.warmup_epochs = 5.0
+  config.optimizer.lr_schedule = "step"
+  config.optimizer.milestones = (15.0, 25.0)
+  config.optimizer.weight_decay = 1e-4
+  config.optimizer.decay_exclude = "none"
+  return config

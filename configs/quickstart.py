@@ -14,7 +14,7 @@ def get_config():
   config.method.temperature = 0.2
   config.method.embedding_size = 64
   config.model.stem = "cifar_s2"
-  config.model.weight_init = "torch"  # SimCLR's tiny weights in the head are made for LARS
+  config.model.weight_init = "torch"  # SimCLR's head starts at N(0, 0.01), chosen with LARS
   config.model.zero_gamma = False  # so few blocks need none of them to start as the identity
   config.augment.blur = 0.0
   config.augment.min_area = 0.3  # smaller crops often miss the figure

@@ -39,6 +39,13 @@ def recipe(config: ConfigDict) -> augment.Recipe:
       f'augment.num_views {given}: method "{config.method.name}" needs {needed.num_views}'
       f"{' or more' if needed.any_views else ''}; leave it unset"
     )
+  if options["local_views"] is None:
+    options["local_views"] = needed.num_local_views
+  if options["local_views"] != needed.num_local_views:
+    raise errors.UserError(
+      f'augment.local_views {options["local_views"]}: method "{config.method.name}" needs '
+      f"{needed.num_local_views}; leave it unset"
+    )
   return augment.recipe(config.augment.recipe, size_px=config.image_size_px, **options)
 
 

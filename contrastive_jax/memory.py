@@ -17,12 +17,23 @@ def ema(average: PyTree, value: PyTree, decay: float | Float[Array, ""]) -> PyTr
   return jax.tree.map(lambda a, v: a + (1 - decay) * (v - a), average, value)
 
 
+def follow(target: PyTree, params: PyTree, decay: float | Float[Array, ""]) -> PyTree:
+  """Returns the `ema` of a target network; what only the online one has, a predictor, is unread."""
+  return ema(target, {name: params[name] for name in target}, decay)
+
+
 def cosine_momentum(base: float, progress: Float[Array, ""]) -> Float[Array, ""]:
   """Returns a momentum that rises from `base` to 1 as `progress` goes from 0 to 1.
 
   BYOL (Grill et al., 2020), section 3.3: 1 - (1 - base) (cos(pi k / K) + 1) / 2.
   """
   return 1 - (1 - base) * (jnp.cos(jnp.pi * progress) + 1) / 2
+
+
+def check_momentum(momentum: float) -> None:
+  """Raises `UserError` unless a moving average with this momentum is one."""
+  if not 0 <= momentum <= 1:
+    raise errors.UserError(f"method.momentum {momentum} is not a momentum; use 0 to 1, e.g. 0.99")
 
 
 def check_queue(option: str, size: int, batch_size: int) -> None:

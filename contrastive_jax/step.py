@@ -32,16 +32,11 @@ def make(
   """
 
   def step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
-    views = augment.views(
-      recipe,
-      keys.stream(seed, "views"),
-      state.step // steps_per_epoch,
-      batch["image"],
-      batch["extent"],
-      batch["index"],
-      link=method.link_views,
-    )
+    images = (state.step // steps_per_epoch, batch["image"], batch["extent"], batch["index"])
+    views = augment.views(recipe, keys.stream(seed, "views"), *images, link=method.link_views)
     inputs = {"views": views, "label": batch["label"], "index": batch["index"]}
+    if recipe.local:
+      inputs["local_views"] = augment.views(recipe.local, keys.stream(seed, "local_views"), *images)
 
     def loss_fn(params):
       key = jax.random.fold_in(keys.stream(seed, "method"), state.step)
@@ -58,7 +53,7 @@ def make(
       "replaced": jnp.sum(batch["replaced"]),
       **aux.metrics,
       **probe_metrics,
-      **{f"collapse_{k}": v for k, v in collapse.metrics(aux.features["z"]).items()},
+      **_collapse(aux.features),
     }
     state = TrainState(
       step=state.step + 1,
@@ -71,3 +66,9 @@ def make(
     return state, metrics
 
   return step
+
+
+def _collapse(features: dict[str, Array]) -> dict[str, Array]:
+  """Measures z, if the method has one: where the targets come from the data nothing collapses."""
+  figures = collapse.metrics(features["z"]) if "z" in features else {}
+  return {f"collapse_{name}": value for name, value in figures.items()}

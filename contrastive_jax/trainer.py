@@ -191,6 +191,8 @@ class _Loop:
     if step < monitor.alarm_after_steps:
       return
     figures = {k.removeprefix("collapse_"): v for k, v in values.items() if "collapse_" in k}
+    if not figures:
+      return
     lines = collapse.alarms(
       figures, min_std=monitor.min_std, min_rank=monitor.min_rank, max_cosine=monitor.max_cosine
     )

@@ -23,6 +23,12 @@ SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 flags.FLAGS.mark_as_parsed()  # Grain's worker processes read absl flags
 
 
+def pytest_addoption(parser):
+  parser.addoption(
+    "--all-devices", action="store_true", help="test every method on 2, 4 and 8 devices, not only 8"
+  )
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:
   """The folder of real images, or a skip that says what is missing."""

@@ -209,3 +209,26 @@ def test_rows_that_do_not_split_are_refused(groups, views):
   x, scale, bias, dy = inputs((16, 5))
   with pytest.raises(errors.UserError, match="batch norm"):
     run(norm.BatchNorm(groups, views), x, scale, bias, dy)
+
+
+@pytest.mark.parametrize(("groups", "views"), [(2, 1), (4, 1), (4, 2)])
+def test_shuffled_groups_take_every_so_manyth_example(groups, views):
+  x, scale, bias, dy = inputs()
+  _, (y, *_) = run(norm.BatchNorm(groups, views, shuffled=True), x, scale, bias, dy)
+  examples = len(x) // views
+  for group in range(groups):
+    for view in range(views):
+      rows = [e * views + view for e in range(examples) if e % groups == group]
+      mean, var = x[rows].mean((0, 1, 2), np.float64), x[rows].astype(np.float64).var((0, 1, 2))
+      wanted = (x[rows] - mean) / np.sqrt(var + EPS) * scale + bias
+      np.testing.assert_allclose(np.asarray(y)[rows], wanted, rtol=2e-5, atol=2e-5)
+
+
+def test_blocks_and_shuffled_groups_never_share_their_company():
+  """MoCo's query and key of an image: the sets of images they are normalised with differ."""
+  examples, groups = 64, 8
+  x = jnp.zeros((examples, 1))
+  blocks, shuffled = (norm.subset_membership(x, groups, 1, s) for s in (False, True))
+  of_query, of_key = np.asarray(blocks @ blocks.T), np.asarray(shuffled @ shuffled.T)
+  assert (of_query.sum(1) == examples // groups).all() and (of_key.sum(1) == 8).all()
+  assert ((of_query * of_key).sum(1) == 1).all(), "an image and itself, nobody else"

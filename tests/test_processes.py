@@ -1,4 +1,4 @@
-"""Two processes of two devices each train as one process with four devices."""
+"""Two processes of two devices each train and evaluate as one process with four devices."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import test_trainer
 
-from contrastive_jax import checkpoint, trainer
+from contrastive_jax import checkpoint, eval_config, evaluate, trainer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -22,10 +22,18 @@ import jax
 port, index, workdir = sys.argv[1:]
 jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=int(index))
 assert jax.process_count() == 2 and jax.device_count() == 4 and jax.local_device_count() == 2
-import test_trainer
-from contrastive_jax import trainer
+import test_processes, test_trainer
+from contrastive_jax import evaluate, trainer
 trainer.train(test_trainer.with_monitor(), workdir)
+evaluate.run(test_processes.evaluation(), workdir)
 """
+
+
+def evaluation():
+  c = eval_config.evaluation("knn", "linear_sgd", "linear_lbfgs", name="scores")
+  c.batch_size, c.knn.k = 24, 5  # 32 images: the last batch is not full
+  c.linear_sgd.epochs, c.linear_sgd.batch_size, c.linear_sgd.standardize = 3, 16, True
+  return c
 
 
 def free_port():
@@ -61,6 +69,12 @@ def test_two_processes_of_two_devices_train_as_one_of_four(tmp_path):
   ]
   errors = [worker.communicate(timeout=400)[1] for worker in workers]
   assert [worker.returncode for worker in workers] == [0, 0], "\n".join(errors)
+  # With what was trained there: one process must find the same scores.
+  written = json.loads((tmp_path / "two" / "eval" / "scores.json").read_text())["results"]
+  alone = evaluate.run(evaluation(), str(tmp_path / "two"), jax.devices()[:4])["results"]
+  assert [r["protocol"] for r in written] == ["knn", "linear_sgd", "linear_lbfgs"]
+  for a, b in zip(written, alone, strict=True):
+    assert (a["top1"], a["per_class"]) == (b["top1"], b["per_class"]), a["protocol"]
   assert "step 2" in errors[0] and "step 2" not in errors[1], "process 0 alone reports"
 
   # The same four parts of every sum, added in another order; steps enlarge it (in the loss:

@@ -18,6 +18,7 @@ class Options:
   hue: float | None = option(None, "largest turn of the hue, in circles (at most 0.5)")
   blur: float | None = option(None, "probability of blur")
   min_area: float | None = option(None, "smallest crop, as a fraction of the image")
+  max_area: float | None = option(None, "largest crop, as a fraction of the image")
   grey_p: float | None = option(None, "probability of grey")
   flip: float | None = option(None, "probability of a horizontal flip")
   family: str | None = option(
@@ -29,3 +30,9 @@ class Options:
   sobel: float = option(0.0, "probability of Sobel edges")
   noise: float = option(0.0, "probability of Gaussian noise")
   cutout: float = option(0.0, "probability of a square cut out")
+  local_views: int | None = option(
+    None, "further small views of an image (multi-crop); unset: what the method needs"
+  )
+  local_size_px: int | None = option(None, "side of a local view; unset: 96/224 of a view's")
+  local_min_area: float | None = option(None, "smallest crop of a local view")
+  local_max_area: float | None = option(None, "largest crop of a local view")

@@ -46,8 +46,10 @@ class Recipe:
   interpolation: str
   mean: tuple[float, float, float]
   std: tuple[float, float, float]
+  local: "Recipe | None" = None  # of the local views, if there are any
 
 
+_LOCAL_SIDE = 96 / 224  # of a view's side (SwAV, DINO)
 _EXTRAS = ("rotate", "sobel", "noise", "cutout")
 
 
@@ -60,6 +62,7 @@ def recipe(
   hue: float | None = None,
   blur: bool | float | None = None,
   min_area: float | None = None,
+  max_area: float | None = None,
   grey_p: float | None = None,
   flip: bool | float | None = None,
   family: str | None = None,
@@ -69,6 +72,10 @@ def recipe(
   sobel: float = 0.0,
   noise: float = 0.0,
   cutout: float = 0.0,
+  local_views: int = 0,
+  local_size_px: int | None = None,
+  local_min_area: float | None = None,
+  local_max_area: float | None = None,
 ) -> Recipe:
   """Returns a named recipe. An option left at None keeps the recipe's own figure.
 
@@ -81,7 +88,7 @@ def recipe(
       jitter, and grey and solarisation too, so that the views of an image keep its colours.
     hue: largest turn of the hue, in circles, whatever the strength (but nothing at strength 0).
     blur: False for none, True for the recipe's own (p = 0.5 if it has none), or a probability.
-    min_area: smallest crop, as a fraction of the image.
+    min_area, max_area: smallest and largest crop, as fractions of the image.
     grey_p: probability of grey.
     flip: False for none, True for p = 0.5, or a probability.
     family: "simclr_v1", "simclr_v2" or "torchvision": takes crop, jitter and blur, all three, by
@@ -89,6 +96,9 @@ def recipe(
     solarize: False for none, True for the recipe's own (p = 0.2 if it has none), or a probability.
     normalize: a key of `NORMALIZATIONS`.
     rotate, sobel, noise, cutout: probabilities of further operations, applied last, in this order.
+    local_views: further views of small crops, `Recipe.local` (multi-crop); 0 for none.
+    local_size_px: their side; None is 96/224 of `size_px`.
+    local_min_area, local_max_area: their smallest and largest crop.
 
   Raises:
     UserError: an unknown name, or an option out of range or contradicting another.
@@ -108,15 +118,8 @@ def recipe(
     _check_probability(option, p)
   _check_integer("size_px", size_px)
   _check_integer("num_views", num_views)
-  if min_area is not None:
-    if not (_is_number(min_area) and 0 < min_area <= 1):
-      raise errors.UserError(f"augment.min_area {min_area!r} is not a fraction; use 0 < x <= 1")
-    if row.min_area is None:
-      raise errors.UserError(
-        f"augment.min_area {min_area} has no effect: recipe {name!r} does not crop; "
-        "leave it out or use recipe 'crop_only'"
-      )
-    row = dataclasses.replace(row, min_area=min_area, min_covered=min(row.min_covered, min_area))
+  _check_local(local_views, name, row, local_size_px, local_min_area, local_max_area)
+  row = _with_areas(row, name, "", min_area, max_area)
   if family is not None:
     _check_choice("family", family, color.JITTER_FAMILIES)
     torchvision = family == "torchvision"
@@ -139,8 +142,8 @@ def recipe(
   row = _with_strength(row, color_strength, hue, {"grey_p": grey_p, "solarize": solarize})
   extras = {option: float(given[option]) for option in _EXTRAS}
   mean, std = NORMALIZATIONS[row.normalize]
-  probe_crop = _crop(dataclasses.replace(row, min_area=0.08), size_px)
-  return Recipe(
+  probe_crop = _crop(dataclasses.replace(row, min_area=0.08, max_area=1.0), size_px)
+  built = Recipe(
     name=name,
     size_px=size_px,
     views=tuple(_pipeline(row, size_px, view % 2, extras) for view in range(num_views)),
@@ -149,6 +152,64 @@ def recipe(
     mean=mean,
     std=std,
   )
+  if not local_views:
+    return built
+  own_blur = row.blur_p[0] if row.local_blur_p is None else row.local_blur_p
+  row = dataclasses.replace(
+    row,
+    blur_p=_own(blur, (own_blur,), 0.5),
+    solarize_p=_own(solarize, (0.0,), 0.2),
+    min_area=row.local_area[0],
+    max_area=row.local_area[1],
+    min_covered=min(row.min_covered, row.local_area[0]),
+  )
+  row = _with_areas(row, name, "local_", local_min_area, local_max_area)
+  side = round(_LOCAL_SIDE * size_px) if local_size_px is None else local_size_px
+  views = (_pipeline(row, side, 0, extras),) * local_views
+  return dataclasses.replace(built, local=dataclasses.replace(built, size_px=side, views=views))
+
+
+def _check_local(count: int, name: str, row: table.Row, *options: Any) -> None:
+  """Raises `UserError` if local views cannot be had, or are described but not asked for."""
+  if count:
+    _check_integer("local_views", count)
+    if row.min_area is None:
+      raise errors.UserError(
+        f"augment.local_views {count}: recipe {name!r} does not crop; use another, e.g. 'swav'"
+      )
+    if options[0] is not None:
+      _check_integer("local_size_px", options[0])
+  elif any(option is not None for option in options):
+    raise errors.UserError(
+      "augment.local_size_px, local_min_area and local_max_area have no effect: there are no local "
+      "views; leave them out or use a method of multi-crop, e.g. swav"
+    )
+
+
+def _with_areas(
+  row: table.Row, name: str, prefix: str, low: float | None, high: float | None
+) -> table.Row:
+  """Sets the smallest and the largest crop; None keeps the row's."""
+  for option, area in ((f"{prefix}min_area", low), (f"{prefix}max_area", high)):
+    if area is None:
+      continue
+    if not (_is_number(area) and 0 < area <= 1):
+      raise errors.UserError(f"augment.{option} {area!r} is not a fraction; use 0 < x <= 1")
+    if row.min_area is None:
+      raise errors.UserError(
+        f"augment.{option} {area} has no effect: recipe {name!r} does not crop; "
+        "leave it out or use recipe 'crop_only'"
+      )
+  if low is None and high is None:
+    return row
+  covered = row.min_covered if low is None else min(row.min_covered, low)
+  low = row.min_area if low is None else low
+  high = row.max_area if high is None else high
+  if low > high:
+    raise errors.UserError(
+      f"augment.{prefix}min_area {low} is above augment.{prefix}max_area {high}; set both"
+    )
+  return dataclasses.replace(row, min_area=low, max_area=high, min_covered=covered)
 
 
 def _with_strength(
@@ -206,6 +267,7 @@ def _crop(row: table.Row, size_px: int) -> crop.ResizedCrop | crop.Whole:
   return crop.ResizedCrop(
     size_px,
     min_area=row.min_area,
+    max_area=row.max_area,
     sampler=row.sampler,
     interpolation=row.interpolation,
     min_covered=row.min_covered,

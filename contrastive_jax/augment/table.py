@@ -16,6 +16,7 @@ class Row:
   sampler: str = "torchvision"  # of the crop
   interpolation: str = "bilinear"
   min_area: float | None = 0.08  # None: no crop, the whole image is resized
+  max_area: float = 1.0
   min_covered: float = 0.0  # with sampler "tf": smaller boxes are drawn again
   flip_p: float = 0.5
   jitter_family: str = "torchvision"
@@ -27,6 +28,9 @@ class Row:
   blur_p: tuple[float, float] = (0.0, 0.0)
   solarize_p: tuple[float, float] = (0.0, 0.0)
   normalize: str = "imagenet"
+  # Local views, where a method asks for them: SwAV's areas. They are not solarised.
+  local_area: tuple[float, float] = (0.05, 0.14)
+  local_blur_p: float | None = None  # None: as the first view
 
 
 # SimCLR: Chen et al., ICML 2020, appendix A; CIFAR-10: appendix B.9; data_util.py of the authors.
@@ -91,6 +95,15 @@ ROWS = {
   "vicreg": _BARLOW,
   # SupCon: Khosla et al., NeurIPS 2020; main_supcon.py.
   "supcon_cifar": Row(min_area=0.2, normalize="cifar"),
+  # SwAV: Caron et al., NeurIPS 2020, section 4; src/multicropdataset.py. Six local views of 96 px.
+  "swav": Row(
+    min_area=0.14,
+    jitter=(0.8, 0.8, 0.8, 0.2),
+    blur_p=(0.5, 0.5),
+    local_area=(0.05, 0.14),
+  ),
+  # DINO: Caron et al., ICCV 2021; main_dino.py. Eight local views of 96 px.
+  "dino": dataclasses.replace(_BARLOW, min_area=0.4, local_area=(0.05, 0.4), local_blur_p=0.5),
   # W-MSE: Ermolov et al., ICML 2021, CIFAR. Its code takes the crop after the colours, not before.
   "w_mse_cifar": Row(
     order=("crop", "jitter", "grey", "blur", "solarize", "flip"),

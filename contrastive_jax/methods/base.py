@@ -4,6 +4,7 @@ import dataclasses
 
 import flax
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PyTree
 
@@ -20,7 +21,8 @@ class Aux:
     stats: batch-norm statistics after this step.
     metrics: scalars to log.
     features: arrays [B, V, .] that the monitors read: "h" (what probes see) and "z" (what the loss
-      sees). Their gradient is stopped by the reader.
+      sees; left out if the targets come from the data, so that nothing can collapse). Their
+      gradient is stopped by the reader.
     carry: whatever `update_memory` needs of this step (keys to enqueue, batch indices).
   """
 
@@ -64,6 +66,11 @@ class Method:
     """V, the views of each image that the loss needs."""
     return 2
 
+  @property
+  def num_local_views(self) -> int:
+    """L, the further small views of each image that the loss needs (multi-crop)."""
+    return 0
+
   def network(self, backbone: nn.Module) -> Network:
     """Returns the backbone with this method's heads."""
     raise TypeError(f"{type(self).__module__} defines no network")
@@ -92,7 +99,10 @@ class Method:
     batch: dict[str, Array],
     key: Array,
   ) -> tuple[Float[Array, ""], Aux]:
-    """Returns the loss of a batch {"views" [B, V, H, W, C], "label" [B], "index" [B]}."""
+    """Returns the loss of a batch {"views" [B, V, H, W, C], "label" [B], "index" [B]}.
+
+    A method with local views finds them under "local_views" [B, L, h, w, C].
+    """
     raise TypeError(f"{type(self).__module__} defines no loss")
 
   def update_memory(
@@ -131,7 +141,7 @@ def forward(
 
 
 def apply_head(
-  net: Network, name: str, params: PyTree, stats: PyTree, x: Float[Array, "N F"]
+  net: Network, name: str, params: PyTree, stats: PyTree, x: Float[Array, "N ... F"]
 ) -> tuple[Array, PyTree]:
   """Runs one head alone in training mode, e.g. on the joined features of several patches.
 
@@ -142,3 +152,23 @@ def apply_head(
   variables = {"params": params.get(name, {}), "batch_stats": stats.get(name, {})}
   (out, _), new = module.apply(variables, x, train=True, mutable=["batch_stats"])
   return out, stats | ({name: new["batch_stats"]} if new.get("batch_stats") else {})
+
+
+def forward_crops(
+  net: Network, params: PyTree, stats: PyTree, batch: dict[str, Array], head: str = "z"
+) -> tuple[Float[Array, "B N F"], Float[Array, "B N D"], PyTree]:
+  """Runs the backbone once for each size of view, and one head on all N = V + L views together.
+
+  This is how multi-crop is trained (SwAV, DINO): the head's batch norm sees views of both sizes.
+
+  Returns:
+    h and the head's output, the V large views first, and the new batch-norm statistics.
+  """
+  ends, new = forward(net, params, stats, batch["views"])
+  h = ends["h"]
+  if "local_views" in batch:
+    ends, new = forward(net, params, new, batch["local_views"])
+    h = jnp.concatenate([h, ends["h"]], axis=1)
+  own = {head: stats[head]} if head in stats else {}  # not what the head made of each size alone
+  z, new = apply_head(net, head, params, new | own, h)
+  return h, z, new

@@ -12,6 +12,14 @@ from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
 
+# What multiplies the loss; LARS hides it from kernels, not from biases and batch norm.
+LOSS_FACTORS = {
+  "paper": lambda tau: 1.0,  # eq. 1: the mean over all 2 N rows
+  "code": lambda tau: 2.0,  # the released code adds the means of the two views
+  "byol": lambda tau: 2 * tau,  # Grill et al., 2020, appendix F.5
+}
+NEGATIVES = ("both", "other_view")
+
 
 @dataclasses.dataclass(frozen=True)
 class Method(base.Method):
@@ -26,8 +34,15 @@ class Method(base.Method):
   head_bn: bool = option(True, "batch norm after the head's layers (as the code) or biases (text)")
   embedding_size: int = option(128, "D: size of z")
   loss_impl: str = option("auto", "NT-Xent over the batch: auto (by size), dense or tiled")
+  loss_factor: str = option("paper", f"of the loss: {', '.join(LOSS_FACTORS)} (1, 2, 2 tau)")
+  negatives: str = option("both", f"views compared with: {' or '.join(NEGATIVES)} alone (E-SSL)")
 
   def __post_init__(self):
+    for name, known in (("loss_factor", LOSS_FACTORS), ("negatives", NEGATIVES)):
+      if getattr(self, name) not in known:
+        raise errors.UserError(
+          f'method.{name} "{getattr(self, name)}" is unknown; use one of {", ".join(known)}'
+        )
     if not self.temperature > 0:
       raise errors.UserError(
         f"method.temperature {self.temperature} is not positive; the paper uses 0.1, CIFAR-10 0.5"
@@ -48,5 +63,10 @@ class Method(base.Method):
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key
     ends, stats = base.forward(net, params, stats, batch["views"])
-    loss, metrics = losses.ntxent(ends["z"], self.temperature, implementation=self.loss_impl)
+    if self.negatives == "both":
+      loss, metrics = losses.ntxent(ends["z"], self.temperature, implementation=self.loss_impl)
+    else:
+      u = losses.l2_normalize(ends["z"])
+      loss, metrics = losses.infonce_between_views(u, self.temperature)
+    loss = loss * LOSS_FACTORS[self.loss_factor](self.temperature)
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})

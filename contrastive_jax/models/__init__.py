@@ -7,10 +7,10 @@ import inspect
 from flax import linen as nn
 
 from contrastive_jax import errors
-from contrastive_jax.models import resnet
+from contrastive_jax.models import resnet, vit
 from contrastive_jax.options import option
 
-FAMILIES = (resnet,)  # modules whose `__all__` names constructors
+FAMILIES = (resnet, vit)  # modules whose `__all__` names constructors
 
 
 def names() -> tuple[str, ...]:

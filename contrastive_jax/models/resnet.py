@@ -1,7 +1,8 @@
 """Residual networks: He et al. (CVPR 2016) in the v1.5 form, and their small CIFAR relatives.
 
 v1.5 puts the stride of a bottleneck on its 3x3 convolution. Convolutions have no bias. The shortcut
-is the identity wherever shapes allow, else a strided 1x1 convolution with batch norm.
+is the identity wherever shapes allow, else a strided 1x1 convolution with batch norm. With
+`sk_ratio` above 0 it is SimCLR v2's network: selective kernels on ResNet-D.
 
 The named networks are constructors of `ResNet` with the depth filled in; every other field stays an
 option, e.g. `resnet50(width=2, dtype="bfloat16", remat=True)`.
@@ -57,6 +58,7 @@ class BasicBlock(nn.Module):
   conv: Callable
   norm: Callable
   last_scale_init: Callable
+  sk_ratio: float = 0.0
   expansion = 1
 
   @nn.compact
@@ -76,24 +78,64 @@ class BottleneckBlock(nn.Module):
   conv: Callable
   norm: Callable
   last_scale_init: Callable
+  sk_ratio: float = 0.0
   expansion = 4
 
   @nn.compact
   def __call__(self, x: Float[Array, "N H W C"], train: bool) -> Float[Array, "N h w c"]:
     y = self.conv(self.channels, 1, 1, name="conv1")(x)
     y = nn.relu(self.norm(name="norm1")(y, train))
-    y = self.conv(self.channels, 3, self.stride, name="conv2")(y)
-    y = nn.relu(self.norm(name="norm2")(y, train))
+    if self.sk_ratio:
+      y = SelectiveKernel(
+        self.channels, self.stride, self.conv, self.norm, self.sk_ratio, name="sk"
+      )(y, train)
+    else:
+      y = self.conv(self.channels, 3, self.stride, name="conv2")(y)
+      y = nn.relu(self.norm(name="norm2")(y, train))
     y = self.conv(self.channels * self.expansion, 1, 1, name="conv3")(y)
     y = self.norm(name="norm3", scale_init=self.last_scale_init)(y, train)
     return nn.relu(y + _shortcut(self, x, y.shape[-1], train))
 
 
+class SelectiveKernel(nn.Module):
+  """Two 3x3 convolutions, mixed channel by channel with weights that depend on the whole image.
+
+  Li et al., "Selective Kernel Networks" (CVPR 2019), in the form of SimCLR v2's released code: both
+  branches are 3x3, and the bottleneck has `channels`·`ratio` channels but at least 32.
+  """
+
+  channels: int
+  stride: int
+  conv: Callable
+  norm: Callable
+  ratio: float
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "N H W C"], train: bool) -> Float[Array, "N h w c"]:
+    y = self.conv(2 * self.channels, 3, self.stride, name="conv")(x)
+    y = nn.relu(self.norm(name="norm")(y, train))
+    y = y.reshape(*y.shape[:-1], 2, self.channels)
+    pooled = y.astype(jnp.float32).sum(-2).mean((1, 2), keepdims=True)
+    mix = self.conv(max(int(self.channels * self.ratio), 32), 1, 1, name="squeeze")(pooled)
+    mix = nn.relu(self.norm(name="norm_squeeze")(mix, train))
+    mix = self.conv(2 * self.channels, 1, 1, name="select")(mix)
+    mix = nn.softmax(mix.astype(jnp.float32).reshape(*mix.shape[:-1], 2, self.channels), axis=-2)
+    return jnp.sum(y * mix.astype(y.dtype), axis=-2)
+
+
 def _shortcut(block: nn.Module, x: Array, channels: int, train: bool) -> Array:
-  """x itself if the block keeps its shape, else its strided 1x1 projection."""
-  if block.stride == 1 and x.shape[-1] == channels:
+  """x itself if the block keeps its shape, else its strided 1x1 projection.
+
+  With selective kernels a mean over 2x2 takes the stride (ResNet-D: He et al., "Bag of Tricks",
+  CVPR 2019, Figure 2c), at stride 1 too, as in SimCLR v2's code.
+  """
+  stride = block.stride
+  if stride == 1 and x.shape[-1] == channels:
     return x
-  x = block.conv(channels, 1, block.stride, name="conv_skip")(x)
+  if block.sk_ratio:
+    x = nn.avg_pool(x, (2, 2), (stride, stride), "SAME", count_include_pad=False)
+    stride = 1
+  x = block.conv(channels, 1, stride, name="conv_skip")(x)
   return block.norm(name="norm_skip")(x, train)
 
 
@@ -131,6 +173,7 @@ class ResNet(nn.Module):
   bn_momentum: float = option(0.9, "decay of the running statistics (0.9 is PyTorch's 0.1)")
   bn_eps: float = option(1e-5, "added to the variance")
   remat: bool = option(False, "recompute blocks in the backward pass: less memory, more time")
+  sk_ratio: float = option(0.0, "selective kernels and ResNet-D: 0 off, 0.0625 as SimCLR v2")
 
   def __post_init__(self):
     _check_choice("stem", self.stem, STEMS)
@@ -140,6 +183,8 @@ class ResNet(nn.Module):
     _check_choice("dtype", dtype, ("float32", "bfloat16", "float16"))
     if self.width <= 0 or round(self.base * self.width) < 1:
       raise errors.UserError(f"model width {self.width} leaves no channels; use e.g. 0.5, 1 or 2")
+    if not 0 <= self.sk_ratio <= 1:
+      raise errors.UserError(f"model sk_ratio {self.sk_ratio} is no ratio; use 0 (off) or 0.0625")
     super().__post_init__()
 
   @nn.compact
@@ -173,6 +218,7 @@ class ResNet(nn.Module):
           conv=conv,
           norm=norm,
           last_scale_init=last_scale_init,
+          sk_ratio=self.sk_ratio,
           name=f"block{stage}_{unit}",
         )(x, train)
       ends[f"block{stage}"] = x
@@ -184,7 +230,13 @@ class ResNet(nn.Module):
     if stem == "auto":
       stem = "cifar" if max(x.shape[1:3]) <= SMALL_IMAGE_PX else "imagenet"
     kernel_px, stride = {"imagenet": (7, 2), "cifar": (3, 1), "cifar_s2": (3, 2)}[stem]
-    x = conv(round(self.base * self.width), kernel_px, stride, name="stem_conv")(x)
+    channels = round(self.base * self.width)
+    if stem == "imagenet" and self.sk_ratio:  # ResNet-D: three 3x3 in place of the 7x7
+      for layer, stride in ((1, 2), (2, 1)):
+        x = conv(channels // 2, 3, stride, name=f"stem_conv{layer}")(x)
+        x = nn.relu(norm(name=f"stem_norm{layer}")(x, train))
+      kernel_px, stride = 3, 1
+    x = conv(channels, kernel_px, stride, name="stem_conv")(x)
     x = nn.relu(norm(name="stem_norm")(x, train))
     if stem == "imagenet":
       x = nn.max_pool(x, (3, 3), (2, 2), pad(3, SYMMETRIC_POOL[self.padding]))

@@ -1,0 +1,38 @@
+"""DINO with multi-crop on ImageNet (Caron et al., ICCV 2021; released code).
+
+python train.py --config=configs/dino_imagenet.py --workdir=runs/dino \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+python train.py --config=configs/dino_imagenet.py:resnet50 ...
+
+ViT-S/16: 800 epochs of batches of 1024, AdamW at 5e-4 B/256, ten epochs of warm-up. Four figures
+differ from the paper: weight decay stays at 0.04 (there it rises to 0.4 along a cosine), clipping
+at 3 is of the whole gradient (there of each array), positions are fixed (there learnt), and ViT-S
+has 12 heads of attention (there 6). ResNet-50 (figures recalled from the code's instructions): SGD
+at 0.03 B/256 with weight decay 1e-4 and SwAV's areas. Epochs and batch size are recalled for both.
+"""
+
+from configs import common
+from contrastive_jax import models
+from contrastive_jax.options import section
+
+
+def get_config(model="vit_small"):
+  config = common.imagenet("dino", "dino", epochs=800, batch_size=1024)
+  config.augment.local_size_px = 96
+  config.optimizer.clip_norm = 3.0
+  if model == "resnet50":
+    config.model.padding = "torch"
+    config.model.weight_init = "torch"
+    config.method.teacher_temperature = 0.04
+    config.augment.min_area = 0.14
+    config.augment.local_max_area = 0.14
+    config.optimizer.name = "sgd"
+    config.optimizer.base_lr = 0.03
+    config.optimizer.weight_decay = 1e-4
+    return config
+  config.model = section(models.constructor(model), dtype="bfloat16")
+  config.model.name = model
+  config.optimizer.name = "adamw"
+  config.optimizer.base_lr = 5e-4
+  config.optimizer.weight_decay = 0.04
+  return config

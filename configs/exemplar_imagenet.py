@@ -1,0 +1,15 @@
+"""Exemplar (Dosovitskiy et al., 2014) on ImageNet with ResNet-50.
+
+python train.py --config=configs/exemplar_imagenet.py --workdir=runs/exemplar \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+
+The schedule of Kolesnikov et al. (2019). Probe an earlier block too: --config.layers=block3,h
+"""
+
+from configs import common
+
+
+def get_config():
+  config = common.pretext(common.imagenet("exemplar", "crop_only", epochs=35, batch_size=64))
+  config.augment.grey_p = 0.66
+  return config

@@ -1,0 +1,24 @@
+"""InstDisc on CIFAR-10: ResNet-18 for one accelerator, or one small enough for a laptop's CPU.
+
+python train.py --config=configs/instdisc_cifar10.py --workdir=runs/instdisc \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+python train.py --config=configs/instdisc_cifar10.py:cpu ...
+python eval.py --config=configs/eval/all.py --workdir=runs/instdisc
+
+Temperature 0.1 and 4096 noise rows (Wu et al., CVPR 2018, released code); on the CPU the
+softmax over the whole bank, which is small there. Each image is seen once an epoch, not twice.
+"""
+
+from configs import common
+
+
+def get_config(size="gpu"):
+  config = common.cifar10("instdisc", "moco_v1", size)
+  config.augment.normalize = "cifar"
+  config.method.temperature = 0.1
+  if size == "gpu":
+    config.optimizer.base_lr = 0.03  # NCE with a fixed Z: the published rate, not a larger one
+  if size == "cpu":
+    config.method.embedding_size = 64
+    config.method.num_noise = 0
+  return config

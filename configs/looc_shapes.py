@@ -1,0 +1,40 @@
+"""LooC on the built-in images: are the kept factors, rotation and hue, still in the features?
+
+python train.py --config=configs/looc_shapes.py:rotation --workdir=runs/looc_rotation
+python train.py --config=configs/looc_shapes.py:color --workdir=runs/looc_color
+python train.py --config=configs/looc_shapes.py:rotation,color --workdir=runs/looc_both
+python eval.py --config=configs/eval/quickstart.py --workdir=runs/looc_rotation \\
+  --config.layers=h,z --config.data.label=rotation    # or shape, hue; h: LooC, z: LooC++
+
+Network, views and optimiser of quickstart.py, and in every view a turn by a right angle, whatever
+is kept. What an image shows is known, so any of its factors can be the label of a probe.
+"""
+
+from contrastive_jax import config as config_lib
+
+
+def get_config(kept="rotation"):
+  config = config_lib.pretrain("looc", model="resnet8", recipe="simclr")
+  config.epochs = 18
+  config.batch_size = 256
+  config.method.kept = tuple(kept.split(","))
+  config.method.queue_size = 1024
+  config.method.embedding_size = 64
+  config.method.momentum = 0.99  # 288 steps in all: at the paper's 0.999 the keys would stand still
+  config.model.stem = "cifar_s2"
+  config.model.weight_init = "torch"
+  config.model.zero_gamma = False
+  config.augment.rotate = 1.0
+  config.augment.blur = 0.0
+  config.augment.min_area = 0.3
+  config.augment.color_strength = 0.5
+  config.augment.hue = 0.5
+  config.optimizer.name = "sgd"
+  config.optimizer.base_lr = 0.3
+  config.optimizer.warmup_epochs = 1.0
+  config.optimizer.weight_decay = 1e-4
+  config.monitor.every_epochs = 6
+  config.log.every_steps = 16
+  config.log.views = True
+  config.checkpoint.every_epochs = 6.0
+  return config

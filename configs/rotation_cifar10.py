@@ -1,0 +1,13 @@
+"""Rotation (Gidaris et al., 2018) on CIFAR-10.
+
+python train.py --config=configs/rotation_cifar10.py --workdir=runs/rotation \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+python train.py --config=configs/rotation_cifar10.py:cpu ...
+"""
+
+from configs import common
+
+
+def get_config(size="gpu"):
+  config = common.cifar10("rotation", "crop_only", size)
+  return config

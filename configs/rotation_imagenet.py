@@ -1,0 +1,15 @@
+"""Rotation (Gidaris et al., 2018) on ImageNet with ResNet-50.
+
+python train.py --config=configs/rotation_imagenet.py --workdir=runs/rotation \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+
+The schedule of Kolesnikov et al. (2019). Probe an earlier block too: --config.layers=block3,h
+"""
+
+from configs import common
+
+
+def get_config():
+  config = common.pretext(common.imagenet("rotation", "crop_only", epochs=35, batch_size=256))
+  config.augment.min_area = 0.76  # 224 px of 256
+  return config

@@ -1,0 +1,17 @@
+"""SupCon on ImageNet with ResNet-50 (Khosla et al., 2020).
+
+python train.py --config=configs/supcon_imagenet.py --workdir=runs/supcon \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+
+700 epochs with batches of 6144 and LARS are recalled from the paper, not read again. The paper uses
+AutoAugment; the views here are SimCLR's, and so are the learning rate and the weight decay.
+"""
+
+from configs import common
+
+
+def get_config(epochs="700"):
+  config = common.imagenet("supcon", "simclr", epochs=int(epochs), batch_size=6144)
+  config.model.padding = "torch"
+  config.model.weight_init = "torch"
+  return config

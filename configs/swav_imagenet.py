@@ -1,0 +1,32 @@
+"""SwAV with multi-crop on ImageNet with ResNet-50 (Caron et al., NeurIPS 2020; released scripts).
+
+python train.py --config=configs/swav_imagenet.py --workdir=runs/swav \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+python train.py --config=configs/swav_imagenet.py:256 ...    # small batches, with a queue
+
+Batch 4096: LARC at 0.3 B/256 (4.8) down to a thousandth, ten epochs of warm-up, 800 epochs. The
+released script warms up from 0.3, here from 0; its LARC divides by |g| + wd |w|, here by
+|g + wd w|. Batch 256: rate 0.6, no warm-up, 3840 earlier embeddings from epoch 15, prototypes
+frozen for 5005 steps, 400 epochs.
+"""
+
+from configs import common
+
+
+def get_config(batch_size="4096"):
+  small = batch_size == "256"
+  config = common.imagenet("swav", "swav", epochs=400 if small else 800, batch_size=int(batch_size))
+  config.model.padding = "torch"
+  config.model.weight_init = "torch"
+  config.augment.local_size_px = 96
+  config.optimizer.name = "lars_outside"
+  config.optimizer.exclude = "none"
+  config.optimizer.base_lr = 0.3
+  config.optimizer.final_fraction = 0.001
+  config.optimizer.weight_decay = 1e-6
+  if small:
+    config.method.queue_size = 3840
+    config.method.freeze_steps = 5005
+    config.optimizer.base_lr = 0.6
+    config.optimizer.warmup_epochs = 0.0
+  return config

@@ -1,0 +1,106 @@
+"""Jigsaw: Noroozi and Favaro, "Unsupervised Learning of Visual Representations by Solving Jigsaw
+Puzzles" (ECCV 2016), in the form of Kolesnikov et al. (CVPR 2019).
+
+Nine patches of an image, shuffled by one of 100 permutations far from each other; from their nine
+embeddings side by side an MLP says which permutation it was. Each image shows several.
+"""
+
+import dataclasses
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from contrastive_jax import errors, losses, parallel
+from contrastive_jax.augment import cells
+from contrastive_jax.methods import base
+from contrastive_jax.models import heads, norm
+from contrastive_jax.models.network import Head, Network
+from contrastive_jax.options import option
+
+PATCHES = 9
+
+
+@dataclasses.dataclass(frozen=True)
+class Method(base.Method):
+  """Hyper-parameters of the jigsaw task."""
+
+  num_views = 1
+
+  num_permutations: int = option(100, "classes: permutations of maximal Hamming distance")
+  shuffles: int = option(8, "permutations shown of each image (the original paper 16)")
+  embedding_size: int = option(1000, "width of a patch's embedding")
+  head_width: int = option(4096, "width of the hidden layer over all nine patches")
+  dropout: float = option(0.5, "share of the hidden layer that is dropped")
+
+  def __post_init__(self):
+    if not 1 < self.num_permutations <= 1000:
+      raise errors.UserError(
+        f"method.num_permutations {self.num_permutations} is out of range; use 2 to 1000"
+      )
+    if not 0 <= self.dropout < 1:
+      raise errors.UserError(f"method.dropout {self.dropout} is out of range; use 0 to below 1")
+
+  def network(self, backbone):
+    init = backbone.weight_init
+    embed = heads.MLP((), self.embedding_size, out_bias=True, weight_init=init)
+    options = {"weight_init": init, **norm.options(backbone)}
+    hidden = heads.MLP((), self.head_width, last_bn="affine", **options)
+    solve = heads.MLP((), self.num_permutations, out_bias=True, weight_init=init)
+    return Network(
+      backbone,
+      (
+        Head("z", embed),
+        Head("hidden", hidden, "z", copies=PATCHES),
+        Head("permutation", solve, "hidden"),
+      ),
+    )
+
+  def loss(self, net, params, stats, memory, batch, key):
+    del memory
+    place_key, choice_key, dropout_key = jax.random.split(key, 3)
+    patches = cells.cut(place_key, batch["index"], batch["views"][:, 0])
+    ends, stats = base.forward(net, params, stats, patches)
+
+    def choose(index):
+      each = jax.random.fold_in(choice_key, index)
+      return jax.random.randint(each, (self.shuffles,), 0, self.num_permutations)
+
+    def keep(index):
+      each = jax.random.fold_in(dropout_key, index)
+      return jax.random.uniform(each, (self.shuffles, self.head_width)) >= self.dropout
+
+    chosen = jax.vmap(choose)(batch["index"])  # [B, shuffles]
+    order = parallel.look_up(jnp.asarray(permutations(self.num_permutations)), chosen)
+    hidden, stats = base.apply_head(net, "hidden", params, stats, side_by_side(ends["z"], order))
+    hidden = jax.nn.relu(hidden) * jax.vmap(keep)(batch["index"]) / (1 - self.dropout)
+    logits, stats = base.apply_head(net, "permutation", params, stats, hidden)
+    loss, accuracy = losses.cross_entropy(logits, chosen)
+    return loss, base.Aux(stats, {"pretext_accuracy": accuracy}, {"h": ends["h"]})
+
+
+def side_by_side(z: Float[Array, "B 9 D"], order: Int[Array, "B S 9"]) -> Float[Array, "B S E"]:
+  """Returns the embeddings of each image in each of its S orders, joined: E = 9 D."""
+  picked = jnp.einsum("bsij,bjd->bsid", jax.nn.one_hot(order, PATCHES), z, precision="highest")
+  return picked.reshape(*picked.shape[:2], -1)
+
+
+@functools.cache
+def permutations(count: int) -> np.ndarray:
+  """Returns int32 [count, 9], the identity first, then always the one that is farthest.
+
+  Farthest: its least Hamming distance to those chosen is the largest, and among such, its mean
+  distance; the first in lexicographic order if several are.
+  """
+  every = np.array(list(itertools.permutations(range(PATCHES))), np.int8)
+  chosen = [0]
+  least = np.full(len(every), PATCHES, np.int64)
+  total = np.zeros(len(every), np.int64)
+  while len(chosen) < count:
+    distance = (every != every[chosen[-1]]).sum(axis=1)
+    least, total = np.minimum(least, distance), total + distance
+    chosen.append(int(np.argmax(least * (PATCHES * count + 1) + total)))
+  return every[chosen].astype(np.int32)

@@ -1,0 +1,76 @@
+"""MoCo v1 and v2: He et al., "Momentum Contrast for Unsupervised Visual Representation Learning".
+
+A query of one view is told from a queue of keys of earlier images by the key of the other view. The
+key network is a moving average of the query network. v2 (Chen et al., 2020, arXiv:2003.04297) is v1
+with a head of two layers, temperature 0.2, blur and a cosine schedule.
+
+Shuffled batch norm (section 3.3) counts when `model.bn_groups` > 1: the query's groups are blocks
+of the batch and the key's are not, so statistics do not tell which key belongs to a query.
+"""
+
+import dataclasses
+
+import jax
+
+from contrastive_jax import errors, losses
+from contrastive_jax import memory as memory_lib
+from contrastive_jax.methods import base
+from contrastive_jax.models import heads, norm
+from contrastive_jax.models.network import Head, Network
+from contrastive_jax.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class Method(base.Method):
+  """Hyper-parameters of MoCo; the defaults are v2's for ImageNet."""
+
+  temperature: float = option(0.2, "tau: divides the cosine similarities (v1: 0.07)")
+  head: str = option("mlp", "projection head: mlp (v2) or linear (v1)")
+  embedding_size: int = option(128, "D: size of q and k")
+  queue_size: int = option(65_536, "K: keys remembered, a multiple of batch_size")
+  momentum: float = option(0.999, "m: of the key network, constant")
+
+  def __post_init__(self):
+    if not self.temperature > 0:
+      raise errors.UserError(
+        f"method.temperature {self.temperature} is not positive; v2 uses 0.2, v1 0.07"
+      )
+    if self.head not in ("mlp", "linear"):
+      raise errors.UserError(f"method.head {self.head!r} is unknown; use one of mlp, linear")
+    memory_lib.check_momentum(self.momentum)
+
+  def network(self, backbone):
+    fc = heads.MLP(
+      (None,) if self.head == "mlp" else (),
+      self.embedding_size,
+      hidden_bias=True,
+      out_bias=True,
+      hidden_bn=False,
+      weight_init=backbone.weight_init,
+      **norm.options(backbone),
+    )
+    return Network(backbone, (Head("z", fc),))
+
+  def init_memory(self, net, variables, task, key):
+    memory_lib.check_queue("method.queue_size", self.queue_size, task.batch_size)
+    return {
+      "target": variables["params"],
+      "queue": memory_lib.queue(key, self.queue_size, self.embedding_size),
+    }
+
+  def loss(self, net, params, stats, memory, batch, key):
+    views = batch["views"]
+    f_q, f_k = net, net.clone(backbone=net.backbone.clone(bn_shuffled=True))
+    ends, new_stats = base.forward(f_q, params, stats, views[:, :1])
+    key_ends, _ = base.forward(f_k, memory["target"], stats, views[:, 1:2])
+    q = losses.l2_normalize(ends["z"][:, 0])
+    k = jax.lax.stop_gradient(losses.l2_normalize(key_ends["z"][:, 0]))
+    queue = jax.lax.stop_gradient(memory["queue"]["keys"])
+    loss, metrics = losses.infonce(q, k, queue, self.temperature)
+    return loss, base.Aux(new_stats, metrics, {"h": ends["h"], "z": ends["z"]}, k)
+
+  def update_memory(self, memory, params, carry, progress):
+    return {
+      "target": memory_lib.follow(memory["target"], params, self.momentum),
+      "queue": memory_lib.enqueue(memory["queue"], carry),
+    }

@@ -1,0 +1,74 @@
+"""NNCLR: Dwibedi et al., "With a Little Help from My Friends" (ICCV 2021).
+
+The positive of a view's prediction is not the other view but that view's nearest neighbour in a
+queue of embeddings of earlier images; the negatives are the other images' predictions. Each view
+has its own batch statistics.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from contrastive_jax import errors, losses, parallel
+from contrastive_jax import memory as memory_lib
+from contrastive_jax.methods import base
+from contrastive_jax.models import heads, norm
+from contrastive_jax.models.network import Head, Network
+from contrastive_jax.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class Method(base.Method):
+  """Hyper-parameters of NNCLR; the defaults are the paper's for ImageNet, recalled."""
+
+  temperature: float = option(0.1, "tau: divides the cosine similarities")
+  queue_size: int = option(98_304, "embeddings remembered, a multiple of batch_size")
+  head_width: int = option(2048, "width of the projector's two hidden layers")
+  embedding_size: int = option(256, "D: size of z and p")
+  predictor_width: int = option(4096, "hidden width of the predictor")
+
+  def __post_init__(self):
+    if not self.temperature > 0:
+      raise errors.UserError(
+        f"method.temperature {self.temperature} is not positive; the paper uses 0.1"
+      )
+
+  def network(self, backbone):
+    backbone = backbone.clone(bn_views=2)
+    options = {"weight_init": backbone.weight_init, **norm.options(backbone)}
+    projector = heads.MLP(
+      (self.head_width, self.head_width), self.embedding_size, last_bn="affine", **options
+    )
+    predictor = heads.MLP((self.predictor_width,), self.embedding_size, out_bias=True, **options)
+    return Network(backbone, (Head("z", projector), Head("p", predictor, "z")))
+
+  def init_memory(self, net, variables, task, key):
+    memory_lib.check_queue("method.queue_size", self.queue_size, task.batch_size)
+    return {"queue": memory_lib.queue(key, self.queue_size, self.embedding_size)}
+
+  def loss(self, net, params, stats, memory, batch, key):
+    ends, stats = base.forward(net, params, stats, batch["views"])
+    z, p = losses.l2_normalize(ends["z"]), losses.l2_normalize(ends["p"])
+    nn = nearest(z, memory["queue"]["keys"])
+    row = parallel.row_ids(len(z))
+
+    def ce(nn, p):
+      return losses.infonce(nn, p, p, self.temperature, row, row)
+
+    results = ce(nn[:, 0], p[:, 1]), ce(nn[:, 1], p[:, 0])
+    loss, metrics = jax.tree.map(lambda a, b: (a + b) / 2, *results)
+    same = jnp.sum(jax.lax.stop_gradient(z) * nn, axis=-1)
+    metrics["neighbour_cosine"] = jnp.mean(same)
+    return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]}, z[:, 0])
+
+  def update_memory(self, memory, params, carry, progress):
+    return {"queue": memory_lib.enqueue(memory["queue"], carry)}
+
+
+def nearest(z: Float[Array, "B V D"], keys: Float[Array, "K D"]) -> Float[Array, "B V D"]:
+  """Returns the row of `keys` most similar to each unit vector; no gradient passes."""
+  z, keys = jax.lax.stop_gradient((z, keys))
+  number = jnp.argmax(jnp.einsum("bvd,kd->bvk", z, keys, precision="highest"), axis=-1)
+  return parallel.look_up(keys, number)

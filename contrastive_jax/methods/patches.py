@@ -1,0 +1,153 @@
+"""Contrast between patches of one image: find the same patch in another view of the image.
+
+The query is a patch of one view, its positive the same patch of the other view, and its negatives
+are the other patches of that view. Two forms:
+
+  patches      P patches, one in each cell of a grid with jittered gaps, go through the network one
+               by one; they never overlap, so no negative shows the query's pixels
+  feature_map  the locations of a feature map of the whole view (PatchNCE of CUT, Park et al., ECCV
+               2020; the dense half of DenseCL, Wang et al., CVPR 2021, with known positions)
+
+The two views of an image share crop, flip and turn, so positions agree; colour, blur and the rest
+are drawn anew for each. Beware of the easy way out in the form feature_map: padding tells a network
+where it is, and position alone singles out the positive. With `cross_image` the patches of all
+other images are negatives too, equal positions included, and that way is closed.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from contrastive_jax import errors, losses, parallel, similarity
+from contrastive_jax.augment import cells
+from contrastive_jax.methods import base
+from contrastive_jax.models import heads, norm
+from contrastive_jax.models.network import Head, Network
+from contrastive_jax.options import option
+
+FORMS = ("patches", "feature_map")
+_TIE = 1e-4  # flat patches are equal but for rounding, which must not decide
+_PLACING = ("crop", "flip", "rotate")  # operations that move pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Method(base.Method):
+  """Hyper-parameters of contrast within an image."""
+
+  form: str = option("patches", f"{' or '.join(FORMS)}: what a patch is")
+  grid: int = option(3, "form patches: cells in a row, a patch in each")
+  layer: str | None = option(None, "form feature_map: endpoint read; unset: the last block")
+  temperature: float = option(
+    0.2, "tau (PatchNCE 0.07 has 255 negatives; with 8, a tau so small ignores all but the nearest)"
+  )
+  cross_image: bool = option(False, "patches of other images are negatives too")
+  stop_keys: bool = option(False, "no gradient into positives and negatives (as PatchNCE)")
+  head_width: int | None = option(None, "width of the head's hidden layer; unset: of its input")
+  embedding_size: int = option(128, "D: size of a patch's z")
+  loss_impl: str = option("auto", "similarities to other images: auto (by size), dense or tiled")
+
+  def __post_init__(self):
+    if self.form not in FORMS:
+      raise errors.UserError(f"method.form {self.form!r} is unknown; use {' or '.join(FORMS)}")
+    if self.grid < 2:
+      raise errors.UserError(f"method.grid {self.grid} leaves no negatives; use 2 or more")
+    if not self.temperature > 0:
+      raise errors.UserError(f"method.temperature {self.temperature} is not positive; use e.g. 0.2")
+
+  def network(self, backbone):
+    g = heads.MLP(
+      (self.head_width,),
+      self.embedding_size,
+      hidden_bias=True,
+      out_bias=True,
+      hidden_bn=False,
+      weight_init=backbone.weight_init,
+      **norm.options(backbone),
+    )
+    layer = "h"
+    if self.form == "feature_map":
+      stages = getattr(backbone, "stage_sizes", None)  # of a ResNet; a ViT has `depth` blocks
+      layer = self.layer or f"block{len(stages) if stages else backbone.depth}"
+    return Network(backbone, (Head("z", g, layer),))
+
+  def link_views(self, params):
+    """Gives both views of an image one place, so that position p shows the same in both."""
+    a, b = params
+    return a, b | {name: a[name] for name in _PLACING if name in a}
+
+  def loss(self, net, params, stats, memory, batch, key):
+    del memory
+    views = batch["views"]
+    if self.form == "patches":  # one key for both views: the patches are cut at the same places
+      cut = [cells.cut(key, batch["index"], views[:, v], self.grid) for v in range(2)]
+      views = jnp.concatenate(cut, axis=1)
+    ends, stats = base.forward(net, params, stats, views)
+    z = ends["z"]  # [B, 2 P, D] or [B, 2, h, w, D]
+    z = z.reshape(len(z), 2, -1, z.shape[-1])
+    loss, metrics = patch_contrast(
+      losses.l2_normalize(z),
+      self.temperature,
+      cross_image=self.cross_image,
+      stop_keys=self.stop_keys,
+      implementation=self.loss_impl,
+    )
+    h = ends["h"].reshape(len(z), 2, -1, ends["h"].shape[-1]).mean(2)
+    return loss, base.Aux(stats, metrics, {"h": h, "z": z.reshape(len(z), -1, z.shape[-1])})
+
+
+def patch_contrast(
+  u: Float[Array, "B 2 P D"],
+  temperature: float,
+  *,
+  cross_image: bool = False,
+  stop_keys: bool = False,
+  implementation: str = "auto",
+) -> tuple[Float[Array, ""], dict[str, Array]]:
+  """Computes InfoNCE of each patch over the P patches of the other view, mean of both directions.
+
+  Args:
+    u: unit vectors of the P patches of both views; equal positions are positives.
+    temperature: tau, positive.
+    cross_image: the other view's patches of all other images are negatives too.
+    stop_keys: no gradient into the patches that are searched (PatchNCE's sg).
+    implementation: see `similarity.row_stats`.
+
+  Returns:
+    The loss in nats, and the metric `contrastive_accuracy` (share of patches whose positive is more
+    similar than every negative; 1/P by chance within an image).
+
+  Raises:
+    UserError: there is one patch only.
+  """
+  num_images, _, num_patches, dim = u.shape
+  if num_patches < 2:
+    raise errors.UserError(
+      "a feature map of one location has no negatives; read an earlier one with "
+      "--config.method.layer=block1, or set --config.image_size_px higher"
+    )
+  image = parallel.row_ids(num_images * num_patches) // num_patches
+
+  def one_way(q, k):
+    if stop_keys:
+      k = jax.lax.stop_gradient(k)
+    s = jnp.einsum("bpd,bqd->bpq", q, k, precision="highest") / temperature
+    positive = jnp.sum(q * k, axis=-1) / temperature
+    total = jax.nn.logsumexp(s, axis=-1)
+    top = jnp.max(jnp.where(jnp.eye(num_patches, dtype=bool), -jnp.inf, s), axis=-1)
+    if cross_image:
+      others = similarity.row_stats(
+        q.reshape(-1, dim),
+        k.reshape(-1, dim),
+        image,
+        image,
+        temperature=temperature,
+        implementation=implementation,
+      )
+      total = jnp.logaddexp(total, others.logsumexp.reshape(num_images, -1))
+      top = jnp.maximum(top, others.top.reshape(num_images, -1))
+    return jnp.mean(total - positive), jnp.mean(positive > top + _TIE)
+
+  (ab, right_ab), (ba, right_ba) = one_way(u[:, 0], u[:, 1]), one_way(u[:, 1], u[:, 0])
+  return (ab + ba) / 2, {"contrastive_accuracy": (right_ab + right_ba) / 2}

@@ -1,0 +1,159 @@
+"""Vision transformers (Dosovitskiy et al., ICLR 2021) as in MoCo v3 (Chen et al., ICCV 2021).
+
+Pre-norm blocks with MLPs of ratio 4, fixed 2-D sine-cosine positions, Xavier-uniform layers, and a
+patch projection that can stay at its random start. What heads read is the class token after the
+last LayerNorm.
+
+The named networks are constructors of `ViT` with the size filled in, e.g. `vit_small(patch_px=4)`.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from contrastive_jax import errors
+from contrastive_jax.options import option
+
+__all__ = ["vit_tiny", "vit_small", "vit_base"]
+
+_EPS = 1e-6  # of LayerNorm, as the released code
+_DTYPES = ("float32", "bfloat16", "float16")
+
+
+class Block(nn.Module):
+  """x + attention(norm(x)), then x + MLP(norm(x)); `width` in and out."""
+
+  heads: int
+  dtype: jnp.dtype
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "N T C"]) -> Float[Array, "N T C"]:
+    norm = functools.partial(nn.LayerNorm, epsilon=_EPS, dtype=self.dtype)
+    width = x.shape[-1]
+    x = x + self._attention(norm(name="norm1")(x))
+    y = _dense(4 * width, self.dtype, "mlp1")(norm(name="norm2")(x))
+    return x + _dense(width, self.dtype, "mlp2")(nn.gelu(y, approximate=False))
+
+  def _attention(self, x: Float[Array, "N T C"]) -> Float[Array, "N T C"]:
+    """Multi-head self-attention; query, key and value are three layers, each started alone."""
+    width = x.shape[-1]
+
+    def project(name):
+      y = _dense(width, self.dtype, name)(x)
+      return y.reshape(*y.shape[:-1], self.heads, width // self.heads)
+
+    q, k, v = project("query"), project("key"), project("value")
+    s = jnp.einsum("nqhc,nkhc->nhqk", q, k, preferred_element_type=jnp.float32)
+    weights = nn.softmax(s * (width // self.heads) ** -0.5).astype(self.dtype)
+    y = jnp.einsum("nhqk,nkhc->nqhc", weights, v)
+    return _dense(width, self.dtype, "out")(y.reshape(x.shape))
+
+
+class ViT(nn.Module):
+  """A vision transformer that returns every block.
+
+  Attributes:
+    width: C, features of a token.
+    depth: blocks.
+    heads: of the attention; they divide the width.
+    bn_views, bn_shuffled: of methods' heads, see norm.BatchNorm.
+
+  The other fields are the options of a configuration. The transformer has no batch norm: those
+  whose names begin with bn_, and `weight_init`, are handed on to the method's heads.
+  """
+
+  width: int
+  depth: int
+  heads: int
+  bn_views: int = 1
+  bn_shuffled: bool = False
+  patch_px: int = option(16, "side of a patch (4 suits images of 32 px)")
+  frozen_patch_projection: bool = option(
+    False, "leave the patch projection at its random start (MoCo v3, section 4.2)"
+  )
+  weight_init: str = option("torch", "of the method's heads: simclr or torch")
+  dtype: str = option("float32", "of activations: float32, bfloat16; parameters stay float32")
+  bn_groups: int = option(1, "of heads: contiguous parts of the batch with statistics of their own")
+  bn_momentum: float = option(0.9, "of heads: decay of the running statistics")
+  bn_eps: float = option(1e-5, "of heads: added to the variance")
+  remat: bool = option(False, "recompute blocks in the backward pass: less memory, more time")
+
+  def __post_init__(self):
+    dtype = self.dtype if isinstance(self.dtype, str) else jnp.dtype(self.dtype).name
+    if dtype not in _DTYPES:
+      raise errors.UserError(f"model dtype {dtype!r} is unknown; use one of {', '.join(_DTYPES)}")
+    if self.patch_px < 1:
+      raise errors.UserError(f"model patch_px {self.patch_px} is below 1; use e.g. 16")
+    super().__post_init__()
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "N H W 3"], train: bool) -> dict[str, Array]:
+    """Returns "stem", "block1".. (patch tokens as maps [N, h, w, C]), "h" [N, C] in float32.
+
+    Raises:
+      UserError: patches do not divide the image.
+    """
+    del train
+    dtype = jnp.dtype(self.dtype)
+    x = patches(x.astype(dtype), self.patch_px)
+    rows, columns = x.shape[1:3]
+    x = _dense(self.width, dtype, "patch")(x)
+    if self.frozen_patch_projection:
+      x = jax.lax.stop_gradient(x)
+    x = x + sincos_positions(rows, columns, self.width).astype(dtype)
+    x = x.reshape(len(x), rows * columns, self.width)
+    token = self.param("class_token", nn.initializers.normal(1e-6), (self.width,))
+    x = jnp.concatenate([jnp.zeros_like(x[:, :1]) + token.astype(dtype), x], axis=1)
+
+    def as_map(x):
+      return x[:, 1:].reshape(len(x), rows, columns, self.width)
+
+    ends = {"stem": as_map(x)}
+    block = nn.remat(Block) if self.remat else Block
+    for number in range(1, self.depth + 1):
+      x = block(self.heads, dtype, name=f"block{number}")(x)
+      ends[f"block{number}"] = as_map(x)
+    x = nn.LayerNorm(epsilon=_EPS, name="norm")(x[:, 0].astype(jnp.float32))
+    return ends | {"h": x}
+
+
+def patches(x: Float[Array, "N H W 3"], patch_px: int) -> Float[Array, "N h w P"]:
+  """Cuts images into square patches, each flattened row by row: P = 3 patch_px^2."""
+  n, height, width, channels = x.shape
+  if height % patch_px or width % patch_px:
+    raise errors.UserError(
+      f"model patch_px {patch_px} does not divide an image of {height} x {width} px; "
+      f"use a divisor, e.g. {next(p for p in (16, 8, 4, 2, 1) if not (height % p or width % p))}"
+    )
+  # One axis at a time: a reshape of a sharded array may not split two.
+  x = x.reshape(n, height // patch_px, patch_px, width, channels)
+  x = x.reshape(*x.shape[:3], width // patch_px, patch_px, channels)
+  return x.transpose(0, 1, 3, 2, 4, 5).reshape(*x.shape[:2], x.shape[3], -1)
+
+
+def sincos_positions(rows: int, columns: int, width: int) -> Float[Array, "h w C"]:
+  """Returns fixed positions: sin and cos of the column, then of the row (MoCo v3, released code).
+
+  A quarter of the features each, at the C/4 frequencies 10000^(-4i/C).
+
+  Raises:
+    UserError: `width` is not a multiple of 4.
+  """
+  if width % 4:
+    raise errors.UserError(f"model width {width} is not a multiple of 4; sine positions need it")
+  frequency = 10_000.0 ** -(jnp.arange(width // 4) / (width // 4))
+  across = jnp.broadcast_to(jnp.arange(columns)[:, None] * frequency, (rows, columns, width // 4))
+  down = jnp.broadcast_to(jnp.arange(rows)[:, None, None] * frequency, across.shape)
+  return jnp.concatenate([jnp.sin(across), jnp.cos(across), jnp.sin(down), jnp.cos(down)], axis=-1)
+
+
+def _dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:
+  return nn.Dense(width, kernel_init=nn.initializers.xavier_uniform(), dtype=dtype, name=name)
+
+
+vit_tiny = functools.partial(ViT, 192, 12, 3)  # Touvron et al. (DeiT, ICML 2021), table 1
+vit_small = functools.partial(ViT, 384, 12, 12)  # 12 heads as MoCo v3; DeiT and DINO have 6
+vit_base = functools.partial(ViT, 768, 12, 12)
