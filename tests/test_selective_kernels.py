@@ -110,7 +110,7 @@ def test_training_with_units_reaches_every_parameter_in_bfloat16():
     (1, 1), resnet.BottleneckBlock, 4, sk_ratio=SK, zero_gamma=False, dtype="bfloat16", remat=True
   )
   x = jax.random.uniform(jax.random.key(0), (4, 8, 8, 3))
-  variables = module.init(jax.random.key(1), x, False)
+  variables = jax.jit(lambda key: module.init(key, x, False))(jax.random.key(1))
 
   def loss(params):
     ends, _ = module.apply(variables | {"params": params}, x, True, mutable=["batch_stats"])

@@ -214,7 +214,7 @@ def final_digest(workdir):
 @pytest.mark.slow
 def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
   """SIGKILL five times, at moments drawn anew; each restart goes on from what reached the disk."""
-  epochs = 24  # more than five restarts get through before they are killed
+  epochs = 14  # more than five restarts get through before they are killed
   whole = start(tmp_path / "whole", tmp_path, epochs)
   finish(whole)
   rng = np.random.default_rng()

@@ -1,13 +1,14 @@
 """Projection heads and predictors: one MLP whose fields cover the published heads.
 
 SimCLR (code): `simclr("mlp", layers=3)`; InstDisc, MoCo v1: `MLP((), 128, out_bias=True)`;
-Barlow Twins: `MLP((8192, 8192), 8192)`; VICReg: `MLP((8192, 8192), 8192, hidden_bias=True)`;
+Barlow Twins, VICReg: `MLP((8192, 8192), 8192)`;
 MoCo v2, SupCon, LooC: `MLP((None,), 128, hidden_bias=True, out_bias=True, hidden_bn=False)`;
 MoCo v3: `MLP((4096,), 256, last_bn="plain")`, predictor `MLP((4096,), 256)`;
-BYOL: `MLP((4096,), 256, hidden_bias=True)` twice;
+BYOL: `MLP((4096,), 256)` twice;
 SimSiam: `MLP((2048, 2048), 2048, last_bn="plain")`, predictor `MLP((512,), 2048, out_bias=True)`.
 
-Heads compute in float32: they are small and feed the loss.
+BYOL and VICReg publish their hidden layers with a bias, which the batch norm behind it cancels: it
+is left out. Heads compute in float32: they are small and feed the loss.
 """
 
 from collections.abc import Callable
