@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 import test_trainer
+from conftest import ONE_DEVICE_FLAGS
 
 from contrastive_jax import checkpoint, eval_config, evaluate, trainer
 
@@ -53,7 +54,7 @@ def test_two_processes_of_two_devices_train_as_one_of_four(tmp_path):
   environment = dict(
     os.environ,
     JAX_PLATFORMS="cpu",
-    XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    XLA_FLAGS=f"{ONE_DEVICE_FLAGS} --xla_force_host_platform_device_count=2",
     PYTHONPATH=os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
   )
   port = str(free_port())

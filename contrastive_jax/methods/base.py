@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PyTree
 
-from contrastive_jax.models.network import Network
+from contrastive_jax.models import heads, norm
+from contrastive_jax.models.network import Head, Network
 
 ViewParams = dict[str, dict[str, Array]]  # of one view: operation -> its parameters, see augment
 
@@ -115,6 +116,20 @@ class Method:
   def constrain(self, params: PyTree) -> PyTree:
     """Returns the parameters after the optimiser's step, put back where they belong (SwAV)."""
     return params
+
+
+def with_simclr_head(
+  backbone: nn.Module,
+  layers: int,
+  out: int,
+  width: int | None,
+  *,
+  kind: str = "mlp",
+  bn: bool = True,
+) -> Network:
+  """Returns the backbone with SimCLR's projection head "z" (`heads.simclr`) and nothing else."""
+  options = {"weight_init": backbone.weight_init, **norm.options(backbone)}
+  return Network(backbone, (Head("z", heads.simclr(kind, layers, out, width, bn, **options)),))
 
 
 def forward(

@@ -8,8 +8,6 @@ import dataclasses
 
 from contrastive_jax import errors, losses
 from contrastive_jax.methods import base
-from contrastive_jax.models import heads, norm
-from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
 
 # What multiplies the loss; LARS hides it from kernels, not from biases and batch norm.
@@ -49,16 +47,14 @@ class Method(base.Method):
       )
 
   def network(self, backbone):
-    g = heads.simclr(
-      self.head,
+    return base.with_simclr_head(
+      backbone,
       self.head_layers,
       self.embedding_size,
       self.head_width,
-      self.head_bn,
-      weight_init=backbone.weight_init,
-      **norm.options(backbone),
+      kind=self.head,
+      bn=self.head_bn,
     )
-    return Network(backbone, (Head("z", g),))
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key

@@ -13,8 +13,6 @@ from jaxtyping import Array, Float
 
 from contrastive_jax import errors, losses
 from contrastive_jax.methods import base
-from contrastive_jax.models import heads, norm
-from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
 
 MININGS = ("all", "semi-hard", "hard")
@@ -41,15 +39,7 @@ class Method(base.Method):
       )
 
   def network(self, backbone):
-    head = heads.simclr(
-      "mlp",
-      self.head_layers,
-      self.embedding_size,
-      self.head_width,
-      weight_init=backbone.weight_init,
-      **norm.options(backbone),
-    )
-    return Network(backbone, (Head("z", head),))
+    return base.with_simclr_head(backbone, self.head_layers, self.embedding_size, self.head_width)
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key
