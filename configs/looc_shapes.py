@@ -6,6 +6,13 @@ python train.py --config=configs/looc_shapes.py:rotation,color --workdir=runs/lo
 python eval.py --config=configs/eval/quickstart.py --workdir=runs/looc_rotation \\
   --config.layers=h,z --config.data.label=rotation    # or shape, hue; h: LooC, z: LooC++
 
+MoCo with the same network, queue and views, invariant to both factors or, without one of the two
+augmentations, to the other:
+
+python train.py --config=configs/looc_shapes.py:moco --workdir=runs/moco
+python train.py --config=configs/looc_shapes.py:moco --workdir=runs/moco_no_rotation \\
+  --config.augment.rotate=0.0    # or color_strength=0.0
+
 Network, views and optimiser of quickstart.py, and in every view a turn by a right angle, whatever
 is kept. What an image shows is known, so any of its factors can be the label of a probe.
 """
@@ -14,10 +21,12 @@ from contrastive_jax import config as config_lib
 
 
 def get_config(kept="rotation"):
-  config = config_lib.pretrain("looc", model="resnet8", recipe="simclr")
+  method = "moco" if kept == "moco" else "looc"
+  config = config_lib.pretrain(method, model="resnet8", recipe="simclr")
   config.epochs = 18
   config.batch_size = 256
-  config.method.kept = tuple(kept.split(","))
+  if method == "looc":
+    config.method.kept = tuple(kept.split(","))
   config.method.queue_size = 1024
   config.method.embedding_size = 64
   config.method.momentum = 0.99  # 288 steps in all: at the paper's 0.999 the keys would stand still
