@@ -24,7 +24,29 @@ def method(config: ConfigDict) -> methods.Method:
 def net(config: ConfigDict) -> Network:
   """Returns the backbone with the method's heads."""
   backbone = {k: v for k, v in config.model.items() if k != "name"}
-  return method(config).network(models.backbone(config.model.name, **backbone))
+  whole = method(config).network(models.backbone(config.model.name, **backbone))
+  return whole.clone(micro_batches=config.micro_batches)
+
+
+def check_micro_batches(config: ConfigDict, num_devices: int) -> None:
+  """Raises `UserError` unless each micro-batch holds, on each device, whole batch-norm groups.
+
+  Otherwise the parts would have other batch statistics than the undivided batch.
+  """
+  parts, groups = config.micro_batches, config.model.bn_groups
+  if parts < 1:
+    raise errors.UserError(f"micro_batches {parts} is below 1; use 1 for the undivided batch")
+  if parts > 1 and groups % (parts * num_devices):
+    raise errors.UserError(
+      f"micro_batches {parts} on {num_devices} device(s) needs model.bn_groups to be a multiple of "
+      f"{parts * num_devices}, it is {groups}: batch norm needs all its rows at once; change "
+      "bn_groups, or save memory with --config.model.remat=True alone"
+    )
+  if parts > 1 and config.batch_size % (groups * num_devices):
+    raise errors.UserError(
+      f"micro_batches {parts}: batch_size {config.batch_size} is not divisible by {groups} "
+      f"batch-norm groups on {num_devices} device(s); use a multiple of {groups * num_devices}"
+    )
 
 
 def recipe(config: ConfigDict) -> augment.Recipe:

@@ -23,6 +23,9 @@ class Run:
   seed: int = option(0, "of initialisation, shuffling and augmentation")
   epochs: int = option(100, "passes over the training set")
   batch_size: int = option(256, "images in a global batch (views are not counted)")
+  micro_batches: int = option(
+    1, "parts a batch passes the network in, one by one: less memory, same loss over all of it"
+  )
   image_size_px: int = option(32, "side of a view, pixels")
   allow_config_change: bool = option(False, "go on with a run whose stored config differs")
 

@@ -81,6 +81,33 @@ def look_up(table: Array, index: Array) -> Array:
   return table.at[index].get(out_sharding=jax.typeof(index).sharding)
 
 
+def split_rows(x: Array, count: int, strided: bool = False) -> Array:
+  """Cuts a batch [B, ...] into `count` parts [count, B / count, ...] without communication.
+
+  Every device cuts its own rows, into blocks or, `strided`, into sets of every count-th row; so a
+  part is spread over the devices as the batch is.
+  """
+
+  def cut(x):
+    rest = x.shape[1:]
+    return x.reshape(-1, count, *rest).swapaxes(0, 1) if strided else x.reshape(count, -1, *rest)
+
+  if not _mesh_in_use():
+    return cut(x)
+  return jax.shard_map(cut, in_specs=P(_DATA), out_specs=P(None, _DATA))(x)
+
+
+def join_rows(x: Array, strided: bool = False) -> Array:
+  """Undoes `split_rows`: [count, B / count, ...] -> [B, ...] in the old order."""
+
+  def join(x):
+    return (x.swapaxes(0, 1) if strided else x).reshape(-1, *x.shape[2:])
+
+  if not _mesh_in_use():
+    return join(x)
+  return jax.shard_map(join, in_specs=P(None, _DATA), out_specs=P(_DATA))(x)
+
+
 def over_rows(f: Callable[..., Any], rows: PyTree[Array], against: PyTree[Array]) -> Any:
   """Calls `f(rows, against)` with each device's own rows and the whole of `against`.
 

@@ -43,6 +43,7 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
   workdir_lib.check(workdir, config)
   mesh = parallel.make_mesh(devices)
   parallel.check_batch_size(config.batch_size, mesh.size)
+  build.check_micro_batches(config, mesh.size)
   source = build.source(config, config.data.split)
   steps_per_epoch = build.steps_per_epoch(config, len(source))
   total_steps = config.epochs * steps_per_epoch

@@ -1,6 +1,7 @@
 """What a method is: a network, a loss, and what it remembers between steps."""
 
 import dataclasses
+import functools
 
 import flax
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PyTree
 
+from contrastive_jax import parallel
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
 
@@ -133,7 +135,7 @@ def with_simclr_head(
 
 
 def forward(
-  net: nn.Module,
+  net: Network,
   params: PyTree,
   stats: PyTree,
   views: Float[Array, "B V H W C"],
@@ -144,6 +146,8 @@ def forward(
   Returns:
     Every endpoint as [B, V, ...], and the new batch-norm statistics (unchanged if not `train`).
   """
+  if train and net.micro_batches > 1:
+    return _forward_in_parts(net, params, stats, views)
   num_images, num_views = views.shape[:2]
   folded = views.reshape(num_images * num_views, *views.shape[2:])
   variables = {"params": params, "batch_stats": stats}
@@ -153,6 +157,33 @@ def forward(
   else:
     ends = net.apply(variables, folded, train=False)
   return jax.tree.map(lambda x: x.reshape(num_images, num_views, *x.shape[1:]), ends), stats
+
+
+def _forward_in_parts(net, params, stats, views):
+  """Runs one micro-batch after the other and keeps its embeddings alone.
+
+  The backward pass runs each forward pass again with the gradient that the loss, which saw all the
+  embeddings, has for it: the gradient cache of Gao et al. (RepL4NLP 2021), written as a scan over a
+  checkpointed function. Micro-batches are whole groups of batch norm, so that nothing differs from
+  the undivided step. Of the backbone's feature maps only those that a head returns are kept.
+  """
+  strided = getattr(net.backbone, "bn_shuffled", False)  # then a group is every G-th example
+  part, names = net.of_part(), {head.name for head in net.heads}
+
+  @functools.partial(jax.checkpoint, prevent_cse=False)
+  def one(params, views):
+    ends, new = forward(part, params, stats, views)
+    return {k: x for k, x in ends.items() if x.ndim == 3 or k in names}, new
+
+  def scanned(total, views):
+    ends, new = one(params, views)
+    return jax.tree.map(jnp.add, total, new), ends
+
+  zero = jax.tree.map(jnp.zeros_like, stats)
+  parts = parallel.split_rows(views, net.micro_batches, strided)
+  total, ends = jax.lax.scan(scanned, zero, parts)
+  stats = jax.tree.map(lambda x: x / net.micro_batches, total)
+  return jax.tree.map(lambda x: parallel.join_rows(x, strided), ends), stats
 
 
 def apply_head(

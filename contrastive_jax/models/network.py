@@ -33,10 +33,25 @@ class Head:
 
 
 class Network(nn.Module):
-  """Backbone and heads; parameters under "backbone" and each head's name."""
+  """Backbone and heads; parameters under "backbone" and each head's name.
+
+  Attributes:
+    micro_batches: in how many parts `methods.forward` shows it a batch in training.
+  """
 
   backbone: nn.Module
   heads: tuple[Head, ...] = ()
+  micro_batches: int = 1
+
+  def of_part(self) -> "Network":
+    """Returns the network for one micro-batch: with its share of the batch-norm groups."""
+
+    def share(module):
+      groups = getattr(module, "bn_groups", 1)
+      return module.clone(bn_groups=groups // self.micro_batches) if groups > 1 else module
+
+    heads = tuple(dataclasses.replace(head, module=share(head.module)) for head in self.heads)
+    return self.clone(backbone=share(self.backbone), heads=heads, micro_batches=1)
 
   @nn.compact
   def __call__(self, x: Float[Array, "N H W C"], train: bool) -> dict[str, Array]:
