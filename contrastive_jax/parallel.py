@@ -124,12 +124,29 @@ def over_rows(f: Callable[..., Any], rows: PyTree[Array], against: PyTree[Array]
       return jax.lax.all_gather(x, _DATA, tiled=True)
     return jax.lax.pcast(x, _DATA, to="varying")
 
-  specs = jax.tree.map(lambda x: P(_DATA) if _is_sharded(x) else P(), against)
+  specs = jax.tree.map(lambda x: P(_DATA) if is_sharded(x) else P(), against)
 
   def local(rows, against):
     return f(rows, jax.tree.map(whole, against, specs))
 
   return jax.shard_map(local, in_specs=(P(_DATA), specs), out_specs=P(_DATA))(rows, against)
+
+
+def over_own_rows(f: Callable[..., Any], rows: PyTree[Array], against: PyTree[Array]) -> Any:
+  """Calls `f(rows, against)` with each device's own rows of both; `pass_on` works inside `f`."""
+  return jax.shard_map(f, in_specs=(P(_DATA), P(_DATA)), out_specs=P(_DATA))(rows, against)
+
+
+def pass_on(tree: PyTree[Array]) -> PyTree[Array]:
+  """Inside `over_own_rows`: gives `tree` to the next device of the ring, takes the last one's."""
+  count = num_devices()
+  ring = [(i, (i + 1) % count) for i in range(count)]
+  return jax.tree.map(lambda x: jax.lax.ppermute(x, _DATA, ring), tree)
+
+
+def num_devices() -> int:
+  """Returns over how many devices the batch of the program being traced is spread."""
+  return jax.sharding.get_abstract_mesh().shape[_DATA] if _mesh_in_use() else 1
 
 
 def sum_of_products(a: Array, b: Array) -> Array:
@@ -153,8 +170,9 @@ def _mesh_in_use() -> bool:
   return not jax.sharding.get_abstract_mesh().empty
 
 
-def _is_sharded(x: Array) -> bool:
-  return _DATA in jax.tree.leaves(tuple(jax.typeof(x).sharding.spec))
+def is_sharded(x: Array) -> bool:
+  """Returns whether the rows of `x` are spread over the devices."""
+  return _mesh_in_use() and _DATA in jax.tree.leaves(tuple(jax.typeof(x).sharding.spec))
 
 
 def row_ids(num_rows: int) -> Array:
@@ -165,4 +183,4 @@ def row_ids(num_rows: int) -> Array:
 def constant_rows(like: Array, value: int) -> Array:
   """Returns int32 [len(like)] of `value`, sharded on axis 0 if `like` is."""
   rows = jnp.full(len(like), value, jnp.int32)
-  return scatter(rows) if _mesh_in_use() and _is_sharded(like) else rows
+  return scatter(rows) if is_sharded(like) else rows

@@ -2,12 +2,14 @@
 
 Every InfoNCE-type loss is a positive term minus log sum_j exp(q_i . k_j / temperature) over some
 columns j. This module computes that second term, with the columns whose id equals the row's left
-out. Two implementations agree in value and gradient:
+out. Three implementations agree in value and gradient:
 
   dense   the whole [M, K] matrix at once; quickest while it is small
   tiled   one tile at a time, recomputed in the backward pass; O((M + K) D) memory
+  ring    tiled, and no device ever holds more columns than its own share: blocks of them travel
+          from device to device, in the backward pass together with their gradient
 
-Over devices each keeps its own rows, and the columns are all-gathered.
+Over devices each keeps its own rows; except in a ring, the columns are all-gathered.
 """
 
 import functools
@@ -19,8 +21,11 @@ from jaxtyping import Array, Float, Int
 
 from contrastive_jax import errors, parallel
 
+IMPLEMENTATIONS = ("auto", "dense", "tiled", "ring")
+
 _MASKED = -1e30  # finite, so that max - max is 0 and never NaN
 _DENSE_LIMIT_BYTES = 256 * 2**20  # of one float32 matrix on one device
+_GATHER_LIMIT_BYTES = 64 * 2**20  # of all columns on one device, before they travel in a ring
 _PRECISION = jax.lax.Precision.HIGHEST  # TPUs and GPUs would round the operands otherwise
 
 
@@ -65,7 +70,7 @@ def row_stats(
       least one column must remain in every row.
     q_group, k_group: `top` looks only at columns of another group; None looks at all that remain.
     temperature: divides the similarities.
-    implementation: "dense", "tiled", or "auto" (dense while a device's matrix is under 256 MiB).
+    implementation: "dense", "tiled", "ring", or "auto" (see `choose`).
     tile: rows and columns of a tile.
 
   Returns:
@@ -77,27 +82,38 @@ def row_stats(
   rows = _Rows(q / temperature, *_ids(q_id, q_group, q, -1))
   columns = _Columns(k, *_ids(k_id, k_group, k, -2))
 
-  def local(rows, columns):
-    return _implementation(implementation, rows, columns, tile)(rows, columns)
+  if implementation == "auto":
+    implementation = choose(len(q), k.shape, sharded=parallel.is_sharded(k))
+  if implementation == "dense":
+    return parallel.over_rows(_dense, rows, columns)
+  if implementation == "tiled":
+    return parallel.over_rows(functools.partial(_tiled, tile, 1), rows, columns)
+  if implementation == "ring":
+    hops = parallel.num_devices() if parallel.is_sharded(k) else 1  # a queue is everywhere already
+    over = parallel.over_own_rows if hops > 1 else parallel.over_rows
+    return over(functools.partial(_tiled, tile, hops), rows, columns)
+  raise errors.UserError(
+    f'loss implementation "{implementation}" is unknown; use {", ".join(IMPLEMENTATIONS)}'
+  )
 
-  return parallel.over_rows(local, rows, columns)
+
+def choose(num_rows: int, columns: tuple[int, int], *, sharded: bool = True) -> str:
+  """Returns what "auto" takes for `num_rows` global rows against [K, D] columns on this mesh.
+
+  "dense" while a device's matrix is small, else "ring" if the gathered columns would be large, else
+  "tiled", which needs no more time and waits once for the columns, not at every hop.
+  """
+  devices = parallel.num_devices()
+  if 4 * num_rows // devices * columns[0] <= _DENSE_LIMIT_BYTES:
+    return "dense"
+  gathered = 4 * columns[0] * columns[1] if sharded and devices > 1 else 0
+  return "ring" if gathered > _GATHER_LIMIT_BYTES else "tiled"
 
 
 def _ids(identity, group, like, absent):
   """Fills missing ids with a value that the other side never has."""
   identity = parallel.constant_rows(like, absent) if identity is None else identity
   return identity, identity if group is None else group
-
-
-def _implementation(name, rows, columns, tile):
-  if name == "auto":
-    size = 4 * len(rows.q) * len(columns.k)
-    name = "dense" if size <= _DENSE_LIMIT_BYTES else "tiled"
-  if name == "dense":
-    return _dense
-  if name == "tiled":
-    return functools.partial(_tiled, tile)
-  raise errors.UserError(f'loss implementation "{name}" is unknown; use "auto", "dense" or "tiled"')
 
 
 def _similarities(rows: _Rows, columns: _Columns, k_valid=None):
@@ -118,15 +134,70 @@ def _dense(rows: _Rows, columns: _Columns) -> RowStats:
   return RowStats(logsumexp, mean, jax.lax.stop_gradient(others.max(axis=-1)))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _tiled(tile: int, rows: _Rows, columns: _Columns) -> RowStats:
-  return _tiled_forward(tile, rows, columns)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _tiled(tile: int, hops: int, rows: _Rows, columns: _Columns) -> RowStats:
+  """Goes over the columns that are here and, `hops` times less one, over the next device's."""
+  return _tiled_forward(tile, hops, rows, columns)[0]
 
 
-def _tiled_forward(tile, rows, columns):
+def _tiled_forward(tile, hops, rows, columns):
+  zero = rows.q[:, 0] * 0  # not `zeros`: it varies over devices as the rows do
+  start = (zero + _MASKED, zero, zero, zero + _MASKED)
+  running = _visit(
+    hops, columns, start, lambda running, here: _add_columns(tile, rows, here, running)
+  )
+  largest, total, weighted, top = running
+  stats = RowStats(largest + jnp.log(total), weighted / total, top)
+  return stats, (rows, columns, stats.logsumexp)
+
+
+def _tiled_backward(tile, hops, residuals, cotangents: RowStats):
+  """Recomputes P = exp(s - logsumexp) tile by tile: dq_i = g_i P_ij k_j and dk_j = g_i P_ij q_i."""
+  rows, columns, logsumexp = residuals
+
+  def add(dq, here):
+    columns, dk = here
+    dq_here, dk_here = _gradients(tile, rows, logsumexp, cotangents.logsumexp, columns)
+    return dq + dq_here, (columns, dk + dk_here)
+
+  # The gradient of a block of columns travels with it and is whole when it comes home.
+  dq, here = rows.q * 0, (columns, columns.k * 0)
+  if hops == 1:
+    dq, (_, dk) = add(dq, here)
+  else:
+
+    def hop(carry, _):
+      dq, here = add(*carry)
+      return (dq, parallel.pass_on(here)), None
+
+    (dq, (_, dk)), _ = jax.lax.scan(hop, (dq, here), length=hops)
+  return _Rows(dq, None, None), _Columns(dk, None, None)
+
+
+_tiled.defvjp(_tiled_forward, _tiled_backward)
+
+
+def _visit(hops, columns, running, add):
+  """Returns `running` after `add(running, block)` for each block of columns of the ring."""
+  if hops == 1:
+    return add(running, columns)
+
+  def hop(carry, _):
+    running, here = carry
+    coming = parallel.pass_on(here)  # can travel while the block that is here is used
+    return (add(running, here), coming), None
+
+  (running, _), _ = jax.lax.scan(hop, (running, columns), length=hops)
+  return running
+
+
+def _add_columns(tile, rows, columns, running):
+  """Takes more columns into the running (largest, total, weighted sum, top) of every row."""
   column_tiles, valid = _split(columns, tile)
 
-  def one_row_tile(rows):
+  def one_row_tile(xs):
+    rows, running = xs
+
     def one_tile(carry, xs):
       largest, total, weighted, top = carry
       s, others = _similarities(rows, *xs)
@@ -137,23 +208,17 @@ def _tiled_forward(tile, rows, columns):
       weighted = weighted * shrink + jnp.sum(weights * s, axis=-1)
       return (new_largest, total, weighted, jnp.maximum(top, others.max(axis=-1))), None
 
-    zero = rows.q[:, 0] * 0  # not `zeros`: it varies over devices as the rows do
-    start = (zero + _MASKED, zero, zero, zero + _MASKED)
-    (largest, total, weighted, top), _ = jax.lax.scan(one_tile, start, (column_tiles, valid))
-    return RowStats(largest + jnp.log(total), weighted / total, top)
+    return jax.lax.scan(one_tile, running, (column_tiles, valid))[0]
 
-  row_tiles, _ = _split(rows, tile)
-  stats = jax.lax.map(one_row_tile, row_tiles)
-  stats = jax.tree.map(lambda x: x.reshape(-1)[: len(rows.q)], stats)
-  return stats, (rows, columns, stats.logsumexp)
+  row_tiles, _ = _split((rows, running), tile)
+  running = jax.lax.map(one_row_tile, row_tiles)
+  return jax.tree.map(lambda x: x.reshape(-1)[: len(rows.q)], running)
 
 
-def _tiled_backward(tile, residuals, cotangents: RowStats):
-  """Recomputes P = exp(s - logsumexp) tile by tile: dq_i = g_i P_ij k_j and dk_j = g_i P_ij q_i."""
-  rows, columns, logsumexp = residuals
+def _gradients(tile, rows, logsumexp, g, columns):
+  """Returns dq [M, D] and dk [K, D] of sum_i g_i logsumexp_i through these columns."""
   column_tiles, valid = _split(columns, tile)
-  # A padded row has gradient 0, so it adds nothing to dk.
-  row_tiles, _ = _split((rows, logsumexp, cotangents.logsumexp), tile)
+  row_tiles, _ = _split((rows, logsumexp, g), tile)  # a padded row has g = 0: it adds nothing to dk
 
   def one_row_tile(dk, xs):
     rows, logsumexp, g = xs
@@ -170,13 +235,7 @@ def _tiled_backward(tile, residuals, cotangents: RowStats):
 
   dk, dq = jax.lax.scan(one_row_tile, column_tiles.k * 0, row_tiles)
   d = rows.q.shape[-1]
-  return (
-    _Rows(dq.reshape(-1, d)[: len(rows.q)], None, None),
-    _Columns(dk.reshape(-1, d)[: len(columns.k)], None, None),
-  )
-
-
-_tiled.defvjp(_tiled_forward, _tiled_backward)
+  return dq.reshape(-1, d)[: len(rows.q)], dk.reshape(-1, d)[: len(columns.k)]
 
 
 def _split(tree, tile):

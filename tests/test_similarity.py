@@ -36,7 +36,7 @@ def loop_oracle(q, k, q_id, k_id, q_group, k_group, temperature):
   return np.array(lse), np.array(mean), np.array(top)
 
 
-@pytest.mark.parametrize("implementation,tile", [("dense", 0), ("tiled", 7), ("tiled", 64)])
+@pytest.mark.parametrize("implementation,tile", [("dense", 0), ("tiled", 7), ("ring", 7)])
 @pytest.mark.parametrize("m,k", [(24, 24), (24, 10)])
 def test_equals_a_float64_loop(implementation, tile, m, k):
   q, columns = problem(m, k)
@@ -89,7 +89,7 @@ def test_dense_gradient_equals_central_differences_in_float64():
   np.testing.assert_allclose(got, numeric, atol=1e-5)
 
 
-@pytest.mark.parametrize("implementation", ["dense", "tiled"])
+@pytest.mark.parametrize("implementation", ["dense", "tiled", "ring"])
 @pytest.mark.parametrize("replicated_columns", [False, True])
 def test_devices_do_not_change_value_or_gradient(implementation, replicated_columns):
   q, k = problem(32, 32)
@@ -114,6 +114,8 @@ def test_devices_do_not_change_value_or_gradient(implementation, replicated_colu
       )
 
   one = run(1)
+  q_gradient = one[1][0]
+  assert np.abs(q_gradient).max() > 1e-3
   for num_devices in (2, 8):
     jax.tree.map(
       lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), one, run(num_devices)
@@ -154,9 +156,34 @@ def test_tiled_needs_no_memory_of_the_size_of_the_matrix():
   assert temporary_bytes("tiled") < matrix / 16
 
 
+def test_in_a_ring_columns_travel_and_are_never_gathered():
+  mesh = parallel.make_mesh()
+  with parallel.use(mesh):
+    u = parallel.put(problem(512, 1)[0], mesh)
+    weights = parallel.put(np.ones(512, np.float32), mesh)
+
+    def compiled(implementation):
+      f = jax.jit(jax.grad(weighted, argnums=(0, 1)), static_argnames=("implementation", "tile"))
+      lowered = f.lower(u, u, 0.2, weights, implementation=implementation, tile=64)
+      return lowered.compile().as_text()
+
+    texts = {name: compiled(name) for name in ("tiled", "ring")}
+  assert "all-gather" in texts["tiled"] and "collective-permute" not in texts["tiled"]
+  assert "all-gather" not in texts["ring"] and "collective-permute" in texts["ring"]
+
+
+def test_the_choice_follows_the_sizes_of_matrix_and_columns():
+  with parallel.use(parallel.make_mesh()):  # 8 devices
+    assert similarity.choose(8192, (8192, 128)) == "dense"  # 32 MiB on each
+    assert similarity.choose(65_536, (65_536, 128)) == "tiled"  # 32 MiB of columns
+    assert similarity.choose(2**20, (2**20, 128)) == "ring"  # 512 MiB of columns
+    assert similarity.choose(2**20, (2**20, 128), sharded=False) == "tiled"  # a bank
+  assert similarity.choose(2**20, (2**20, 128)) == "tiled"  # alone nothing can travel
+
+
 def test_only_the_logsumexp_carries_a_gradient():
   q, k = problem(8, 8)
-  for implementation in ("dense", "tiled"):
+  for implementation in ("dense", "tiled", "ring"):
 
     def others(q, implementation=implementation):
       stats = similarity.row_stats(q, jnp.asarray(k), implementation=implementation, tile=3)
@@ -167,5 +194,5 @@ def test_only_the_logsumexp_carries_a_gradient():
 
 def test_unknown_implementation_is_named():
   q, k = problem(4, 4)
-  with pytest.raises(errors.UserError, match='"fast" is unknown; use "auto"'):
+  with pytest.raises(errors.UserError, match='"fast" is unknown; use auto, dense'):
     similarity.row_stats(jnp.asarray(q), jnp.asarray(k), implementation="fast")

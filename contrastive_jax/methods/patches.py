@@ -46,7 +46,7 @@ class Method(base.Method):
   stop_keys: bool = option(False, "no gradient into positives and negatives (as PatchNCE)")
   head_width: int | None = option(None, "width of the head's hidden layer; unset: of its input")
   embedding_size: int = option(128, "D: size of a patch's z")
-  loss_impl: str = option("auto", "similarities to other images: auto (by size), dense or tiled")
+  loss_impl: str = option("auto", "similarities to other images: auto, dense, tiled or ring")
 
   def __post_init__(self):
     if self.form not in FORMS:
