@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import data, errors, features, knn, linear_probe, logistic, picture
+from contrastive_jax import data, errors, features, finetune, knn, linear_probe, logistic, picture
 from contrastive_jax.options import docs, kind_name, option, section
 
 # What measures a representation, and the options of each (the section of its name).
@@ -18,6 +18,7 @@ PROTOCOLS = {
   "knn": knn.Options,
   "linear_sgd": linear_probe.Options,
   "linear_lbfgs": logistic.Options,
+  "finetune": finetune.Options,
   "picture": picture.Options,
 }
 BASELINES = ("random_init", "raw_pixels")

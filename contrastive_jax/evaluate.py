@@ -29,6 +29,7 @@ from contrastive_jax import (
   eval_config,
   eval_images,
   features,
+  finetune,
   keys,
   linear_probe,
   logistic,
@@ -106,6 +107,8 @@ def run(
     for layer in encoder.layers:
       task = Task(encoder, layer, train, test, images, mesh, config.seed, folder / config.name)
       for protocol, settings in options.items():
+        if protocol == "finetune" and not isinstance(encoder.function, features.OfNet):
+          continue  # pixels have no weights
         record = _record(task, protocol, settings, _PROTOCOLS[protocol](task, settings))
         results.append(record)
         _say(_line(record, settings))
@@ -198,6 +201,28 @@ def _linear_lbfgs(task: Task, options: logistic.Options) -> dict[str, Any]:
   }
 
 
+def _finetune(task: Task, options: finetune.Options) -> dict[str, Any]:
+  x, _, _, test_label, num_classes = task.arrays
+  encoder = task.encoder
+  variables, classifier = finetune.fit(
+    encoder.function,
+    task.layer,
+    encoder.variables,
+    task.images.train,
+    num_classes,
+    options,
+    task.mesh,
+    num_features=x.shape[1],
+    view=task.images.view,
+    seed=task.seed,
+    pipeline_options=task.images.pipeline_options,
+    progress=_progress(),
+  )
+  tuned = _extract(encoder._replace(variables=variables), task.images.test, task.images, task.mesh)
+  tuned = features.labelled(tuned, task.images.test_name)
+  return {"scores": scores.of_linear(*classifier, tuned.layers[task.layer], test_label, task.mesh)}
+
+
 def _picture(task: Task, options: picture_lib.Options) -> dict[str, Any]:
   path = task.prefix.with_name(f"{task.prefix.name}_{task.encoder.name}_{task.layer}.png")
   if jax.process_index() == 0:
@@ -217,6 +242,7 @@ _PROTOCOLS = {
   "knn": _knn,
   "linear_sgd": _linear_sgd,
   "linear_lbfgs": _linear_lbfgs,
+  "finetune": _finetune,
   "picture": _picture,
 }
 
@@ -255,7 +281,7 @@ def _line(record: dict[str, Any], settings: Any) -> str:
 
 
 def _progress() -> linear_probe.Progress:
-  """Returns what shows a line every minute: probes of a minute need none."""
+  """Returns what shows a line every minute: what takes less needs none."""
   last = time.monotonic()
 
   def show(step: int, total: int, loss: float) -> None:
@@ -263,7 +289,7 @@ def _progress() -> linear_probe.Progress:
     if time.monotonic() - last >= _PROGRESS_EVERY_SECONDS:
       last = time.monotonic()
       if jax.process_index() == 0:
-        print(f"linear_sgd  step {step}/{total}  loss {loss:.4f}", file=sys.stderr, flush=True)
+        print(f"step {step}/{total}  loss {loss:.4f}", file=sys.stderr, flush=True)
 
   return show
 

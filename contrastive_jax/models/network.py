@@ -45,13 +45,21 @@ class Network(nn.Module):
 
   def of_part(self) -> "Network":
     """Returns the network for one micro-batch: with its share of the batch-norm groups."""
+    groups = max(1, getattr(self.backbone, "bn_groups", 1) // self.micro_batches)
+    return self._with_batch_norm(bn_groups=groups)
 
-    def share(module):
-      groups = getattr(module, "bn_groups", 1)
-      return module.clone(bn_groups=groups // self.micro_batches) if groups > 1 else module
+  def of_single_views(self) -> "Network":
+    """Returns the network for batches of one view an image, with statistics over all of them."""
+    return self._with_batch_norm(bn_groups=1, bn_views=1)
 
-    heads = tuple(dataclasses.replace(head, module=share(head.module)) for head in self.heads)
-    return self.clone(backbone=share(self.backbone), heads=heads, micro_batches=1)
+  def _with_batch_norm(self, **options: int) -> "Network":
+    """Sets options of batch norm in backbone and heads, where they exist; undivided."""
+
+    def changed(module):
+      return module.clone(**{k: v for k, v in options.items() if hasattr(module, k)})
+
+    heads = tuple(dataclasses.replace(head, module=changed(head.module)) for head in self.heads)
+    return self.clone(backbone=changed(self.backbone), heads=heads, micro_batches=1)
 
   @nn.compact
   def __call__(self, x: Float[Array, "N H W C"], train: bool) -> dict[str, Array]:

@@ -1,0 +1,16 @@
+"""Fine-tuning from h, beside the same network trained from scratch on the same labels.
+
+python eval.py --workdir=DIR --config=configs/eval/finetune.py
+python eval.py --workdir=DIR --config=configs/eval/finetune.py \\
+  --config.data.max_train=1000 --config.finetune.epochs=60    # few labels, evenly taken
+
+SimCLR v2, from the first layer of its head of three: --config.layers=z.1
+"""
+
+from contrastive_jax import eval_config
+
+
+def get_config():
+  config = eval_config.evaluation("finetune", name="finetune")
+  config.baselines = ("random_init",)
+  return config
