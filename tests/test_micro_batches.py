@@ -1,20 +1,22 @@
 """A batch computed in parts gives the step of the undivided batch: loss, gradient, statistics."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import test_methods
 import test_trainer
+import toys
 
 from contrastive_jax import build, errors, methods, parallel
 from contrastive_jax.models import resnet
 
 BATCH, GROUPS = 32, 8
-# Sums in another order; batch norm over 4 rows enlarges the difference.
-TOLERANCE = 1e-4  # of each array's largest value
 
 
+@functools.cache
 def loss_gradient_stats(name, micro_batches, num_devices=1):
   """Returns a method's loss, parameter gradient and new statistics on given views."""
   method = test_methods.small(name)
@@ -30,8 +32,6 @@ def loss_gradient_stats(name, micro_batches, num_devices=1):
       "label": np.arange(BATCH, dtype=np.int32) % 4,
       "index": np.arange(BATCH, dtype=np.int32),
     }
-    if method.num_local_views:
-      rows["local_views"] = np.repeat(rows["views"][:, :1], method.num_local_views, axis=1)
     batch = parallel.put(rows, mesh)
     variables = jax.jit(lambda key: net.init(key, jnp.zeros((1, 16, 16, 3)), train=False))(
       jax.random.key(1)
@@ -48,24 +48,21 @@ def loss_gradient_stats(name, micro_batches, num_devices=1):
     return jax.device_get(step(*state, batch))
 
 
-# No memory; a queue and shuffled groups; a target; several forward passes and a head of its own.
-@pytest.mark.parametrize("name", ["simclr", "moco", "byol", "dino"])
+# No memory; a queue and shuffled groups; a target and statistics for each view.
+@pytest.mark.parametrize("name", ["simclr", "moco", "byol"])
 def test_parts_give_the_undivided_step(name):
   whole, parts = loss_gradient_stats(name, 1), loss_gradient_stats(name, 4)
   test_methods.assert_close(whole, parts)
 
 
 def test_parts_on_several_devices_give_the_undivided_step_of_one():
-  for name in ("simclr", "moco"):
-    test_methods.assert_close(loss_gradient_stats(name, 1), loss_gradient_stats(name, 2, 4))
+  test_methods.assert_close(loss_gradient_stats("moco", 1), loss_gradient_stats("moco", 2, 4))
 
 
 def test_parts_without_groups_differ():
   """What the check refuses: each part would have batch statistics of its own."""
-  net = methods.get("simclr")().network(resnet.resnet8(stem="cifar_s2", width=0.25))
-  views = jax.random.uniform(jax.random.key(0), (8, 2, 16, 16, 3))
-  variables = net.init(jax.random.key(1), views[:1, 0], train=False)
-  state = variables["params"], variables["batch_stats"]
+  net, views = methods.get("simclr")().network(toys.Backbone()), toys.views(8)
+  state = toys.start(net)
   whole, _ = methods.forward(net, *state, views)
   parts, _ = methods.forward(net.clone(micro_batches=2), *state, views)
   assert not np.allclose(whole["z"], parts["z"], atol=1e-2)
