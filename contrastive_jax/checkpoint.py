@@ -1,25 +1,33 @@
-"""Checkpoints of a run through Orbax: the only file that knows it.
+"""Checkpoints of a run: committed when whole, never used when damaged.
 
-A workdir holds `config.json` and `checkpoints/STEP/{model,training}`; `model` (weights and
-batch-norm statistics) is all that evaluation reads. Data position and random keys follow from the
-step, so a restored state continues bit for bit.
+A workdir holds `checkpoints/STEP/{model,training,manifest.json}`; `model` (weights and batch-norm
+statistics) is all that evaluation reads. Data position and random keys follow from the step, so a
+restored state continues bit for bit.
+
+A checkpoint is written as `STEP.tmp`: arrays, then the manifest, then all is read back and compared
+with it; the renaming to `STEP` is the commit mark. So a directory named by a number was once whole,
+and one that is no longer what the manifest says is never used: `STEP.damaged`.
 """
 
+import concurrent.futures
+import os
 import pathlib
-from typing import NamedTuple
+import shutil
+import sys
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import jax
-import orbax.checkpoint as ocp
-from etils import epath
+import numpy as np
+from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from contrastive_jax import config as config_lib
-from contrastive_jax import errors
+from contrastive_jax import agree, errors, manifest, tree_files
+from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.state import TrainState
 
-_MODEL = ("params", "stats")
-_TRAINING = ("step", "opt_state", "memory", "probe")
+_ITEMS = {"model": ("params", "stats"), "training": ("step", "opt_state", "memory", "probe")}
 
 
 class Run(NamedTuple):
@@ -32,84 +40,135 @@ class Run(NamedTuple):
 
 
 class Checkpoints:
-  """The checkpoints of one workdir, saved in the background, kept by recency and by kNN."""
+  """The checkpoints of one workdir, saved in the background, kept by recency and by kNN.
 
-  def __init__(self, workdir: str, *, keep: int = 2, keep_best: int = 1):
-    policy = ocp.checkpoint_managers
-    self._manager = ocp.CheckpointManager(
-      epath.Path(workdir).absolute() / "checkpoints",
-      options=ocp.CheckpointManagerOptions(
-        preservation_policy=policy.AnyPreservationPolicy(
-          [
-            policy.LatestN(keep),
-            policy.BestN(
-              get_metric_fn=lambda metrics: metrics["knn"],
-              n=keep_best,
-              keep_checkpoints_without_metrics=False,
-            ),
-          ]
-        ),
-        cleanup_tmp_directories=True,
-      ),
-      item_handlers={name: ocp.StandardCheckpointHandler() for name in ("model", "training")},
-    )
+  Process 0 writes, in a thread: other processes never wait for the disk. All read, and agree on
+  the step that they take.
+  """
+
+  def __init__(self, workdir: str, *, keep: int = 2, keep_best: int = 1, restart: bool = False):
+    self._root = _root(workdir)
+    self._keep, self._keep_best, self._restart = keep, keep_best, restart
+    self._leads = jax.process_index() == 0
+    self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+    self._pending: concurrent.futures.Future | None = None
+    if self._leads:
+      with errors.saving(f"{self._root}"):
+        self._root.mkdir(parents=True, exist_ok=True)
+        for leftover in self._root.glob("*.tmp*"):  # of a killed run: never committed
+          shutil.rmtree(leftover)
+    self._steps = agree.first_process_says(_steps_in(self._root))
 
   def save(self, step: int, state: TrainState, knn: float | None = None) -> None:
-    """Starts to save `state`, with its kNN accuracy if it was measured; no-op if it is there."""
-    if step in self._manager.all_steps():
-      return
-    self._manager.save(
-      step,
-      args=ocp.args.Composite(
-        model=ocp.args.StandardSave({k: getattr(state, k) for k in _MODEL}),
-        training=ocp.args.StandardSave({k: getattr(state, k) for k in _TRAINING}),
-      ),
-      metrics=None if knn is None else {"knn": knn},
-    )
+    """Starts to save `state`, with its kNN accuracy if it was measured; no-op if it is there.
 
-  def restore(self, like: TrainState) -> TrainState | None:
-    """Returns the newest state with the shapes and shardings of `like`, None if there is none.
+    Returns when the state is copied to the host, so that its buffers may be donated.
 
     Raises:
-      UserError: the checkpoint is of another network, optimiser or method.
+      SaveFailed: the save before this one.
     """
-    step = self._manager.latest_step()
-    if step is None:
-      return None
-    parts = {}
-    for item, names in (("model", _MODEL), ("training", _TRAINING)):
-      abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
-        {k: getattr(like, k) for k in names},
+    if step in self._steps:
+      return
+    self._join()
+    host = jax.tree.map(_host_copy, state)
+    self._steps.append(step)
+    if self._leads:
+      self._pending = self._thread.submit(self._write, step, host, knn)
+
+  def poll(self) -> None:
+    """Raises `SaveFailed` if a save has failed by now; never waits."""
+    if self._pending and self._pending.done():
+      self._join()
+
+  def restore(self, like: TrainState) -> TrainState | None:
+    """Returns the newest intact state, with the shapes and shardings of `like`; None if there is
+    no checkpoint.
+
+    A damaged one is named on stderr and set aside, so that its step can be saved again.
+
+    Raises:
+      UserError: the checkpoint is of another network, optimiser or method; or there are
+        checkpoints, none is intact, and `restart` is not set.
+    """
+    for step in sorted(self._steps, reverse=True):
+      directory = self._root / str(step)
+      items, problem = _try(lambda d=directory, s=step: _restore(d, s, like))
+      if agree.any_process(problem is not None):
+        _tell_skipped(step, problem)
+        if self._leads:
+          with errors.saving(f"{directory}.damaged"):
+            _move(directory, directory.with_suffix(".damaged"))
+        self._steps.remove(step)
+        continue
+      return jax.tree.map(_place, TrainState(**items["model"], **items["training"]), like)
+    remains = sorted(path.name for path in self._root.glob("*.damaged"))
+    if agree.any_process(bool(remains)) and not self._restart:
+      raise errors.UserError(
+        f"no checkpoint in {self._root} is intact ({', '.join(remains)}); put a good one there, "
+        "give a new --workdir, or start over with --config.checkpoint.restart=True"
       )
-      _check_same_tree(self._manager.item_metadata(step)[item].tree, abstract, step)
-      restored = self._manager.restore(
-        step, args=ocp.args.Composite(**{item: ocp.args.StandardRestore(abstract)})
-      )
-      parts.update(restored[item])
-    return TrainState(**parts)
+    return None
 
   def wait(self) -> None:
-    """Returns when every save has reached the disk."""
-    self._manager.wait_until_finished()
+    """Returns when every save is committed. Raises `SaveFailed` on all processes alike."""
+    failure = None
+    try:
+      self._join()
+    except errors.SaveFailed as error:
+      failure = error
+    if agree.any_process(failure is not None):
+      raise failure or errors.SaveFailed("process 0 could not save; see what it says")
 
   def close(self) -> None:
-    """Waits for the saves and stops the background threads."""
-    self._manager.close()
+    """Waits for the saves and stops the background thread; a failure not yet told is printed."""
+    self._thread.shutdown()
+    try:
+      self._join()
+    except errors.SaveFailed as error:
+      print(f"warning: {error}", file=sys.stderr, flush=True)
+
+  def _join(self) -> None:
+    pending, self._pending = self._pending, None
+    if pending:
+      pending.result()
+
+  def _write(self, step: int, host: TrainState, knn: float | None) -> None:
+    """Writes, reads back, commits; in the background thread of process 0."""
+    temporary = self._root / f"{step}.tmp"
+    try:
+      with errors.saving(f"checkpoint {step}"):
+        tree_files.write(temporary, _items(host))
+        manifest.write(temporary, manifest.describe(temporary, _leaves(host), step=step, knn=knn))
+        _restore(temporary, step, host)
+        os.rename(temporary, self._root / str(step))
+        _sync(self._root)
+        self._prune()
+    except errors.SaveFailed:
+      for leftover in self._root.glob(f"{step}.tmp*"):  # the disk may be full
+        shutil.rmtree(leftover, ignore_errors=True)
+      raise
+
+  def _prune(self) -> None:
+    steps = _steps_in(self._root)
+    scores = {step: _knn(self._root / str(step)) for step in steps}
+    scored = sorted((knn, step) for step, knn in scores.items() if knn is not None)
+    best = [step for _, step in scored[-self._keep_best :]] if self._keep_best else []
+    for step in set(steps[: -self._keep]) - set(best):
+      leftover = _move(self._root / str(step), self._root / f"{step}.tmp")
+      shutil.rmtree(leftover)
 
 
 def load_run(workdir: str, step: int | None = None) -> Run:
-  """Reads config, weights and statistics of a run: its newest checkpoint, or that of `step`.
+  """Reads config, weights and statistics of a run: its newest intact checkpoint, or that of `step`.
 
   Raises:
-    UserError: `workdir` is no run, has no checkpoint, or none of that step.
+    UserError: `workdir` is no run, has no checkpoint that is intact, or none of that step.
   """
-  root = pathlib.Path(workdir)
-  if not (root / "config.json").is_file():
+  config = workdir_lib.stored_config(workdir)
+  if config is None:
     raise errors.UserError(
       f"workdir {workdir} holds no run (no config.json); give the --workdir of a train.py run"
     )
-  config = config_lib.from_json((root / "config.json").read_text())
   steps = saved_steps(workdir)
   if not steps:
     raise errors.UserError(
@@ -117,41 +176,144 @@ def load_run(workdir: str, step: int | None = None) -> Run:
     )
   if step is not None and step not in steps:
     raise errors.UserError(f"workdir {workdir} has no checkpoint of step {step}; it has {steps}")
-  step = steps[-1] if step is None else step
-  path = epath.Path(root).absolute() / "checkpoints" / str(step) / "model"
-  handler = ocp.StandardCheckpointHandler()
-  sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-  abstract = jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-    handler.metadata(path).tree,
+  for candidate in reversed(steps) if step is None else [step]:
+    directory = _root(workdir) / str(candidate)
+    model, problem = _try(lambda d=directory, s=candidate: _load_model(d, s))
+    if not agree.any_process(problem is not None):
+      return Run(config, model["params"], model["stats"], candidate)
+    _tell_skipped(candidate, problem)
+  raise errors.UserError(
+    f"workdir {workdir} has no intact checkpoint{'' if step is None else f' of step {step}'}; "
+    f"it has {steps}; take another step or train again"
   )
-  model = jax.device_get(handler.restore(path, args=ocp.args.StandardRestore(abstract)))
-  return Run(config, model["params"], model["stats"], step)
 
 
 def saved_steps(workdir: str) -> list[int]:
-  """Returns the steps of the complete checkpoints, oldest first."""
-  root = pathlib.Path(workdir) / "checkpoints"
+  """Returns the steps of the committed checkpoints, oldest first."""
+  return _steps_in(_root(workdir))
+
+
+def _root(workdir: str) -> pathlib.Path:
+  return pathlib.Path(workdir).absolute() / "checkpoints"
+
+
+def _steps_in(root: pathlib.Path) -> list[int]:
   names = [path.name for path in root.iterdir()] if root.is_dir() else []
   return sorted(int(name) for name in names if name.isdigit())
 
 
-def _check_same_tree(saved: PyTree, asked: PyTree, step: int) -> None:
-  """Raises `UserError` that names the first leaf whose presence or shape differs."""
-  old, new = _leaves(saved), _leaves(asked)
-  for path in [*new, *old]:
-    if old.get(path) != new.get(path):
+def _restore(directory: pathlib.Path, step: int, like: TrainState) -> dict[str, PyTree]:
+  """Reads and verifies all items as numpy.
+
+  Raises:
+    Damaged: it is not what was saved.
+    UserError: it is, but `like` is another tree.
+  """
+  listed = _manifest(directory, step, _ITEMS)
+  saved = {
+    name: {k: leaf[k] for k in ("shape", "dtype")} for name, leaf in listed["leaves"].items()
+  }
+  asked = {name: manifest.form(leaf) for name, leaf in _leaves(like).items()}
+  for name in [*asked, *saved]:
+    if saved.get(name) != asked.get(name):
       raise errors.UserError(
-        f"checkpoint {step} has {path} {old.get(path, 'nowhere')}, this config makes it "
-        f"{new.get(path, 'nowhere')}; use the run's own config or a new --workdir"
+        f"checkpoint {step} has {name} {_words(saved.get(name))}, this config makes it "
+        f"{_words(asked.get(name))}; use the run's own config or a new --workdir"
       )
+  read = {item: tree_files.read(directory / item, tree) for item, tree in _items(like).items()}
+  manifest.verify_leaves(listed, {k: v for tree in read.values() for k, v in _leaves(tree).items()})
+  return read
 
 
-def _leaves(tree: PyTree) -> dict[str, tuple[int, ...]]:
+def _load_model(directory: pathlib.Path, step: int) -> PyTree:
+  """Reads and verifies weights and statistics as numpy, of whatever network."""
+  listed = _manifest(directory, step, ("model",))
+  tree = tree_files.read(directory / "model")
+  manifest.verify_leaves(listed, _leaves(tree))
+  names = {name for name in listed["leaves"] if name.split(".")[0] in _ITEMS["model"]}
+  missing = names - _leaves(tree).keys()
+  if missing:
+    raise manifest.Damaged(f"leaf {min(missing)} is missing")
+  return tree
+
+
+def _manifest(directory: pathlib.Path, step: int, items: Iterable[str]) -> manifest.Manifest:
+  """Reads the manifest and checks the files of `items` against it. Raises `Damaged`."""
+  listed = manifest.read(directory)
+  if listed["step"] != step:
+    raise manifest.Damaged(f"{manifest.NAME} is of step {listed['step']}")
+  manifest.verify_files(listed, directory, items)
+  return listed
+
+
+def _try(read) -> tuple[Any, str | None]:
+  """Returns (what `read` returns, None), or (None, why the checkpoint cannot be used)."""
+  try:
+    return read(), None
+  except errors.UserError:
+    raise
+  except manifest.Damaged as error:
+    return None, str(error)
+  except Exception as error:  # a damaged file may raise anything in Orbax or TensorStore
+    return None, f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def _tell_skipped(step: int, problem: str | None) -> None:
+  reason = problem or "another process cannot read it"
+  print(f"warning: checkpoint {step} is skipped: {reason}", file=sys.stderr, flush=True)
+
+
+def _knn(directory: pathlib.Path) -> float | None:
+  try:
+    return manifest.read(directory)["knn"]
+  except manifest.Damaged:
+    return None
+
+
+def _move(path: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
+  shutil.rmtree(to, ignore_errors=True)
+  os.rename(path, to)
+  return to
+
+
+def _sync(directory: pathlib.Path) -> None:
+  """Waits until a renaming in `directory` is on the disk."""
+  descriptor = os.open(directory, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def _host_copy(leaf: jax.Array) -> np.ndarray:
+  """Copies a leaf to the host; one that is divided over processes is gathered by all of them."""
+  if leaf.is_fully_replicated:
+    return np.array(leaf.addressable_data(0))
+  if leaf.is_fully_addressable:
+    return np.array(leaf)
+  return np.array(multihost_utils.process_allgather(leaf, tiled=True))
+
+
+def _place(host: np.ndarray, like: jax.Array) -> jax.Array:
+  return jax.make_array_from_callback(
+    host.shape, like.sharding, lambda index: np.asarray(host[index])
+  )
+
+
+def _items(state: TrainState) -> dict[str, PyTree]:
+  return {item: {k: getattr(state, k) for k in names} for item, names in _ITEMS.items()}
+
+
+def _leaves(tree: PyTree) -> dict[str, Any]:
+  """Returns {dotted name: leaf}; of a state and of its items alike."""
   flat, _ = jax.tree_util.tree_flatten_with_path(tree)
 
   def name(path):
     parts = (getattr(k, "key", getattr(k, "name", getattr(k, "idx", None))) for k in path)
     return ".".join(str(part) for part in parts)
 
-  return {name(path): tuple(leaf.shape) for path, leaf in flat}
+  return {name(path): leaf for path, leaf in flat}
+
+
+def _words(form: dict[str, Any] | None) -> str:
+  return f"{form['dtype']}{form['shape']}" if form else "nowhere"

@@ -31,6 +31,7 @@ def main(
   run: Callable[[ConfigDict, str], Any],
   describe: Callable[[ConfigDict], list[tuple[str, str, Any, str]]],
   default_config: str | None = None,
+  needs_workdir: Callable[[], bool] = lambda: True,
 ) -> None:
   """Parses `sys.argv`, calls `run(config, workdir)` and exits with the codes of `errors`."""
   try:
@@ -38,7 +39,7 @@ def main(
     if _PRINT.value or _HELP.value:
       print(table(describe(config)) if _HELP.value else config_lib.to_json(config), end="")
       sys.exit(errors.EXIT_OK)
-    if not _WORKDIR.value:
+    if not _WORKDIR.value and needs_workdir():
       raise errors.UserError("--workdir is missing; give a directory, e.g. --workdir=runs/first")
     logging.set_verbosity(logging.WARNING)
     run(config, _WORKDIR.value)
@@ -46,6 +47,8 @@ def main(
     _leave(f"error: {error}", errors.EXIT_USER_ERROR)
   except errors.NonFiniteLoss as error:
     _leave(f"stopped: {error}", errors.EXIT_NON_FINITE)
+  except errors.SaveFailed as error:
+    _leave(f"stopped: {error}", errors.EXIT_SAVE_FAILED)
   except errors.Preempted as error:
     _leave(f"left: {error}", errors.EXIT_PREEMPTED)
   except KeyboardInterrupt:

@@ -26,8 +26,10 @@ class Run:
   micro_batches: int = option(
     1, "parts a batch passes the network in, one by one: less memory, same loss over all of it"
   )
+  fsdp: bool = option(False, "store big weights, optimiser state, memory in parts over the devices")
   image_size_px: int = option(32, "side of a view, pixels")
   allow_config_change: bool = option(False, "go on with a run whose stored config differs")
+  max_skipped_steps: int = option(3, "non-finite steps in a row, each skipped, that end the run")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,10 +80,12 @@ class Checkpoint:
   every_epochs: float = option(1.0, "epochs between two saves (fractions allowed; 0: only the end)")
   keep: int = option(2, "newest checkpoints kept")
   keep_best: int = option(1, "checkpoints kept for their kNN accuracy")
+  restart: bool = option(False, "start over if there are checkpoints and none is intact")
 
 
 SECTIONS = {"data": Data, "monitor": Monitor, "log": Log, "checkpoint": Checkpoint}
-_OPEN_KEYS = ("allow_config_change", "log", "checkpoint")  # may change when a run goes on
+# May change when a run goes on.
+_OPEN_KEYS = ("allow_config_change", "fsdp", "max_skipped_steps", "log", "checkpoint")
 
 
 def pretrain(method: str = "simclr", model: str = "resnet18", recipe: str = "simclr") -> ConfigDict:
@@ -159,7 +163,7 @@ def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:
 
 def check(config: ConfigDict) -> None:
   """Raises `UserError` for a value that no run could use, before anything is built or written."""
-  for key in ("epochs", "batch_size", "image_size_px"):
+  for key in ("epochs", "batch_size", "image_size_px", "max_skipped_steps"):
     _at_least(key, config[key], 1)
   _at_least("batch_size", config.batch_size, 2)  # one image has no negatives
   _at_least("log.every_steps", config.log.every_steps, 1)

@@ -1,8 +1,15 @@
-"""The one exception that a user's input may raise, and the exit codes of the two scripts."""
+"""The exceptions that end a run with one line, and the exit codes of the scripts.
+
+docs/reliability.md tells what each code means to whoever starts the run again.
+"""
+
+import contextlib
+from collections.abc import Iterator
 
 EXIT_OK = 0
 EXIT_USER_ERROR = 2  # bad input: one line on stderr, no traceback
-EXIT_NON_FINITE = 3  # the loss became NaN or infinite; the last good checkpoint is kept
+EXIT_NON_FINITE = 3  # the loss stayed NaN or infinite; the last good checkpoint is kept
+EXIT_SAVE_FAILED = 74  # disk full or not writable; older checkpoints are kept (EX_IOERR)
 EXIT_PREEMPTED = 75  # SIGTERM: state saved, start the same command again (EX_TEMPFAIL)
 
 
@@ -11,8 +18,27 @@ class UserError(ValueError):
 
 
 class NonFiniteLoss(RuntimeError):
-  """The loss became NaN or infinite; nothing after the last good checkpoint was saved."""
+  """Loss or gradient stayed NaN or infinite; no such step changed the state."""
+
+
+class SaveFailed(RuntimeError):
+  """Something of the run could not be written; the checkpoints before are kept."""
 
 
 class Preempted(RuntimeError):
   """SIGTERM arrived; the state was saved and the same command goes on from there."""
+
+
+@contextlib.contextmanager
+def saving(what: str) -> Iterator[None]:
+  """Turns whatever fails inside into `SaveFailed` with the name of what was being saved."""
+  try:
+    yield
+  except SaveFailed:
+    raise
+  except Exception as error:  # TensorStore tells of a full disk in a ValueError
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    raise SaveFailed(
+      f"{what} cannot be written ({' '.join(reason.split())[:1000]}); make room or set the "
+      "permissions right, then the same command goes on from the last checkpoint"
+    ) from error

@@ -1,6 +1,7 @@
 """kNN accuracy of the representation while training goes on."""
 
 import dataclasses
+from collections.abc import Callable, Iterator
 
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -54,11 +55,16 @@ class Monitor:
     )
     return dataclasses.replace(monitor, bank=bank, queries=queries)
 
-  def score(self, params, stats) -> dict[str, float]:
-    """Returns {"knn_top1", "knn_top5"} in [0, 1], or {} if there is nothing to score with."""
+  def score(self, params, stats, poll: Callable[[], None] = lambda: None) -> dict[str, float]:
+    """Returns {"knn_top1", "knn_top5"} in [0, 1], or {} if there is nothing to score with.
+
+    `poll` is called before every batch; what it raises ends the scoring.
+    """
     if self.bank is None:
       return {}
-    bank, queries = (self._extract(params, stats, b) for b in (self.bank, self.queries))
+    bank, queries = (
+      self._extract(params, stats, _polled(b, poll)) for b in (self.bank, self.queries)
+    )
     scores = knn.accuracy(
       bank.layers["h"],
       bank.label,
@@ -77,7 +83,13 @@ class Monitor:
       f"(k {self.options.k}, tau {self.options.temperature}, cosine, on h)"
     )
 
-  def _extract(self, params, stats, batches: pipeline.Batches) -> features.Features:
+  def _extract(self, params, stats, batches: Iterator[pipeline.Batch]) -> features.Features:
     return features.extract(
       self.net, params, stats, batches, view=self.recipe, layers=("h",), mesh=self.mesh
     )
+
+
+def _polled(batches: pipeline.Batches, poll: Callable[[], None]) -> Iterator[pipeline.Batch]:
+  for batch in batches:
+    poll()
+    yield batch

@@ -18,6 +18,7 @@ from jaxtyping import Array, PyTree
 from contrastive_jax import errors
 
 _DATA = "data"
+_CUT_FROM = 65_536  # numbers in a leaf: below, an all-gather waits longer than it saves
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -50,7 +51,7 @@ def check_batch_size(batch_size: int, num_devices: int) -> None:
 
 def put(host_batch: PyTree[np.ndarray], mesh: Mesh) -> PyTree[Array]:
   """Builds global arrays, sharded on axis 0, from each process's own contiguous block of rows."""
-  sharding = NamedSharding(mesh, P(_DATA))
+  sharding = sharded(mesh)
   return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), host_batch)
 
 
@@ -62,6 +63,42 @@ def replicate(tree: PyTree, mesh: Mesh) -> PyTree[Array]:
 def replicated(mesh: Mesh) -> NamedSharding:
   """Returns the sharding of an array that every device holds whole."""
   return NamedSharding(mesh, P())
+
+
+def sharded(mesh: Mesh) -> NamedSharding:
+  """Returns the sharding of a batch: axis 0 is divided over the devices."""
+  return NamedSharding(mesh, P(_DATA))
+
+
+def cut(tree: PyTree, mesh: Mesh) -> PyTree[NamedSharding]:
+  """Returns the sharding of each leaf in parts: fully sharded data parallel, ZeRO.
+
+  A leaf of at least 65,536 numbers is cut along its longest axis that the devices divide; all else
+  is on every device (Rajbhandari et al., "ZeRO", SC 2020, cuts every leaf).
+  """
+
+  def place(leaf):
+    axes = [axis for axis, size in enumerate(leaf.shape) if size % mesh.size == 0]
+    if leaf.size < _CUT_FROM or not axes:
+      return replicated(mesh)
+    longest = max(axes, key=lambda axis: leaf.shape[axis])
+    return NamedSharding(
+      mesh, P(*(_DATA if axis == longest else None for axis in range(leaf.ndim)))
+    )
+
+  return jax.tree.map(place, tree)
+
+
+def whole(tree: PyTree[Array]) -> PyTree[Array]:
+  """All-gathers the leaves that are stored in parts; its transpose is a reduce-scatter."""
+  return jax.tree.map(gather, tree)
+
+
+def as_stored(tree: PyTree[Array], like: PyTree[Array]) -> PyTree[Array]:
+  """Keeps on each device the part of `tree` that it has of `like`."""
+  if not _mesh_in_use():
+    return tree
+  return jax.tree.map(lambda x, y: jax.sharding.reshard(x, jax.typeof(y).sharding.spec), tree, like)
 
 
 def gather(x: Array) -> Array:
@@ -162,8 +199,14 @@ def local_rows(x: Array) -> np.ndarray:
 
 
 def fetch(tree: PyTree[Array]) -> PyTree[np.ndarray]:
-  """Copies replicated arrays to the host (from this process's first device)."""
-  return jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), tree)
+  """Copies arrays to the host: from this process's first device, or from where their parts are."""
+
+  def one(x):
+    if x.is_fully_replicated:
+      return np.asarray(x.addressable_data(0))
+    return np.asarray(jax.device_put(x, NamedSharding(x.sharding.mesh, P())).addressable_data(0))
+
+  return jax.tree.map(one, tree)
 
 
 def _mesh_in_use() -> bool:

@@ -1,4 +1,4 @@
-"""SIGTERM as a request: the loop saves and leaves at the next step that all processes agree on."""
+"""SIGTERM as a request: the run saves and leaves where all processes agree on it."""
 
 import signal
 import threading
@@ -6,12 +6,14 @@ import threading
 import jax
 from jax.experimental import multihost_utils
 
+from contrastive_jax import errors
+
 
 class Preemption:
-  """Context manager that turns SIGTERM into `requested(step)`.
+  """Context manager that turns SIGTERM into an answer of `requested` and `leave_if_requested`.
 
   One process handles the signal itself. Several ask JAX's coordination service, which hands all of
-  them the same step, so that they save the same state.
+  them the same step, so that they save the same state; between two steps they cannot leave.
   """
 
   def __enter__(self) -> "Preemption":
@@ -31,3 +33,10 @@ class Preemption:
     if jax.process_count() == 1:
       return self._asked.is_set()
     return multihost_utils.reached_preemption_sync_point(step)
+
+  def leave_if_requested(self) -> None:
+    """Raises `Preempted` where there is nothing to save: while a run is set up or scored."""
+    if self._asked.is_set():
+      raise errors.Preempted(
+        "SIGTERM: there was nothing new to save; the same command goes on from the last checkpoint"
+      )

@@ -1,7 +1,9 @@
 """What a run tells: lines on the console, metrics.jsonl, TensorBoard; from process 0 alone."""
 
+import contextlib
 import json
 import math
+import os
 import pathlib
 import sys
 import time
@@ -11,6 +13,8 @@ from unittest import mock
 
 import jax
 from absl import logging
+
+from contrastive_jax import errors
 
 
 class Reporter:
@@ -23,8 +27,9 @@ class Reporter:
     self._jsonl = self._events = None
     if self._active:
       path = pathlib.Path(workdir) / "metrics.jsonl"
-      _keep_until(path, start_step)
-      self._jsonl = path.open("a")
+      with errors.saving(str(path)):
+        _keep_until(path, start_step)
+        self._jsonl = path.open("a")
       if tensorboard:
         self._events = _tensorboard().SummaryWriter(
           str(pathlib.Path(workdir) / "tensorboard"),
@@ -32,12 +37,17 @@ class Reporter:
         )
 
   def metrics(self, step: int, values: Mapping[str, float]) -> None:
-    """Writes scalars of one step to the files; NaN and infinity become null in the JSON."""
+    """Writes scalars of one step to the files; NaN and infinity become null in the JSON.
+
+    Raises:
+      SaveFailed: the disk is full.
+    """
     if not self._active:
       return
     finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-    self._jsonl.write(json.dumps({"step": step, **finite}) + "\n")
-    self._jsonl.flush()
+    with errors.saving(self._jsonl.name):
+      self._jsonl.write(json.dumps({"step": step, **finite}) + "\n")
+      self._jsonl.flush()
     if self._events:
       for name, value in values.items():
         self._events.add_scalar(name, value, step)
@@ -70,11 +80,18 @@ class Reporter:
     self.line(f"ALARM  {text}")
     logging.info("alarm: %s", text)
 
+  def sync(self) -> None:
+    """Waits until the metrics are on the disk: a checkpoint comes after what led to it."""
+    if self._active:
+      with errors.saving(self._jsonl.name):
+        os.fsync(self._jsonl.fileno())
+
   def close(self) -> None:
-    """Flushes and closes the files."""
+    """Closes the files."""
     for sink in (self._jsonl, self._events):
       if sink:
-        sink.close()
+        with contextlib.suppress(OSError):  # of a full disk `metrics` has told
+          sink.close()
 
 
 class Meter:

@@ -1,5 +1,6 @@
 """The state of a run: everything that a resumed run needs and nothing that can be derived."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax
@@ -15,7 +16,7 @@ from contrastive_jax.models.network import Network
 
 @flax.struct.dataclass
 class TrainState:
-  """One pytree, replicated over devices.
+  """One pytree, replicated over devices, or its big leaves cut over them (`shardings`).
 
   Attributes:
     step: optimiser steps taken. Epoch, data position and random keys follow from it.
@@ -42,8 +43,31 @@ def create(
   *,
   seed: int,
   mesh: Mesh,
+  fsdp: bool = False,
 ) -> TrainState:
   """Initialises a state on all devices of `mesh`; equal for equal seeds, whatever the mesh."""
+  init, key = initialiser(method, net, optimizer, probe, task), keys.stream(seed, "init")
+  with parallel.use(mesh):
+    return once.jit(init, out_shardings=shardings(jax.eval_shape(init, key), mesh, fsdp))(key)
+
+
+def shardings(state: TrainState, mesh: Mesh, fsdp: bool) -> TrainState:
+  """Returns where the leaves of a state lie; `fsdp` cuts the big ones over the devices."""
+  whole = jax.tree.map(lambda _: parallel.replicated(mesh), state)
+  if not fsdp:
+    return whole
+  cut = parallel.cut(state, mesh)
+  return whole.replace(params=cut.params, opt_state=cut.opt_state, memory=cut.memory)
+
+
+def initialiser(
+  method: methods.Method,
+  net: Network,
+  optimizer: optax.GradientTransformation,
+  probe: online.Probe,
+  task: methods.Task,
+) -> Callable[[Array], TrainState]:
+  """Returns the function of a key that makes the first state of a run."""
 
   def init(key):
     net_key, memory_key = jax.random.split(key)
@@ -60,5 +84,4 @@ def create(
       probe=probe.init(ends["h"].shape[-1]),
     )
 
-  with parallel.use(mesh):
-    return once.jit(init, out_shardings=parallel.replicated(mesh))(keys.stream(seed, "init"))
+  return init

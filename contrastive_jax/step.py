@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from contrastive_jax import augment, collapse, keys, methods, online
+from contrastive_jax import augment, collapse, guard, keys, methods, online, parallel
 from contrastive_jax.models.network import Network
 from contrastive_jax.state import TrainState
 
@@ -38,9 +38,11 @@ def make(
     if recipe.local:
       inputs["local_views"] = augment.views(recipe.local, keys.stream(seed, "local_views"), *images)
 
+    memory = parallel.whole(state.memory)  # state may be stored in parts
+
     def loss_fn(params):
       key = jax.random.fold_in(keys.stream(seed, "method"), state.step)
-      return method.loss(net, params, state.stats, state.memory, inputs, key)
+      return method.loss(net, parallel.whole(params), state.stats, memory, inputs, key)
 
     (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -55,14 +57,16 @@ def make(
       **probe_metrics,
       **_collapse(aux.features),
     }
-    state = TrainState(
+    memory = method.update_memory(memory, parallel.whole(params), aux.carry, progress)
+    new = TrainState(
       step=state.step + 1,
       params=params,
       stats=aux.stats,
       opt_state=opt_state,
-      memory=method.update_memory(state.memory, params, aux.carry, progress),
+      memory=parallel.as_stored(memory, state.memory),
       probe=new_probe,
     )
+    state, metrics["skipped"] = guard.keep_if_not_finite(state, new, loss, metrics["grad_norm"])
     return state, metrics
 
   return step

@@ -1,13 +1,13 @@
 """Pre-training from a config: builds the objects, resumes, and runs the loop."""
 
-import math
+import contextlib
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, collapse, errors, methods, online, parallel, preview
+from contrastive_jax import build, collapse, errors, lock, methods, online, parallel, preview
 from contrastive_jax import config as config_lib
 from contrastive_jax import monitor as monitor_lib
 from contrastive_jax import state as state_lib
@@ -36,9 +36,17 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
 
   Raises:
     UserError: something in config, data or workdir cannot work; nothing was overwritten.
-    NonFiniteLoss: loss or gradient became NaN or infinite; the last checkpoint is from before.
+    NonFiniteLoss: loss or gradient stayed NaN or infinite; the last checkpoint is from before.
+    SaveFailed: a checkpoint or the metrics could not be written.
     Preempted: SIGTERM; the state was saved and the same call goes on.
   """
+  with Preemption() as preemption:
+    return _train(config, workdir, devices, preemption)
+
+
+def _train(
+  config: ConfigDict, workdir: str, devices: list[jax.Device] | None, preemption: Preemption
+) -> Result:
   config_lib.check(config)
   workdir_lib.check(workdir, config)
   mesh = parallel.make_mesh(devices)
@@ -59,6 +67,7 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
     methods.Task(len(source), source.num_classes, config.batch_size, config.image_size_px),
     seed=config.seed,
     mesh=mesh,
+    fsdp=config.fsdp,
   )
   step_fn = step_lib.make(
     method,
@@ -71,42 +80,45 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
     total_steps=total_steps,
   )
   monitor = monitor_lib.Monitor.create(config, source, net, recipe, mesh)
+  preemption.leave_if_requested()
 
   workdir_lib.make(workdir)
-  checkpoints = Checkpoints(
-    workdir, keep=config.checkpoint.keep, keep_best=config.checkpoint.keep_best
-  )
-  state = checkpoints.restore(state) or state
-  workdir_lib.stamp(workdir, config)  # not before the checkpoint is known to fit
-  start = int(parallel.fetch(state.step))
-  reporter = Reporter(
-    workdir, total_steps=total_steps, start_step=start, tensorboard=config.log.tensorboard
-  )
-  reporter.line(
-    f"{config.method.name} {config.model.name}: {_count(state.params):,} parameters, "
-    f"{len(source):,} images, {steps_per_epoch} steps an epoch, {total_steps} in all, "
-    f"peak learning rate {schedule.peak:.4g}, {mesh.size} device(s)"
-    + (f"; goes on from step {start}" if start else "")
-  )
-  batches = pipeline.train_batches(
-    source,
-    batch_size=config.batch_size,
-    seed=config.seed,
-    start_step=start,
-    total_steps=total_steps,
-    process_index=jax.process_index(),
-    process_count=jax.process_count(),
-    **build.pipeline_options(config),
-  )
-  loop = _Loop(config, mesh, reporter, checkpoints, monitor, schedule, steps_per_epoch, total_steps)
-  try:
-    with parallel.use(mesh), Preemption() as preemption:
-      if config.log.views and start == 0 and jax.process_index() == 0:
-        preview.save(workdir, method, recipe, next(iter(batches)), config.seed)
-      return loop.run(jax.jit(step_fn, donate_argnums=0), state, batches, preemption)
-  finally:
-    checkpoints.close()
-    reporter.close()
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(lock.hold(workdir))
+    workdir_lib.check(workdir, config)  # again: now no other run can write there
+    checkpoints = Checkpoints(workdir, **config_lib.fields_of(Checkpoints, config.checkpoint))
+    stack.callback(checkpoints.close)
+    state = checkpoints.restore(state) or state
+    workdir_lib.stamp(workdir, config)  # not before the checkpoint is known to fit
+    start = int(parallel.fetch(state.step))
+    reporter = Reporter(
+      workdir, total_steps=total_steps, start_step=start, tensorboard=config.log.tensorboard
+    )
+    stack.callback(reporter.close)
+    reporter.line(
+      f"{config.method.name} {config.model.name}: {_count(state.params):,} parameters, "
+      f"{len(source):,} images, {steps_per_epoch} steps an epoch, {total_steps} in all, "
+      f"peak learning rate {schedule.peak:.4g}, {mesh.size} device(s)"
+      + (f"; goes on from step {start}" if start else "")
+    )
+    batches = pipeline.train_batches(
+      source,
+      batch_size=config.batch_size,
+      seed=config.seed,
+      start_step=start,
+      total_steps=total_steps,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+      **build.pipeline_options(config),
+    )
+    loop = _Loop(
+      config, mesh, reporter, checkpoints, monitor, schedule, steps_per_epoch, total_steps
+    )
+    stack.enter_context(parallel.use(mesh))
+    if config.log.views and start == 0 and jax.process_index() == 0:
+      preview.save(workdir, method, recipe, next(iter(batches)), config.seed)
+    preemption.leave_if_requested()
+    return loop.run(jax.jit(step_fn, donate_argnums=0), state, batches, preemption)
 
 
 class _Loop:
@@ -126,6 +138,7 @@ class _Loop:
     self._meter = Meter()
     self._metrics: dict[str, float] = {}
     self._alarms: list[str] = []
+    self._skipped = self._skipped_in_a_row = 0
 
   def run(self, step_fn, state, batches, preemption) -> Result:
     step = int(parallel.fetch(state.step))
@@ -134,13 +147,20 @@ class _Loop:
     for host_batch in batches:
       state, metrics = step_fn(state, parallel.put(host_batch, self._mesh))
       step += 1
+      self._checkpoints.poll()
       if pending:
         self._read(*pending)
       pending = step, metrics
       leaving = preemption.requested(step)
       if leaving or self._due(step, self._config.checkpoint.every_epochs) or self._scores(step):
-        pending = self._read(*pending)  # never save what is not finite
-        knn = self._score(step, state) if self._scores(step) and not leaving else None
+        pending = self._read(*pending)  # never save before its step is known to be good
+        knn = None
+        if self._scores(step) and not leaving:
+          try:
+            knn = self._score(step, state, preemption)
+          except errors.Preempted:
+            leaving = True
+        self._reporter.sync()
         self._checkpoints.save(step, state, knn)
         self._meter.start(step)
       if leaving:
@@ -149,7 +169,7 @@ class _Loop:
     if pending:
       self._read(*pending)
     if not self._metrics:  # resumed when all was done
-      self._score(step, state)
+      self._score(step, state, preemption)
     self._checkpoints.wait()
     return Result(state, self._metrics)
 
@@ -164,13 +184,11 @@ class _Loop:
   def _read(self, step: int, metrics) -> None:
     """Fetches a step's metrics, stops a broken run, and logs when a line is due."""
     values = {k: float(v) for k, v in parallel.fetch(metrics).items()}
-    for name in ("loss", "grad_norm"):
-      if not math.isfinite(values[name]):
-        self._reporter.metrics(step, values)
-        raise errors.NonFiniteLoss(
-          f"{name} is {values[name]} at step {step}; the last good checkpoint is kept. Try a lower "
-          f"--config.optimizer.base_lr or a longer --config.optimizer.warmup_epochs"
-        )
+    if values["skipped"]:
+      self._skip(step, values)
+      return
+    self._skipped_in_a_row = 0
+    values["skipped"] = self._skipped
     if values["replaced"]:
       self._reporter.line(f"step {step}: {values['replaced']:.0f} unreadable image(s) replaced")
     if step % self._config.log.every_steps and step != self._total_steps:
@@ -185,6 +203,19 @@ class _Loop:
     self._reporter.metrics(step, values)
     self._reporter.progress(step, values, seconds)
     self._watch(step, values)
+
+  def _skip(self, step: int, values: dict[str, float]) -> None:
+    """Logs a step that changed nothing (see guard.py), and stops after too many in a row."""
+    self._skipped += 1
+    self._skipped_in_a_row += 1
+    self._reporter.metrics(step, values | {"skipped": self._skipped})
+    what = f"loss is {values['loss']}, norm of the gradient {values['grad_norm']}, at step {step}"
+    if self._skipped_in_a_row >= self._config.max_skipped_steps:
+      raise errors.NonFiniteLoss(
+        f"{what}, the {self._skipped_in_a_row}. not finite in a row; the last good checkpoint is "
+        "kept. Try a lower --config.optimizer.base_lr or a longer --config.optimizer.warmup_epochs"
+      )
+    self._reporter.alarm(f"{what}: the update is skipped, {self._skipped} since the start")
 
   def _watch(self, step: int, values: dict[str, float]) -> None:
     """Raises the collapse alarms, each once until it clears."""
@@ -202,8 +233,8 @@ class _Loop:
         self._reporter.alarm(f"step {step}: {line}")
     self._alarms = list(lines)
 
-  def _score(self, step: int, state) -> float | None:
-    scores = self._monitor.score(state.params, state.stats)
+  def _score(self, step: int, state, preemption: Preemption) -> float | None:
+    scores = self._monitor.score(state.params, state.stats, preemption.leave_if_requested)
     if not scores:
       return None
     self._metrics |= scores

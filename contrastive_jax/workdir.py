@@ -24,15 +24,31 @@ def check(workdir: str, config: ConfigDict) -> None:
     UserError: `workdir` holds a run whose config differs in a key that changes what is computed and
       `allow_config_change` is not set.
   """
-  stored = pathlib.Path(workdir) / "config.json"
-  if not stored.is_file() or config.allow_config_change:
-    return
-  changes = config_lib.differences(config_lib.from_json(stored.read_text()), config)
+  stored = None if config.allow_config_change else stored_config(workdir)
+  changes = config_lib.differences(stored, config) if stored else []
   if changes:
     raise errors.UserError(
       f"workdir {workdir} holds a run with another config: {'; '.join(changes)}; give a new "
       "--workdir, or --config.allow_config_change=True to go on with the new one"
     )
+
+
+def stored_config(workdir: str) -> ConfigDict | None:
+  """Returns the config of the run in `workdir`, None if there is none.
+
+  Raises:
+    UserError: config.json is damaged.
+  """
+  path = pathlib.Path(workdir) / "config.json"
+  if not path.is_file():
+    return None
+  try:
+    return config_lib.from_json(path.read_bytes().decode())
+  except (OSError, ValueError, TypeError, AttributeError) as error:
+    raise errors.UserError(
+      f"{path} cannot be read ({type(error).__name__}); put a good copy there, or start train.py "
+      "with the run's own config and --config.allow_config_change=True, which writes it anew"
+    ) from error
 
 
 def make(workdir: str) -> None:
@@ -51,14 +67,20 @@ def stamp(workdir: str, config: ConfigDict) -> None:
   """Writes config.json and versions.json, from process 0 alone."""
   if jax.process_index() == 0:
     root = pathlib.Path(workdir)
-    write(root / "config.json", config_lib.to_json(config))
-    write(root / "versions.json", json.dumps(versions(), indent=2) + "\n")
+    with errors.saving(str(root / "config.json")):
+      for leftover in root.glob("*.tmp"):  # of a killed run
+        leftover.unlink()
+      write(root / "config.json", config_lib.to_json(config))
+      write(root / "versions.json", json.dumps(versions(), indent=2) + "\n")
 
 
 def write(path: pathlib.Path, text: str) -> None:
   """Writes a whole file or nothing."""
   temporary = path.with_name(path.name + ".tmp")
-  temporary.write_text(text)
+  with temporary.open("w") as file:
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())
   os.replace(temporary, path)
 
 

@@ -81,7 +81,7 @@ def recipe(method, whole):
 class Trial:
   """A method with one residual block on some devices; its step is compiled once and run twice."""
 
-  def __init__(self, name, num_devices, like=None):
+  def __init__(self, name, num_devices, like=None, fsdp=False):
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
     self.name, self.method = name, small(name)
     backbone = resnet.ResNet((1,), resnet.BasicBlock, 8, stem="cifar_s2", zero_gamma=False)
@@ -93,7 +93,7 @@ class Trial:
     else:
       task = methods.Task(NUM_IMAGES, CLASSES, BATCH, SIZE_PX)
       self.state = state_lib.create(
-        self.method, self.net, optimizer, probe, task, seed=SEED, mesh=mesh
+        self.method, self.net, optimizer, probe, task, seed=SEED, mesh=mesh, fsdp=fsdp
       )
     step = step_lib.make(
       self.method,
@@ -110,6 +110,7 @@ class Trial:
       compiled = jax.jit(step).lower(self.state, batch).compile()
       after, metrics = compiled(self.state, batch)
       second, _ = compiled(after, batch)  # refuses a state of another form or sharding
+    self.argument_bytes = compiled.memory_analysis().argument_size_in_bytes
     self.run, self.batch, self.sharding = compiled, batch, parallel.replicated(mesh)
     self.after, self.second, self.metrics = jax.device_get((after, second, metrics))
     self.gradient = self.after.opt_state[0]

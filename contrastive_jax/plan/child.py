@@ -1,0 +1,46 @@
+"""The process that compiles one plan: `python -m contrastive_jax.plan.child RESULT < request`.
+
+Its environment is that of `topology.environment`. The result, or the one line of a `UserError`, is
+written to the file RESULT as JSON: compilers print what they like.
+"""
+
+import json
+import pathlib
+import sys
+
+import jax
+
+from contrastive_jax import config as config_lib
+from contrastive_jax import errors
+from contrastive_jax.plan import chips, program
+from contrastive_jax.plan.images import Images
+from contrastive_jax.plan.topology import Topology, devices
+
+
+def plan(topology: Topology, config_json: str, images: Images) -> dict:
+  """Returns what `compile_and_read` finds, the devices, and the arithmetic undivided."""
+  config = config_lib.from_json(config_json)
+  found = devices(topology)
+  made = program.make(config, images, found)
+  alone = program.make(config, images, jax.local_devices(backend="cpu")[:1])
+  known = topology.chip or chips.of_device(found[0].device_kind)
+  return {
+    "device_kind": found[0].device_kind,
+    "devices": len(found),
+    "chip": next((name for name, chip in chips.CHIPS.items() if chip is known), None),
+    "flops_undivided": program.count_flops(alone),
+    **program.compile_and_read(made, config),
+  }
+
+
+def main() -> None:
+  request = json.loads(sys.stdin.read())
+  try:
+    result = plan(Topology(*request["topology"]), request["config"], Images(*request["images"]))
+  except errors.UserError as error:
+    result = {"error": str(error)}
+  pathlib.Path(sys.argv[1]).write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,169 @@
+"""The training step of a config, lowered and compiled from shapes alone."""
+
+import math
+import re
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import PyTree
+from ml_collections import ConfigDict
+
+from contrastive_jax import build, keys, methods, online, parallel
+from contrastive_jax import config as config_lib
+from contrastive_jax import state as state_lib
+from contrastive_jax import step as step_lib
+from contrastive_jax.plan import hlo, traffic
+from contrastive_jax.plan.images import Images
+
+
+class Program(NamedTuple):
+  """A step that is ready to be lowered, and the shapes that it takes."""
+
+  step: jax.stages.Wrapped
+  state: PyTree  # of ShapeDtypeStruct with shardings
+  batch: PyTree
+  mesh: Mesh
+
+
+def make(config: ConfigDict, images: Images, devices: list[jax.Device]) -> Program:
+  """Builds the step as `trainer.train` does, with shapes in place of arrays.
+
+  Raises:
+    UserError: whatever training would refuse.
+  """
+  config_lib.check(config)
+  mesh = parallel.make_mesh(devices)
+  parallel.check_batch_size(config.batch_size, mesh.size)
+  build.check_micro_batches(config, mesh.size)
+  steps_per_epoch = build.steps_per_epoch(config, images.count)
+  method, net = build.method(config), build.net(config)
+  optimizer, _ = build.optimizer(config, steps_per_epoch)
+  probe = online.Probe(images.classes, config.monitor.online_learning_rate)
+  task = methods.Task(images.count, images.classes, config.batch_size, config.image_size_px)
+  with parallel.use(mesh):
+    init = state_lib.initialiser(method, net, optimizer, probe, task)
+    state = jax.eval_shape(lambda: init(keys.stream(config.seed, "init")))
+  step = step_lib.make(
+    method,
+    net,
+    optimizer,
+    probe,
+    build.recipe(config),
+    seed=config.seed,
+    steps_per_epoch=steps_per_epoch,
+    total_steps=config.epochs * steps_per_epoch,
+  )
+  batch = _host_batch(config.batch_size, images.size_px)
+  return Program(
+    jax.jit(step, donate_argnums=0),
+    _struct(state, state_lib.shardings(state, mesh, config.fsdp)),
+    _struct(batch, jax.tree.map(lambda _: parallel.sharded(mesh), batch)),
+    mesh,
+  )
+
+
+def count_flops(program: Program) -> float:
+  """Counts the arithmetic of the undivided step, before any optimisation; compiles nothing."""
+  with parallel.use(program.mesh):
+    return program.step.lower(program.state, program.batch).cost_analysis()["flops"]
+
+
+def compile_and_read(program: Program, config: ConfigDict) -> dict:
+  """Compiles the step and returns what can be read off it, per chip.
+
+  Returns:
+    {"parameters", "memory", "flops", "hbm_bytes", "collectives", "longest_loop",
+    "compile_seconds"}; only the first two, with "memory" {"refused"}, if the compiler finds that
+    it does not fit.
+  """
+  found = {"parameters": sum(math.prod(x.shape) for x in jax.tree.leaves(program.state.params))}
+  start = time.perf_counter()
+  try:
+    with parallel.use(program.mesh):
+      compiled = program.step.lower(program.state, program.batch).compile()
+  except jax.errors.JaxRuntimeError as error:
+    text = " ".join(str(error).split())
+    if "RESOURCE_EXHAUSTED" not in text:
+      raise
+    return found | {"memory": {"refused": text[:300], "needed_bytes": _needed(text)}}
+  text, cost = compiled.as_text(), compiled.cost_analysis()
+  return found | {
+    "memory": _memory(compiled.memory_analysis()),
+    "flops": cost["flops"],
+    "hbm_bytes": cost["bytes accessed"],
+    "collectives": _collectives(text, program, config),
+    "longest_loop": hlo.longest_loop(text),
+    "compile_seconds": time.perf_counter() - start,
+  }
+
+
+def _struct(tree: PyTree, shardings: PyTree[jax.sharding.Sharding]) -> PyTree:
+  return jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), tree, shardings
+  )
+
+
+def _host_batch(batch_size: int, size_px: int) -> dict[str, jax.ShapeDtypeStruct]:
+  """The form of what `pipeline.train_batches` yields."""
+  ints = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
+  return {
+    "image": jax.ShapeDtypeStruct((batch_size, size_px, size_px, 3), jnp.uint8),
+    "extent": jax.ShapeDtypeStruct((batch_size, 2), jnp.int32),
+    "mask": jax.ShapeDtypeStruct((batch_size,), jnp.bool_),
+    **{name: ints for name in ("label", "index", "replaced")},
+  }
+
+
+def _memory(stats) -> dict[str, int]:
+  """Arguments that are donated are counted once, as arguments."""
+  found = {
+    "arguments": stats.argument_size_in_bytes,
+    "outputs": stats.output_size_in_bytes - stats.alias_size_in_bytes,
+    "temporaries": stats.temp_size_in_bytes,
+    "code": stats.generated_code_size_in_bytes,
+  }
+  return found | {"total": sum(found.values())}
+
+
+def _needed(text: str) -> float | None:
+  """Returns the bytes that the compiler says it would need."""
+  number = re.search(r"\(?([\d.]+)([KMGT])\)? exceeds|Used ([\d.]+)([KMGT]) of", text)
+  if not number:
+    return None
+  value, unit = [group for group in number.groups() if group]
+  return float(value) * 1024 ** ("KMGT".index(unit) + 1)
+
+
+def _collectives(text: str, program: Program, config: ConfigDict) -> list[dict]:
+  """Lists what travels: one entry for each collective and kind of content."""
+  recipe = build.recipe(config)
+  views, local = len(recipe.views), len(recipe.local.views) if recipe.local else 0
+  counts = {config.batch_size * n for n in (1, views, local, views + local) if n}
+  weights = jax.tree.leaves((program.state.params, program.state.probe))
+  whole, parts = [x.shape for x in weights], [x.sharding.shard_shape(x.shape) for x in weights]
+  shapes = traffic.Shapes(
+    rows=frozenset(counts | {n // program.mesh.size for n in counts}),
+    parameters=frozenset(traffic.in_any_order(s) for s in whole + parts if s),
+  )
+  entries = []
+  for collective in hlo.collectives(text, program.mesh.size):
+    for carried in traffic.ALL:
+      items = [i for i in collective.items if traffic.carries(collective, i, shapes) == carried]
+      if items:
+        entries.append(
+          {
+            "kind": collective.kind,
+            "carries": carried,
+            "arrays": len(items),
+            "largest": str(max(items, key=lambda i: i.bytes)),
+            "bytes": sum(i.bytes for i in items) * collective.times,
+            "wire_bytes": sum(collective.wire_bytes(i) for i in items),
+            "group": collective.group,
+            "times": collective.times,
+            "op": collective.op,
+          }
+        )
+  return entries

@@ -1,0 +1,194 @@
+"""The supervisor starts again what died, and a run that is killed again and again loses nothing."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import test_mistakes
+from conftest import ONE_DEVICE_FLAGS
+
+from contrastive_jax import checkpoint, errors, manifest, trainer
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+METHODS = {
+  "simclr": {},
+  "moco": {"method__queue_size": 64},
+  "byol": {"method__head_width": 32, "method__predictor_width": 32},
+}
+
+
+def launch(*command, restarts, stderr=subprocess.PIPE, environment=(), **options):
+  arguments = [f"--restarts={restarts}", "--pause_s=0", "--", *command]
+  return subprocess.Popen(
+    [sys.executable, "-m", "contrastive_jax.launch", *arguments],
+    env=dict(
+      os.environ,
+      JAX_PLATFORMS="cpu",
+      PYTHONPATH=str(ROOT),
+      XLA_FLAGS=ONE_DEVICE_FLAGS,
+      **dict(environment),
+    ),
+    stderr=stderr,
+    text=True,
+    **options,
+  )
+
+
+def script(text):
+  return sys.executable, "-c", text
+
+
+def times_run(counter, then):
+  """A program that counts its starts in a file, then does `then`."""
+  return script(f"import os, sys\nopen({str(counter)!r}, 'a').write('x')\n{then}")
+
+
+@pytest.mark.parametrize(
+  "then, restarts, starts, code, line",
+  [
+    ("sys.exit(0)", 3, 1, 0, None),
+    ("sys.exit(2)", 3, 1, errors.EXIT_USER_ERROR, None),
+    ("sys.exit(3)", 3, 1, errors.EXIT_NON_FINITE, None),
+    ("sys.exit(1)", 2, 3, 1, "ended with code 1; no restart of 2 is left"),
+    ("os.kill(os.getpid(), 9)", 1, 2, 137, "was killed by SIGKILL; restart 1 of 1"),
+    (
+      "if os.path.getsize(COUNTER) < 3: sys.exit(75)",
+      5,
+      3,
+      0,
+      "ended with code 75; restart 2 of 5",
+    ),
+  ],
+)
+def test_what_died_is_started_again_and_what_is_final_is_not(
+  tmp_path, then, restarts, starts, code, line
+):
+  counter = tmp_path / "starts"
+  process = launch(
+    *times_run(counter, then.replace("COUNTER", repr(str(counter)))), restarts=restarts
+  )
+  _, err = process.communicate()
+  assert (process.returncode, len(counter.read_text())) == (code, starts)
+  assert line in err if line else not err
+
+
+def test_sigterm_reaches_the_run_and_nothing_is_started_again():
+  ready = (
+    "import signal, sys\nsignal.signal(15, lambda *_: sys.exit(75))\nprint('ready', flush=True)\n"
+  )
+  process = launch(*script(f"{ready}signal.pause()"), restarts=9, stdout=subprocess.PIPE)
+  assert process.stdout.readline() == "ready\n"
+  process.send_signal(signal.SIGTERM)
+  out, err = process.communicate(timeout=60)
+  assert (process.returncode, out, err) == (errors.EXIT_PREEMPTED, "", "")
+
+
+@pytest.mark.parametrize(
+  "end, code",
+  [
+    (errors.UserError, 2),
+    (errors.NonFiniteLoss, 3),
+    (errors.SaveFailed, 74),
+    (errors.Preempted, 75),
+    (KeyboardInterrupt, 130),
+  ],
+)
+def test_every_end_of_a_run_has_its_exit_code_and_one_line(end, code, tmp_path, monkeypatch, capfd):
+  def train(config, workdir):
+    raise end("why")
+
+  monkeypatch.setattr(trainer, "train", train)
+  monkeypatch.setattr(sys, "argv", [])
+  monkeypatch.chdir(ROOT)
+  with pytest.raises(SystemExit) as left:
+    test_mistakes.run("train", [test_mistakes.QUICK, f"--workdir={tmp_path}"])
+  assert left.value.code == code
+  assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+def train_command(folder, method, epochs):
+  """train.py on the tiny config of a method, in a shell that first writes its process id."""
+  folder.mkdir(parents=True, exist_ok=True)
+  changes = METHODS[method] | {"epochs": epochs}
+  (folder / "tiny.py").write_text(
+    f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\nimport test_trainer\n\n\n"
+    f"def get_config():\n  return test_trainer.tiny({method!r}, **{changes!r})\n"
+  )
+  run = f"exec {sys.executable} {ROOT / 'train.py'} --config={folder / 'tiny.py'}"
+  return "sh", "-c", f"echo $$ > {folder / 'pid'}; {run} --workdir={folder / 'run'}"
+
+
+def kill_at_random(process, folder, kills, rng):
+  """Kills the supervised run: while it starts, or while it writes a checkpoint or soon after.
+
+  Returns the moments of the kills in words.
+  """
+  moments, last = [], None
+  saved = folder / "run" / "checkpoints"
+
+  def seen():
+    return sorted(p.name for p in saved.iterdir()) if saved.is_dir() else []
+
+  while len(moments) < kills and process.poll() is None:
+    text = (folder / "pid").read_text().strip() if (folder / "pid").exists() else ""
+    if not text or text == last:
+      time.sleep(0.005)
+      continue
+    last, before, early = text, seen(), rng.random() < 0.3
+    if early:
+      time.sleep(rng.uniform(0, 8))  # seconds of importing, initialising, restoring
+    else:
+      while seen() == before and process.poll() is None:
+        time.sleep(0.002)
+      time.sleep(rng.uniform(0, 0.3))
+    try:
+      os.kill(int(last), signal.SIGKILL)
+      moments.append(
+        "starting" if early else "saving" if any("tmp" in n for n in seen()) else "stepping"
+      )
+    except ProcessLookupError:
+      pass  # it had ended
+  return moments
+
+
+def final_state(folder):
+  """The digests of every leaf of the last state, after its files have been compared with them."""
+  step = checkpoint.saved_steps(str(folder / "run"))[-1]
+  directory = folder / "run" / "checkpoints" / str(step)
+  listed = manifest.read(directory)
+  manifest.verify_files(listed, directory, ("model", "training"))
+  return step, {name: leaf["sha256"] for name, leaf in listed["leaves"].items()}
+
+
+def undisturbed_and_killed(folder, method, epochs, kills, rng):
+  """Returns (final state of a whole run, of one killed at random moments, the moments, its log)."""
+  found = []
+  # Of its own: a process that is killed may leave half an entry in it.
+  cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")}
+  for name, number in (("whole", 0), ("killed", kills)):
+    command = train_command(folder / name, method, epochs)
+    with (folder / name / "log").open("w") as log:  # not a pipe: nobody reads while we kill
+      process = launch(*command, restarts=number + 1, stderr=log, environment=cache)
+      moments = kill_at_random(process, folder / name, number, rng)
+      code = process.wait()
+    text = (folder / name / "log").read_text()
+    assert code == 0, text
+    found.append(final_state(folder / name))
+  return *found, moments, text
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
+  rng = np.random.default_rng()
+  expected, found, moments, log = undisturbed_and_killed(tmp_path, "simclr", 14, 3, rng)
+  assert found == expected and found[0] == 56
+  assert log.count("was killed by SIGKILL; restart") == len(moments) == 3
+  lines = (tmp_path / "killed" / "run" / "metrics.jsonl").read_text().splitlines()
+  steps = [json.loads(line)["step"] for line in lines]
+  assert steps == sorted(set(steps)), "no step is logged twice"

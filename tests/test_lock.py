@@ -1,0 +1,44 @@
+"""Two runs never share a workdir."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import pytest
+import test_trainer
+
+from contrastive_jax import errors, lock, trainer
+
+HOLD = """
+import os, pathlib, signal, sys
+sys.path.insert(0, sys.argv[1])
+from contrastive_jax import lock
+with lock.hold(sys.argv[2]):
+  print("held", flush=True)
+  signal.pause()
+"""
+
+
+def test_a_second_run_is_refused_with_the_process_and_host_of_the_first(tmp_path):
+  with lock.hold(str(tmp_path)):
+    with pytest.raises(errors.UserError, match="is in use by process") as refused:
+      trainer.train(test_trainer.tiny(), str(tmp_path), test_trainer.one_device())
+  assert f"process {os.getpid()} on {socket.gethostname()}" in str(refused.value)
+  assert [p.name for p in tmp_path.iterdir()] == ["lock"], "nothing was written"
+
+
+def test_a_killed_run_holds_nothing(tmp_path):
+  root = pathlib.Path(__file__).resolve().parent.parent
+  command = [sys.executable, "-c", HOLD, str(root), str(tmp_path)]
+  with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+    try:
+      assert holder.stdout.readline() == "held\n"
+      with pytest.raises(errors.UserError, match=f"process {holder.pid} on"):
+        with lock.hold(str(tmp_path)):
+          pass
+    finally:
+      holder.kill()
+  with lock.hold(str(tmp_path)):
+    pass
