@@ -167,7 +167,7 @@ def _knn(task: Task, options: knn_lib.Options) -> dict[str, Any]:
 
 def _linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
   x, label, test_x, test_label, num_classes = task.arrays
-  common = {"seed": task.seed, "progress": _progress()}
+  common = {"seed": task.seed, "progress": _progress("linear_sgd")}
   if options.augment:
     encoder = task.encoder
     classifier = linear_probe.fit_augmented(
@@ -216,7 +216,7 @@ def _finetune(task: Task, options: finetune.Options) -> dict[str, Any]:
     view=task.images.view,
     seed=task.seed,
     pipeline_options=task.images.pipeline_options,
-    progress=_progress(),
+    progress=_progress("finetune"),
   )
   tuned = _extract(encoder._replace(variables=variables), task.images.test, task.images, task.mesh)
   tuned = features.labelled(tuned, task.images.test_name)
@@ -280,7 +280,7 @@ def _line(record: dict[str, Any], settings: Any) -> str:
   )
 
 
-def _progress() -> linear_probe.Progress:
+def _progress(protocol: str) -> linear_probe.Progress:
   """Returns what shows a line every minute: what takes less needs none."""
   last = time.monotonic()
 
@@ -289,7 +289,7 @@ def _progress() -> linear_probe.Progress:
     if time.monotonic() - last >= _PROGRESS_EVERY_SECONDS:
       last = time.monotonic()
       if jax.process_index() == 0:
-        print(f"step {step}/{total}  loss {loss:.4f}", file=sys.stderr, flush=True)
+        print(f"{protocol}  step {step}/{total}  loss {loss:.4f}", file=sys.stderr, flush=True)
 
   return show
 

@@ -42,17 +42,13 @@ def _without_tracebacks() -> Iterator[None]:
   """Keeps threads of Orbax and TensorStore from printing the failure that the caller will tell."""
   hook, logger = sys.unraisablehook, logging.get_absl_logger()
 
-  def not_late(told):  # after the first failure the others answer an event loop that is closed
-    if str(told.exc_value) != "Event loop is closed":
-      hook(told)
-
   def not_orbax(record):
     return "orbax" not in record.pathname
 
-  sys.unraisablehook = not_late
+  sys.unraisablehook = lambda told: None  # after the first failure come those of other files
   logger.addFilter(not_orbax)
   try:
     yield
-    sys.unraisablehook = hook  # after a failure late answers are still to come
+    sys.unraisablehook = hook  # not after a failure: more may follow
   finally:
     logger.removeFilter(not_orbax)

@@ -29,16 +29,6 @@ def pytest_addoption(parser):
   )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-  """Keeps a file on one worker of `--dist loadgroup`, and in test_methods.py each method."""
-  for item in items:
-    parts = [item.path.stem]
-    if "trials" in item.fixturenames:
-      parts.append(item.callspec.params["trials"])
-    item.add_marker(pytest.mark.xdist_group("-".join(parts)))
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:
   """The folder of real images, or a skip that says what is missing."""

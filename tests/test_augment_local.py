@@ -91,6 +91,9 @@ def test_drawn_crops_have_the_areas_asked_for(name):
   assert large.max() <= 0.6 + slack and np.ptp(large) > 0.3
 
 
+MEMORY = {"views": jnp.zeros(()), "local": jnp.zeros(())}  # a step fills it
+
+
 @dataclasses.dataclass(frozen=True)
 class Show(base.Method):
   """A method without a network whose features are the pixels of its views."""
@@ -104,7 +107,7 @@ class Show(base.Method):
     return jnp.sum(params), aux
 
   def update_memory(self, memory, params, carry, progress):
-    return tuple(parallel.gather(x) for x in carry)
+    return dict(zip(memory, (parallel.gather(x) for x in carry), strict=True))
 
 
 def shown(recipe, mesh):
@@ -119,10 +122,12 @@ def shown(recipe, mesh):
     "index": np.arange(B, dtype=np.int32),
     "replaced": np.zeros(B, np.int32),
   }
-  state = TrainState(jnp.zeros((), jnp.int32), jnp.zeros(()), {}, optax.sgd(0.1).init(0.0), {}, {})
+  state = TrainState(
+    jnp.zeros((), jnp.int32), jnp.zeros(()), {}, optax.sgd(0.1).init(0.0), MEMORY, {}
+  )
   with parallel.use(mesh):
     state, _ = jax.jit(step)(parallel.replicate(state, mesh), parallel.put(batch, mesh))
-  return [np.asarray(x).reshape(*x.shape[:2], -1, 3) for x in state.memory]
+  return [np.asarray(x).reshape(*x.shape[:2], -1, 3) for x in state.memory.values()]
 
 
 def test_a_step_shows_local_views_that_differ_and_leaves_the_global_ones_as_they_are():

@@ -33,6 +33,8 @@ def test_cross_entropy_with_smoothed_labels_equals_a_float64_loop(smoothing):
 class Logits:
   """A network whose output is its input."""
 
+  micro_batches = 1
+
   def apply(self, variables, folded, train, mutable):
     return {"h": folded[:, 0, 0], "logits": folded[:, 0, 0]}, {}
 
