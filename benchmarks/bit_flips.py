@@ -102,7 +102,7 @@ def orbax(newest: pathlib.Path, final) -> list[str]:
     read = ocp.StandardCheckpointHandler().restore(
       epath.Path(newest / "model"), args=ocp.args.StandardRestore(model)
     )
-  except Exception:
+  except Exception:  # of any kind: that Orbax noticed is what is counted
     return ["error"]
   return ["newest" if test_checkpoint.same(read, model) else "WRONG AND SILENT"]
 
