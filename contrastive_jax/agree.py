@@ -1,8 +1,16 @@
-"""What processes decide together, so that all go the same way. Every process must call."""
+"""What processes tell each other, so that all go the same way. Every process must call."""
+
+import json
+import socket
+from collections.abc import Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+
+from contrastive_jax import errors, parallel
 
 
 def any_process(flag: bool) -> bool:
@@ -19,3 +27,64 @@ def first_process_says(numbers: list[int], at_most: int = 64) -> list[int]:
   padded = np.full(at_most, -1, np.int32)
   padded[: len(numbers[-at_most:])] = numbers[-at_most:]
   return [int(n) for n in multihost_utils.broadcast_one_to_all(padded) if n >= 0]
+
+
+def texts(text: str) -> list[str]:
+  """Returns what every process gave, by process."""
+  if jax.process_count() == 1:
+    return [text]
+  data = np.frombuffer(text.encode(), np.uint8)
+  lengths = multihost_utils.process_allgather(np.asarray(len(data), np.int32))
+  padded = np.pad(data, (0, int(lengths.max()) - len(data)))
+  rows = multihost_utils.process_allgather(padded)
+  return [bytes(row[:n]).decode() for row, n in zip(rows, lengths, strict=True)]
+
+
+class AnyProcess:
+  """`any_process` for the training loop: asked at every step, answered one step late.
+
+  The answer travels while the next step is computed, so that nobody waits for it.
+  """
+
+  def __init__(self, mesh: Mesh):
+    self._sharding = parallel.sharded(mesh)
+    self._shape = (mesh.size,)
+    self._any = jax.jit(jnp.any, out_shardings=parallel.replicated(mesh))
+    self._asked: jax.Array | None = None
+
+  def __call__(self, flag: bool) -> bool:
+    """Asks with this process's `flag`; returns the answer to the question before."""
+    if jax.process_count() == 1:
+      return flag
+    before = self._asked
+    mine = jax.make_array_from_callback(
+      self._shape, self._sharding, lambda index: np.full(len(range(self._shape[0])[index[0]]), flag)
+    )
+    self._asked = self._any(mine)
+    return before is not None and bool(parallel.fetch(before))
+
+
+def check_equal(facts: Callable[[], Mapping[str, object]]) -> None:
+  """Refuses processes that would not compute the same run.
+
+  Args:
+    facts: gives name to value, of config, versions, data; compared as text. Not called where there
+      is one process.
+
+  Raises:
+    UserError: a process has other facts than process 0; all processes raise, and name it.
+  """
+  if jax.process_count() == 1:
+    return
+  mine = {name: str(value) for name, value in facts().items()}
+  said = [json.loads(text) for text in texts(json.dumps([socket.gethostname(), mine]))]
+  first_host, first = said[0]
+  for process, (host, other) in enumerate(said):
+    names = [n for n in dict.fromkeys([*first, *other]) if first.get(n) != other.get(n)]
+    if names:
+      more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+      raise errors.UserError(
+        f"process {process} on {host} has {names[0]} {other.get(names[0])}, process 0 on "
+        f"{first_host} has {first.get(names[0])}{more}; start all with the same flags, versions "
+        "and data"
+      )

@@ -5,17 +5,20 @@ wrong ends as one line on stderr and exit code 2.
 """
 
 import difflib
+import os
 import pathlib
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors
+from contrastive_jax import errors, hosts
 
 _WORKDIR = flags.DEFINE_string(
   "workdir", None, "Directory of the run: config, metrics, checkpoints."
@@ -24,6 +27,13 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, with :ar
 _PRINT = flags.DEFINE_bool("print_config", False, "Print the resolved config and leave.")
 _HELP = flags.DEFINE_bool("help_config", False, "Print every key, its type, value and line; leave.")
 
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "Several processes: HOST:PORT of number 0.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Several processes: how many.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Several processes: the number of this one.")
+_CONNECT_TIMEOUT = flags.DEFINE_integer(
+  "connect_timeout_s", 300, "Several processes: seconds to wait for the others.", lower_bound=1
+)
+
 _OVERRIDE = re.compile(r"--?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
 
 
@@ -31,16 +41,28 @@ def main(
   run: Callable[[ConfigDict, str], Any],
   describe: Callable[[ConfigDict], list[tuple[str, str, Any, str]]],
   default_config: str | None = None,
-  needs_workdir: Callable[[], bool] = lambda: True,
+  on_devices: Callable[[], bool] = lambda: True,
 ) -> None:
-  """Parses `sys.argv`, calls `run(config, workdir)` and exits with the codes of `errors`."""
+  """Parses `sys.argv`, calls `run(config, workdir)` and exits with the codes of `errors`.
+
+  Where `on_devices()` is false the run needs neither a workdir nor the other processes.
+  """
   try:
     config = parse(sys.argv, default_config)
     if _PRINT.value or _HELP.value:
       print(table(describe(config)) if _HELP.value else config_lib.to_json(config), end="")
       sys.exit(errors.EXIT_OK)
-    if not _WORKDIR.value and needs_workdir():
-      raise errors.UserError("--workdir is missing; give a directory, e.g. --workdir=runs/first")
+    if on_devices():
+      if not _WORKDIR.value:
+        raise errors.UserError("--workdir is missing; give a directory, e.g. --workdir=runs/first")
+      hint = hosts.connect(
+        _COORDINATOR.value,
+        _NUM_PROCESSES.value,
+        _PROCESS_ID.value,
+        timeout_s=_CONNECT_TIMEOUT.value,
+      )
+      if hint:
+        print(f"hint: {hint}", file=sys.stderr, flush=True)
     logging.set_verbosity(logging.WARNING)
     run(config, _WORKDIR.value)
   except errors.UserError as error:
@@ -51,8 +73,15 @@ def main(
     _leave(f"stopped: {error}", errors.EXIT_SAVE_FAILED)
   except errors.Preempted as error:
     _leave(f"left: {error}", errors.EXIT_PREEMPTED)
+  except errors.PeerLost as error:
+    _leave(f"stopped: {error}", errors.EXIT_PEER_LOST)
   except KeyboardInterrupt:
     _leave("interrupted; the same command goes on from the last checkpoint", 130)
+  except Exception:
+    if not jax.distributed.is_initialized():
+      raise
+    traceback.print_exc()
+    _leave("stopped: by the error above", 1)
 
 
 def parse(argv: Sequence[str], default_config: str | None = None) -> ConfigDict:
@@ -160,4 +189,6 @@ def _one_line(error: BaseException) -> str:
 
 def _leave(line: str, code: int) -> None:
   print(line, file=sys.stderr, flush=True)
+  if jax.distributed.is_initialized():  # leaving in order would wait for processes that hang
+    os._exit(code)
   sys.exit(code)

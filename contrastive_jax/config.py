@@ -83,9 +83,30 @@ class Checkpoint:
   restart: bool = option(False, "start over if there are checkpoints and none is intact")
 
 
-SECTIONS = {"data": Data, "monitor": Monitor, "log": Log, "checkpoint": Checkpoint}
+@dataclasses.dataclass(frozen=True)
+class Watchdog:
+  """When a run that does not move is ended (exit codes 70 and 76)."""
+
+  stuck_after_s: float = option(1800.0, "seconds of one phase (load, compile, save); 0: any time")
+  peer_silent_s: float = option(60.0, "seconds without a sign of another process; 0: any time")
+
+
+SECTIONS = {
+  "data": Data,
+  "monitor": Monitor,
+  "log": Log,
+  "checkpoint": Checkpoint,
+  "watchdog": Watchdog,
+}
+_NOT_NEGATIVE = (
+  "checkpoint.every_epochs",
+  "checkpoint.keep_best",
+  "monitor.every_epochs",
+  "watchdog.stuck_after_s",
+  "watchdog.peer_silent_s",
+)
 # May change when a run goes on.
-_OPEN_KEYS = ("allow_config_change", "fsdp", "max_skipped_steps", "log", "checkpoint")
+_OPEN_KEYS = ("allow_config_change", "fsdp", "max_skipped_steps", "log", "checkpoint", "watchdog")
 
 
 def pretrain(method: str = "simclr", model: str = "resnet18", recipe: str = "simclr") -> ConfigDict:
@@ -168,8 +189,9 @@ def check(config: ConfigDict) -> None:
   _at_least("batch_size", config.batch_size, 2)  # one image has no negatives
   _at_least("log.every_steps", config.log.every_steps, 1)
   _at_least("checkpoint.keep", config.checkpoint.keep, 1)
-  for key in ("checkpoint.every_epochs", "checkpoint.keep_best", "monitor.every_epochs"):
-    _at_least(key, config[key.split(".")[0]][key.split(".")[1]], 0)
+  flat = flatten(config)
+  for key in _NOT_NEGATIVE:
+    _at_least(key, flat[key], 0)
   _at_least("monitor.k", config.monitor.k, 1)
   methods.get(config.method.name)
 

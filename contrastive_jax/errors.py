@@ -9,8 +9,10 @@ from collections.abc import Iterator
 EXIT_OK = 0
 EXIT_USER_ERROR = 2  # bad input: one line on stderr, no traceback
 EXIT_NON_FINITE = 3  # the loss stayed NaN or infinite; the last good checkpoint is kept
+EXIT_STUCK = 70  # nothing moved for too long; the stacks are on stderr (EX_SOFTWARE)
 EXIT_SAVE_FAILED = 74  # disk full or not writable; older checkpoints are kept (EX_IOERR)
 EXIT_PREEMPTED = 75  # SIGTERM: state saved, start the same command again (EX_TEMPFAIL)
+EXIT_PEER_LOST = 76  # another process of the run is gone or never came (EX_PROTOCOL)
 
 
 class UserError(ValueError):
@@ -27,6 +29,10 @@ class SaveFailed(RuntimeError):
 
 class Preempted(RuntimeError):
   """SIGTERM arrived; the state was saved and the same command goes on from there."""
+
+
+class PeerLost(RuntimeError):
+  """Another process of the run died, went silent, or never came."""
 
 
 @contextlib.contextmanager

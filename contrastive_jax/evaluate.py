@@ -23,6 +23,7 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from contrastive_jax import (
+  agree,
   augment,
   build,
   checkpoint,
@@ -30,6 +31,7 @@ from contrastive_jax import (
   eval_images,
   features,
   finetune,
+  hosts,
   keys,
   linear_probe,
   logistic,
@@ -37,6 +39,7 @@ from contrastive_jax import (
   parallel,
   scores,
 )
+from contrastive_jax import config as config_lib
 from contrastive_jax import knn as knn_lib
 from contrastive_jax import picture as picture_lib
 from contrastive_jax import workdir as workdir_lib
@@ -90,9 +93,15 @@ def run(
 
   Raises:
     UserError: config, workdir or data cannot work.
+    PeerLost: another process is gone.
   """
-  config = eval_config.evaluation() if config is None else config
+  with hosts.losses_named():
+    return _run(eval_config.evaluation() if config is None else config, workdir, devices)
+
+
+def _run(config: ConfigDict, workdir: str, devices: list[jax.Device] | None) -> dict[str, Any]:
   config, options = eval_config.resolve(config)
+  agree.check_equal(lambda: config_lib.flatten(config) | workdir_lib.versions())
   loaded = checkpoint.load_run(workdir, config.checkpoint_step)
   mesh = parallel.make_mesh(devices)
   images = eval_images.load(config, loaded.config)

@@ -1,67 +1,120 @@
-"""Starts a run again when it dies.
+"""Starts a run again when it dies; as several processes of this machine if asked to.
 
 python -m contrastive_jax.launch --restarts=10 -- python train.py --config=... --workdir=...
+python -m contrastive_jax.launch --processes=2 -- python train.py --config=... --workdir=...
 
 A run goes on from its last checkpoint, so the command is simply repeated. What starting again
 cannot mend is left alone: success, a user's mistake, a loss that stays not finite. SIGTERM and
 SIGINT are passed on, and then nothing is started again.
+
+Several processes are one run: where one of them dies the others are ended, and all start again.
 """
 
 import argparse
+import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 
 from contrastive_jax import errors
 
 _FINAL = (errors.EXIT_OK, errors.EXIT_USER_ERROR, errors.EXIT_NON_FINITE)
+_GRACE_S = 20.0  # for the others to notice the death of one by themselves
+_POLL_S = 0.05
 
 
 def main(arguments: Sequence[str]) -> int:
   """Runs the command until it is done.
 
   Returns:
-    Its last exit code; 128 + n if signal n killed it.
+    The exit code of the member that ended first with another than 0, of the last start; 128 + n if
+    signal n killed it.
   """
   parser = argparse.ArgumentParser(prog="python -m contrastive_jax.launch")
   parser.add_argument("--restarts", type=int, default=10, help="starts after the first, at most")
   parser.add_argument("--pause_s", type=float, default=1.0, help="seconds before each of them")
+  parser.add_argument(
+    "--processes", type=int, default=1, help="of one run, all on this machine (train.py, eval.py)"
+  )
   parser.add_argument("command", nargs="+", help="after --")
   options = parser.parse_args(arguments)
+  if options.processes < 1:
+    parser.error(f"--processes={options.processes} is below 1; use 1 for a run of one process")
 
-  child = None
+  members: list[subprocess.Popen] = []
   told = threading.Event()  # to leave
 
   def leave(number, _):
     told.set()
-    if child and child.poll() is None:
-      child.send_signal(number)
+    _signal(members, number)
 
   for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, leave)
 
   for restarts_left in range(options.restarts, -1, -1):
+    members.clear()
     try:
-      child = subprocess.Popen(options.command)
+      for extra in _places(options.processes):
+        members.append(subprocess.Popen([*options.command, *extra]))
     except OSError as error:
       _say(f"{options.command[0]} cannot be started: {error.strerror}")
       return errors.EXIT_USER_ERROR
-    if told.is_set():  # it came while the child was being started
-      child.send_signal(signal.SIGTERM)
-    code = child.wait()
+    if told.is_set():  # it came while they were being started
+      _signal(members, signal.SIGTERM)
+    first = _wait(members)
+    code = first.returncode
     if code in _FINAL or told.is_set():
       break
     end = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     if not restarts_left:
-      _say(f"process {child.pid} {end}; no restart of {options.restarts} is left")
+      _say(f"process {first.pid} {end}; no restart of {options.restarts} is left")
       break
     number = options.restarts - restarts_left + 1
-    _say(f"process {child.pid} {end}; restart {number} of {options.restarts}")
+    _say(f"process {first.pid} {end}; restart {number} of {options.restarts}")
     if told.wait(options.pause_s):
       break
   return code if code >= 0 else 128 - code
+
+
+def _places(processes: int) -> list[list[str]]:
+  """Returns the flags that tell each process its place; none if it is alone."""
+  if processes == 1:
+    return [[]]
+  with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+  return [
+    [f"--coordinator={coordinator}", f"--num_processes={processes}", f"--process_id={i}"]
+    for i in range(processes)
+  ]
+
+
+def _wait(members: Sequence[subprocess.Popen]) -> subprocess.Popen:
+  """Waits for all, ends those that outlive another's failure; returns the first that failed."""
+  if len(members) == 1:
+    members[0].wait()
+    return members[0]
+  failed = None
+  while any(member.poll() is None for member in members):
+    if failed is None:
+      failed = next((m for m in members if m.poll() not in (None, errors.EXIT_OK)), None)
+      since = time.monotonic()
+    elif time.monotonic() - since > _GRACE_S:
+      _signal(members, signal.SIGKILL)
+    time.sleep(_POLL_S)
+  ended = [failed, *members] if failed else members
+  return next((m for m in ended if m.returncode != errors.EXIT_OK), members[0])
+
+
+def _signal(members: Sequence[subprocess.Popen], number: int) -> None:
+  for member in members:
+    if member.poll() is None:
+      with contextlib.suppress(ProcessLookupError):
+        member.send_signal(number)
 
 
 def _say(line: str) -> None:

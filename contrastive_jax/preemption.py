@@ -3,24 +3,22 @@
 import signal
 import threading
 
-import jax
-from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 
-from contrastive_jax import errors
+from contrastive_jax import agree, errors
 
 
 class Preemption:
   """Context manager that turns SIGTERM into an answer of `requested` and `leave_if_requested`.
 
-  One process handles the signal itself. Several ask JAX's coordination service, which hands all of
-  them the same step, so that they save the same state; between two steps they cannot leave.
+  Every process must ask at the same places: SIGTERM to any of them makes all of them leave, after
+  the same step.
   """
 
   def __enter__(self) -> "Preemption":
     self._asked = threading.Event()
-    self._old = None
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if jax.process_count() == 1 and in_main_thread:  # Python handles signals there alone
+    self._old = self._any = None
+    if threading.current_thread() is threading.main_thread():  # Python handles signals there alone
       self._old = signal.signal(signal.SIGTERM, lambda *_: self._asked.set())
     return self
 
@@ -28,15 +26,14 @@ class Preemption:
     if self._old is not None:
       signal.signal(signal.SIGTERM, self._old)
 
-  def requested(self, step: int) -> bool:
-    """Returns whether to save and leave after `step`; the same on every process."""
-    if jax.process_count() == 1:
-      return self._asked.is_set()
-    return multihost_utils.reached_preemption_sync_point(step)
+  def requested(self, mesh: Mesh) -> bool:
+    """Returns whether to save and leave after this step; the same on every process of `mesh`."""
+    self._any = self._any or agree.AnyProcess(mesh)
+    return self._any(self._asked.is_set())
 
   def leave_if_requested(self) -> None:
     """Raises `Preempted` where there is nothing to save: while a run is set up or scored."""
-    if self._asked.is_set():
+    if agree.any_process(self._asked.is_set()):
       raise errors.Preempted(
         "SIGTERM: there was nothing new to save; the same command goes on from the last checkpoint"
       )

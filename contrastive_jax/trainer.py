@@ -7,7 +7,18 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, collapse, errors, lock, methods, online, parallel, preview
+from contrastive_jax import (
+  agree,
+  build,
+  collapse,
+  errors,
+  hosts,
+  lock,
+  methods,
+  online,
+  parallel,
+  preview,
+)
 from contrastive_jax import config as config_lib
 from contrastive_jax import monitor as monitor_lib
 from contrastive_jax import state as state_lib
@@ -17,6 +28,7 @@ from contrastive_jax.checkpoint import Checkpoints
 from contrastive_jax.data import pipeline
 from contrastive_jax.preemption import Preemption
 from contrastive_jax.report import Meter, Reporter
+from contrastive_jax.watchdog import Watchdog
 
 
 class Result(NamedTuple):
@@ -39,8 +51,9 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
     NonFiniteLoss: loss or gradient stayed NaN or infinite; the last checkpoint is from before.
     SaveFailed: a checkpoint or the metrics could not be written.
     Preempted: SIGTERM; the state was saved and the same call goes on.
+    PeerLost: another process of the run is gone.
   """
-  with Preemption() as preemption:
+  with Preemption() as preemption, hosts.losses_named():
     return _train(config, workdir, devices, preemption)
 
 
@@ -54,6 +67,7 @@ def _train(
   build.check_micro_batches(config, mesh.size)
   source = build.source(config, config.data.split)
   steps_per_epoch = build.steps_per_epoch(config, len(source))
+  agree.check_equal(lambda: _facts(config, source))
   total_steps = config.epochs * steps_per_epoch
 
   method, net, recipe = build.method(config), build.net(config), build.recipe(config)
@@ -85,6 +99,7 @@ def _train(
   workdir_lib.make(workdir)
   with contextlib.ExitStack() as stack:
     stack.enter_context(lock.hold(workdir))
+    watchdog = stack.enter_context(Watchdog(workdir, **config.watchdog))
     workdir_lib.check(workdir, config)  # again: now no other run can write there
     checkpoints = Checkpoints(workdir, **config_lib.fields_of(Checkpoints, config.checkpoint))
     stack.callback(checkpoints.close)
@@ -112,7 +127,7 @@ def _train(
       **build.pipeline_options(config),
     )
     loop = _Loop(
-      config, mesh, reporter, checkpoints, monitor, schedule, steps_per_epoch, total_steps
+      config, mesh, reporter, checkpoints, monitor, watchdog, schedule, steps_per_epoch, total_steps
     )
     stack.enter_context(parallel.use(mesh))
     if config.log.views and start == 0 and jax.process_index() == 0:
@@ -125,13 +140,23 @@ class _Loop:
   """Steps, and between them whatever is due: log, monitor, save, leave."""
 
   def __init__(
-    self, config, mesh, reporter, checkpoints, monitor, schedule, steps_per_epoch, total_steps
+    self,
+    config,
+    mesh,
+    reporter,
+    checkpoints,
+    monitor,
+    watchdog,
+    schedule,
+    steps_per_epoch,
+    total_steps,
   ):
     self._config = config
     self._mesh = mesh
     self._reporter = reporter
     self._checkpoints = checkpoints
     self._monitor = monitor
+    self._watchdog = watchdog
     self._schedule = schedule
     self._steps_per_epoch = steps_per_epoch
     self._total_steps = total_steps
@@ -144,14 +169,15 @@ class _Loop:
     step = int(parallel.fetch(state.step))
     pending = None  # metrics of the step before, read once the next one is under way
     self._meter.start(step)
-    for host_batch in batches:
+    for host_batch in self._loaded(batches, step):
+      self._watchdog.doing(f"computing step {step + 1}")
       state, metrics = step_fn(state, parallel.put(host_batch, self._mesh))
       step += 1
       self._checkpoints.poll()
       if pending:
         self._read(*pending)
       pending = step, metrics
-      leaving = preemption.requested(step)
+      leaving = preemption.requested(self._mesh)
       if leaving or self._due(step, self._config.checkpoint.every_epochs) or self._scores(step):
         pending = self._read(*pending)  # never save before its step is known to be good
         knn = None
@@ -160,6 +186,7 @@ class _Loop:
             knn = self._score(step, state, preemption)
           except errors.Preempted:
             leaving = True
+        self._watchdog.doing(f"saving step {step}")
         self._reporter.sync()
         self._checkpoints.save(step, state, knn)
         self._meter.start(step)
@@ -172,6 +199,17 @@ class _Loop:
       self._score(step, state, preemption)
     self._checkpoints.wait()
     return Result(state, self._metrics)
+
+  def _loaded(self, batches, step: int):
+    """Yields the batches of the steps after `step`; the watchdog knows when they are waited for."""
+    batches = iter(batches)
+    while True:
+      step += 1
+      self._watchdog.doing(f"loading the batch of step {step}")
+      batch = next(batches, None)
+      if batch is None:
+        return
+      yield batch
 
   def _due(self, step: int, every_epochs: float) -> bool:
     if step == self._total_steps:
@@ -234,13 +272,24 @@ class _Loop:
     self._alarms = list(lines)
 
   def _score(self, step: int, state, preemption: Preemption) -> float | None:
-    scores = self._monitor.score(state.params, state.stats, preemption.leave_if_requested)
+    def poll():
+      self._watchdog.doing(f"scoring step {step}")
+      preemption.leave_if_requested()
+
+    scores = self._monitor.score(state.params, state.stats, poll)
     if not scores:
       return None
     self._metrics |= scores
     self._reporter.metrics(step, scores)
     self._reporter.line(f"step {step}: {self._monitor.describe(scores)}")
     return scores["knn_top1"]
+
+
+def _facts(config: ConfigDict, source) -> dict[str, object]:
+  """What must be the same on every process."""
+  options = {f"config.{key}": value for key, value in config_lib.flatten(config).items()}
+  data = {"training images": len(source), "classes": source.num_classes}
+  return options | data | workdir_lib.versions()
 
 
 def _count(params) -> int:

@@ -1,0 +1,187 @@
+"""One run on several processes, often one a host: how they meet, and what happens if one is lost.
+
+A process learns its place from three flags or from what started it (TPU, SLURM, Open MPI,
+Kubernetes); JAX reads the addresses there. Where a description is incomplete the process runs by
+itself and says so.
+"""
+
+import contextlib
+import importlib.util
+import os
+import pathlib
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+
+from contrastive_jax import errors
+
+_GOOGLE = "0x1ae0"  # PCI vendor of TPUs
+_HEARTBEAT_S = 60  # after which JAX takes a silent process for dead
+
+# What the launchers set in every process that they start.
+_SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
+_OMPI = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK")
+# What a lost process looks like in the message of a collective, in lower case.
+_SIGNS = ("gloo", "connection closed", "connection reset", "unavailable", "heartbeat", "peer")
+
+
+def connect(
+  coordinator: str | None = None,
+  num_processes: int | None = None,
+  process_id: int | None = None,
+  *,
+  timeout_s: int = 300,
+) -> str | None:
+  """Joins this process to the others of its run; call it before any other use of JAX.
+
+  Args:
+    coordinator: HOST:PORT of process 0, free there and reachable from all.
+    num_processes: of the run.
+    process_id: of this one, 0 <= process_id < num_processes.
+    timeout_s: seconds to wait for the others.
+
+  Returns:
+    A hint to print if the environment tells of several processes but not enough to join them.
+
+  Raises:
+    UserError: some but not all of the three are given, or one cannot be.
+    PeerLost: the address cannot be used. (If the others do not come in time the process ends, with
+      a line and `errors.EXIT_PEER_LOST`.)
+  """
+  given = {
+    "--coordinator": coordinator,
+    "--num_processes": num_processes,
+    "--process_id": process_id,
+  }
+  missing = [name for name, value in given.items() if value is None]
+  if not missing:
+    _check(coordinator, num_processes, process_id)
+    if num_processes > 1:
+      place = {
+        "coordinator_address": coordinator,
+        "num_processes": num_processes,
+        "process_id": process_id,
+        "cluster_detection_method": "deactivate",
+      }
+      _join(place, f"process {process_id} of {num_processes} at {coordinator}", timeout_s)
+    return None
+  if len(missing) < len(given):
+    raise errors.UserError(
+      f"{', '.join(missing)} is missing; give all of {', '.join(given)}, or none to take them from "
+      "the environment"
+    )
+  place, hint = detect(os.environ)
+  if place is not None:
+    _join(place, "the processes that the environment tells of", timeout_s)
+  return hint
+
+
+def detect(environment: Mapping[str, str]) -> tuple[dict[str, Any] | None, str | None]:
+  """Returns (arguments of `jax.distributed.initialize`, hint); no arguments: one process alone."""
+  env = environment
+  if _on_tpu(env):
+    return {}, None
+  if "SLURM_JOB_ID" in env and env.get("SLURM_NTASKS", "1") != "1":
+    missing = [name for name in _SLURM if name not in env]
+    if missing:
+      return None, (
+        f"SLURM job {env['SLURM_JOB_ID']} has {env['SLURM_NTASKS']} tasks, but {missing[0]} is not "
+        "set: this process runs alone; start it with srun to use them all"
+      )
+    place = {"cluster_detection_method": "slurm"}
+    return place | ({"local_device_ids": []} if _owns_what_it_sees(env) else {}), None
+  if env.get("OMPI_COMM_WORLD_SIZE", "1") != "1":
+    if all(name in env for name in _OMPI) and "OMPI_MCA_orte_hnp_uri" in env:
+      return {"cluster_detection_method": "ompi"}, None
+    if importlib.util.find_spec("mpi4py"):
+      return {"cluster_detection_method": "mpi4py"}, None
+    return None, (
+      f"Open MPI started {env['OMPI_COMM_WORLD_SIZE']} processes without the address of the first: "
+      "this process runs alone; pip install mpi4py, or give --coordinator, --num_processes and "
+      "--process_id"
+    )
+  if "KUBERNETES_SERVICE_HOST" in env and "JOB_COMPLETION_INDEX" in env:
+    if importlib.util.find_spec("kubernetes"):
+      return {}, None
+    return None, (
+      f"Kubernetes started this as number {env['JOB_COMPLETION_INDEX']} of an indexed job: it runs "
+      "alone; pip install kubernetes, or give --coordinator, --num_processes and --process_id"
+    )
+  return None, None
+
+
+@contextlib.contextmanager
+def losses_named() -> Iterator[None]:
+  """Turns the failure of a collective whose other end is gone into `PeerLost`."""
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    text = " ".join(str(error).split())
+    if jax.process_count() == 1 or not any(sign in text.lower() for sign in _SIGNS):
+      raise
+    raise errors.PeerLost(
+      f"process {jax.process_index()} on {socket.gethostname()} lost another process "
+      f"({text[:200]}); start all {jax.process_count()} again, they go on from the last checkpoint"
+    ) from error
+
+
+def _check(coordinator: str, num_processes: int, process_id: int) -> None:
+  host, _, port = coordinator.rpartition(":")
+  if not host or not port.isdigit():
+    raise errors.UserError(f"--coordinator={coordinator} is not HOST:PORT, e.g. 10.0.0.1:1234")
+  if not 0 <= process_id < num_processes:
+    raise errors.UserError(
+      f"--process_id={process_id} is outside 0..{num_processes - 1}; --num_processes="
+      f"{num_processes} processes are numbered from 0"
+    )
+
+
+def _on_tpu(env: Mapping[str, str]) -> bool:
+  """Whether JAX would run on TPUs of this machine; libtpu alone may be there to plan with."""
+  if env.get("JAX_PLATFORMS", "tpu").split(",")[0] != "tpu":
+    return False
+  vendors = pathlib.Path("/sys/bus/pci/devices").glob("*/vendor")
+  has_chip = any(path.read_text().strip() == _GOOGLE for path in vendors)
+  return has_chip and importlib.util.find_spec("libtpu") is not None
+
+
+def _owns_what_it_sees(env: Mapping[str, str]) -> bool:
+  """Whether a SLURM task may use every visible GPU: it is alone on its node, or SLURM gave it one.
+
+  Otherwise JAX takes the GPU that has the task's number on the node.
+  """
+  tasks = env.get("SLURM_STEP_TASKS_PER_NODE", env.get("SLURM_TASKS_PER_NODE", ""))
+  alone = bool(tasks) and all(part.partition("(")[0] == "1" for part in tasks.split(","))
+  visible = env.get("CUDA_VISIBLE_DEVICES", env.get("ROCR_VISIBLE_DEVICES", ""))
+  return alone or (bool(visible) and "," not in visible)
+
+
+def _join(place: dict[str, Any], who: str, timeout_s: int) -> None:
+  remedy = (
+    "start all with the same flags, on a port that is free at the first and open to the others"
+  )
+
+  def give_up():  # JAX would end the process in its own words
+    print(
+      f"stopped: {who}: not all came within {timeout_s} s; {remedy}", file=sys.stderr, flush=True
+    )
+    os._exit(errors.EXIT_PEER_LOST)
+
+  # SIGTERM is handled by preemption.py, on every process alike.
+  jax.config.update("jax_enable_preemption_service", False)
+  timer = threading.Timer(timeout_s, give_up)
+  timer.daemon = True
+  timer.start()
+  try:
+    jax.distributed.initialize(
+      **place, initialization_timeout=timeout_s + 60, heartbeat_timeout_seconds=_HEARTBEAT_S
+    )
+  except (RuntimeError, ValueError, OSError) as error:  # JaxRuntimeError is a RuntimeError
+    reason = " ".join(str(error).split())[:200]
+    raise errors.PeerLost(f"{who}: cannot join the others ({reason}); {remedy}") from error
+  finally:
+    timer.cancel()
