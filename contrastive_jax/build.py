@@ -1,12 +1,74 @@
 """From a config to objects: the one place that knows both, used by training and evaluation."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import optax
+from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, data, errors, methods, models, optim
+from contrastive_jax import augment, data, errors, methods, models, online, optim, parallel
+from contrastive_jax import config as config_lib
+from contrastive_jax import state as state_lib
+from contrastive_jax import step as step_lib
 from contrastive_jax.config import fields_of
 from contrastive_jax.data import pipeline
 from contrastive_jax.models.network import Network
+
+
+class Run(NamedTuple):
+  """What a pre-training run consists of, before there are devices or images."""
+
+  net: Network
+  method: methods.Method
+  recipe: augment.Recipe
+  schedule: optim.Schedule
+  steps_per_epoch: int
+  total_steps: int
+  init: Callable[[Array], state_lib.TrainState]  # of a key
+  step: step_lib.Step
+
+
+def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int) -> Run:
+  """Returns the parts of a run; training and planning build theirs here.
+
+  Args:
+    config: of the run.
+    num_images: of the training set.
+    num_classes: of its labels; 0: it has none.
+    num_devices: over which the batch is divided.
+
+  Raises:
+    UserError: something in `config` cannot work, by itself or with these numbers.
+  """
+  config_lib.check(config)
+  parallel.check_batch_size(config.batch_size, num_devices)
+  check_micro_batches(config, num_devices)
+  per_epoch = steps_per_epoch(config, num_images)
+  chosen, network, views = method(config), net(config), recipe(config)
+  update, schedule = optimizer(config, per_epoch)
+  probe = online.Probe(num_classes, config.monitor.online_learning_rate)
+  task = methods.Task(num_images, num_classes, config.batch_size, config.image_size_px)
+  total = config.epochs * per_epoch
+  return Run(
+    network,
+    chosen,
+    views,
+    schedule,
+    per_epoch,
+    total,
+    init=state_lib.initialiser(chosen, network, update, probe, task),
+    step=step_lib.make(
+      chosen,
+      network,
+      update,
+      probe,
+      views,
+      seed=config.seed,
+      steps_per_epoch=per_epoch,
+      total_steps=total,
+    ),
+  )
 
 
 def method(config: ConfigDict) -> methods.Method:

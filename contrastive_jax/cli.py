@@ -5,6 +5,7 @@ wrong ends as one line on stderr and exit code 2.
 """
 
 import difflib
+import logging
 import os
 import pathlib
 import re
@@ -14,7 +15,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from absl import flags, logging
+from absl import flags
+from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
 from contrastive_jax import config as config_lib
@@ -63,7 +65,7 @@ def main(
       )
       if hint:
         print(f"hint: {hint}", file=sys.stderr, flush=True)
-    logging.set_verbosity(logging.WARNING)
+    _log_to_stderr()
     run(config, _WORKDIR.value)
   except errors.UserError as error:
     _leave(f"error: {error}", errors.EXIT_USER_ERROR)
@@ -181,6 +183,17 @@ def _parses(kind: type, text: str) -> bool:
 
 def _config_files() -> list[str]:
   return sorted(str(p) for p in pathlib.Path("configs").glob("**/*.py"))
+
+
+def _log_to_stderr() -> None:
+  """Prints what the package logs as it is, from process 0; of others' logs only warnings."""
+  absl_logging.set_verbosity(absl_logging.WARNING)
+  handler = logging.StreamHandler()
+  handler.addFilter(lambda record: jax.process_index() == 0)
+  log = logging.getLogger("contrastive_jax")
+  log.addHandler(handler)
+  log.setLevel(logging.INFO)
+  log.propagate = False
 
 
 def _one_line(error: BaseException) -> str:

@@ -23,7 +23,6 @@ from collections.abc import Sequence
 from contrastive_jax import errors
 
 _FINAL = (errors.EXIT_OK, errors.EXIT_USER_ERROR, errors.EXIT_NON_FINITE)
-_GRACE_S = 20.0  # for the others to notice the death of one by themselves
 _POLL_S = 0.05
 
 
@@ -39,6 +38,9 @@ def main(arguments: Sequence[str]) -> int:
   parser.add_argument("--pause_s", type=float, default=1.0, help="seconds before each of them")
   parser.add_argument(
     "--processes", type=int, default=1, help="of one run, all on this machine (train.py, eval.py)"
+  )
+  parser.add_argument(
+    "--grace_s", type=float, default=10.0, help="for the others to end after the death of one"
   )
   parser.add_argument("command", nargs="+", help="after --")
   options = parser.parse_args(arguments)
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
       return errors.EXIT_USER_ERROR
     if told.is_set():  # it came while they were being started
       _signal(members, signal.SIGTERM)
-    first = _wait(members)
+    first = _wait(members, options.grace_s)
     code = first.returncode
     if code in _FINAL or told.is_set():
       break
@@ -93,7 +95,7 @@ def _places(processes: int) -> list[list[str]]:
   ]
 
 
-def _wait(members: Sequence[subprocess.Popen]) -> subprocess.Popen:
+def _wait(members: Sequence[subprocess.Popen], grace_s: float) -> subprocess.Popen:
   """Waits for all, ends those that outlive another's failure; returns the first that failed."""
   if len(members) == 1:
     members[0].wait()
@@ -103,7 +105,7 @@ def _wait(members: Sequence[subprocess.Popen]) -> subprocess.Popen:
     if failed is None:
       failed = next((m for m in members if m.poll() not in (None, errors.EXIT_OK)), None)
       since = time.monotonic()
-    elif time.monotonic() - since > _GRACE_S:
+    elif time.monotonic() - since > grace_s:
       _signal(members, signal.SIGKILL)
     time.sleep(_POLL_S)
   ended = [failed, *members] if failed else members

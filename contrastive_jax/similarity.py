@@ -13,6 +13,7 @@ Over devices each keeps its own rows; except in a ring, the columns are all-gath
 """
 
 import functools
+import logging
 from typing import NamedTuple
 
 import jax
@@ -84,6 +85,7 @@ def row_stats(
 
   if implementation == "auto":
     implementation = choose(len(q), k.shape, sharded=parallel.is_sharded(k))
+    _tell(implementation, len(q), len(k), parallel.num_devices())
   if implementation == "dense":
     return parallel.over_rows(_dense, rows, columns)
   if implementation == "tiled":
@@ -108,6 +110,14 @@ def choose(num_rows: int, columns: tuple[int, int], *, sharded: bool = True) -> 
     return "dense"
   gathered = 4 * columns[0] * columns[1] if sharded and devices > 1 else 0
   return "ring" if gathered > _GATHER_LIMIT_BYTES else "tiled"
+
+
+@functools.cache  # a step asks several times for the same
+def _tell(implementation: str, rows: int, columns: int, devices: int) -> None:
+  logging.getLogger(__name__).info(
+    "contrast of %s rows with %s columns on %d device(s): %s",
+    *(f"{rows:,}", f"{columns:,}", devices, implementation),
+  )
 
 
 def _ids(identity, group, like, absent):

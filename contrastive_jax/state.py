@@ -35,18 +35,10 @@ class TrainState:
 
 
 def create(
-  method: methods.Method,
-  net: Network,
-  optimizer: optax.GradientTransformation,
-  probe: online.Probe,
-  task: methods.Task,
-  *,
-  seed: int,
-  mesh: Mesh,
-  fsdp: bool = False,
+  init: Callable[[Array], TrainState], *, seed: int, mesh: Mesh, fsdp: bool = False
 ) -> TrainState:
-  """Initialises a state on all devices of `mesh`; equal for equal seeds, whatever the mesh."""
-  init, key = initialiser(method, net, optimizer, probe, task), keys.stream(seed, "init")
+  """Runs an `initialiser` on all devices of `mesh`; equal for equal seeds, whatever the mesh."""
+  key = keys.stream(seed, "init")
   with parallel.use(mesh):
     return once.jit(init, out_shardings=shardings(jax.eval_shape(init, key), mesh, fsdp))(key)
 

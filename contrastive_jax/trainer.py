@@ -14,15 +14,12 @@ from contrastive_jax import (
   errors,
   hosts,
   lock,
-  methods,
-  online,
   parallel,
   preview,
 )
 from contrastive_jax import config as config_lib
 from contrastive_jax import monitor as monitor_lib
 from contrastive_jax import state as state_lib
-from contrastive_jax import step as step_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.checkpoint import Checkpoints
 from contrastive_jax.data import pipeline
@@ -63,37 +60,11 @@ def _train(
   config_lib.check(config)
   workdir_lib.check(workdir, config)
   mesh = parallel.make_mesh(devices)
-  parallel.check_batch_size(config.batch_size, mesh.size)
-  build.check_micro_batches(config, mesh.size)
   source = build.source(config, config.data.split)
-  steps_per_epoch = build.steps_per_epoch(config, len(source))
   agree.check_equal(lambda: _facts(config, source))
-  total_steps = config.epochs * steps_per_epoch
-
-  method, net, recipe = build.method(config), build.net(config), build.recipe(config)
-  optimizer, schedule = build.optimizer(config, steps_per_epoch)
-  probe = online.Probe(source.num_classes, config.monitor.online_learning_rate)
-  state = state_lib.create(
-    method,
-    net,
-    optimizer,
-    probe,
-    methods.Task(len(source), source.num_classes, config.batch_size, config.image_size_px),
-    seed=config.seed,
-    mesh=mesh,
-    fsdp=config.fsdp,
-  )
-  step_fn = step_lib.make(
-    method,
-    net,
-    optimizer,
-    probe,
-    recipe,
-    seed=config.seed,
-    steps_per_epoch=steps_per_epoch,
-    total_steps=total_steps,
-  )
-  monitor = monitor_lib.Monitor.create(config, source, net, recipe, mesh)
+  run = build.run(config, len(source), source.num_classes, mesh.size)
+  state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
+  monitor = monitor_lib.Monitor.create(config, source, run.net, run.recipe, mesh)
   preemption.leave_if_requested()
 
   workdir_lib.make(workdir)
@@ -107,13 +78,13 @@ def _train(
     workdir_lib.stamp(workdir, config)  # not before the checkpoint is known to fit
     start = int(parallel.fetch(state.step))
     reporter = Reporter(
-      workdir, total_steps=total_steps, start_step=start, tensorboard=config.log.tensorboard
+      workdir, total_steps=run.total_steps, start_step=start, tensorboard=config.log.tensorboard
     )
     stack.callback(reporter.close)
     reporter.line(
       f"{config.method.name} {config.model.name}: {_count(state.params):,} parameters, "
-      f"{len(source):,} images, {steps_per_epoch} steps an epoch, {total_steps} in all, "
-      f"peak learning rate {schedule.peak:.4g}, {mesh.size} device(s)"
+      f"{len(source):,} images, {run.steps_per_epoch} steps an epoch, {run.total_steps} in all, "
+      f"peak learning rate {run.schedule.peak:.4g}, {mesh.size} device(s)"
       + (f"; goes on from step {start}" if start else "")
     )
     batches = pipeline.train_batches(
@@ -121,45 +92,32 @@ def _train(
       batch_size=config.batch_size,
       seed=config.seed,
       start_step=start,
-      total_steps=total_steps,
+      total_steps=run.total_steps,
       process_index=jax.process_index(),
       process_count=jax.process_count(),
       **build.pipeline_options(config),
     )
-    loop = _Loop(
-      config, mesh, reporter, checkpoints, monitor, watchdog, schedule, steps_per_epoch, total_steps
-    )
-    stack.enter_context(parallel.use(mesh))
     if config.log.views and start == 0 and jax.process_index() == 0:
-      preview.save(workdir, method, recipe, next(iter(batches)), config.seed)
+      preview.save(workdir, run.method, run.recipe, next(iter(batches)), config.seed)
     preemption.leave_if_requested()
-    return loop.run(jax.jit(step_fn, donate_argnums=0), state, batches, preemption)
+    loop = _Loop(config, run, mesh, reporter, checkpoints, monitor, watchdog)
+    stack.enter_context(parallel.use(mesh))
+    return loop.run(jax.jit(run.step, donate_argnums=0), state, batches, preemption)
 
 
 class _Loop:
   """Steps, and between them whatever is due: log, monitor, save, leave."""
 
-  def __init__(
-    self,
-    config,
-    mesh,
-    reporter,
-    checkpoints,
-    monitor,
-    watchdog,
-    schedule,
-    steps_per_epoch,
-    total_steps,
-  ):
+  def __init__(self, config, run, mesh, reporter, checkpoints, monitor, watchdog):
     self._config = config
+    self._schedule = run.schedule
+    self._steps_per_epoch = run.steps_per_epoch
+    self._total_steps = run.total_steps
     self._mesh = mesh
     self._reporter = reporter
     self._checkpoints = checkpoints
     self._monitor = monitor
     self._watchdog = watchdog
-    self._schedule = schedule
-    self._steps_per_epoch = steps_per_epoch
-    self._total_steps = total_steps
     self._meter = Meter()
     self._metrics: dict[str, float] = {}
     self._alarms: list[str] = []

@@ -23,8 +23,9 @@ METHODS = {
 }
 
 
-def launch(*command, restarts, stderr=subprocess.PIPE, environment=(), **options):
-  arguments = [f"--restarts={restarts}", "--pause_s=0", "--", *command]
+def launch(*command, restarts, processes=1, stderr=subprocess.PIPE, environment=(), **options):
+  arguments = [f"--restarts={restarts}", "--pause_s=0", f"--processes={processes}"]
+  arguments += ["--grace_s=5", "--", *command]
   return subprocess.Popen(
     [sys.executable, "-m", "contrastive_jax.launch", *arguments],
     env=dict(
@@ -113,7 +114,7 @@ def test_every_end_of_a_run_has_its_exit_code_and_one_line(end, code, tmp_path, 
 
 
 def train_command(folder, method, epochs):
-  """train.py on the tiny config of a method, in a shell that first writes its process id."""
+  """train.py on the tiny config of a method, in a shell that first notes its process id."""
   folder.mkdir(parents=True, exist_ok=True)
   changes = METHODS[method] | {"epochs": epochs}
   (folder / "tiny.py").write_text(
@@ -121,26 +122,28 @@ def train_command(folder, method, epochs):
     f"def get_config():\n  return test_trainer.tiny({method!r}, **{changes!r})\n"
   )
   run = f"exec {sys.executable} {ROOT / 'train.py'} --config={folder / 'tiny.py'}"
-  return "sh", "-c", f"echo $$ > {folder / 'pid'}; {run} --workdir={folder / 'run'}"
+  script = f'echo $$ >> {folder / "pids"}; {run} --workdir={folder / "run"} "$@"'
+  return "sh", "-c", script, "sh"
 
 
-def kill_at_random(process, folder, kills, rng):
-  """Kills the supervised run: while it starts, or while it writes a checkpoint or soon after.
+def kill_at_random(process, folder, kills, rng, processes=1):
+  """Kills a member of the supervised run: while it starts, while it writes a checkpoint, or later.
 
   Returns the moments of the kills in words.
   """
-  moments, last = [], None
+  moments, seen_pids = [], 0
   saved = folder / "run" / "checkpoints"
 
   def seen():
     return sorted(p.name for p in saved.iterdir()) if saved.is_dir() else []
 
   while len(moments) < kills and process.poll() is None:
-    text = (folder / "pid").read_text().strip() if (folder / "pid").exists() else ""
-    if not text or text == last:
+    pids = (folder / "pids").read_text().split() if (folder / "pids").exists() else []
+    if len(pids) < seen_pids + processes:  # they are not all started again
       time.sleep(0.005)
       continue
-    last, before, early = text, seen(), rng.random() < 0.3
+    seen_pids, before, early = len(pids), seen(), rng.random() < 0.3
+    victim = int(rng.choice(pids[-processes:]))
     if early:
       time.sleep(rng.uniform(0, 8))  # seconds of importing, initialising, restoring
     else:
@@ -148,7 +151,7 @@ def kill_at_random(process, folder, kills, rng):
         time.sleep(0.002)
       time.sleep(rng.uniform(0, 0.3))
     try:
-      os.kill(int(last), signal.SIGKILL)
+      os.kill(victim, signal.SIGKILL)
       moments.append(
         "starting" if early else "saving" if any("tmp" in n for n in seen()) else "stepping"
       )
@@ -166,7 +169,7 @@ def final_state(folder):
   return step, {name: leaf["sha256"] for name, leaf in listed["leaves"].items()}
 
 
-def undisturbed_and_killed(folder, method, epochs, kills, rng):
+def undisturbed_and_killed(folder, method, epochs, kills, rng, processes=1):
   """Returns (final state of a whole run, of one killed at random moments, the moments, its log)."""
   found = []
   # Of its own: a process that is killed may leave half an entry in it.
@@ -174,13 +177,38 @@ def undisturbed_and_killed(folder, method, epochs, kills, rng):
   for name, number in (("whole", 0), ("killed", kills)):
     command = train_command(folder / name, method, epochs)
     with (folder / name / "log").open("w") as log:  # not a pipe: nobody reads while we kill
-      process = launch(*command, restarts=number + 1, stderr=log, environment=cache)
-      moments = kill_at_random(process, folder / name, number, rng)
+      process = launch(
+        *command,
+        restarts=2 * number + 1,  # after a kill a second start may meet what is left of the first
+        processes=processes,
+        stdout=subprocess.DEVNULL,  # gloo talks there
+        stderr=log,
+        environment=cache,
+      )
+      moments = kill_at_random(process, folder / name, number, rng, processes)
       code = process.wait()
     text = (folder / name / "log").read_text()
     assert code == 0, text
     found.append(final_state(folder / name))
   return *found, moments, text
+
+
+def test_several_processes_get_their_places_and_end_together():
+  tell = "import sys, time\nprint(*sys.argv[1:], flush=True)\n"
+  wait = "time.sleep(100 if sys.argv[-1] == '--process_id=1' else 0)\nsys.exit(74)"
+  process = launch(*script(tell + wait), restarts=0, processes=2, stdout=subprocess.PIPE)
+  out, err = process.communicate(timeout=60)
+  flags = sorted(line.split() for line in out.splitlines())
+  assert flags[0][0] == flags[1][0] and flags[0][0].startswith("--coordinator=127.0.0.1:")
+  assert [f[1:] for f in flags] == [["--num_processes=2", f"--process_id={i}"] for i in (0, 1)]
+  assert process.returncode == 74 and "ended with code 74; no restart of 0 is left" in err
+
+
+@pytest.mark.slow
+def test_two_processes_of_which_one_is_killed_end_with_the_same_bits(tmp_path):
+  rng = np.random.default_rng()
+  expected, found, moments, log = undisturbed_and_killed(tmp_path, "simclr", 14, 2, rng, 2)
+  assert found == expected and found[0] == 56 and len(moments) == 2, log
 
 
 @pytest.mark.slow

@@ -92,9 +92,8 @@ class Trial:
       self.state = parallel.replicate(jax.device_get(like.state), mesh)
     else:
       task = methods.Task(NUM_IMAGES, CLASSES, BATCH, SIZE_PX)
-      self.state = state_lib.create(
-        self.method, self.net, optimizer, probe, task, seed=SEED, mesh=mesh, fsdp=fsdp
-      )
+      init = state_lib.initialiser(self.method, self.net, optimizer, probe, task)
+      self.state = state_lib.create(init, seed=SEED, mesh=mesh, fsdp=fsdp)
     step = step_lib.make(
       self.method,
       self.net,

@@ -255,22 +255,15 @@ def test_every_chip_has_a_source_and_a_limit_below_its_capacity():
 
 
 def test_the_planned_state_and_batch_are_those_that_training_uses():
-  from contrastive_jax import build, methods, online
+  from contrastive_jax import build
   from contrastive_jax import state as state_lib
   from contrastive_jax.data import pipeline
 
   c = tiny()
   source = build.source(c, "train")
   made = program.make(c, images.describe(c), jax.devices())
-  state = state_lib.create(
-    build.method(c),
-    build.net(c),
-    build.optimizer(c, 4)[0],
-    online.Probe(source.num_classes, c.monitor.online_learning_rate),
-    methods.Task(len(source), source.num_classes, c.batch_size, c.image_size_px),
-    seed=c.seed,
-    mesh=made.mesh,
-  )
+  run = build.run(c, len(source), source.num_classes, made.mesh.size)
+  state = state_lib.create(run.init, seed=c.seed, mesh=made.mesh)
   batches = pipeline.train_batches(
     source, batch_size=c.batch_size, seed=0, **build.pipeline_options(c)
   )

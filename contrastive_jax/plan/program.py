@@ -11,10 +11,8 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, keys, methods, online, parallel
-from contrastive_jax import config as config_lib
+from contrastive_jax import build, keys, parallel
 from contrastive_jax import state as state_lib
-from contrastive_jax import step as step_lib
 from contrastive_jax.plan import hlo, traffic
 from contrastive_jax.plan.images import Images
 
@@ -34,31 +32,13 @@ def make(config: ConfigDict, images: Images, devices: list[jax.Device]) -> Progr
   Raises:
     UserError: whatever training would refuse.
   """
-  config_lib.check(config)
   mesh = parallel.make_mesh(devices)
-  parallel.check_batch_size(config.batch_size, mesh.size)
-  build.check_micro_batches(config, mesh.size)
-  steps_per_epoch = build.steps_per_epoch(config, images.count)
-  method, net = build.method(config), build.net(config)
-  optimizer, _ = build.optimizer(config, steps_per_epoch)
-  probe = online.Probe(images.classes, config.monitor.online_learning_rate)
-  task = methods.Task(images.count, images.classes, config.batch_size, config.image_size_px)
+  run = build.run(config, images.count, images.classes, mesh.size)
   with parallel.use(mesh):
-    init = state_lib.initialiser(method, net, optimizer, probe, task)
-    state = jax.eval_shape(lambda: init(keys.stream(config.seed, "init")))
-  step = step_lib.make(
-    method,
-    net,
-    optimizer,
-    probe,
-    build.recipe(config),
-    seed=config.seed,
-    steps_per_epoch=steps_per_epoch,
-    total_steps=config.epochs * steps_per_epoch,
-  )
+    state = jax.eval_shape(lambda: run.init(keys.stream(config.seed, "init")))
   batch = _host_batch(config.batch_size, images.size_px)
   return Program(
-    jax.jit(step, donate_argnums=0),
+    jax.jit(run.step, donate_argnums=0),
     _struct(state, state_lib.shardings(state, mesh, config.fsdp)),
     _struct(batch, jax.tree.map(lambda _: parallel.sharded(mesh), batch)),
     mesh,
