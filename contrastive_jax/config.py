@@ -26,6 +26,10 @@ class Run:
   micro_batches: int = option(
     1, "parts a batch passes the network in, one by one: less memory, same loss over all of it"
   )
+  fit_memory: bool = option(
+    True, "where a step does not fit, recompute blocks, then divide by micro_batches until it does"
+  )
+  memory_limit_gib: float = option(0.0, "memory of a device for a step (0: what the device has)")
   fsdp: bool = option(False, "store big weights, optimiser state, memory in parts over the devices")
   image_size_px: int = option(32, "side of a view, pixels")
   allow_config_change: bool = option(False, "go on with a run whose stored config differs")
@@ -99,6 +103,7 @@ SECTIONS = {
   "watchdog": Watchdog,
 }
 _NOT_NEGATIVE = (
+  "memory_limit_gib",
   "checkpoint.every_epochs",
   "checkpoint.keep_best",
   "monitor.every_epochs",
@@ -106,7 +111,16 @@ _NOT_NEGATIVE = (
   "watchdog.peer_silent_s",
 )
 # May change when a run goes on.
-_OPEN_KEYS = ("allow_config_change", "fsdp", "max_skipped_steps", "log", "checkpoint", "watchdog")
+_OPEN_KEYS = (
+  "allow_config_change",
+  "fit_memory",
+  "memory_limit_gib",
+  "fsdp",
+  "max_skipped_steps",
+  "log",
+  "checkpoint",
+  "watchdog",
+)
 
 
 def pretrain(method: str = "simclr", model: str = "resnet18", recipe: str = "simclr") -> ConfigDict:

@@ -23,6 +23,7 @@ from contrastive_jax import state as state_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.checkpoint import Checkpoints
 from contrastive_jax.data import pipeline
+from contrastive_jax.plan import fit, images
 from contrastive_jax.preemption import Preemption
 from contrastive_jax.report import Meter, Reporter
 from contrastive_jax.watchdog import Watchdog
@@ -97,12 +98,25 @@ def _train(
       process_count=jax.process_count(),
       **build.pipeline_options(config),
     )
+    step_fn = _step(config, run, source, mesh, reporter)
     if config.log.views and start == 0 and jax.process_index() == 0:
       preview.save(workdir, run.method, run.recipe, next(iter(batches)), config.seed)
     preemption.leave_if_requested()
     loop = _Loop(config, run, mesh, reporter, checkpoints, monitor, watchdog)
     stack.enter_context(parallel.use(mesh))
-    return loop.run(jax.jit(run.step, donate_argnums=0), state, batches, preemption)
+    return loop.run(step_fn, state, batches, preemption)
+
+
+def _step(config: ConfigDict, run: build.Run, source, mesh, reporter: Reporter):
+  """Returns the step to call; where the memory of the devices is known, one that fits into it."""
+  limit = fit.limit_bytes(config, mesh.devices.flat[0]) if config.fit_memory else None
+  if not limit:
+    return jax.jit(run.step, donate_argnums=0)
+  sizes = images.of_source(config, source)
+  chosen, compiled = fit.choose(config, sizes, list(mesh.devices.flat), limit)
+  for change in config_lib.differences(config, chosen):
+    reporter.line(f"to fit into {limit / fit.GIB:.1f} GiB of a device: {change}")
+  return compiled
 
 
 class _Loop:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, errors
+from contrastive_jax import build, data, errors
 from contrastive_jax.data import store
 
 
@@ -51,6 +51,11 @@ def describe(config: ConfigDict, given: str | None = None) -> Images:
     source = build.source(config, config.data.split)
   except errors.UserError as error:
     return _known(config, error)
+  return of_source(config, source)
+
+
+def of_source(config: ConfigDict, source: data.Source) -> Images:
+  """Returns the sizes of an open training set."""
   return Images(len(source), source.num_classes, _canvas(config, source.native_size_px))
 
 

@@ -25,6 +25,25 @@ class Program(NamedTuple):
   batch: PyTree
   mesh: Mesh
 
+  def compile(self) -> jax.stages.Compiled:
+    """Compiles the step. Raises `TooLarge` if the compiler finds that it does not fit."""
+    try:
+      with parallel.use(self.mesh):
+        return self.step.lower(self.state, self.batch).compile()
+    except jax.errors.JaxRuntimeError as error:
+      text = " ".join(str(error).split())
+      if "RESOURCE_EXHAUSTED" not in text:
+        raise
+      raise TooLarge(text[:300], _needed(text)) from error
+
+
+class TooLarge(Exception):
+  """The compiler refused a step for its size."""
+
+  def __init__(self, reason: str, needed_bytes: float | None):
+    super().__init__(reason)
+    self.needed_bytes = needed_bytes
+
 
 def make(config: ConfigDict, images: Images, devices: list[jax.Device]) -> Program:
   """Builds the step as `trainer.train` does, with shapes in place of arrays.
@@ -62,16 +81,12 @@ def compile_and_read(program: Program, config: ConfigDict) -> dict:
   found = {"parameters": sum(math.prod(x.shape) for x in jax.tree.leaves(program.state.params))}
   start = time.perf_counter()
   try:
-    with parallel.use(program.mesh):
-      compiled = program.step.lower(program.state, program.batch).compile()
-  except jax.errors.JaxRuntimeError as error:
-    text = " ".join(str(error).split())
-    if "RESOURCE_EXHAUSTED" not in text:
-      raise
-    return found | {"memory": {"refused": text[:300], "needed_bytes": _needed(text)}}
+    compiled = program.compile()
+  except TooLarge as error:
+    return found | {"memory": {"refused": str(error), "needed_bytes": error.needed_bytes}}
   text, cost = compiled.as_text(), compiled.cost_analysis()
   return found | {
-    "memory": _memory(compiled.memory_analysis()),
+    "memory": memory(compiled),
     "flops": cost["flops"],
     "hbm_bytes": cost["bytes accessed"],
     "collectives": _collectives(text, program, config),
@@ -97,8 +112,9 @@ def _host_batch(batch_size: int, size_px: int) -> dict[str, jax.ShapeDtypeStruct
   }
 
 
-def _memory(stats) -> dict[str, int]:
-  """Arguments that are donated are counted once, as arguments."""
+def memory(compiled: jax.stages.Compiled) -> dict[str, int]:
+  """Returns the bytes of a device that a step occupies; what is donated counts as an argument."""
+  stats = compiled.memory_analysis()
   found = {
     "arguments": stats.argument_size_in_bytes,
     "outputs": stats.output_size_in_bytes - stats.alias_size_in_bytes,
