@@ -16,8 +16,7 @@ def get_config(size="gpu"):
   config = common.cifar10("instdisc", "moco_v1", size)
   config.augment.normalize = "cifar"
   config.method.temperature = 0.1
-  if size == "gpu":
-    config.optimizer.base_lr = 0.03  # NCE with a fixed Z: the published rate, not a larger one
+  config.optimizer.base_lr = 0.03  # the published rate: rows of the bank are an epoch old
   if size == "cpu":
     config.method.embedding_size = 64
     config.method.num_noise = 0
