@@ -11,11 +11,9 @@ and one that is no longer what the manifest says is never used: `STEP.damaged`.
 
 import concurrent.futures
 import os
-import pathlib
 import shutil
 import sys
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -23,11 +21,10 @@ from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from contrastive_jax import agree, errors, manifest, tree_files
+from contrastive_jax import agree, errors
+from contrastive_jax import checkpoint_files as files
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.state import TrainState
-
-_ITEMS = {"model": ("params", "stats"), "training": ("step", "opt_state", "memory", "probe")}
 
 
 class Run(NamedTuple):
@@ -47,7 +44,7 @@ class Checkpoints:
   """
 
   def __init__(self, workdir: str, *, keep: int = 2, keep_best: int = 1, restart: bool = False):
-    self._root = _root(workdir)
+    self._root = files.root(workdir)
     self._keep, self._keep_best, self._restart = keep, keep_best, restart
     self._leads = jax.process_index() == 0
     self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
@@ -57,7 +54,7 @@ class Checkpoints:
         self._root.mkdir(parents=True, exist_ok=True)
         for leftover in self._root.glob("*.tmp*"):  # of a killed run: never committed
           shutil.rmtree(leftover)
-    self._steps = agree.first_process_says(_steps_in(self._root))
+    self._steps = agree.first_process_says(files.steps_in(self._root))
 
   def save(self, step: int, state: TrainState, knn: float | None = None) -> None:
     """Starts to save `state`, with its kNN accuracy if it was measured; no-op if it is there.
@@ -92,12 +89,12 @@ class Checkpoints:
     """
     for step in sorted(self._steps, reverse=True):
       directory = self._root / str(step)
-      items, problem = _try(lambda d=directory, s=step: _restore(d, s, like))
+      items, problem = files.attempt(lambda d=directory, s=step: files.read_state(d, s, like))
       if agree.any_process(problem is not None):
-        _tell_skipped(step, problem)
+        files.tell_skipped(step, problem)
         if self._leads:
           with errors.saving(f"{directory}.damaged"):
-            _move(directory, directory.with_suffix(".damaged"))
+            files.move(directory, directory.with_suffix(".damaged"))
         self._steps.remove(step)
         continue
       return jax.tree.map(_place, TrainState(**items["model"], **items["training"]), like)
@@ -137,11 +134,9 @@ class Checkpoints:
     temporary = self._root / f"{step}.tmp"
     try:
       with errors.saving(f"checkpoint {step}"):
-        tree_files.write(temporary, _items(host))
-        manifest.write(temporary, manifest.describe(temporary, _leaves(host), step=step, knn=knn))
-        _restore(temporary, step, host)
+        files.write_state(temporary, step, host, knn)
         os.rename(temporary, self._root / str(step))
-        _sync(self._root)
+        files.sync(self._root)
         self._prune()
     except errors.SaveFailed:
       for leftover in self._root.glob(f"{step}.tmp*"):  # the disk may be full
@@ -149,12 +144,12 @@ class Checkpoints:
       raise
 
   def _prune(self) -> None:
-    steps = _steps_in(self._root)
-    scores = {step: _knn(self._root / str(step)) for step in steps}
+    steps = files.steps_in(self._root)
+    scores = {step: files.knn(self._root / str(step)) for step in steps}
     scored = sorted((knn, step) for step, knn in scores.items() if knn is not None)
     best = [step for _, step in scored[-self._keep_best :]] if self._keep_best else []
     for step in set(steps[: -self._keep]) - set(best):
-      leftover = _move(self._root / str(step), self._root / f"{step}.tmp")
+      leftover = files.move(self._root / str(step), self._root / f"{step}.tmp")
       shutil.rmtree(leftover)
 
 
@@ -177,11 +172,11 @@ def load_run(workdir: str, step: int | None = None) -> Run:
   if step is not None and step not in steps:
     raise errors.UserError(f"workdir {workdir} has no checkpoint of step {step}; it has {steps}")
   for candidate in reversed(steps) if step is None else [step]:
-    directory = _root(workdir) / str(candidate)
-    model, problem = _try(lambda d=directory, s=candidate: _load_model(d, s))
+    directory = files.root(workdir) / str(candidate)
+    model, problem = files.attempt(lambda d=directory, s=candidate: files.read_model(d, s))
     if not agree.any_process(problem is not None):
       return Run(config, model["params"], model["stats"], candidate)
-    _tell_skipped(candidate, problem)
+    files.tell_skipped(candidate, problem)
   raise errors.UserError(
     f"workdir {workdir} has no intact checkpoint{'' if step is None else f' of step {step}'}; "
     f"it has {steps}; take another step or train again"
@@ -190,99 +185,7 @@ def load_run(workdir: str, step: int | None = None) -> Run:
 
 def saved_steps(workdir: str) -> list[int]:
   """Returns the steps of the committed checkpoints, oldest first."""
-  return _steps_in(_root(workdir))
-
-
-def _root(workdir: str) -> pathlib.Path:
-  return pathlib.Path(workdir).absolute() / "checkpoints"
-
-
-def _steps_in(root: pathlib.Path) -> list[int]:
-  names = [path.name for path in root.iterdir()] if root.is_dir() else []
-  return sorted(int(name) for name in names if name.isdigit())
-
-
-def _restore(directory: pathlib.Path, step: int, like: TrainState) -> dict[str, PyTree]:
-  """Reads and verifies all items as numpy.
-
-  Raises:
-    Damaged: it is not what was saved.
-    UserError: it is, but `like` is another tree.
-  """
-  listed = _manifest(directory, step, _ITEMS)
-  saved = {
-    name: {k: leaf[k] for k in ("shape", "dtype")} for name, leaf in listed["leaves"].items()
-  }
-  asked = {name: manifest.form(leaf) for name, leaf in _leaves(like).items()}
-  for name in [*asked, *saved]:
-    if saved.get(name) != asked.get(name):
-      raise errors.UserError(
-        f"checkpoint {step} has {name} {_words(saved.get(name))}, this config makes it "
-        f"{_words(asked.get(name))}; use the run's own config or a new --workdir"
-      )
-  read = {item: tree_files.read(directory / item, tree) for item, tree in _items(like).items()}
-  manifest.verify_leaves(listed, {k: v for tree in read.values() for k, v in _leaves(tree).items()})
-  return read
-
-
-def _load_model(directory: pathlib.Path, step: int) -> PyTree:
-  """Reads and verifies weights and statistics as numpy, of whatever network."""
-  listed = _manifest(directory, step, ("model",))
-  tree = tree_files.read(directory / "model")
-  manifest.verify_leaves(listed, _leaves(tree))
-  names = {name for name in listed["leaves"] if name.split(".")[0] in _ITEMS["model"]}
-  missing = names - _leaves(tree).keys()
-  if missing:
-    raise manifest.Damaged(f"leaf {min(missing)} is missing")
-  return tree
-
-
-def _manifest(directory: pathlib.Path, step: int, items: Iterable[str]) -> manifest.Manifest:
-  """Reads the manifest and checks the files of `items` against it. Raises `Damaged`."""
-  listed = manifest.read(directory)
-  if listed["step"] != step:
-    raise manifest.Damaged(f"{manifest.NAME} is of step {listed['step']}")
-  manifest.verify_files(listed, directory, items)
-  return listed
-
-
-def _try(read) -> tuple[Any, str | None]:
-  """Returns (what `read` returns, None), or (None, why the checkpoint cannot be used)."""
-  try:
-    return read(), None
-  except errors.UserError:
-    raise
-  except manifest.Damaged as error:
-    return None, str(error)
-  except Exception as error:  # a damaged file may raise anything in Orbax or TensorStore
-    return None, f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-
-
-def _tell_skipped(step: int, problem: str | None) -> None:
-  reason = problem or "another process cannot read it"
-  print(f"warning: checkpoint {step} is skipped: {reason}", file=sys.stderr, flush=True)
-
-
-def _knn(directory: pathlib.Path) -> float | None:
-  try:
-    return manifest.read(directory)["knn"]
-  except manifest.Damaged:
-    return None
-
-
-def _move(path: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
-  shutil.rmtree(to, ignore_errors=True)
-  os.rename(path, to)
-  return to
-
-
-def _sync(directory: pathlib.Path) -> None:
-  """Waits until a renaming in `directory` is on the disk."""
-  descriptor = os.open(directory, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
+  return files.steps_in(files.root(workdir))
 
 
 def _host_copy(leaf: jax.Array) -> np.ndarray:
@@ -298,22 +201,3 @@ def _place(host: np.ndarray, like: jax.Array) -> jax.Array:
   return jax.make_array_from_callback(
     host.shape, like.sharding, lambda index: np.asarray(host[index])
   )
-
-
-def _items(state: TrainState) -> dict[str, PyTree]:
-  return {item: {k: getattr(state, k) for k in names} for item, names in _ITEMS.items()}
-
-
-def _leaves(tree: PyTree) -> dict[str, Any]:
-  """Returns {dotted name: leaf}; of a state and of its items alike."""
-  flat, _ = jax.tree_util.tree_flatten_with_path(tree)
-
-  def name(path):
-    parts = (getattr(k, "key", getattr(k, "name", getattr(k, "idx", None))) for k in path)
-    return ".".join(str(part) for part in parts)
-
-  return {name(path): leaf for path, leaf in flat}
-
-
-def _words(form: dict[str, Any] | None) -> str:
-  return f"{form['dtype']}{form['shape']}" if form else "nowhere"

@@ -22,8 +22,8 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
-from contrastive_jax import augment, errors, features, keys, losses, optim, parallel
-from contrastive_jax.data import Source, pipeline
+from contrastive_jax import augment, errors, features, losses, optim, parallel, probe_batches
+from contrastive_jax.data import Source
 from contrastive_jax.linear_probe import Classifier
 from contrastive_jax.methods import base
 from contrastive_jax.options import option
@@ -90,16 +90,13 @@ def fit(
   Raises:
     UserError: the batch exceeds the set or does not divide over the devices; the loss diverged.
   """
-  parallel.check_batch_size(options.batch_size, mesh.size)
-  steps_per_epoch = pipeline.steps_per_epoch(len(source), options.batch_size)
-  total = steps_per_epoch * options.epochs
-  host_batches = pipeline.train_batches(
+  steps_per_epoch, total, batches = probe_batches.make(
     source,
     batch_size=options.batch_size,
+    epochs=options.epochs,
     seed=seed,
-    total_steps=total,
-    **pipeline.this_process(),
-    **(pipeline_options or {}),
+    mesh=mesh,
+    pipeline_options=pipeline_options,
   )
   encoder = dataclasses.replace(encoder, net=encoder.net.of_single_views())
   classifier = {
@@ -107,16 +104,13 @@ def fit(
     "bias": np.zeros(num_classes, np.float32),
   }
   params = {"encoder": variables["params"], "classifier": classifier}
-  key = keys.stream(seed, "probe views")
   step_fn = functools.partial(_step, options, steps_per_epoch, encoder, layer, view)
   with parallel.use(mesh):
     params, stats = parallel.replicate((params, variables["stats"]), mesh)
     opt_state = jax.jit(_optimizer(options, steps_per_epoch).init)(params)
     state, pending = (params, stats, opt_state), None
-    for step, batch in enumerate(host_batches):
-      rows = {k: batch[k] for k in ("image", "extent", "index", "label")}
-      epoch_key = jax.random.fold_in(key, step // steps_per_epoch)
-      state, loss = step_fn(state, epoch_key, parallel.put(rows, mesh))
+    for step, (epoch_key, batch) in enumerate(batches):
+      state, loss = step_fn(state, epoch_key, batch)
       _read(step, total, pending, options, progress)  # while the new one is under way
       pending = loss
     _read(total, total, pending, options, progress)

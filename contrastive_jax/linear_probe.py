@@ -26,7 +26,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree
 
 from contrastive_jax import augment as augment_lib
-from contrastive_jax import errors, features, keys, losses, parallel
+from contrastive_jax import errors, features, losses, parallel, probe_batches
 from contrastive_jax.data import Source, pipeline
 from contrastive_jax.options import option
 
@@ -148,27 +148,19 @@ def fit_augmented(
   """
   num_features = clean.shape[1]
   mean, std = standardization(clean) if options.standardize else as_they_are(num_features)
-  steps_per_epoch = pipeline.steps_per_epoch(len(source), options.batch_size)
-  total = steps_per_epoch * options.epochs
-  host_batches = pipeline.train_batches(
+  steps_per_epoch, total, batches = probe_batches.make(
     source,
     batch_size=options.batch_size,
+    epochs=options.epochs,
     seed=seed,
-    total_steps=total,
-    **pipeline.this_process(),
-    **(pipeline_options or {}),
+    mesh=mesh,
+    pipeline_options=pipeline_options,
   )
   frozen = parallel.replicate((variables, mean, std), mesh)
-  key = keys.stream(seed, "probe views")
-
-  def batches():
-    for step, batch in enumerate(host_batches):
-      rows = {k: batch[k] for k in ("image", "extent", "index", "label")}
-      yield frozen, jax.random.fold_in(key, step // steps_per_epoch), parallel.put(rows, mesh)
-
+  inputs = ((frozen, *batch) for batch in batches)
   start = _start(num_features, num_classes, options, seed)
   step_fn = functools.partial(_augmented_step, options, steps_per_epoch, encoder, layer, view)
-  return fold(*_train(step_fn, start, batches(), total, options, mesh, progress), mean, std)
+  return fold(*_train(step_fn, start, inputs, total, options, mesh, progress), mean, std)
 
 
 def standardization(

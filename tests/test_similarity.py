@@ -62,6 +62,28 @@ def weighted(q, k, temperature, weights, **options):
   return jnp.sum(stats.logsumexp * weights)
 
 
+@pytest.mark.parametrize("implementation", ["dense", "tiled", "ring"])
+def test_bfloat16_products_are_added_in_float32(implementation):
+  q, k = problem(64, 64, d=256)
+  weights = np.linspace(-1, 2, 64, dtype=np.float32)
+  f = jax.value_and_grad(weighted, argnums=(0, 1))
+  value, grads = f(q, k, 0.5, weights, implementation=implementation, tile=16)
+  rough, rough_grads = f(q, k, 0.5, weights, implementation=f"{implementation}:bfloat16", tile=16)
+  # A factor keeps 8 bits: one product is off by 2^-8 at most, a sum of 256 of them by far less than
+  # sums in bfloat16 would be (2^-8 of the sum, each time something is added).
+  np.testing.assert_allclose(rough, value, rtol=1e-4)
+  assert rough != value
+  for a, b in zip(rough_grads, grads, strict=True):
+    assert a.dtype == jnp.float32
+    np.testing.assert_allclose(a, b, atol=6e-3 * np.abs(b).max())
+
+
+def test_an_unknown_type_of_products_is_named():
+  q, k = problem(4, 4)
+  with pytest.raises(errors.UserError, match='products of type "int8" .* tiled:bfloat16'):
+    similarity.row_stats(jnp.asarray(q), jnp.asarray(k), implementation="tiled:int8")
+
+
 @pytest.mark.parametrize("tile", [5, 16, 100])
 def test_tiled_gradient_equals_dense_gradient(tile):
   q, k = problem(33, 33)
