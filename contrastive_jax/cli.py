@@ -101,7 +101,7 @@ def parse(argv: Sequence[str], default_config: str | None = None) -> ConfigDict:
       argv.insert(1, f"--config={default_config}")
       asked = [argv[1]]
   if asked and "=" in asked[-1]:
-    _check_overrides(argv, _load(asked[-1].split("=", 1)[1]))
+    _check_overrides(argv, load(asked[-1].split("=", 1)[1]))
   try:
     rest = flags.FLAGS(argv)
   except flags.Error as error:
@@ -124,7 +124,7 @@ def table(rows: list[tuple[str, str, Any, str]]) -> str:
   return "\n".join(lines) + "\n"
 
 
-def _load(spec: str) -> ConfigDict:
+def load(spec: str) -> ConfigDict:
   """Runs `FILE[:arg]` by itself, so that its failure is told apart from a bad override."""
   path, _, arg = spec.partition(":")
   if not pathlib.Path(path).is_file():

@@ -1,5 +1,6 @@
 """The directory of a run: made, checked, and stamped with what will run in it."""
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -37,18 +38,26 @@ def stored_config(workdir: str) -> ConfigDict | None:
   """Returns the config of the run in `workdir`, None if there is none.
 
   Raises:
-    UserError: config.json is damaged.
+    UserError: config.json is damaged, or was changed by another hand.
   """
   path = pathlib.Path(workdir) / "config.json"
   if not path.is_file():
     return None
   try:
-    return config_lib.from_json(path.read_bytes().decode())
+    text = path.read_bytes().decode()
+    found, problem = config_lib.from_json(text), None
   except (OSError, ValueError, TypeError, AttributeError) as error:
+    found, problem = None, f"cannot be read ({type(error).__name__})"
+  else:
+    stamp = path.with_name("versions.json")
+    if stamp.is_file() and _digest(text) not in stamp.read_text(errors="replace"):
+      problem = f"is not what was written there (its SHA-256 is not that in {stamp.name})"
+  if problem:
     raise errors.UserError(
-      f"{path} cannot be read ({type(error).__name__}); put a good copy there, or start train.py "
-      "with the run's own config and --config.allow_config_change=True, which writes it anew"
-    ) from error
+      f"{path} {problem}; put a good copy there, or start train.py with the run's own config and "
+      "--config.allow_config_change=True, which writes it anew"
+    )
+  return found
 
 
 def make(workdir: str) -> None:
@@ -70,8 +79,14 @@ def stamp(workdir: str, config: ConfigDict) -> None:
     with errors.saving(str(root / "config.json")):
       for leftover in root.glob("*.tmp"):  # of a killed run
         leftover.unlink()
-      write(root / "config.json", config_lib.to_json(config))
-      write(root / "versions.json", json.dumps(versions(), indent=2) + "\n")
+      text = config_lib.to_json(config)
+      stamp = versions() | {"config_sha256": _digest(text)}
+      write(root / "config.json", text)
+      write(root / "versions.json", json.dumps(stamp, indent=2) + "\n")
+
+
+def _digest(text: str) -> str:
+  return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write(path: pathlib.Path, text: str) -> None:
@@ -106,6 +121,7 @@ def _commit() -> str | None:
     return done.stdout.strip()
 
   try:
-    return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", ".") else "")
+    changed = git("status", "--porcelain", "--untracked-files=no", ":/")
+    return git("rev-parse", "HEAD") + ("+changes" if changed else "")
   except (OSError, subprocess.CalledProcessError):
     return None

@@ -144,6 +144,16 @@ def test_a_damaged_config_is_named(workdir):
     checkpoint.load_run(str(workdir))
 
 
+def test_a_config_that_another_hand_changed_is_named(tmp_path):
+  c = config.pretrain()
+  workdir_lib.stamp(str(tmp_path), c)
+  assert workdir_lib.stored_config(str(tmp_path)) == c
+  path = tmp_path / "config.json"
+  path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+  with pytest.raises(errors.UserError, match="config.json is not what was written there"):
+    workdir_lib.stored_config(str(tmp_path))
+
+
 def test_what_is_saved_is_the_state_at_that_moment(workdir):
   """The next step donates the buffers while the thread writes."""
   checkpoints = checkpoint.Checkpoints(str(workdir))
