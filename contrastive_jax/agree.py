@@ -20,6 +20,13 @@ def any_process(flag: bool) -> bool:
   return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
 
 
+def least(number: float) -> float:
+  """Returns the smallest of what the processes give."""
+  if jax.process_count() == 1:
+    return number
+  return float(np.min(multihost_utils.process_allgather(np.asarray(number, np.float32))))
+
+
 def first_process_says(numbers: list[int], at_most: int = 64) -> list[int]:
   """Returns the last `at_most` of the int32 `numbers` >= 0 that process 0 has."""
   if jax.process_count() == 1:

@@ -109,7 +109,7 @@ def _train(
 
 def _step(config: ConfigDict, run: build.Run, source, mesh, reporter: Reporter):
   """Returns the step to call; where the memory of the devices is known, one that fits into it."""
-  limit = fit.limit_bytes(config, mesh.devices.flat[0]) if config.fit_memory else None
+  limit = fit.limit_bytes(config) if config.fit_memory else None
   if not limit:
     return jax.jit(run.step, donate_argnums=0)
   sizes = images.of_source(config, source)

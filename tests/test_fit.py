@@ -70,10 +70,10 @@ def test_what_never_fits_is_one_line_with_the_remedies(monkeypatch):
 
 
 def test_devices_that_do_not_tell_their_memory_have_no_limit():
-  assert fit.limit_bytes(config(), jax.devices()[0]) is None
+  assert fit.limit_bytes(config()) is None
   c = config()
   c.memory_limit_gib = 2.0
-  assert fit.limit_bytes(c, jax.devices()[0]) == 2 * 2**30
+  assert fit.limit_bytes(c) == 2 * 2**30
 
 
 @pytest.mark.slow

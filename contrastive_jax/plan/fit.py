@@ -5,12 +5,13 @@ Two changes of a config save memory and leave the step what it is: recomputing t
 (`micro_batches`). They are tried in the order of what they cost in time, by compiling the step.
 """
 
+import math
 from collections.abc import Iterator
 
 import jax
 from ml_collections import ConfigDict
 
-from contrastive_jax import errors
+from contrastive_jax import agree, errors
 from contrastive_jax.plan import program
 from contrastive_jax.plan.images import Images
 
@@ -18,12 +19,16 @@ GIB = 2**30
 _SHARE = 0.95  # of what a device says that it has: allocations leave gaps
 
 
-def limit_bytes(config: ConfigDict, device: jax.Device) -> float | None:
-  """Returns what a step may use of a device: as asked, else what it has; None if it cannot say."""
+def limit_bytes(config: ConfigDict) -> float | None:
+  """Returns what a step may use of a device: as asked, else what all have; None if unknown.
+
+  Every process must call: all must come to the same step.
+  """
   if config.memory_limit_gib:
     return config.memory_limit_gib * GIB
-  has = (device.memory_stats() or {}).get("bytes_limit")
-  return has and _SHARE * has
+  has = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", math.inf)
+  least = agree.least(has)
+  return None if math.isinf(least) else _SHARE * least
 
 
 def candidates(config: ConfigDict, num_devices: int) -> Iterator[ConfigDict]:
