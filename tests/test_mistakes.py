@@ -72,6 +72,14 @@ MISTAKES = {
     train(QUICK, "--workdir={here}/w", "again"),
     "argument 'again' is not",
   ),
+  "plain accumulation of gradients": (
+    train(QUICK, "--workdir={here}/w", "--config.optimizer.accumulate_steps=4"),
+    "would leave each image with few negatives; --config.micro_batches",
+  ),
+  "two of three flags of several processes": (
+    train(QUICK, "--workdir={here}/w", "--num_processes=2", "--process_id=0"),
+    "--coordinator is missing; give all of --coordinator, --num_processes, --process_id",
+  ),
   "misspelt key": (
     train(QUICK, "--workdir={here}/w", "--config.bach_size=64"),
     "config has no key bach_size; did you mean --config.batch_size?",
