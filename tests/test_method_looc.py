@@ -48,6 +48,18 @@ def test_the_loss_is_the_papers_formula(arrays, tau):
   np.testing.assert_allclose(tiled, oracle(*arrays, tau), rtol=1e-5)
 
 
+def test_without_a_queue_the_batchs_other_images_are_the_negatives(arrays):
+  q, k, _ = arrays
+  alone = [
+    oracle(
+      q[b : b + 1], k[b : b + 1], np.stack([np.delete(k[:, i, i], b, 0) for i in range(N + 1)]), TAU
+    )
+    for b in range(B)
+  ]
+  found = looc.looc(jnp.asarray(q), jnp.asarray(k), None, TAU)[0]
+  np.testing.assert_allclose(found, np.mean(alone), rtol=1e-5)
+
+
 def test_equal_embeddings_give_the_logs_of_the_numbers_of_columns():
   """Space 0 sees its positive and the queue, space i all n + 1 views of the image and the queue."""
   ones = [np.ones(shape) / np.sqrt(D) for shape in ((B, N + 1, D), (B, N + 1, N + 1, D))]

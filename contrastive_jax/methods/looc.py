@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from contrastive_jax import errors, losses, similarity
+from contrastive_jax import errors, losses, parallel, similarity
 from contrastive_jax import memory as memory_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
@@ -57,7 +57,7 @@ class Method(base.Method):
     ("rotation", "color"), "T_1..T_n, factors not to be forgotten: " + ", ".join(FACTORS)
   )
   temperature: float = option(0.2, "tau: divides the cosine similarities")
-  queue_size: int = option(16384, "keys in the queue of each space")
+  queue_size: int = option(16384, "keys in the queue of each space; 0: the batch's other keys")
   momentum: float = option(0.999, "m of the key encoder")
   head_width: int | None = option(None, "width of the heads' hidden layer; unset: as h")
   embedding_size: int = option(128, "D: size of each z")
@@ -111,6 +111,8 @@ class Method(base.Method):
     return tuple(linked)
 
   def init_memory(self, net, variables, task, key):
+    if not self.queue_size:
+      return {"target": variables["params"]}
     memory_lib.check_queue("method.queue_size", self.queue_size, task.batch_size)
     keys = jax.random.split(key, len(self._spaces))
     return {
@@ -132,7 +134,9 @@ class Method(base.Method):
     q = jnp.stack([losses.l2_normalize(ends[name][:, 0]) for name in self._spaces], axis=1)
     k = jnp.stack([losses.l2_normalize(key_ends[name]) for name in self._spaces], axis=2)
     k = jax.lax.stop_gradient(k)
-    queues = [memory["queues"][name]["keys"] for name in self._spaces]
+    queues = None
+    if self.queue_size:
+      queues = [memory["queues"][name]["keys"] for name in self._spaces]
     loss, metrics = looc(q, k, queues, self.temperature, implementation=self.loss_impl)
     per_space = zip(("all", *self.kept), metrics.pop("accuracies"), strict=True)
     metrics |= {f"contrastive_accuracy_{factor}": accuracy for factor, accuracy in per_space}
@@ -142,18 +146,17 @@ class Method(base.Method):
     return loss, base.Aux(new_stats, metrics, features, carry)
 
   def update_memory(self, memory, params, carry, progress):
-    return {
-      "target": memory_lib.follow(memory["target"], params, self.momentum),
-      "queues": {
-        name: memory_lib.enqueue(queue, carry[name]) for name, queue in memory["queues"].items()
-      },
-    }
+    new = {"target": memory_lib.follow(memory["target"], params, self.momentum)}
+    if self.queue_size:
+      queues = memory["queues"].items()
+      new["queues"] = {name: memory_lib.enqueue(queue, carry[name]) for name, queue in queues}
+    return new
 
 
 def looc(
   q: Float[Array, "B S D"],
   k: Float[Array, "B S S D"],
-  queues: list[Float[Array, "K D"]],
+  queues: list[Float[Array, "K D"]] | None,
   temperature: float,
   *,
   implementation: str = "auto",
@@ -166,7 +169,8 @@ def looc(
   Args:
     q: unit vectors z^i of the query, space i on axis 1.
     k: unit vectors z^i of view k_j: view j on axis 1, space i on axis 2.
-    queues: one a space.
+    queues: one a space; None: the keys k_i of the batch's other images take their place (as MoCo v3
+      has no queue; the paper has one).
     temperature: tau, positive.
     implementation: see `similarity.row_stats`.
 
@@ -176,9 +180,11 @@ def looc(
   """
   own = jnp.einsum("bid,bjid->bij", q, k, precision="highest") / temperature  # [B, space, view]
   terms, accuracies = [], []
-  for i, queue in enumerate(queues):
+  row = None if queues else parallel.row_ids(len(q))
+  for i in range(q.shape[1]):
+    columns = queues[i] if queues else k[:, i, i]
     stats = similarity.row_stats(
-      q[:, i], queue, temperature=temperature, implementation=implementation
+      q[:, i], columns, row, row, temperature=temperature, implementation=implementation
     )
     positive = own[:, i, i]
     negatives = jnp.delete(own[:, i], i, axis=-1) if i else positive[:, None][:, :0]

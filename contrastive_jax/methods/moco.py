@@ -12,7 +12,7 @@ import dataclasses
 
 import jax
 
-from contrastive_jax import errors, losses
+from contrastive_jax import errors, losses, parallel
 from contrastive_jax import memory as memory_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
@@ -27,7 +27,9 @@ class Method(base.Method):
   temperature: float = option(0.2, "tau: divides the cosine similarities (v1: 0.07)")
   head: str = option("mlp", "projection head: mlp (v2) or linear (v1)")
   embedding_size: int = option(128, "D: size of q and k")
-  queue_size: int = option(65_536, "K: keys remembered, a multiple of batch_size")
+  queue_size: int = option(
+    65_536, "K: keys remembered, a multiple of batch_size; 0: the batch's other keys (as v3)"
+  )
   momentum: float = option(0.999, "m: of the key network, constant")
 
   def __post_init__(self):
@@ -52,11 +54,11 @@ class Method(base.Method):
     return Network(backbone, (Head("z", fc),))
 
   def init_memory(self, net, variables, task, key):
-    memory_lib.check_queue("method.queue_size", self.queue_size, task.batch_size)
-    return {
-      "target": variables["params"],
-      "queue": memory_lib.queue(key, self.queue_size, self.embedding_size),
-    }
+    memory = {"target": variables["params"]}
+    if self.queue_size:
+      memory_lib.check_queue("method.queue_size", self.queue_size, task.batch_size)
+      memory["queue"] = memory_lib.queue(key, self.queue_size, self.embedding_size)
+    return memory
 
   def loss(self, net, params, stats, memory, batch, key):
     views = batch["views"]
@@ -65,12 +67,16 @@ class Method(base.Method):
     key_ends, _ = base.forward(f_k, memory["target"], stats, views[:, 1:2])
     q = losses.l2_normalize(ends["z"][:, 0])
     k = jax.lax.stop_gradient(losses.l2_normalize(key_ends["z"][:, 0]))
-    queue = jax.lax.stop_gradient(memory["queue"]["keys"])
-    loss, metrics = losses.infonce(q, k, queue, self.temperature)
+    if self.queue_size:
+      queue = jax.lax.stop_gradient(memory["queue"]["keys"])
+      loss, metrics = losses.infonce(q, k, queue, self.temperature)
+    else:
+      image = parallel.row_ids(len(q))
+      loss, metrics = losses.infonce(q, k, k, self.temperature, q_id=image, k_id=image)
     return loss, base.Aux(new_stats, metrics, {"h": ends["h"], "z": ends["z"]}, k)
 
   def update_memory(self, memory, params, carry, progress):
-    return {
-      "target": memory_lib.follow(memory["target"], params, self.momentum),
-      "queue": memory_lib.enqueue(memory["queue"], carry),
-    }
+    new = {"target": memory_lib.follow(memory["target"], params, self.momentum)}
+    if self.queue_size:
+      new["queue"] = memory_lib.enqueue(memory["queue"], carry)
+    return new
