@@ -1,5 +1,7 @@
 """MoCo v1 and v2 against their equations in float64, and what they remember."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,6 +82,18 @@ def test_the_loss_is_one_sided_with_blocks_for_queries_and_shuffled_groups_for_k
   np.testing.assert_allclose(loss, infonce_loop(q, k, [queue] * B, 0.2), rtol=1e-4)
   np.testing.assert_allclose(aux.carry, k, rtol=1e-4, atol=1e-5)
   assert aux.features["z"].shape == (B, 1, D)
+
+
+def test_without_a_queue_the_batchs_other_keys_are_the_negatives():
+  method, net, params, stats, remembered, batch = problem()
+  method = dataclasses.replace(method, queue_size=0)
+  views, together = np.asarray(batch["views"]), np.zeros(B, int)
+  q = embedding(params, views[:, 0], together)
+  k = embedding(remembered["target"], views[:, 1], together)
+  loss, aux = method.loss(net, params, stats, {"target": remembered["target"]}, batch, None)
+  others = [np.delete(k, image, 0) for image in range(B)]
+  np.testing.assert_allclose(loss, infonce_loop(q, k, others, 0.2), rtol=1e-4)
+  assert method.update_memory({"target": params}, params, aux.carry, 0.0).keys() == {"target"}
 
 
 def test_statistics_are_those_of_the_queries():
