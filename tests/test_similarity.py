@@ -62,15 +62,41 @@ def weighted(q, k, temperature, weights, **options):
   return jnp.sum(stats.logsumexp * weights)
 
 
+def products(jaxpr):
+  """Types of the factors and of the result of every product in a program."""
+  for eqn in jaxpr.eqns:
+    if eqn.primitive.name == "dot_general":
+      yield tuple(str(v.aval.dtype) for v in (*eqn.invars, *eqn.outvars))
+    for inner in jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
+      inner = getattr(inner, "jaxpr", inner)
+      if hasattr(inner, "eqns"):
+        yield from products(inner)
+
+
 @pytest.mark.parametrize("implementation", ["dense", "tiled", "ring"])
 def test_bfloat16_products_are_added_in_float32(implementation):
+  q, k = problem(8, 8)
+
+  def form(implementation):
+    def loss(q, k):
+      return weighted(q, k, 0.5, np.ones(8, np.float32), implementation=implementation, tile=4)
+
+    return set(products(jax.make_jaxpr(jax.value_and_grad(loss, argnums=(0, 1)))(q, k).jaxpr))
+
+  assert form(implementation) == {("float32",) * 3}
+  rough = form(f"{implementation}:bfloat16")
+  assert ("bfloat16", "bfloat16", "float32") in rough
+  assert "bfloat16" not in {result for *_, result in rough}, rough
+
+
+@pytest.mark.parametrize("implementation", ["dense", "tiled", "ring"])
+def test_bfloat16_products_are_near_those_of_float32(implementation):
   q, k = problem(64, 64, d=256)
   weights = np.linspace(-1, 2, 64, dtype=np.float32)
   f = jax.value_and_grad(weighted, argnums=(0, 1))
   value, grads = f(q, k, 0.5, weights, implementation=implementation, tile=16)
   rough, rough_grads = f(q, k, 0.5, weights, implementation=f"{implementation}:bfloat16", tile=16)
-  # A factor keeps 8 bits: one product is off by 2^-8 at most, a sum of 256 of them by far less than
-  # sums in bfloat16 would be (2^-8 of the sum, each time something is added).
+  # A factor keeps 8 bits, and the errors of 256 products cancel for the most part.
   np.testing.assert_allclose(rough, value, rtol=1e-4)
   assert rough != value
   for a, b in zip(rough_grads, grads, strict=True):
