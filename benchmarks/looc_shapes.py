@@ -31,9 +31,8 @@ def main(argv: list[str]) -> None:
   for name, (kept, *overrides) in RUNS.items():
     workdir = pathlib.Path(_ROOT.value) / name.lower().replace(",", "").replace(" ", "_")
     scripts.train(workdir, f"looc_shapes.py:{kept}", *overrides)
-    layers = ("h", "z") if kept == "moco" else ("h", "z", "z.1")
     untrained = "random_init" if name == "MoCo" else ""
-    asked = (f"layers={','.join(layers)}", "protocols=linear_lbfgs", f"baselines={untrained}")
+    asked = ("layers=h,z", "protocols=linear_lbfgs", f"baselines={untrained}")
     found = {}
     for factor in FACTORS:
       for record in scripts.score(workdir, factor, f"data.label={factor}", *asked):
