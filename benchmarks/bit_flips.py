@@ -22,7 +22,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import test_checkpoint
-import test_trainer
+import tiny_config
 from absl import app, flags, logging
 from etils import epath
 
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
   rng = np.random.default_rng(_SEED.value)
   with tempfile.TemporaryDirectory() as folder:
     run = pathlib.Path(folder) / "run"
-    config = test_trainer.tiny(model__width=1.0)  # arrays too large for TensorStore's inner nodes
+    config = tiny_config.tiny(model__width=1.0)  # arrays too large for TensorStore's inner nodes
     final = trainer.train(config, str(run), jax.devices()[:1]).state
     older = pathlib.Path(folder) / "older"
     shutil.copytree(run, older)

@@ -2,7 +2,7 @@
 
 python benchmarks/kills.py --kills=50 --methods=simclr,moco,byol
 
-Every run is that of tests/test_trainer.py (a small network, a save every four steps) on one CPU
+Every run is that of tests/tiny_config.py (a small network, a save every four steps) on one CPU
 device, under `python -m contrastive_jax.launch`. SIGKILL comes while it starts, or while it writes
 a checkpoint or up to 0.3 s later. The final state must have, leaf by leaf, the SHA-256 of a run
 that nobody disturbed.

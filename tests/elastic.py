@@ -15,7 +15,7 @@ import conftest
 import jax
 import numpy as np
 import test_processes
-import test_trainer
+import tiny_config
 
 from contrastive_jax import augment, build, checkpoint, hosts, keys, manifest, parallel, trainer
 
@@ -91,7 +91,7 @@ def digests(workdir: pathlib.Path, step: int) -> dict[str, str]:
 
 def config():
   """With a queue, batch norm over all devices, and a learning rate that lets a loss be compared."""
-  return test_trainer.tiny(
+  return tiny_config.tiny(
     "moco",
     epochs=EPOCHS,
     method__queue_size=64,

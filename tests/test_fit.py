@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-import test_trainer
+import tiny_config
 
 from contrastive_jax import build, errors, trainer
 from contrastive_jax.plan import fit, images, program
@@ -11,7 +11,7 @@ from contrastive_jax.plan import fit, images, program
 
 def config(**changes):
   """Big enough that most of the memory is what the network stores for its gradient."""
-  c = test_trainer.tiny(epochs=1, batch_size=64, log__every_steps=1, **changes)
+  c = tiny_config.tiny(epochs=1, batch_size=64, log__every_steps=1, **changes)
   c.data.shapes.num_train, c.image_size_px = 128, 32
   c.model.bn_groups = 4
   return c

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import test_methods
 import test_trainer
+import tiny_config
 
 from contrastive_jax import checkpoint, parallel, trainer
 
@@ -35,11 +36,11 @@ def test_a_run_in_parts_goes_on_with_the_whole_state(tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
     test_trainer.interrupt_after_save(patch, 1)
     with pytest.raises(KeyboardInterrupt):
-      trainer.train(test_trainer.tiny(fsdp=True), str(tmp_path / "a"), jax.devices()[:2])
+      trainer.train(tiny_config.tiny(fsdp=True), str(tmp_path / "a"), jax.devices()[:2])
   saved = checkpoint.load_run(str(tmp_path / "a"))
   assert saved.step == 4
-  mixed = trainer.train(test_trainer.tiny(), str(tmp_path / "a"), jax.devices()[:2])
-  whole = trainer.train(test_trainer.tiny(), str(tmp_path / "b"), jax.devices()[:2])
+  mixed = trainer.train(tiny_config.tiny(), str(tmp_path / "a"), jax.devices()[:2])
+  whole = trainer.train(tiny_config.tiny(), str(tmp_path / "b"), jax.devices()[:2])
   pairs = zip(
     jax.tree.leaves(parallel.fetch(mixed.state.params)),
     jax.tree.leaves(parallel.fetch(whole.state.params)),

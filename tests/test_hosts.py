@@ -100,8 +100,8 @@ def member(folder, index, *flags, port, count=2, epochs=2, more=""):
   """Starts process `index` of a run of the tiny config; `more` is code for its config file."""
   folder.mkdir(parents=True, exist_ok=True)
   (folder / "tiny.py").write_text(
-    f"import sys\nimport time\n\nsys.path.insert(0, {str(ROOT / 'tests')!r})\nimport test_trainer\n"
-    f"{more}\n\ndef get_config():\n  return test_trainer.tiny(epochs={epochs})\n"
+    f"import sys\nimport time\n\nsys.path.insert(0, {str(ROOT / 'tests')!r})\nimport tiny_config\n"
+    f"{more}\n\ndef get_config():\n  return tiny_config.tiny(epochs={epochs})\n"
   )
   place = [f"--coordinator=127.0.0.1:{port}", f"--num_processes={count}", f"--process_id={index}"]
   train = [ROOT / "train.py", f"--config={folder / 'tiny.py'}", f"--workdir={folder / 'run'}"]
@@ -190,7 +190,7 @@ def test_the_death_of_a_process_ends_the_others(tmp_path, lost):
 
 @pytest.mark.slow
 def test_a_stopped_process_is_named_by_the_other(tmp_path):
-  flags = ("--config.watchdog.peer_silent_s=6",)
+  flags = ("--config.watchdog.peer_silent_s=20",)
   members = pair(tmp_path, flags, flags, epochs=5000)
   wait_for_saves(members, tmp_path, 1)
   members[1].send_signal(signal.SIGSTOP)
@@ -203,27 +203,28 @@ def test_a_stopped_process_is_named_by_the_other(tmp_path):
 
 HANG = """
 from contrastive_jax import trainer
-load = trainer.pipeline.train_batches
+load, enter = trainer.pipeline.train_batches, trainer.Watchdog.__enter__
+watchdogs = []
 
 
 def hang(*args, **options):
   for number, batch in enumerate(load(*args, **options)):
     if number == 6 and "--process_id=1" in sys.argv:
+      watchdogs[0]._stuck_after_s = 4.0  # not from the start: compiling may take any time
       time.sleep(1000)
     yield batch
 
 
 trainer.pipeline.train_batches = hang
+trainer.Watchdog.__enter__ = lambda self: watchdogs.append(self) or enter(self)
 """
 
 
 @pytest.mark.slow
 def test_a_loader_that_hangs_is_named_with_its_stack(tmp_path):
-  members = pair(tmp_path, *[("--config.watchdog.stuck_after_s=25",)] * 2, more=HANG)
+  members = pair(tmp_path, more=HANG)
   codes, said = ends(members)
   assert codes[1] == errors.EXIT_STUCK, said
   assert re.search(r"stopped: process 1 on \S+ is loading the batch of step 7 for \d+ s", said[1])
   assert "in hang" in said[1], "the stack names the line that hangs"
-  assert codes[0] in (errors.EXIT_STUCK, errors.EXIT_PEER_LOST), said
-  if codes[0] == errors.EXIT_STUCK:  # else the death of the other came first
-    assert re.search(r"process 1 on \S+ is loading the batch of step 7", said[0])
+  assert codes[0] == errors.EXIT_PEER_LOST, said

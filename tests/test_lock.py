@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import test_trainer
+import tiny_config
 
 from contrastive_jax import errors, lock, trainer
 
@@ -24,7 +25,7 @@ with lock.hold(sys.argv[2]):
 def test_a_second_run_is_refused_with_the_process_and_host_of_the_first(tmp_path):
   with lock.hold(str(tmp_path)):
     with pytest.raises(errors.UserError, match="is in use by process") as refused:
-      trainer.train(test_trainer.tiny(), str(tmp_path), test_trainer.one_device())
+      trainer.train(tiny_config.tiny(), str(tmp_path), test_trainer.one_device())
   assert f"process {os.getpid()} on {socket.gethostname()}" in str(refused.value)
   assert [p.name for p in tmp_path.iterdir()] == ["lock"], "nothing was written"
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import test_methods
-import test_trainer
+import tiny_config
 import toys
 
 from contrastive_jax import build, errors, methods, parallel
@@ -96,4 +96,4 @@ def test_parts_need_less_memory():
 )
 def test_what_would_change_the_numbers_is_refused(changes, line):
   with pytest.raises(errors.UserError, match=line):
-    build.check_micro_batches(test_trainer.tiny(**changes), 1)
+    build.check_micro_batches(tiny_config.tiny(**changes), 1)

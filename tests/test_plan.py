@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import ONE_DEVICE_FLAGS
-from test_trainer import tiny
+from tiny_config import tiny
 
 from contrastive_jax import errors, parallel, plan
 from contrastive_jax.plan import chips, figures, hlo, images, program, report, topology, traffic
@@ -279,7 +279,7 @@ def test_the_planned_state_and_batch_are_those_that_training_uses():
 def command(tmp_path, *arguments):
   (tmp_path / "tiny.py").write_text(
     f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-    "import test_trainer\n\n\ndef get_config():\n  return test_trainer.tiny()\n"
+    "import tiny_config\n\n\ndef get_config():\n  return tiny_config.tiny()\n"
   )
   environment = dict(os.environ, JAX_PLATFORMS="cpu", XLA_FLAGS=ONE_DEVICE_FLAGS)
   train = [sys.executable, str(ROOT / "train.py"), f"--config={tmp_path / 'tiny.py'}"]

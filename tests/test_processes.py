@@ -10,10 +10,10 @@ import sys
 import jax
 import numpy as np
 import pytest
-import test_trainer
+import tiny_config
 from conftest import ONE_DEVICE_FLAGS
 
-from contrastive_jax import checkpoint, eval_config, evaluate, trainer
+from contrastive_jax import checkpoint, evaluate, trainer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -23,18 +23,11 @@ import jax
 port, index, workdir = sys.argv[1:]
 jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=int(index))
 assert jax.process_count() == 2 and jax.device_count() == 4 and jax.local_device_count() == 2
-import test_processes, test_trainer
+import tiny_config
 from contrastive_jax import evaluate, trainer
-trainer.train(test_trainer.with_monitor(), workdir)
-evaluate.run(test_processes.evaluation(), workdir)
+trainer.train(tiny_config.with_monitor(), workdir)
+evaluate.run(tiny_config.evaluation(), workdir)
 """
-
-
-def evaluation():
-  c = eval_config.evaluation("knn", "linear_sgd", name="scores")
-  c.batch_size, c.knn.k = 24, 5  # 32 images: the last batch is not full
-  c.linear_sgd.epochs, c.linear_sgd.batch_size, c.linear_sgd.standardize = 3, 16, True
-  return c
 
 
 def free_port():
@@ -50,7 +43,7 @@ def losses(workdir):
 
 @pytest.mark.slow
 def test_two_processes_of_two_devices_train_as_one_of_four(tmp_path):
-  one = trainer.train(test_trainer.with_monitor(), str(tmp_path / "one"), jax.devices()[:4])
+  one = trainer.train(tiny_config.with_monitor(), str(tmp_path / "one"), jax.devices()[:4])
   environment = dict(
     os.environ,
     JAX_PLATFORMS="cpu",
@@ -72,9 +65,9 @@ def test_two_processes_of_two_devices_train_as_one_of_four(tmp_path):
   assert [worker.returncode for worker in workers] == [0, 0], "\n".join(errors)
   # With what was trained there: one process must find the same scores.
   written = json.loads((tmp_path / "two" / "eval" / "scores.json").read_text())["results"]
-  alone = evaluate.run(evaluation(), str(tmp_path / "two"), jax.devices()[:4])["results"]
+  alone = evaluate.run(tiny_config.evaluation(), str(tmp_path / "two"), jax.devices()[:4])
   assert [r["protocol"] for r in written] == ["knn", "linear_sgd"]
-  for a, b in zip(written, alone, strict=True):
+  for a, b in zip(written, alone["results"], strict=True):
     assert (a["top1"], a["per_class"]) == (b["top1"], b["per_class"]), a["protocol"]
   assert "step 2" in errors[0] and "step 2" not in errors[1], "process 0 alone reports"
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import ONE_DEVICE_FLAGS
+from tiny_config import tiny, with_monitor
 
 from contrastive_jax import (
   checkpoint,
@@ -30,29 +31,6 @@ from contrastive_jax import (
 )
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-def tiny(method="simclr", **changes):
-  """Four steps an epoch, a network of 6,000 weights, no monitor."""
-  c = config.pretrain(method, model="resnet8", recipe="crop_only")
-  c.epochs, c.batch_size, c.image_size_px = 3, 16, 16
-  c.method.embedding_size = 16
-  c.model.width, c.model.stem = 0.25, "cifar_s2"
-  c.optimizer.name, c.optimizer.warmup_epochs = "sgd", 0.0
-  c.data.shapes.num_train, c.data.shapes.num_test, c.data.shapes.size_px = 64, 32, 16
-  c.monitor.max_train = 0
-  c.log.every_steps, c.log.tensorboard = 2, False
-  for key, value in changes.items():
-    section, _, name = key.rpartition("__")
-    (c[section] if section else c)[name] = value
-  return c
-
-
-def with_monitor():
-  """One epoch of two steps, scored by kNN at its end."""
-  c = tiny(epochs=1, monitor__max_train=32, monitor__batch_size=32, monitor__k=5)
-  c.data.shapes.num_train, c.log.every_steps = 32, 1
-  return c
 
 
 def one_device():
@@ -245,7 +223,7 @@ def start(workdir, tmp_path, epochs, limit="true"):
   if not configuration.exists():
     configuration.write_text(
       f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-      f"import test_trainer\n\n\ndef get_config():\n  return test_trainer.tiny(epochs={epochs})\n"
+      f"import tiny_config\n\n\ndef get_config():\n  return tiny_config.tiny(epochs={epochs})\n"
     )
   environment = dict(os.environ, JAX_PLATFORMS="cpu", PYTHONPATH=str(ROOT))
   environment["XLA_FLAGS"] = ONE_DEVICE_FLAGS

@@ -1,0 +1,37 @@
+"""Configs of runs of seconds.
+
+Beside them nothing: processes that tests start import this, with devices of their own choice.
+"""
+
+from contrastive_jax import config, eval_config
+
+
+def tiny(method="simclr", **changes):
+  """Four steps an epoch, a network of 6,000 weights, no monitor."""
+  c = config.pretrain(method, model="resnet8", recipe="crop_only")
+  c.epochs, c.batch_size, c.image_size_px = 3, 16, 16
+  c.method.embedding_size = 16
+  c.model.width, c.model.stem = 0.25, "cifar_s2"
+  c.optimizer.name, c.optimizer.warmup_epochs = "sgd", 0.0
+  c.data.shapes.num_train, c.data.shapes.num_test, c.data.shapes.size_px = 64, 32, 16
+  c.monitor.max_train = 0
+  c.log.every_steps, c.log.tensorboard = 2, False
+  for key, value in changes.items():
+    section, _, name = key.rpartition("__")
+    (c[section] if section else c)[name] = value
+  return c
+
+
+def with_monitor():
+  """One epoch of two steps, scored by kNN at its end."""
+  c = tiny(epochs=1, monitor__max_train=32, monitor__batch_size=32, monitor__k=5)
+  c.data.shapes.num_train, c.log.every_steps = 32, 1
+  return c
+
+
+def evaluation():
+  """kNN and a linear probe on the images of `with_monitor`."""
+  c = eval_config.evaluation("knn", "linear_sgd", name="scores")
+  c.batch_size, c.knn.k = 24, 5  # 32 images: the last batch is not full
+  c.linear_sgd.epochs, c.linear_sgd.batch_size, c.linear_sgd.standardize = 3, 16, True
+  return c
