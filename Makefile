@@ -17,7 +17,7 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
 UV_VERSION := 0.13.9
 
 WORKDIR := runs/$(or $(NAME),quickstart)
-PYTEST_ARGS ?= -n 2 --dist loadscope
+PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test test-fast lint format lock venv version clean

@@ -33,6 +33,12 @@ def pytest_addoption(parser):
   )
 
 
+def pytest_collection_modifyitems(items):
+  """Puts the files with slow tests first, so that no long one is left to a single worker."""
+  slow = {item.path for item in items if item.get_closest_marker("slow")}
+  items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:
   """The folder of real images, or a skip that says what is missing."""

@@ -190,7 +190,7 @@ def test_the_death_of_a_process_ends_the_others(tmp_path, lost):
 
 @pytest.mark.slow
 def test_a_stopped_process_is_named_by_the_other(tmp_path):
-  flags = ("--config.watchdog.peer_silent_s=20",)
+  flags = ("--config.watchdog.peer_silent_s=15",)
   members = pair(tmp_path, flags, flags, epochs=5000)
   wait_for_saves(members, tmp_path, 1)
   members[1].send_signal(signal.SIGSTOP)

@@ -19,6 +19,11 @@ from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
 
 
+# Random rows (the paper's) are what the network is taught until they have been replaced; an empty one
+# attracts and repels nothing, so that a short run need not unlearn them.
+STARTS = ("random", "empty")
+
+
 @dataclasses.dataclass(frozen=True)
 class Method(base.Method):
   """Hyper-parameters of InstDisc; the defaults are those of the released code for ImageNet."""
@@ -27,6 +32,7 @@ class Method(base.Method):
   embedding_size: int = option(128, "D: size of v")
   num_noise: int = option(4096, "k: noise rows for each image (0: softmax over the whole bank)")
   momentum: float = option(0.5, "of the rows of the bank")
+  start: str = option("random", "of the bank: random unit rows, or empty: zero until seen")
   proximal: float = option(0.0, "lambda: weight of |v - its row|^2 (the paper 30, its code none)")
 
   def __post_init__(self):
@@ -36,6 +42,10 @@ class Method(base.Method):
       )
     if self.num_noise < 0:
       raise errors.UserError(f"method.num_noise {self.num_noise} is negative; use 0 or more")
+    if self.start not in STARTS:
+      raise errors.UserError(
+        f'method.start "{self.start}" is unknown; use one of {", ".join(STARTS)}'
+      )
     memory_lib.check_momentum(self.momentum)
 
   @property
@@ -54,6 +64,8 @@ class Method(base.Method):
 
   def init_memory(self, net, variables, task, key):
     bank = memory_lib.bank(key, task.num_images, self.embedding_size)
+    if self.start == "empty":
+      bank = jnp.zeros_like(bank)
     return {"bank": bank, "Z": jnp.zeros(())}  # Z: 0 until the first batch estimates it
 
   def loss(self, net, params, stats, memory, batch, key):
