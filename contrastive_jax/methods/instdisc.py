@@ -18,9 +18,8 @@ from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
 
-
-# Random rows (the paper's) are what the network is taught until they have been replaced; an empty one
-# attracts and repels nothing, so that a short run need not unlearn them.
+# Random rows (the paper's) are what the network is taught until they have been replaced; an empty
+# one attracts and repels nothing, so that a short run need not unlearn it.
 STARTS = ("random", "empty")
 
 
