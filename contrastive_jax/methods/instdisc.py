@@ -18,8 +18,8 @@ from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
 
-# Random rows (the paper's) are what the network is taught until they have been replaced; an empty
-# one attracts and repels nothing, so that a short run need not unlearn it.
+# Random rows (the paper's) are what the network is taught until they have been replaced. In an empty
+# bank an image teaches nothing before it has a row: the first epoch only fills it.
 STARTS = ("random", "empty")
 
 
@@ -73,6 +73,9 @@ class Method(base.Method):
     memory = jax.lax.stop_gradient(memory)
     bank, index = memory["bank"], batch["index"]
     own, z = memory_lib.bank_rows(bank, index), memory["Z"]
+    if self.start == "empty":
+      seen = jnp.any(own != 0, axis=-1, keepdims=True)
+      v = jnp.where(seen, v, jax.lax.stop_gradient(v))
     if self.num_noise:
       draws = noise_index(key, index, self.num_noise, len(bank))
       noise = memory_lib.bank_rows(bank, draws)
