@@ -18,8 +18,8 @@ from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
 
-# Random rows (the paper's) are what the network is taught until they have been replaced. In an empty
-# bank an image teaches nothing before it has a row: the first epoch only fills it.
+# Random rows (the paper's) are what the network is taught until they have been replaced. In an
+# empty bank an image teaches nothing before it has a row: the first epoch only fills it.
 STARTS = ("random", "empty")
 
 
