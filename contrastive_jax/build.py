@@ -151,7 +151,7 @@ def optimizer(
 ) -> tuple[optax.GradientTransformation, optim.Schedule]:
   """Returns the optimiser and its learning rate per step."""
   schedule = optim.schedule(
-    batch_size=config.batch_size,
+    batch_size=config.batch_size * config.optimizer.plain_accumulation,
     epochs=config.epochs,
     steps_per_epoch=steps_per_epoch,
     **fields_of(optim.schedule, config.optimizer),

@@ -158,7 +158,8 @@ def _check_overrides(argv: Sequence[str], config: ConfigDict) -> None:
     if "accum" in key and key not in known:
       raise errors.UserError(
         f"config has no key {key}: gradients of small batches added up would leave each image with "
-        "few negatives; --config.micro_batches divides a batch and keeps the loss over all of it"
+        "few negatives; --config.micro_batches divides a batch and keeps the loss over all of it "
+        "(if that is what you want: --config.optimizer.plain_accumulation)"
       )
     if key not in known:
       near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)

@@ -74,7 +74,7 @@ MISTAKES = {
   ),
   "plain accumulation of gradients": (
     train(QUICK, "--workdir={here}/w", "--config.optimizer.accumulate_steps=4"),
-    "would leave each image with few negatives; --config.micro_batches",
+    "over all of it (if that is what you want: --config.optimizer.plain_accumulation)",
   ),
   "two of three flags of several processes": (
     train(QUICK, "--workdir={here}/w", "--num_processes=2", "--process_id=0"),

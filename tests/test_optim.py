@@ -185,6 +185,18 @@ def test_clipping_bounds_the_norm_of_the_whole_gradient():
   assert norm == pytest.approx(0.5, rel=1e-4)
 
 
+def test_plain_accumulation_is_an_update_by_the_mean_gradient_at_the_rate_of_its_first_batch():
+  params, gradients = random_tree(0), [random_tree(seed) for seed in (1, 2, 3, 4, 5)]
+  got = run(
+    optim.build("sgd", changing_rate, momentum=0.0, plain_accumulation=2), params, gradients
+  )
+  for step in (0, 2):  # the fifth waits for a sixth
+    both = gradients[step : step + 2]
+    half = changing_rate(step) / 2
+    params = jax.tree.map(lambda p, a, b, half=half: p - half * (a + b), params, *both)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, params)
+
+
 def test_rules_give_leaves_their_own_rate():
   rate = optim.schedule(0.4, 256, epochs=2, steps_per_epoch=5)
   rules = (("^conv/kernel$", 1.0, True), optim.LrRule("bias$", 0.25))
@@ -302,6 +314,7 @@ BAD_OPTIMISERS = [
   ({"clip_norm": float("nan")}, "clip_norm"),
   ({"exclude": "("}, "no regular expression"),
   ({"decay_exclude": ""}, "'none'"),
+  ({"plain_accumulation": 0}, "plain_accumulation 0 must be 1 or more"),
   ({"lr_rules": (("p/", -1.0),)}, "multiplier -1.0"),
   ({"learning_rate": changing_rate, "lr_rules": (("p/", 1.0, True),)}, "optim.schedule"),
 ]

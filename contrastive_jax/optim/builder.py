@@ -56,6 +56,7 @@ def build(
   b1: float = 0.9,
   b2: float = 0.999,
   eps: float = 1e-8,
+  plain_accumulation: int = 1,
 ) -> optax.GradientTransformation:
   """Builds an optimiser; see `algorithms` for the formulas.
 
@@ -71,6 +72,8 @@ def build(
     lr_rules: `LrRule`s or their fields as tuples; the first that matches a leaf counts.
     clip_norm: clips the norm of the whole gradient first; 0 for no clipping.
     b1, b2, eps: of "adam", "adamw" and "lamb".
+    plain_accumulation: batches whose mean gradient makes one update. No batch gets more negatives
+      by it; `micro_batches` of the config divides one batch and keeps them all.
 
   Raises:
     UserError: a name is unknown, a value is out of its range or a pattern is no regular expression;
@@ -93,10 +96,13 @@ def build(
       limit = "0 or more" if below == math.inf else f"0 or more and less than {below}"
       raise errors.UserError(f"optimizer {field} {value} must be {limit}")
 
+  if plain_accumulation < 1:
+    raise errors.UserError(f"optimizer plain_accumulation {plain_accumulation} must be 1 or more")
+
   rules = tuple(rule if isinstance(rule, LrRule) else LrRule(*rule) for rule in lr_rules)
 
   settings = algorithms.Settings(
-    rate=_scale_by_rates(learning_rate, rules),
+    rate=_scale_by_rates(learning_rate, rules, plain_accumulation),
     weight_decay=weight_decay,
     momentum=momentum,
     nesterov=nesterov,
@@ -110,6 +116,8 @@ def build(
   optimizer = getattr(algorithms, name)(settings)
   if clip_norm:
     optimizer = optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
+  if plain_accumulation > 1:
+    optimizer = optax.MultiSteps(optimizer, plain_accumulation).gradient_transformation()
   return optimizer
 
 
@@ -126,7 +134,7 @@ def unmatched(pattern: str) -> Callable[[PyTree], PyTree[bool]]:
 
 
 def _scale_by_rates(
-  learning_rate: float | Callable, rules: Sequence[LrRule]
+  learning_rate: float | Callable, rules: Sequence[LrRule], steps_per_update: int
 ) -> optax.GradientTransformation:
   """Multiplies by minus the learning rate, or by minus what the first matching rule makes of it."""
   patterns = [_compile(rule.pattern) for rule in rules]
@@ -153,7 +161,8 @@ def _scale_by_rates(
 
   def update(updates, state, params=None):
     del params
-    scheduled = learning_rate(state.count) if callable(learning_rate) else learning_rate
+    step = state.count * steps_per_update
+    scheduled = learning_rate(step) if callable(learning_rate) else learning_rate
 
     def scale(path, update):
       rule = rule_of(path) or LrRule("")

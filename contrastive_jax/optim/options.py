@@ -32,3 +32,6 @@ class Options:
   b1: float = option(0.9, "decay of the first moment: adam, adamw, lamb")
   b2: float = option(0.999, "decay of the second moment: adam, adamw, lamb")
   eps: float = option(1e-8, "added to the root of the second moment: adam, adamw, lamb")
+  plain_accumulation: int = option(
+    1, "batches whose mean gradient makes an update; unlike micro_batches, no more negatives"
+  )
