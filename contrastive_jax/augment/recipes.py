@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from contrastive_jax import errors
-from contrastive_jax.augment import color, crop, filters, geometry, table
+from contrastive_jax.augment import color, crop, filters, geometry, overrides, table
 
 NAMES = tuple(table.ROWS)
 
@@ -115,13 +115,13 @@ def recipe(
     "cutout": cutout,
   }
   for option, p in given.items():
-    _check_probability(option, p)
-  _check_integer("size_px", size_px)
-  _check_integer("num_views", num_views)
+    overrides.check_probability(option, p)
+  overrides.check_integer("size_px", size_px)
+  overrides.check_integer("num_views", num_views)
   _check_local(local_views, name, row, local_size_px, local_min_area, local_max_area)
-  row = _with_areas(row, name, "", min_area, max_area)
+  row = overrides.with_areas(row, name, "", min_area, max_area)
   if family is not None:
-    _check_choice("family", family, color.JITTER_FAMILIES)
+    overrides.check_choice("family", family, color.JITTER_FAMILIES)
     torchvision = family == "torchvision"
     row = dataclasses.replace(
       row,
@@ -130,16 +130,16 @@ def recipe(
       blur_family="pillow" if torchvision else "tf",
     )
   if normalize is not None:
-    _check_choice("normalize", normalize, tuple(NORMALIZATIONS))
+    overrides.check_choice("normalize", normalize, tuple(NORMALIZATIONS))
     row = dataclasses.replace(row, normalize=normalize)
   row = dataclasses.replace(
     row,
     grey_p=row.grey_p if grey_p is None else float(grey_p),
-    flip_p=row.flip_p if flip is None else _own(flip, (row.flip_p,), 0.5)[0],
-    blur_p=_own(blur, row.blur_p, 0.5),
-    solarize_p=_own(solarize, row.solarize_p, 0.2),
+    flip_p=row.flip_p if flip is None else overrides.probabilities(flip, (row.flip_p,), 0.5)[0],
+    blur_p=overrides.probabilities(blur, row.blur_p, 0.5),
+    solarize_p=overrides.probabilities(solarize, row.solarize_p, 0.2),
   )
-  row = _with_strength(row, color_strength, hue, {"grey_p": grey_p, "solarize": solarize})
+  row = overrides.with_strength(row, color_strength, hue, {"grey_p": grey_p, "solarize": solarize})
   extras = {option: float(given[option]) for option in _EXTRAS}
   mean, std = NORMALIZATIONS[row.normalize]
   probe_crop = _crop(dataclasses.replace(row, min_area=0.08, max_area=1.0), size_px)
@@ -157,13 +157,13 @@ def recipe(
   own_blur = row.blur_p[0] if row.local_blur_p is None else row.local_blur_p
   row = dataclasses.replace(
     row,
-    blur_p=_own(blur, (own_blur,), 0.5),
-    solarize_p=_own(solarize, (0.0,), 0.2),
+    blur_p=overrides.probabilities(blur, (own_blur,), 0.5),
+    solarize_p=overrides.probabilities(solarize, (0.0,), 0.2),
     min_area=row.local_area[0],
     max_area=row.local_area[1],
     min_covered=min(row.min_covered, row.local_area[0]),
   )
-  row = _with_areas(row, name, "local_", local_min_area, local_max_area)
+  row = overrides.with_areas(row, name, "local_", local_min_area, local_max_area)
   side = round(_LOCAL_SIDE * size_px) if local_size_px is None else local_size_px
   views = (_pipeline(row, side, 0, extras),) * local_views
   return dataclasses.replace(built, local=dataclasses.replace(built, size_px=side, views=views))
@@ -172,76 +172,18 @@ def recipe(
 def _check_local(count: int, name: str, row: table.Row, *options: Any) -> None:
   """Raises `UserError` if local views cannot be had, or are described but not asked for."""
   if count:
-    _check_integer("local_views", count)
+    overrides.check_integer("local_views", count)
     if row.min_area is None:
       raise errors.UserError(
         f"augment.local_views {count}: recipe {name!r} does not crop; use another, e.g. 'swav'"
       )
     if options[0] is not None:
-      _check_integer("local_size_px", options[0])
+      overrides.check_integer("local_size_px", options[0])
   elif any(option is not None for option in options):
     raise errors.UserError(
       "augment.local_size_px, local_min_area and local_max_area have no effect: there are no local "
       "views; leave them out or use a method of multi-crop, e.g. swav"
     )
-
-
-def _with_areas(
-  row: table.Row, name: str, prefix: str, low: float | None, high: float | None
-) -> table.Row:
-  """Sets the smallest and the largest crop; None keeps the row's."""
-  for option, area in ((f"{prefix}min_area", low), (f"{prefix}max_area", high)):
-    if area is None:
-      continue
-    if not (_is_number(area) and 0 < area <= 1):
-      raise errors.UserError(f"augment.{option} {area!r} is not a fraction; use 0 < x <= 1")
-    if row.min_area is None:
-      raise errors.UserError(
-        f"augment.{option} {area} has no effect: recipe {name!r} does not crop; "
-        "leave it out or use recipe 'crop_only'"
-      )
-  if low is None and high is None:
-    return row
-  covered = row.min_covered if low is None else min(row.min_covered, low)
-  low = row.min_area if low is None else low
-  high = row.max_area if high is None else high
-  if low > high:
-    raise errors.UserError(
-      f"augment.{prefix}min_area {low} is above augment.{prefix}max_area {high}; set both"
-    )
-  return dataclasses.replace(row, min_area=low, max_area=high, min_covered=covered)
-
-
-def _with_strength(
-  row: table.Row, strength: float | None, hue: float | None, colour_options: dict[str, Any]
-) -> table.Row:
-  """Sets the jitter strengths; at strength 0 removes every operation on colour."""
-  given = strength is not None
-  strength = strength if given else row.strength
-  if not (_is_number(strength) and strength >= 0):
-    raise errors.UserError(f"augment.color_strength {strength!r} is not a number; use 0 or more")
-  if strength == 0:  # one switch for the whole of colour
-    for option, value in colour_options.items():
-      if value:
-        raise errors.UserError(
-          f"augment.{option} {value} contradicts color_strength 0, which turns all colour "
-          "distortion off; leave one of them out"
-        )
-    return dataclasses.replace(row, jitter_p=0.0, grey_p=0.0, solarize_p=(0.0, 0.0))
-  if given and row.jitter_p == 0:
-    raise errors.UserError(
-      f"augment.color_strength {strength} has no effect: the recipe has no jitter; "
-      "use 0 or another recipe"
-    )
-  *others, own_hue = (strength * x for x in row.jitter)
-  if hue is None and own_hue > 0.5:
-    raise errors.UserError(
-      f"augment.color_strength {strength} turns hue by {own_hue:g} of the circle, more than 0.5; "
-      f"use at most {0.5 / row.jitter[3]:g}"
-    )
-  if hue is not None and not (_is_number(hue) and 0 <= hue <= 0.5):
-    raise errors.UserError(f"augment.hue {hue!r} is no part of the circle; use 0 to 0.5")
-  return dataclasses.replace(row, jitter=(*others, own_hue if hue is None else hue))
 
 
 def _pipeline(row: table.Row, size_px: int, view: int, extras: dict[str, float]) -> Pipeline:
@@ -274,40 +216,9 @@ def _crop(row: table.Row, size_px: int) -> crop.ResizedCrop | crop.Whole:
   )
 
 
-def _own(option: bool | float | None, own: tuple[float, ...], default: float) -> tuple[float, ...]:
-  """Resolves an option that is a probability, a switch, or None for the recipe's own figures."""
-  if option is None:
-    return own
-  if option is True:
-    return own if any(own) else (default,) * len(own)
-  return (float(option),) * len(own)
-
-
 def _find(name: str) -> table.Row:
   if name in table.ROWS:
     return table.ROWS[name]
   near = difflib.get_close_matches(str(name), NAMES, n=1)
   hint = f"did you mean {near[0]!r}? Known: " if near else "use one of: "
   raise errors.UserError(f"augment.recipe {name!r} is unknown; {hint}" + ", ".join(NAMES))
-
-
-def _is_number(value: Any) -> bool:
-  return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_probability(option: str, value: Any) -> None:
-  if value is None or isinstance(value, bool) or (_is_number(value) and 0 <= value <= 1):
-    return
-  raise errors.UserError(f"augment.{option} {value!r} is not a probability; use 0 to 1")
-
-
-def _check_integer(option: str, value: Any) -> None:
-  if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-    raise errors.UserError(f"augment.{option} {value!r} is not a positive integer; use 1 or more")
-
-
-def _check_choice(option: str, value: Any, choices: tuple[str, ...]) -> None:
-  if value not in choices:
-    raise errors.UserError(
-      f"augment.{option} {value!r} is unknown; use one of: " + ", ".join(choices)
-    )
