@@ -11,6 +11,7 @@ from configs import common
 def get_config(size="gpu"):
   config = common.cifar10("jigsaw", "crop_only", size)
   config.augment.grey_p = 0.66
+  config.augment.normalize = "cifar"  # as patches are standardised, whole images are, too
   if size == "cpu":
     config.method.embedding_size = 64
     config.method.head_width = 256

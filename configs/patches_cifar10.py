@@ -16,6 +16,7 @@ def get_config(size="gpu"):
   config = common.cifar10("patches", "simclr_cifar", size)
   config.augment.min_area = 0.6
   config.augment.grey_p = 0.66
+  config.augment.normalize = "cifar"  # as patches are standardised, whole images are, too
   if size == "cpu":
     config.method.embedding_size = 64
   return config

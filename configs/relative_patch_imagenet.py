@@ -14,4 +14,5 @@ def get_config():
   config.image_size_px = 255  # cells of 85 px, patches of 64
   config.augment.min_area = 0.76  # 255 px of 292
   config.augment.grey_p = 0.66
+  config.augment.normalize = "imagenet"  # as patches are standardised, whole images are, too
   return config

@@ -1,6 +1,7 @@
 """Optimisers and schedules against loops written from their formulas, and against torch."""
 
 import dataclasses
+import functools
 import inspect
 import math
 
@@ -197,6 +198,32 @@ def test_plain_accumulation_is_an_update_by_the_mean_gradient_at_the_rate_of_its
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, params)
 
 
+def test_each_array_can_be_clipped_by_itself():
+  params = jax.tree.map(np.zeros_like, random_tree(0))
+  gradient = random_tree(1) | {"short": np.asarray([0.3, 0.4], np.float32)}
+  params["short"] = np.zeros(2, np.float32)
+  settings = {"momentum": 0.0, "clip_norm": 1.5, "clip_each": True}
+  got = run(optim.build("sgd", 1.0, **settings), params, [gradient])
+  for update, g in zip(jax.tree.leaves(got), jax.tree.leaves(gradient), strict=True):
+    wanted = -g * min(1.0, 1.5 / np.linalg.norm(g))
+    np.testing.assert_allclose(update, wanted, rtol=1e-4)
+
+
+def test_weight_decay_goes_to_its_end_along_a_cosine():
+  rate = optim.schedule(1.0, 256, 4, 1, lr_schedule="constant")
+  params = {"kernel": np.ones(3, np.float32)}
+  build = functools.partial(optim.build, "sgd", rate, momentum=0.0, final_weight_decay=0.4)
+  zeros = [{"kernel": np.zeros(3, np.float32)}] * 6
+  kept = 1.0
+  for step in range(6):
+    kept *= 1 - (0.4 - 0.36 * (1 + math.cos(math.pi * min(step / 4, 1))) / 2)
+  np.testing.assert_allclose(run(build(0.04), params, zeros)["kernel"], kept, rtol=1e-5)
+  # An update after every second batch: those of steps 0, 2 and 4.
+  kept = (1 - 0.04) * (1 - 0.22) * (1 - 0.4)
+  got = run(build(0.04, plain_accumulation=2), params, zeros)["kernel"]
+  np.testing.assert_allclose(got, kept, rtol=1e-5)
+
+
 def test_rules_give_leaves_their_own_rate():
   rate = optim.schedule(0.4, 256, epochs=2, steps_per_epoch=5)
   rules = (("^conv/kernel$", 1.0, True), optim.LrRule("bias$", 0.25))
@@ -314,6 +341,8 @@ BAD_OPTIMISERS = [
   ({"clip_norm": float("nan")}, "clip_norm"),
   ({"exclude": "("}, "no regular expression"),
   ({"decay_exclude": ""}, "'none'"),
+  ({"final_weight_decay": -0.4}, "final_weight_decay -0.4 must be 0 or more"),
+  ({"final_weight_decay": 0.4}, "optim.schedule"),
   ({"plain_accumulation": 0}, "plain_accumulation 0 must be 1 or more"),
   ({"lr_rules": (("p/", -1.0),)}, "multiplier -1.0"),
   ({"learning_rate": changing_rate, "lr_rules": (("p/", 1.0, True),)}, "optim.schedule"),

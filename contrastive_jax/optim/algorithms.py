@@ -23,7 +23,7 @@ class Settings:
   """What the optimisers need; each uses its own part."""
 
   rate: optax.GradientTransformation  # multiplies by minus the learning rate
-  weight_decay: float
+  weight_decay: float | Callable  # of the number of updates
   momentum: float
   nesterov: bool
   trust_coefficient: float

@@ -52,7 +52,9 @@ def build(
   exclude: str = BIAS_OR_SCALE,
   decay_exclude: str = "same",
   lr_rules: Sequence[LrRule | tuple] = (),
+  final_weight_decay: float | None = None,
   clip_norm: float = 0.0,
+  clip_each: bool = False,
   b1: float = 0.9,
   b2: float = 0.999,
   eps: float = 1e-8,
@@ -64,6 +66,8 @@ def build(
     name: "lars", "lars_outside", "sgd", "adam", "adamw" or "lamb".
     learning_rate: a `Schedule`, any optax schedule, or a number.
     weight_decay: λ.
+    final_weight_decay: λ goes there along a cosine until the schedule ends (DINO: 0.04 to 0.4);
+      None leaves it constant.
     momentum, nesterov: of "lars", "lars_outside" and "sgd".
     trust_coefficient: η of "lars" and "lars_outside".
     exclude: pattern of the leaves that LARS and LAMB do not adapt, or "none".
@@ -71,6 +75,7 @@ def build(
       decay every leaf (MoCo, SimSiam).
     lr_rules: `LrRule`s or their fields as tuples; the first that matches a leaf counts.
     clip_norm: clips the norm of the whole gradient first; 0 for no clipping.
+    clip_each: clips the norm of each array by itself instead (DINO's released code).
     b1, b2, eps: of "adam", "adamw" and "lamb".
     plain_accumulation: batches whose mean gradient makes one update. No batch gets more negatives
       by it; `micro_batches` of the config divides one batch and keeps them all.
@@ -85,6 +90,7 @@ def build(
     )
   for field, value, below in (
     ("weight_decay", weight_decay, math.inf),
+    ("final_weight_decay", final_weight_decay or 0.0, math.inf),
     ("momentum", momentum, 1),
     ("trust_coefficient", trust_coefficient, math.inf),
     ("clip_norm", clip_norm, math.inf),
@@ -101,6 +107,9 @@ def build(
 
   rules = tuple(rule if isinstance(rule, LrRule) else LrRule(*rule) for rule in lr_rules)
 
+  if final_weight_decay is not None:
+    weight_decay = _cosine(weight_decay, final_weight_decay, learning_rate, plain_accumulation)
+
   settings = algorithms.Settings(
     rate=_scale_by_rates(learning_rate, rules, plain_accumulation),
     weight_decay=weight_decay,
@@ -115,7 +124,8 @@ def build(
   )
   optimizer = getattr(algorithms, name)(settings)
   if clip_norm:
-    optimizer = optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
+    clip = _clip_each(clip_norm) if clip_each else optax.clip_by_global_norm(clip_norm)
+    optimizer = optax.chain(clip, optimizer)
   if plain_accumulation > 1:
     optimizer = optax.MultiSteps(optimizer, plain_accumulation).gradient_transformation()
   return optimizer
@@ -131,6 +141,34 @@ def unmatched(pattern: str) -> Callable[[PyTree], PyTree[bool]]:
     )
 
   return mask
+
+
+def _cosine(
+  first: float, last: float, learning_rate: float | Callable, steps_per_update: int
+) -> Callable:
+  """Returns the weight decay after so many updates, a half-cosine from `first` to `last`."""
+  if not isinstance(learning_rate, Schedule):
+    raise errors.UserError(
+      "optimizer final_weight_decay needs a learning rate that knows its end; build it with "
+      "optim.schedule"
+    )
+  total = learning_rate.total_steps
+
+  def weight_decay(count):
+    done = jnp.minimum(count * steps_per_update / total, 1.0)
+    return last + (first - last) * (1 + jnp.cos(jnp.pi * done)) / 2
+
+  return weight_decay
+
+
+def _clip_each(norm: float) -> optax.GradientTransformation:
+  """Scales each array down to `norm`, if it is longer."""
+
+  def clip(update, _):
+    length = jnp.linalg.norm(update.astype(jnp.float32).ravel())
+    return (update * jnp.minimum(1.0, norm / (length + 1e-6))).astype(update.dtype)
+
+  return optax.stateless_with_tree_map(clip)
 
 
 def _scale_by_rates(

@@ -1,0 +1,59 @@
+"""Memory of a training step, plain, recomputed by block and in micro-batches; a Markdown table.
+
+python benchmarks/step_memory.py [--on=v5e:1x1] [--batch_size=1024] [METHOD ...]
+
+Plans (see docs/planning.md) of `configs/METHOD_cifar10.py` with eight batch-norm groups, so that
+every row is the same step. Without --on a CPU compiles it, whose kernels keep more.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import scripts
+from absl import app, flags
+
+_ON = flags.DEFINE_string("on", "cpu:1", "Topology, one device.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 1024, "Images of the step.")
+
+GROUPS = 8
+WAYS = {
+  "plain": (),
+  "recomputed by block": ("model.remat=True",),
+  **{f"{parts} micro-batches": (f"micro_batches={parts}",) for parts in (2, 4, 8)},
+  "8, each recomputed": ("micro_batches=8", "model.remat=True"),
+}
+
+
+def memory(method: str, *overrides: str) -> dict[str, float]:
+  """Returns the GiB of a step by the compiler's count: "total", "temporaries" and others."""
+  same = (f"batch_size={_BATCH_SIZE.value}", f"model.bn_groups={GROUPS}")
+  with tempfile.TemporaryDirectory() as workdir:
+    subprocess.run(
+      [
+        sys.executable,
+        scripts.HOME / "train.py",
+        f"--config={scripts.HOME / 'configs' / method}_cifar10.py",
+        f"--plan={_ON.value}",
+        f"--workdir={workdir}",
+        *(f"--config.{override}" for override in (*same, *overrides)),
+      ],
+      check=True,
+      stdout=subprocess.DEVNULL,
+    )
+    (found,) = json.loads((pathlib.Path(workdir) / "plan.json").read_text())["plans"]
+  return {name: size / 2**30 for name, size in found["memory"].items() if size is not None}
+
+
+def main(argv: list[str]) -> None:
+  methods = argv[1:] or ["simclr", "moco", "byol"]
+  print(f"| temporaries, GiB | {' | '.join(methods)} |\n|---{'|--:' * len(methods)}|")
+  for name, overrides in WAYS.items():
+    cells = [f"{memory(method, *overrides)['temporaries']:.2f}" for method in methods]
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+  app.run(main)
