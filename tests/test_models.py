@@ -1,66 +1,17 @@
-"""Backbones, heads and their network: sizes, formulas, precision, and devices."""
+"""Backbones: sizes, formulas, precision, and devices."""
 
 import dataclasses
 import functools
 import re
 
-import flax
 import jax
 import jax.numpy as jnp
+import nets
 import numpy as np
 import pytest
-from flax import linen as nn
 
 from contrastive_jax import errors, models, parallel
-from contrastive_jax.models import heads, network, norm, resnet
-
-KEY = jax.random.key(0)
-
-
-def tiny(block=resnet.BasicBlock, **options):
-  """Two stages of one block each, quick to compile."""
-  return resnet.ResNet((1, 1), block, 8, **{"stem": "cifar_s2", **options})
-
-
-def start(module, x, *path):
-  """One initial parameter; the others are not computed, which saves seconds of compilation."""
-
-  def leaf():
-    tree = module.init(KEY, x, True)["params"]
-    for name in path:
-      tree = tree[name]
-    return tree
-
-  return np.asarray(jax.jit(leaf)())
-
-
-def shapes(module, size_px=32, rows=2, train=False):
-  """Variables and outputs as shapes, without computing anything."""
-  x = jnp.zeros((rows, size_px, size_px, 3))
-  return jax.eval_shape(lambda: module.init_with_output(KEY, x, train))
-
-
-def count(tree):
-  return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-def flat(tree):
-  return flax.traverse_util.flatten_dict(tree, sep="/")
-
-
-def random_variables(module, x, seed=0):
-  """Variables of a module with nothing at 0 or 1, so that no term can hide."""
-  rng = np.random.default_rng(seed)
-  tree = jax.eval_shape(lambda: module.init(KEY, x, False))
-
-  def draw(path, leaf):
-    if path[-1].key in ("scale", "var"):
-      return rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
-    size = np.sqrt(2 / max(1, np.prod(leaf.shape[:-1]))) if leaf.ndim > 1 else 0.2
-    return (rng.normal(size=leaf.shape) * size).astype(np.float32)
-
-  return jax.tree_util.tree_map_with_path(draw, tree)
-
+from contrastive_jax.models import resnet
 
 PUBLISHED = {  # parameters without the classifier, features
   "resnet18": (11_176_512, 512),
@@ -73,24 +24,24 @@ PUBLISHED = {  # parameters without the classifier, features
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parameter_counts_are_the_published_ones(name):
-  ends, variables = shapes(models.backbone(name), size_px=224)
-  assert (count(variables["params"]), ends["h"].shape[-1]) == PUBLISHED[name]
+  ends, variables = nets.shapes(models.backbone(name), size_px=224)
+  assert (nets.count(variables["params"]), ends["h"].shape[-1]) == PUBLISHED[name]
 
 
 @pytest.mark.parametrize(
   ("name", "layers"), [("resnet8", 8), ("resnet14", 14), ("resnet20", 20), ("resnet200", 200)]
 )
 def test_a_network_has_as_many_layers_as_its_name_says(name, layers):
-  _, variables = shapes(models.backbone(name))
-  convolutions = [k for k in flat(variables["params"]) if re.search(r"conv(\d|$)|_conv/", k)]
+  _, variables = nets.shapes(models.backbone(name))
+  convolutions = [k for k in nets.flat(variables["params"]) if re.search(r"conv(\d|$)|_conv/", k)]
   main = [k for k in convolutions if "skip" not in k]
   assert len(main) + 1 == layers  # He et al. count the classifier
 
 
 def test_width_multiplies_every_channel_count():
-  one = flat(shapes(models.backbone("resnet18"))[1]["params"])
+  one = nets.flat(nets.shapes(models.backbone("resnet18"))[1]["params"])
   for width in (0.5, 2):
-    other = flat(shapes(models.backbone("resnet18", width=width))[1]["params"])
+    other = nets.flat(nets.shapes(models.backbone("resnet18", width=width))[1]["params"])
     assert one.keys() == other.keys()
     for path, leaf in one.items():
       window = leaf.shape[:-2] if leaf.ndim == 4 else ()
@@ -111,7 +62,7 @@ STEM_SIZES = [
 
 @pytest.mark.parametrize(("name", "stem", "size_px", "first", "last"), STEM_SIZES)
 def test_the_stem_sets_the_resolution(name, stem, size_px, first, last):
-  ends, _ = shapes(models.backbone(name, stem=stem), size_px)
+  ends, _ = nets.shapes(models.backbone(name, stem=stem), size_px)
   blocks = [k for k in ends if k.startswith("block")]
   assert blocks == [f"block{i}" for i in range(1, 4 if name == "resnet8" else 5)]
   assert ends["stem"].shape[1] == ends["block1"].shape[1] == first
@@ -135,9 +86,9 @@ PADS |= {("same", 3): (0, 1), ("torch", 3): (1, 1), ("simclr", 3): (1, 1)}
 @pytest.mark.parametrize(("padding", "kernel_px"), PADS)
 def test_strided_convolutions_pad_as_named(padding, kernel_px):
   stem = {7: "imagenet", 3: "cifar_s2"}[kernel_px]
-  module = tiny(stem=stem, padding=padding)
+  module = nets.tiny(stem=stem, padding=padding)
   x = np.random.default_rng(0).uniform(0.1, 1, (1, 12, 12, 3)).astype(np.float32)
-  variables = random_variables(module, x)
+  variables = nets.random_variables(module, x)
   variables["params"]["stem_conv"]["kernel"][:] = 1
   _, seen = jax.jit(lambda v: module.apply(v, x, False, capture_intermediates=True))(variables)
   got = seen["intermediates"]["stem_conv"]["__call__"][0][0, :, :, 0]
@@ -147,9 +98,9 @@ def test_strided_convolutions_pad_as_named(padding, kernel_px):
 
 @pytest.mark.parametrize("padding", ["same", "torch", "simclr"])
 def test_the_max_pool_pads_as_named(padding):
-  module = tiny(stem="imagenet", padding=padding)
+  module = nets.tiny(stem="imagenet", padding=padding)
   x = np.random.default_rng(0).uniform(size=(1, 16, 16, 3)).astype(np.float32)
-  variables = random_variables(module, x)
+  variables = nets.random_variables(module, x)
   apply = jax.jit(lambda v: module.apply(v, x, False, capture_intermediates=True))
   ends, seen = apply(variables)
   before = np.maximum(seen["intermediates"]["stem_norm"]["__call__"][0][0], 0)  # 8 x 8
@@ -206,7 +157,7 @@ def copy_to_torch(torch, variables, theirs):
   names = {"kernel": "weight", "scale": "weight", "bias": "bias"}
   names |= {"mean": "running_mean", "var": "running_var"}
   state = {}
-  for path, value in (flat(variables["params"]) | flat(variables["batch_stats"])).items():
+  for path, value in (nets.flat(variables["params"]) | nets.flat(variables["batch_stats"])).items():
     *module, leaf = path.split("/")
     value = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value
     state[".".join([*module, names[leaf]])] = torch.tensor(value)
@@ -219,7 +170,7 @@ def test_resnet18_equals_torch_in_evaluation_and_in_training():
   torch.set_num_threads(1)  # its idle threads spin, which starves a busy machine
   module = models.backbone("resnet18", stem="imagenet", padding="torch")
   x = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype(np.float32)
-  variables = random_variables(module, x)
+  variables = nets.random_variables(module, x)
   theirs = torch_resnet18(torch)
   copy_to_torch(torch, variables, theirs)
   tx = torch.tensor(x.transpose(0, 3, 1, 2))
@@ -240,11 +191,11 @@ def test_resnet18_equals_torch_in_evaluation_and_in_training():
 
 @pytest.mark.parametrize("zero_gamma", [True, False])
 def test_zero_gamma_makes_blocks_start_as_their_shortcut(zero_gamma):
-  module = tiny(zero_gamma=zero_gamma)
-  x = example()
-  variables = random_variables(module, x)
+  module = nets.tiny(zero_gamma=zero_gamma)
+  x = nets.example()
+  variables = nets.random_variables(module, x)
   variables["params"]["block1_1"]["norm2"] |= {
-    name: start(module, x, "block1_1", "norm2", name) for name in ("scale", "bias")
+    name: nets.start(module, x, "block1_1", "norm2", name) for name in ("scale", "bias")
   }
   ends = jax.jit(lambda v: module.apply(v, x, True))(variables)
   # block1 has an identity shortcut, and its input is already rectified
@@ -253,8 +204,8 @@ def test_zero_gamma_makes_blocks_start_as_their_shortcut(zero_gamma):
 
 @pytest.mark.parametrize(("weight_init", "variance"), [("simclr", 1 / 64), ("torch", 2 / 128)])
 def test_convolutions_start_with_the_named_variance(weight_init, variance):
-  module = tiny(weight_init=weight_init, width=8)
-  kernel = start(module, jnp.zeros((1, 8, 8, 3)), "block2_1", "conv1", "kernel")
+  module = nets.tiny(weight_init=weight_init, width=8)
+  kernel = nets.start(module, jnp.zeros((1, 8, 8, 3)), "block2_1", "conv1", "kernel")
   assert np.var(kernel) == pytest.approx(variance / 9, rel=0.03)  # 73,728 numbers: 6 errors
   assert (np.abs(kernel).max() < 2.5 * np.std(kernel)) == (weight_init == "simclr")  # truncated
 
@@ -280,12 +231,6 @@ def assert_close(a, b, tolerance):
     np.testing.assert_allclose(x, y, rtol=0, atol=limit, err_msg=jax.tree_util.keystr(path))
 
 
-def example(rows=16, size_px=16, seed=0):
-  rng = np.random.default_rng(seed)
-  x = rng.normal(size=(rows, size_px, size_px, 3)).astype(np.float32)
-  return x * rng.uniform(0.5, 2, (rows, 1, 1, 1)).astype(np.float32)
-
-
 def example_probe(features, rows=16):
   return np.random.default_rng(1).normal(size=(rows, features)).astype(np.float32)
 
@@ -293,14 +238,14 @@ def example_probe(features, rows=16):
 @functools.cache
 def step_on_one_device(module):
   """(x, variables, probe), what a training step makes of them, and the step."""
-  x, probe = example(), example_probe(16 * module.block.expansion)
-  args = x, random_variables(module, x), probe
+  x, probe = nets.example(), example_probe(16 * module.block.expansion)
+  args = x, nets.random_variables(module, x), probe
   step = jax.jit(lambda x, v, probe: training_step(module, x, v, probe))
   return args, step(*args), step
 
 
-GLOBAL = tiny()
-MIXED = tiny(resnet.BottleneckBlock, stem="imagenet", bn_groups=2, bn_views=2, remat=True)
+GLOBAL = nets.tiny()
+MIXED = nets.tiny(resnet.BottleneckBlock, stem="imagenet", bn_groups=2, bn_views=2, remat=True)
 
 
 def test_remat_changes_neither_parameters_nor_numbers():
@@ -326,33 +271,10 @@ def test_eight_devices_agree_with_one(module):
   assert not re.findall(r"(all-gather|all-to-all|collective-permute)\(", hlo)
 
 
-def test_a_big_network_with_heads_traces_with_a_sharded_batch():
-  options = {"remat": True, "padding": "torch", "bn_groups": 4, "dtype": "bfloat16"}
-  net = simclr_network(models.backbone("resnet50", **options))
-  mesh = parallel.make_mesh()
-  x = np.zeros((16, 64, 64, 3), np.float32)
-  variables = jax.eval_shape(lambda: net.init(KEY, x, True))
-
-  def loss(params, stats, x):
-    variables = {"params": params, "batch_stats": stats}
-    ends, new = net.apply(variables, x, True, mutable=["batch_stats"])
-    return jnp.mean(ends["z"] ** 2), new
-
-  whole = parallel.replicated(mesh)
-  args = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole),
-    (variables["params"], variables["batch_stats"]),
-  )
-  with parallel.use(mesh):
-    grads, _ = jax.eval_shape(jax.grad(loss, has_aux=True), *args, parallel.put(x, mesh))
-  assert {leaf.dtype for leaf in jax.tree.leaves(grads)} == {jnp.dtype("float32")}
-  assert jax.tree.structure(grads) == jax.tree.structure(variables["params"])
-
-
 def test_half_precision_stays_inside_the_blocks():
-  module = tiny(dtype="bfloat16")
-  x = example()
-  variables = random_variables(module, x)
+  module = nets.tiny(dtype="bfloat16")
+  x = nets.example()
+  variables = nets.random_variables(module, x)
 
   def forward(module):
     return jax.jit(lambda v: module.apply(v, x, True, mutable=["batch_stats"]))(variables)
@@ -361,162 +283,11 @@ def test_half_precision_stays_inside_the_blocks():
   assert {str(low[k].dtype) for k in ("stem", "block1", "block2")} == {"bfloat16"}
   assert low["h"].dtype == jnp.float32
   assert {str(leaf.dtype) for leaf in jax.tree.leaves(new)} == {"float32"}
-  wanted = jax.eval_shape(lambda: module.init(KEY, x, True))
+  wanted = jax.eval_shape(lambda: module.init(nets.KEY, x, True))
   assert {str(leaf.dtype) for leaf in jax.tree.leaves(wanted)} == {"float32"}
   high = forward(module.clone(dtype="float32"))[0]["h"]
   error = np.abs(low["h"] - high).max() / np.abs(high).max()
   assert 0 < error < 0.05  # 8 bits of mantissa through 5 layers
-
-
-# Heads
-
-
-def simclr_network(backbone, **options):
-  head = heads.simclr(**options, **norm.options(backbone))
-  return network.Network(backbone, (network.Head("z", head),))
-
-
-def head_shapes(head, features=2048):
-  x = jnp.zeros((4, features))
-  return jax.eval_shape(lambda: head.init_with_output(KEY, x, True))
-
-
-def bn(width):
-  return 2 * width
-
-
-# Parameters of each published head on 2048 features, layer by layer.
-HEADS = {
-  "SimCLR code, 3 layers": (
-    heads.simclr("mlp", layers=3),
-    2 * (2048 * 2048 + bn(2048)) + 2048 * 128 + 128,
-  ),
-  "SimCLR linear": (heads.simclr("linear"), 2048 * 128 + 128),
-  "SimCLR none": (heads.simclr("none"), 0),
-  "MoCo v1": (heads.MLP((), 128, out_bias=True), 2048 * 128 + 128),
-  "MoCo v2": (
-    heads.MLP((None,), 128, hidden_bias=True, out_bias=True, hidden_bn=False),
-    2048 * 2048 + 2048 + 2048 * 128 + 128,
-  ),
-  "MoCo v3 projector": (
-    heads.MLP((4096,), 256, last_bn="plain"),
-    2048 * 4096 + bn(4096) + 4096 * 256,
-  ),
-  "BYOL projector": (
-    heads.MLP((4096,), 256, hidden_bias=True),
-    2048 * 4096 + 4096 + bn(4096) + 4096 * 256,
-  ),
-  "SimSiam projector": (
-    heads.MLP((2048, 2048), 2048, last_bn="plain"),
-    3 * 2048 * 2048 + 2 * bn(2048),
-  ),
-  "SimSiam predictor": (
-    heads.MLP((512,), 2048, out_bias=True),
-    2048 * 512 + bn(512) + 512 * 2048 + 2048,
-  ),
-  "Barlow Twins": (
-    heads.MLP((8192, 8192), 8192),
-    2048 * 8192 + 2 * 8192 * 8192 + 2 * bn(8192),
-  ),
-  "NNCLR projector": (
-    heads.MLP((2048, 2048), 256, last_bn="affine"),
-    2 * (2048 * 2048 + bn(2048)) + 2048 * 256 + bn(256),
-  ),
-}
-
-
-@pytest.mark.parametrize("method", HEADS)
-def test_published_heads_have_their_parameters(method):
-  head, parameters = HEADS[method]
-  (out, hidden), variables = head_shapes(head)
-  assert count(variables.get("params", {})) == parameters
-  assert out.dtype == jnp.float32
-  assert len(hidden) == len(getattr(head, "hidden", ()))
-
-
-def test_a_head_computes_dense_norm_activation_dense_norm():
-  head = heads.MLP((6,), 4, hidden_bias=True, last_bn="scale")
-  x = np.random.default_rng(0).normal(size=(32, 5)).astype(np.float32)
-  variables = random_variables(head, x)
-  p = jax.tree.map(lambda a: np.asarray(a, np.float64), variables["params"])
-
-  def normalise(y, scale, bias=0.0):
-    return (y - y.mean(0)) / np.sqrt(y.var(0) + 1e-5) * scale + bias
-
-  y = x @ p["dense1"]["kernel"] + p["dense1"]["bias"]
-  y = np.maximum(normalise(y, p["norm1"]["scale"], p["norm1"]["bias"]), 0)
-  z = normalise(y @ p["dense2"]["kernel"], p["norm2"]["scale"])
-  got, hidden = head.apply(variables, x, True)
-  np.testing.assert_allclose(hidden[0], y, rtol=1e-4, atol=1e-5)
-  np.testing.assert_allclose(got, z, rtol=1e-4, atol=1e-5)
-
-
-def test_head_layers_start_as_named():
-  x = jnp.zeros((1, 1024))
-  head = heads.MLP((1024,), 8, hidden_bias=True)
-  assert np.std(start(head, x, "dense1", "kernel")) == pytest.approx(0.01, rel=0.01)
-  assert not np.any(start(head, x, "dense1", "bias"))
-  head = head.clone(weight_init="torch")
-  for name in ("kernel", "bias"):
-    leaf = start(head, x, "dense1", name)
-    assert 0.9 / 32 < np.abs(leaf).max() <= 1 / 32  # uniform within 1/sqrt(1024)
-    assert np.std(leaf) == pytest.approx(1 / 32 / np.sqrt(3), rel=0.1)
-
-
-# Network
-
-
-def test_a_network_names_every_endpoint_and_parameter():
-  heads_ = (
-    network.Head("z", heads.MLP((8, 6), 4)),
-    network.Head("p", heads.MLP((5,), 4, activation=nn.gelu), "z"),
-    network.Head("map", heads.MLP((7,), 3), "block2"),
-  )
-  net = network.Network(models.backbone("resnet8"), heads_)
-  ends, variables = shapes(net)
-  widths = {k: v.shape[-1] for k, v in ends.items() if k.split(".")[0] in ("h", "z", "p", "map")}
-  assert widths == {"h": 64, "z": 4, "z.1": 8, "z.2": 6, "p": 4, "p.1": 5, "map": 3, "map.1": 7}
-  assert ends["map"].shape == (2, 16, 16, 3)
-  assert set(variables["params"]) == {"backbone", "z", "p", "map"}
-  assert set(variables) == {"params", "batch_stats"}
-  assert variables["params"]["p"]["dense1"]["kernel"].shape == (4, 5)
-
-
-def test_the_head_none_leaves_h():
-  net = simclr_network(tiny(), kind="none")
-  x = example()
-  ends = jax.jit(lambda v: net.apply(v, x, True))(random_variables(net, x))
-  np.testing.assert_array_equal(ends["z"], ends["h"])
-
-
-def test_heads_share_the_batch_norm_options_of_their_backbone():
-  backbone = models.backbone("resnet8", bn_groups=4, bn_eps=1e-3, bn_momentum=0.99)
-  head = heads.simclr("mlp", width=32, **norm.options(backbone.clone(bn_views=2)))
-  assert (head.bn_groups, head.bn_views, head.bn_eps, head.bn_momentum) == (4, 2, 1e-3, 0.99)
-  assert head.hidden == (32,)
-
-
-def test_unused_endpoints_cost_nothing():
-  backbone = tiny()
-  net = simclr_network(backbone, width=4096)
-  x = example()
-  variables = random_variables(net, x)
-  inner = {k: v["backbone"] for k, v in variables.items()}
-
-  def flops(f, v):
-    return jax.jit(f).lower(v).compile().cost_analysis()["flops"]
-
-  alone = flops(lambda v: backbone.apply(v, x, False)["h"], inner)
-  with_heads = flops(lambda v: net.apply(v, x, False)["h"], variables)
-  used = flops(lambda v: net.apply(v, x, False)["z"], variables)
-  assert with_heads == pytest.approx(alone, rel=0.01)
-  assert used > 1.05 * alone
-
-
-def test_equal_networks_are_one_static_argument():
-  a, b = (simclr_network(models.backbone("resnet8", width=2)) for _ in range(2))
-  assert a == b and hash(a) == hash(b)
-  assert a != simclr_network(models.backbone("resnet8", width=1))
 
 
 def test_config_options_are_the_documented_fields():
@@ -542,31 +313,3 @@ BAD_BACKBONES = [
 def test_a_backbone_that_cannot_be_is_refused(options, message):
   with pytest.raises(errors.UserError, match=message):
     models.backbone(**options)
-
-
-@pytest.mark.parametrize(
-  ("build", "message"),
-  [
-    (lambda: heads.simclr("deep"), "none, linear, mlp"),
-    (lambda: heads.simclr("mlp", layers=1), "layers 1 < 2"),
-    (lambda: heads.MLP(last_bn="on"), "none, plain, scale, affine"),
-    (lambda: heads.MLP(weight_init="ones"), "simclr, torch"),
-    (lambda: heads.MLP((0,), 8), "at least 1"),
-  ],
-)
-def test_a_head_that_cannot_be_is_refused(build, message):
-  with pytest.raises(errors.UserError, match=message):
-    build()
-
-
-@pytest.mark.parametrize(
-  ("heads_", "message"),
-  [
-    ((network.Head("z", heads.Identity(), "block9"),), "block9.*block3, h"),
-    ((network.Head("h", heads.Identity()),), "'h' is taken"),
-    ((network.Head("backbone", heads.Identity()),), "taken"),
-  ],
-)
-def test_a_network_that_cannot_be_is_refused(heads_, message):
-  with pytest.raises(errors.UserError, match=message):
-    shapes(network.Network(models.backbone("resnet8"), heads_))
