@@ -1,9 +1,9 @@
 """Memory of a training step, plain, recomputed by block and in micro-batches; a Markdown table.
 
-python benchmarks/step_memory.py [--on=v5e:1x1] [--batch_size=1024] [METHOD ...]
+python benchmarks/step_memory.py [--on=v5e:2x2 --devices=4] [METHOD ...]
 
-Plans (see docs/planning.md) of `configs/METHOD_cifar10.py` with eight batch-norm groups, so that
-every row is the same step. Without --on a CPU compiles it, whose kernels keep more.
+Plans (see docs/planning.md) of `configs/METHOD_cifar10.py` with 1024 images and eight batch-norm
+groups a device, so that every row is the same step. Without --on it is compiled for a CPU.
 """
 
 import json
@@ -15,10 +15,10 @@ import tempfile
 import scripts
 from absl import app, flags
 
-_ON = flags.DEFINE_string("on", "cpu:1", "Topology, one device.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 1024, "Images of the step.")
+_ON = flags.DEFINE_string("on", "cpu:1", "Topology.")
+_DEVICES = flags.DEFINE_integer("devices", 1, "Of the topology.")
 
-GROUPS = 8
+IMAGES, GROUPS = 1024, 8  # of a device
 WAYS = {
   "plain": (),
   "recomputed by block": ("model.remat=True",),
@@ -28,8 +28,9 @@ WAYS = {
 
 
 def memory(method: str, *overrides: str) -> dict[str, float]:
-  """Returns the GiB of a step by the compiler's count: "total", "temporaries" and others."""
-  same = (f"batch_size={_BATCH_SIZE.value}", f"model.bn_groups={GROUPS}")
+  """Returns the GiB a device by the compiler's count: "total", "temporaries" and others."""
+  devices = _DEVICES.value
+  same = (f"batch_size={IMAGES * devices}", f"model.bn_groups={GROUPS * devices}")
   with tempfile.TemporaryDirectory() as workdir:
     subprocess.run(
       [
