@@ -14,7 +14,8 @@ python train.py --config=configs/looc_shapes.py:moco --workdir=runs/moco_no_rota
   --config.augment.rotate=0.0    # or color_strength=0.0
 
 Network, views and optimiser of quickstart.py, but no flip, and in every view a turn by a right
-angle, whatever is kept. What an image shows is known, so any of its factors can be the label of a probe.
+angle, whatever is kept. What an image shows is known, so any of its factors can be the label of a
+probe.
 """
 
 from contrastive_jax import config as config_lib
