@@ -38,6 +38,9 @@ class Evaluation:
   max_features: int = option(
     features.MAX_FEATURES, "feature maps are averaged over cells to at most so many numbers"
   )
+  patch_grid: int = option(
+    0, "features are the mean over the patches of so many cells squared (0: of the whole view)"
+  )
   seed: int = option(0, "of the probes' order, the held-out part and the random net")
 
 
@@ -106,7 +109,7 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   for key in ("protocols", "layers"):
     if not config[key]:
       raise errors.UserError(f"{key} is empty; name at least one")
-  for key, limit in (("batch_size", 1), ("max_features", 1), ("seed", 0)):
+  for key, limit in (("batch_size", 1), ("max_features", 1), ("patch_grid", 0), ("seed", 0)):
     if config[key] < limit:
       raise errors.UserError(f"{key} {config[key]} is below {limit}; use {limit} or more")
   if config.image_size_px is not None and config.image_size_px < 1:

@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree
 
 from contrastive_jax import augment, errors, parallel
+from contrastive_jax.augment import cells
 from contrastive_jax.methods import base
 
 # A feature map is averaged over a grid of cells down to at most so many numbers. For the stages
@@ -36,16 +37,27 @@ class Features(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class OfNet:
-  """Maps (variables, views [B, H, W, C]) to the named endpoints of a network, each [B, F]."""
+  """Maps (variables, views [B, H, W, C]) to the named endpoints of a network, each [B, F].
+
+  With a `patch_grid` the network sees the standardised patches in the grid's cells one by one, and
+  its features are their mean: how Kolesnikov et al. (CVPR 2019) score what has learnt from patches.
+  """
 
   net: nn.Module
   layers: tuple[str, ...]
   max_features: int = MAX_FEATURES
+  patch_grid: int = 0  # 0: the view as a whole
 
   def __call__(self, variables: PyTree, x: Float[Array, "B H W C"]) -> dict[str, Array]:
     params, stats = variables["params"], variables["stats"]
-    ends, _ = base.forward(self.net, params, stats, x[:, None], train=False)
-    return {name: pool(ends[name][:, 0], self.max_features) for name in self.layers}
+    views = cells.cut_centred(x, self.patch_grid) if self.patch_grid else x[:, None]
+    ends, _ = base.forward(self.net, params, stats, views, train=False)
+
+    def features(end):  # [B, views, ...]
+      flat = pool(end.reshape(-1, *end.shape[2:]), self.max_features)
+      return flat.reshape(*end.shape[:2], -1).mean(1)
+
+    return {name: features(ends[name]) for name in self.layers}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -142,6 +142,23 @@ def test_weights_and_statistics_are_left_as_they_are(net):
   jax.tree.map(np.testing.assert_array_equal, before, (params, stats))
 
 
+def test_features_of_patches_are_the_mean_over_the_middles_of_the_cells(net):
+  module, params, stats = net
+  x = np.random.default_rng(3).uniform(size=(4, 20, 20, 3)).astype(np.float32)
+  encoder = features.OfNet(module, ("block1", "h"), patch_grid=2)
+  found = jax.jit(encoder)({"params": params, "stats": stats}, x)
+  expected = {"block1": [], "h": []}
+  for row, column in ((0, 0), (0, 10), (10, 0), (10, 10)):
+    patch = x[:, row + 1 : row + 9, column + 1 : column + 9]  # 8 of the cell's 10 px
+    patch = patch - patch.mean((1, 2, 3), keepdims=True)
+    patch = patch / patch.std((1, 2, 3), keepdims=True)
+    ends = module.apply({"params": params, "batch_stats": stats}, patch, train=False)
+    for name in expected:
+      expected[name].append(np.asarray(ends[name]).reshape(4, -1))
+  for name, parts in expected.items():
+    np.testing.assert_allclose(found[name], np.mean(parts, axis=0), rtol=1e-4, atol=1e-5)
+
+
 def _adaptive(x, side):
   """Adaptive average pooling, cell by cell."""
   n, h, w, c = x.shape

@@ -9,12 +9,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from contrastive_jax import errors
+
 _PATCH_OF_CELL = 64 / 85
 
 
 def patch_px(size_px: int, grid: int) -> int:
-  """Returns the side of a patch in an image of `size_px` with `grid` x `grid` cells."""
-  return max(1, round(size_px // grid * _PATCH_OF_CELL))
+  """Returns the side of a patch in an image of `size_px` with `grid` x `grid` cells.
+
+  Raises:
+    UserError: a cell would have less than two pixels.
+  """
+  if size_px // grid < 2:
+    raise errors.UserError(
+      f"a view of {size_px} px is too small for {grid}x{grid} patches; use a grid of "
+      f"{size_px // 2} or less, or a larger image_size_px"
+    )
+  return round(size_px // grid * _PATCH_OF_CELL)
 
 
 def cut(
@@ -28,17 +39,26 @@ def cut(
     image: square.
     grid: cells in a row.
   """
-  cell = image.shape[1] // grid
-  side = patch_px(image.shape[1], grid)
+  room = image.shape[1] // grid - patch_px(image.shape[1], grid)
 
-  def places(index):
+  def jitter(index):
     draw = jax.random.uniform(jax.random.fold_in(key, index), (grid * grid, 2))
-    jitter = jnp.floor(draw * (cell - side + 1)).astype(jnp.int32)
-    corner = jnp.stack(jnp.divmod(jnp.arange(grid * grid), grid), axis=-1) * cell
-    return corner + jnp.minimum(jitter, cell - side)
+    return jnp.minimum(jnp.floor(draw * (room + 1)).astype(jnp.int32), room)
 
+  return _cut(image, grid, jax.vmap(jitter)(index))
+
+
+def cut_centred(image: Float[Array, "B H H C"], grid: int = 3) -> Float[Array, "B G p p C"]:
+  """Cuts the patch in the middle of each cell: what `cut` does, without chance."""
+  room = image.shape[1] // grid - patch_px(image.shape[1], grid)
+  return _cut(image, grid, jnp.full((len(image), grid * grid, 2), room // 2))
+
+
+def _cut(image, grid, place):
+  """Cuts patches at `place` [B, G, 2], pixels from the corner of their cell."""
+  corner = jnp.stack(jnp.divmod(jnp.arange(grid * grid), grid), axis=-1) * (image.shape[1] // grid)
   # A product with one-hot matrices: a gather would not be divided over devices.
-  start = jax.vmap(places)(index)[..., None] + jnp.arange(side)  # [B, G, 2, p]
+  start = (corner + place)[..., None] + jnp.arange(patch_px(image.shape[1], grid))  # [B, G, 2, p]
   pick = jax.nn.one_hot(start, image.shape[1])
   rows = jnp.einsum("bgih,bhwc->bgiwc", pick[:, :, 0], image, precision="highest")
   patches = jnp.einsum("bgjw,bgiwc->bgijc", pick[:, :, 1], rows, precision="highest")
