@@ -146,7 +146,10 @@ def test_features_of_patches_are_the_mean_over_the_middles_of_the_cells(net):
   module, params, stats = net
   x = np.random.default_rng(3).uniform(size=(4, 20, 20, 3)).astype(np.float32)
   encoder = features.OfNet(module, ("block1", "h"), patch_grid=2)
-  found = jax.jit(encoder)({"params": params, "stats": stats}, x)
+  mesh = parallel.make_mesh(jax.devices()[:2])
+  with parallel.use(mesh):
+    variables = parallel.replicate({"params": params, "stats": stats}, mesh)
+    found = jax.jit(encoder)(variables, parallel.put(x, mesh))
   expected = {"block1": [], "h": []}
   for row, column in ((0, 0), (0, 10), (10, 0), (10, 10)):
     patch = x[:, row + 1 : row + 9, column + 1 : column + 9]  # 8 of the cell's 10 px

@@ -41,27 +41,27 @@ def cut(
   """
   room = image.shape[1] // grid - patch_px(image.shape[1], grid)
 
-  def jitter(index):
+  def one(index, image):
     draw = jax.random.uniform(jax.random.fold_in(key, index), (grid * grid, 2))
-    return jnp.minimum(jnp.floor(draw * (room + 1)).astype(jnp.int32), room)
+    return _cut(image, grid, jnp.minimum(jnp.floor(draw * (room + 1)).astype(jnp.int32), room))
 
-  return _cut(image, grid, jax.vmap(jitter)(index))
+  return jax.vmap(one)(index, image)
 
 
 def cut_centred(image: Float[Array, "B H H C"], grid: int = 3) -> Float[Array, "B G p p C"]:
   """Cuts the patch in the middle of each cell: what `cut` does, without chance."""
   room = image.shape[1] // grid - patch_px(image.shape[1], grid)
-  return _cut(image, grid, jnp.full((len(image), grid * grid, 2), room // 2))
+  return jax.vmap(lambda image: _cut(image, grid, room // 2))(image)
 
 
 def _cut(image, grid, place):
-  """Cuts patches at `place` [B, G, 2], pixels from the corner of their cell."""
-  corner = jnp.stack(jnp.divmod(jnp.arange(grid * grid), grid), axis=-1) * (image.shape[1] // grid)
+  """Cuts the patches of one image [H, H, C] at `place` [G, 2], pixels from their cell's corner."""
+  corner = jnp.stack(jnp.divmod(jnp.arange(grid * grid), grid), axis=-1) * (len(image) // grid)
   # A product with one-hot matrices: a gather would not be divided over devices.
-  start = (corner + place)[..., None] + jnp.arange(patch_px(image.shape[1], grid))  # [B, G, 2, p]
-  pick = jax.nn.one_hot(start, image.shape[1])
-  rows = jnp.einsum("bgih,bhwc->bgiwc", pick[:, :, 0], image, precision="highest")
-  patches = jnp.einsum("bgjw,bgiwc->bgijc", pick[:, :, 1], rows, precision="highest")
-  mean = patches.mean((2, 3, 4), keepdims=True)
-  std = patches.std((2, 3, 4), keepdims=True)
+  start = (corner + place)[..., None] + jnp.arange(patch_px(len(image), grid))  # [G, 2, p]
+  pick = jax.nn.one_hot(start, len(image))
+  rows = jnp.einsum("gih,hwc->giwc", pick[:, 0], image, precision="highest")
+  patches = jnp.einsum("gjw,giwc->gijc", pick[:, 1], rows, precision="highest")
+  mean = patches.mean((1, 2, 3), keepdims=True)
+  std = patches.std((1, 2, 3), keepdims=True)
   return (patches - mean) / jnp.maximum(std, 1e-3)
