@@ -6,9 +6,11 @@ itself and says so.
 """
 
 import contextlib
+import ctypes
 import importlib.util
 import os
 import pathlib
+import signal
 import socket
 import sys
 import threading
@@ -175,6 +177,7 @@ def _join(place: dict[str, Any], who: str, timeout_s: int) -> None:
 
   # SIGTERM is handled by preemption.py, on every process alike.
   jax.config.update("jax_enable_preemption_service", False)
+  _delay_abort()
   timer = threading.Timer(timeout_s, give_up)
   timer.daemon = True
   timer.start()
@@ -187,3 +190,14 @@ def _join(place: dict[str, Any], who: str, timeout_s: int) -> None:
     raise errors.PeerLost(f"{who}: cannot join the others ({reason}); {remedy}") from error
   finally:
     timer.cancel()
+
+
+def _delay_abort() -> None:
+  """Gives this process some seconds after JAX has decided to abort it.
+
+  JAX aborts at once where process 0 is lost, from a thread of its own. `sleep`, as the handler of
+  SIGABRT, gets the signal's number and holds that thread for so many seconds (6), in which the
+  collective that failed is reported as it is when any other process is lost.
+  """
+  libc = ctypes.CDLL(None)
+  libc.signal(signal.SIGABRT, ctypes.cast(libc.sleep, ctypes.c_void_p))
