@@ -97,16 +97,47 @@ def test_stopped_keys_get_no_gradient(u, cross_image):
 
 
 def test_both_views_of_an_image_show_the_same_place():
-  """With nothing but crop, flip and turn the two views, and so their patches, are equal."""
+  """With nothing but crop, flip and turn the two views, and so their cells, are equal."""
   recipe = augment.recipe("crop_only", 24, rotate=1.0)
   image = np.random.default_rng(0).integers(0, 256, (B, 32, 32, 3), dtype=np.uint8)
   extent, index = np.full((B, 2), 32, np.int32), np.arange(B, dtype=np.int32)
   link = patches.Method().link_views
   views = augment.views(recipe, jax.random.key(0), 0, image, extent, index, link=link)
   np.testing.assert_array_equal(views[:, 0], views[:, 1])
-  key = jax.random.key(1)
-  a, b = (cells.cut(key, index, views[:, v], 3) for v in range(2))
-  np.testing.assert_array_equal(a, b)
+
+
+def noise(count, size_px):
+  return np.random.default_rng(0).normal(size=(count, size_px, size_px, 3)).astype(np.float32)
+
+
+def test_a_crop_of_the_whole_cell_is_the_cell_or_its_mirror_image():
+  image = noise(3, 25)  # the last row and column belong to no cell
+  found = np.asarray(cells.crops(jax.random.key(0), jnp.arange(3), image, 3, 1.0))
+  assert found.shape == (3, 9, 8, 8, 3)
+  mirrored = 0
+  for b, g in np.ndindex(3, 9):
+    row, column = np.array(divmod(g, 3)) * 8
+    cell = image[b, row : row + 8, column : column + 8]
+    cell = (cell - cell.mean()) / cell.std()
+    if not np.allclose(found[b, g], cell, atol=1e-5):
+      np.testing.assert_allclose(found[b, g], cell[:, ::-1], atol=1e-5)
+      mirrored += 1
+  assert 0 < mirrored < 27
+
+
+def test_crops_show_their_own_cell_anew_for_each_key_whatever_the_batch():
+  image, index = noise(3, 24), jnp.array([5, 9, 700])
+  crops = jax.jit(cells.crops, static_argnums=(3, 4))
+  found = crops(jax.random.key(0), index, image, 2, 0.3)
+  np.testing.assert_allclose(
+    found[1:2], crops(jax.random.key(0), index[1:2], image[1:2], 2, 0.3), atol=1e-5
+  )
+  assert np.abs(found - crops(jax.random.key(1), index, image, 2, 0.3)).max((2, 3, 4)).min() > 0.1
+  other = image.copy()
+  other[:, :12, :12] = 7.0  # the first cell
+  changed = crops(jax.random.key(0), index, other, 2, 0.3)
+  np.testing.assert_array_equal(found[:, 1:], changed[:, 1:])
+  assert np.abs(changed[:, 0]).max() < 1e-3  # flat
 
 
 @pytest.mark.parametrize("form, shape", [("patches", (B, 18, 4)), ("feature_map", (B, 72, 4))])
@@ -134,6 +165,7 @@ def test_each_form_trains_and_traces_over_devices(form, shape):
 def test_bad_values_are_named():
   for options, message in (
     ({"form": "cells"}, "form 'cells' is unknown; use patches or feature_map"),
+    ({"min_area": 0.0}, r"min_area 0.0 is outside \(0, 1\]"),
     ({"grid": 1}, "grid 1 leaves no negatives; use 2 or more"),
     ({"temperature": 0.0}, "temperature 0.0 is not positive"),
   ):

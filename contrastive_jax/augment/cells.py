@@ -10,6 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from contrastive_jax import errors
+from contrastive_jax.augment.crop import ResizedCrop
+from contrastive_jax.augment.geometry import Flip
+from contrastive_jax.augment.resize import Box, resample
 
 _PATCH_OF_CELL = 64 / 85
 
@@ -54,6 +57,40 @@ def cut_centred(image: Float[Array, "B H H C"], grid: int = 3) -> Float[Array, "
   return jax.vmap(lambda image: _cut(image, grid, room // 2))(image)
 
 
+def crops(
+  key: PRNGKeyArray,
+  index: Int[Array, " B"],
+  image: Float[Array, "B H H C"],
+  grid: int,
+  min_area: float,
+) -> Float[Array, "B G p p C"]:
+  """Cuts a random resized crop, mirrored or not, out of each cell, and standardises it.
+
+  Args:
+    key: of this step and view; the draws for an image depend on it and on its `index` alone.
+    index: of each image in its source.
+    image: square.
+    grid: cells in a row; p is the side of a cell.
+    min_area: least area of a crop, as a fraction of its cell.
+  """
+  side = image.shape[1] // grid
+  crop, flip = ResizedCrop(side, min_area, interpolation="bilinear"), Flip()
+  extent = jnp.full(2, side)
+
+  def patch(key, cell):
+    place_key, flip_key = jax.random.split(key)
+    box = Box(**crop.sample(place_key, extent))
+    return flip.apply(flip.sample(flip_key, extent), resample(cell, box, side, "bilinear"))
+
+  def one(index, image):
+    rows = [image[i * side : (i + 1) * side] for i in range(grid)]
+    each = [row[:, i * side : (i + 1) * side] for row in rows for i in range(grid)]
+    keys = jax.random.split(jax.random.fold_in(key, index), grid * grid)
+    return _standardised(jax.vmap(patch)(keys, jnp.stack(each)))
+
+  return jax.vmap(one)(index, image)
+
+
 def _cut(image, grid, place):
   """Cuts the patches of one image [H, H, C] at `place` [G, 2], pixels from their cell's corner."""
   corner = jnp.stack(jnp.divmod(jnp.arange(grid * grid), grid), axis=-1) * (len(image) // grid)
@@ -61,7 +98,11 @@ def _cut(image, grid, place):
   start = (corner + place)[..., None] + jnp.arange(patch_px(len(image), grid))  # [G, 2, p]
   pick = jax.nn.one_hot(start, len(image))
   rows = jnp.einsum("gih,hwc->giwc", pick[:, 0], image, precision="highest")
-  patches = jnp.einsum("gjw,giwc->gijc", pick[:, 1], rows, precision="highest")
+  return _standardised(jnp.einsum("gjw,giwc->gijc", pick[:, 1], rows, precision="highest"))
+
+
+def _standardised(patches):
+  """Gives each of [G, p, p, C] mean 0 and standard deviation 1."""
   mean = patches.mean((1, 2, 3), keepdims=True)
   std = patches.std((1, 2, 3), keepdims=True)
   return (patches - mean) / jnp.maximum(std, 1e-3)

@@ -39,12 +39,18 @@ def resize(
     The square, clipped to [0, 1] since the cubic kernel overshoots. A box of `size_px` by `size_px`
     comes back unchanged, bit for bit.
   """
+  return jnp.clip(resample(image, box, size_px, interpolation), 0.0, 1.0)
+
+
+def resample(
+  image: Float[Array, "H W 3"], box: Box, size_px: int, interpolation: str
+) -> Float[Array, "size_px size_px 3"]:
+  """Does what `resize` does to values of any range, and clips none."""
   height, width = image.shape[:2]
   rows = _weights(box.top, box.height, height, size_px, interpolation)
   columns = _weights(box.left, box.width, width, size_px, interpolation)
   image = jnp.einsum("hi,ijc->hjc", rows, image, precision=PRECISION)
-  image = jnp.einsum("wj,hjc->hwc", columns, image, precision=PRECISION)
-  return jnp.clip(image, 0.0, 1.0)
+  return jnp.einsum("wj,hjc->hwc", columns, image, precision=PRECISION)
 
 
 def _triangle(x: Float[Array, "..."]) -> Float[Array, "..."]:

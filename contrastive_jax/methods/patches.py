@@ -3,8 +3,8 @@
 The query is a patch of one view, its positive the same patch of the other view, and its negatives
 are the other patches of that view. Two forms:
 
-  patches      P patches, one in each cell of a grid with jittered gaps, go through the network one
-               by one; they never overlap, so no negative shows the query's pixels
+  patches      P patches, one in each cell of a grid, go through the network one by one; each view
+               shows its own crop of the cell, mirrored or not, and no negative the query's pixels
   feature_map  the locations of a feature map of the whole view (PatchNCE of CUT, Park et al., ECCV
                2020; the dense half of DenseCL, Wang et al., CVPR 2021, with known positions)
 
@@ -38,6 +38,7 @@ class Method(base.Method):
 
   form: str = option("patches", f"{' or '.join(FORMS)}: what a patch is")
   grid: int = option(3, "form patches: cells in a row, a patch in each")
+  min_area: float = option(0.2, "form patches: of a crop, as a fraction of its cell")
   layer: str | None = option(None, "form feature_map: endpoint read; unset: the last block")
   temperature: float = option(
     0.2, "tau (PatchNCE 0.07 has 255 negatives; with 8, a tau so small ignores all but the nearest)"
@@ -53,6 +54,8 @@ class Method(base.Method):
       raise errors.UserError(f"method.form {self.form!r} is unknown; use {' or '.join(FORMS)}")
     if self.grid < 2:
       raise errors.UserError(f"method.grid {self.grid} leaves no negatives; use 2 or more")
+    if not 0 < self.min_area <= 1:
+      raise errors.UserError(f"method.min_area {self.min_area} is outside (0, 1]; use e.g. 0.2")
     if not self.temperature > 0:
       raise errors.UserError(f"method.temperature {self.temperature} is not positive; use e.g. 0.2")
 
@@ -80,9 +83,12 @@ class Method(base.Method):
   def loss(self, net, params, stats, memory, batch, key):
     del memory
     views = batch["views"]
-    if self.form == "patches":  # one key for both views: the patches are cut at the same places
-      cut = [cells.cut(key, batch["index"], views[:, v], self.grid) for v in range(2)]
-      views = jnp.concatenate(cut, axis=1)
+    if self.form == "patches":
+      crops = [
+        cells.crops(view_key, batch["index"], views[:, v], self.grid, self.min_area)
+        for v, view_key in enumerate(jax.random.split(key))
+      ]
+      views = jnp.concatenate(crops, axis=1)
     ends, stats = base.forward(net, params, stats, views)
     z = ends["z"]  # [B, 2 P, D] or [B, 2, h, w, D]
     z = z.reshape(len(z), 2, -1, z.shape[-1])
