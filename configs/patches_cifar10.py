@@ -5,9 +5,9 @@ python train.py --config=configs/patches_cifar10.py --workdir=runs/patches_cifar
 python train.py --config=configs/patches_cifar10.py:cpu ...
 python eval.py --config=configs/eval/all.py --workdir=runs/patches_cifar10
 
-Patches of 16 px, since one of 8 px (a grid of 3) shows little more than a colour. Four patches leave
-three negatives in an image, so those of the other images in the batch are negatives, too; without
-them: --config.method.cross_image=False
+Patches of 16 px, since one of 8 px (a grid of 3) shows little more than a colour. Four patches
+leave three negatives in an image, so those of the other images in the batch are negatives, too;
+without them: --config.method.cross_image=False
 """
 
 from configs import common
