@@ -3,11 +3,17 @@
 python benchmarks/methods_cifar10.py --data=DIR --root=runs/methods [--epochs=6] [METHOD ...]
 
 DIR holds the prepared TFDS set (see "Data" in README.md). Each method trains by its own
-`configs/METHOD_cifar10.py:cpu` on 10,000 images and is scored on all 10,000 test images. Runs that
-are finished are not run again, so the table can grow; without METHOD it is all that have a config.
+`configs/METHOD_cifar10.py:cpu` on 10,000 images and is scored on all 10,000 test images, beside the
+same network untrained: same layer, same pixels. Runs that are finished are not run again, so the
+table can grow; without METHOD it is all that have a config.
+
+Tasks made from the image itself are also probed at earlier blocks, which know less of the task
+(Kolesnikov et al., CVPR 2019), and what has learnt from patches is scored on patches.
 """
 
+import json
 import pathlib
+import time
 
 import scripts
 from absl import app, flags
@@ -16,17 +22,34 @@ _DATA = flags.DEFINE_string("data", None, "Directory of the prepared TFDS set.",
 _ROOT = flags.DEFINE_string("root", "runs/methods", "Directory of the workdirs.")
 _EPOCHS = flags.DEFINE_integer("epochs", 6, "Passes over the 10,000 images.")
 
+_EARLIER = "layers=block2,block3,h"
+_PUZZLE = (_EARLIER, "patch_grid=3")
+_SCORED = {  # how, where it is not on h of the whole image
+  "autoencoder": (_EARLIER,),
+  "context_encoder": (_EARLIER,),
+  "exemplar": (_EARLIER,),
+  "jigsaw": _PUZZLE,
+  "patches": (_EARLIER, "patch_grid=2", "patch_fraction=1.0"),
+  "relative_patch": _PUZZLE,
+  "rotation": (_EARLIER,),
+}
 
-def train_and_score(method: str, workdir: pathlib.Path) -> dict[str, dict[str, float]]:
-  """Returns {encoder: {protocol: top-1}}; the baselines are scored beside SimCLR."""
+
+def train_and_score(method: str, workdir: pathlib.Path) -> tuple[dict, float]:
+  """Returns {(encoder, layer): {protocol: top-1}} and the minutes that training took."""
   data = f"data.tfds.path={_DATA.value}"
+  clock, begun = workdir / "minutes.json", time.monotonic()
   scripts.train(workdir, f"{method}_cifar10.py:cpu", data, f"epochs={_EPOCHS.value}")
-  baselines = "random_init,raw_pixels" if method == "simclr" else ""
-  protocols = ("protocols=knn,linear_lbfgs", "layers=h", f"baselines={baselines}")
+  if not clock.exists():
+    clock.write_text(json.dumps((time.monotonic() - begun) / 60))
+  baselines = "random_init,raw_pixels" if method == "simclr" else "random_init"
+  asked = _SCORED.get(method, ("layers=h",))
+  protocols = ("protocols=knn,linear_lbfgs", f"baselines={baselines}", *asked)
   table = {}
   for record in scripts.score(workdir, "table", *protocols):
-    table.setdefault(record["encoder"], {})[record["protocol"]] = record["top1"]
-  return table
+    key = record["encoder"], record["layer"]
+    table.setdefault(key, {})[record["protocol"]] = record["top1"]
+  return table, json.loads(clock.read_text())
 
 
 def told(workdir: pathlib.Path) -> str:
@@ -36,18 +59,30 @@ def told(workdir: pathlib.Path) -> str:
   return ", ".join(sorted(scripts.alarms(workdir))) or "none"
 
 
+def row(name: str, *top1: dict, rest: tuple = ("", "")) -> str:
+  """Returns a row of the table: kNN and linear of each encoder in turn."""
+  scores = [f"{100 * t[p]:.1f} %" for t in top1 for p in ("knn", "linear_lbfgs")]
+  return "| " + " | ".join((name, *scores, *[""] * (4 - len(scores)), *rest)) + " |"
+
+
 def main(argv: list[str]) -> None:
   configs = (scripts.HOME / "configs").glob("*_cifar10.py")
   chosen = argv[1:] or sorted(path.stem.removesuffix("_cifar10") for path in configs)
   rows = []
   for method in chosen:
     workdir = pathlib.Path(_ROOT.value) / method
-    for encoder, top1 in train_and_score(method, workdir).items():
-      name, alarm = (method, told(workdir)) if encoder == "checkpoint" else (encoder, "-")
-      rows.append((name, top1["knn"], top1["linear_lbfgs"], alarm))
-  print("| | kNN top-1 | linear top-1 | collapse alarms |\n|---|--:|--:|---|")
-  for name, knn, linear, alarm in sorted(rows, key=lambda row: -row[1]):
-    print(f"| {name} | {100 * knn:.1f} % | {100 * linear:.1f} % | {alarm} |")
+    table, minutes = train_and_score(method, workdir)
+    for (encoder, layer), top1 in table.items():
+      if encoder == "checkpoint":
+        untrained = table["random_init", layer]
+        rest = told(workdir), f"{minutes:.1f}"
+        rows.append((top1["knn"], row(f"{method}, {layer}", top1, untrained, rest=rest)))
+      elif encoder == "raw_pixels":
+        rows.append((top1["knn"], row("*raw pixels*", top1)))
+  print("| | kNN | linear | untrained: kNN | linear | alarms | minutes |")
+  print("|---|--:|--:|--:|--:|---|--:|")
+  for _, line in sorted(rows, reverse=True):
+    print(line)
 
 
 if __name__ == "__main__":

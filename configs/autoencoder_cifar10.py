@@ -10,6 +10,12 @@ from configs import common
 
 def get_config(size="gpu"):
   config = common.cifar10("autoencoder", "crop_only", size)
+  config.augment.min_area = 0.6  # whole objects, as are probed
+  config.augment.normalize = "cifar"
   if size == "cpu":
     config.method.decoder_width = 64
+    config.batch_size = 64
+    config.optimizer.name = "adamw"  # the gradient of a mean over pixels is small for SGD
+    config.optimizer.base_lr = 2e-3
+    config.optimizer.lr_scaling = "none"
   return config

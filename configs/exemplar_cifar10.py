@@ -14,4 +14,6 @@ def get_config(size="gpu"):
   if size == "cpu":
     config.method.embedding_size = 64
     config.method.crops = 4
+    config.batch_size = 64
+    config.optimizer.base_lr = 0.6
   return config

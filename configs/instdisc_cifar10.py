@@ -18,6 +18,11 @@ def get_config(size="gpu"):
   config.method.temperature = 0.1
   config.optimizer.base_lr = 0.03  # the published rate: rows of the bank are an epoch old
   if size == "cpu":
+    config.augment.recipe = "moco_v2"  # moco_v1 turns the hue of every image by up to 0.4
+    config.augment.blur = 0.0
+    config.batch_size = 64
     config.method.embedding_size = 64
     config.method.num_noise = 0
+    config.method.start = "empty"  # in few epochs random rows are all that is learnt
+    config.optimizer.base_lr = 0.6
   return config

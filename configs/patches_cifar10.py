@@ -17,10 +17,13 @@ def get_config(size="gpu"):
   config = common.cifar10("patches", "simclr_cifar", size)
   config.method.grid = 2
   config.method.cross_image = True
-  config.augment.min_area = 0.6
+  config.augment.min_area = 0.8
   config.augment.grey_p = 0.66
   config.augment.normalize = "cifar"  # as patches are standardised, whole images are, too
   if size == "cpu":
+    config.image_size_px = 48  # patches of 24 px, made of 16 px of the image
+    config.method.min_area = 0.3
     config.batch_size = 64  # four times as many steps
     config.method.embedding_size = 64
+    config.optimizer.base_lr = 0.6
   return config

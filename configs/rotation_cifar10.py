@@ -10,4 +10,8 @@ from configs import common
 
 def get_config(size="gpu"):
   config = common.cifar10("rotation", "crop_only", size)
+  config.augment.min_area = 0.76
+  if size == "cpu":
+    config.batch_size = 64
+    config.optimizer.base_lr = 0.6
   return config

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import data, errors, features, finetune, knn, linear_probe, logistic, picture
+from contrastive_jax.augment import cells
 from contrastive_jax.options import docs, kind_name, option, section
 
 # What measures a representation, and the options of each (the section of its name).
@@ -40,6 +41,9 @@ class Evaluation:
   )
   patch_grid: int = option(
     0, "features are the mean over the patches of so many cells squared (0: of the whole view)"
+  )
+  patch_fraction: float = option(
+    cells.PATCH_OF_CELL, "side of such a patch, of its cell's (1: the whole cell)"
   )
   seed: int = option(0, "of the probes' order, the held-out part and the random net")
 
@@ -112,6 +116,8 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   for key, limit in (("batch_size", 1), ("max_features", 1), ("patch_grid", 0), ("seed", 0)):
     if config[key] < limit:
       raise errors.UserError(f"{key} {config[key]} is below {limit}; use {limit} or more")
+  if not 0 < config.patch_fraction <= 1:
+    raise errors.UserError(f"patch_fraction {config.patch_fraction} is outside (0, 1]; use e.g. 1")
   if config.image_size_px is not None and config.image_size_px < 1:
     raise errors.UserError(f"image_size_px {config.image_size_px} is below 1; use e.g. 32")
   for key in ("max_train", "max_test"):

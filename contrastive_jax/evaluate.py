@@ -140,7 +140,8 @@ def encoders(config: ConfigDict, loaded: checkpoint.Run, view: augment.Recipe) -
   """Returns the run's encoder and the baselines asked for."""
   net, layers = build.net(loaded.config), tuple(config.layers)
   features.check_layers(net, loaded.params, loaded.stats, layers, view.size_px)
-  of_net = features.OfNet(net, layers, config.max_features, config.patch_grid)
+  patches = (config.patch_grid, config.patch_fraction)
+  of_net = features.OfNet(net, layers, config.max_features, *patches)
   variables = {"params": loaded.params, "stats": loaded.stats}
   yield Encoder("checkpoint", of_net, variables, layers)
   if "random_init" in config.baselines:

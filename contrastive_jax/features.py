@@ -47,10 +47,14 @@ class OfNet:
   layers: tuple[str, ...]
   max_features: int = MAX_FEATURES
   patch_grid: int = 0  # 0: the view as a whole
+  patch_fraction: float = cells.PATCH_OF_CELL
 
   def __call__(self, variables: PyTree, x: Float[Array, "B H W C"]) -> dict[str, Array]:
     params, stats = variables["params"], variables["stats"]
-    views = cells.cut_centred(x, self.patch_grid) if self.patch_grid else x[:, None]
+    if self.patch_grid:
+      views = cells.cut_centred(x, self.patch_grid, self.patch_fraction)
+    else:
+      views = x[:, None]
     ends, _ = base.forward(self.net, params, stats, views, train=False)
 
     def features(end):  # [B, views, ...]

@@ -226,6 +226,7 @@ def test_a_directory_without_a_run_or_a_checkpoint_is_named(tmp_path):
     ({"batch_size": 0}, "batch_size 0 is below 1; use 1 or more"),
     ({"image_size_px": 0}, "image_size_px 0 is below 1; use e.g. 32"),
     ({"patch_grid": -1}, "patch_grid -1 is below 0; use 0 or more"),
+    ({"patch_fraction": 0.0}, "patch_fraction 0.0 is outside (0, 1]; use e.g. 1"),
     ({"patch_grid": 7}, "a view of 8 px is too small for 7x7 patches; use a grid of 4 or less"),
     ({"data__max_test": -1}, "data.max_test -1 is negative; use 0 for all images"),
     ({"data__label": "taste"}, 'data.label "taste" is no factor of the source; it has shape,'),

@@ -13,6 +13,7 @@ import pytest
 from flax import linen as nn
 
 from contrastive_jax import augment, errors, features, parallel
+from contrastive_jax.augment import cells
 from contrastive_jax.models import norm
 
 SIZE = 6
@@ -142,17 +143,19 @@ def test_weights_and_statistics_are_left_as_they_are(net):
   jax.tree.map(np.testing.assert_array_equal, before, (params, stats))
 
 
-def test_features_of_patches_are_the_mean_over_the_middles_of_the_cells(net):
+@pytest.mark.parametrize(("fraction", "rim"), [(cells.PATCH_OF_CELL, 1), (1.0, 0)])
+def test_features_of_patches_are_the_mean_over_the_middles_of_the_cells(net, fraction, rim):
   module, params, stats = net
   x = np.random.default_rng(3).uniform(size=(4, 20, 20, 3)).astype(np.float32)
-  encoder = features.OfNet(module, ("block1", "h"), patch_grid=2)
+  encoder = features.OfNet(module, ("block1", "h"), patch_grid=2, patch_fraction=fraction)
   mesh = parallel.make_mesh(jax.devices()[:2])
   with parallel.use(mesh):
     variables = parallel.replicate({"params": params, "stats": stats}, mesh)
     found = jax.jit(encoder)(variables, parallel.put(x, mesh))
   expected = {"block1": [], "h": []}
   for row, column in ((0, 0), (0, 10), (10, 0), (10, 10)):
-    patch = x[:, row + 1 : row + 9, column + 1 : column + 9]  # 8 of the cell's 10 px
+    inner = [slice(corner + rim, corner + 10 - rim) for corner in (row, column)]
+    patch = x[:, inner[0], inner[1]]
     patch = patch - patch.mean((1, 2, 3), keepdims=True)
     patch = patch / patch.std((1, 2, 3), keepdims=True)
     ends = module.apply({"params": params, "batch_stats": stats}, patch, train=False)

@@ -1,5 +1,6 @@
 """Pretext tasks and generative baselines: the right target for the right picture."""
 
+import functools
 import itertools
 
 import jax
@@ -18,6 +19,7 @@ from contrastive_jax.methods import (
   relative_patch,
   rotation,
 )
+from contrastive_jax.models import resnet
 from contrastive_jax.models.decoder import Decoder
 
 
@@ -100,16 +102,32 @@ def test_relative_patch_pairs_the_centre_with_the_neighbour_it_names(monkeypatch
     z = jnp.broadcast_to(jnp.eye(9), (len(patches), 9, 9))
     return {"h": z, "z": z}
 
-  def locate(pair):
-    centre, neighbour = pair[..., :9], pair[..., 9:]
-    np.testing.assert_array_equal(np.asarray(centre.argmax(-1)), 4)
-    return 50 * jnp.delete(neighbour, 4, axis=-1)
+  def hidden(pair):
+    np.testing.assert_array_equal(np.asarray(pair[..., :9].argmax(-1)), 4)
+    return jnp.delete(pair[..., 9:], 4, axis=-1)
 
   views = images(2, 1, 32, 32, 3)
-  loss, aux, _ = loss_of(
-    relative_patch.Method(), batch_of(views), monkeypatch, ends, {"location": locate}
-  )
+  outputs = {"hidden": hidden, "answer": lambda x: 50 * x}
+  method = relative_patch.Method(head_width=8, dropout=0.0)
+  loss, aux, _ = loss_of(method, batch_of(views), monkeypatch, ends, outputs)
   assert aux.metrics["pretext_accuracy"] == 1 and loss < 1e-6
+
+
+def test_relative_patch_compares_the_two_patches():
+  """A linear layer on both would add what each says by itself; here their mix matters."""
+  net = relative_patch.Method(embedding_size=4, head_width=16).network(resnet.resnet8())
+  init = functools.partial(net.init, train=False)
+  variables = jax.eval_shape(init, jax.random.key(0), jnp.zeros((2, 16, 16, 3)))
+  variables = jax.tree.map(lambda x: jax.random.normal(jax.random.key(x.size), x.shape), variables)
+
+  def logits(centre, neighbour):
+    pairs = jnp.concatenate([centre, neighbour], axis=-1)[:, None]
+    args = (pairs, jnp.arange(8), jax.random.key(1), 0.5)
+    return base.solve(net, variables["params"], variables["batch_stats"], *args)[0]
+
+  c, n = (jnp.asarray(images(2, 8, 4, seed=seed)) for seed in (1, 2))
+  mix = logits(c[0], n[0]) - logits(c[1], n[0]) - logits(c[0], n[1]) + logits(c[1], n[1])
+  assert jnp.abs(mix).max() > 0.1
 
 
 def test_permutations_are_far_from_each_other():
@@ -147,7 +165,7 @@ def test_jigsaw_shows_the_order_it_asks_for(monkeypatch):
     batch_of(views),
     monkeypatch,
     ends,
-    {"hidden": hidden, "permutation": permutation},
+    {"hidden": hidden, "answer": permutation},
   )
   assert aux.metrics["pretext_accuracy"] > 0.95  # all nine units are dropped once in 512
   assert dropped[0] > 0.98
@@ -223,6 +241,17 @@ def test_context_encoder_never_sees_the_hole_and_is_scored_on_it_alone(monkeypat
   np.testing.assert_allclose(loss, 0.25, rtol=1e-5)
 
 
+def test_a_hole_anywhere_keeps_its_size_and_moves_with_the_image():
+  method = context_encoder.Method(hole=0.375, place="anywhere")
+  middle = method.middle(jax.random.key(0), jnp.arange(4000), 1)
+  for size_px in (8, 16):
+    holes = context_encoder.square(size_px, method.hole, middle)
+    np.testing.assert_array_equal(holes.sum((2, 3, 4)), (size_px * method.hole) ** 2)
+    assert (holes.sum((0, 1)) > 0).all()  # every pixel is hidden once
+  few = method.middle(jax.random.key(0), jnp.array([7]), 1)
+  np.testing.assert_array_equal(few[0], middle[7])
+
+
 @pytest.mark.parametrize("resolution", [4, 8, 32])
 def test_decoder_paints_the_resolution(resolution):
   decoder = Decoder(resolution, 16)
@@ -235,6 +264,7 @@ def test_decoder_paints_the_resolution(resolution):
   [
     (lambda: Decoder(24), "resolution 24 is not 4 times a power of two"),
     (lambda: methods.get("context_encoder")(hole=1.0), "hole 1.0 is out of range"),
+    (lambda: methods.get("context_encoder")(place="x"), "place 'x' is unknown; use centre or"),
     (lambda: methods.get("jigsaw")(num_permutations=1), "num_permutations 1 is out of range"),
     (lambda: methods.get("jigsaw")(dropout=1.0), "dropout 1.0 is out of range"),
   ],

@@ -14,10 +14,10 @@ from contrastive_jax.augment.crop import ResizedCrop
 from contrastive_jax.augment.geometry import Flip
 from contrastive_jax.augment.resize import Box, resample
 
-_PATCH_OF_CELL = 64 / 85
+PATCH_OF_CELL = 64 / 85
 
 
-def patch_px(size_px: int, grid: int) -> int:
+def patch_px(size_px: int, grid: int, fraction: float = PATCH_OF_CELL) -> int:
   """Returns the side of a patch in an image of `size_px` with `grid` x `grid` cells.
 
   Raises:
@@ -28,7 +28,7 @@ def patch_px(size_px: int, grid: int) -> int:
       f"a view of {size_px} px is too small for {grid}x{grid} patches; use a grid of "
       f"{size_px // 2} or less, or a larger image_size_px"
     )
-  return round(size_px // grid * _PATCH_OF_CELL)
+  return max(1, round(size_px // grid * fraction))
 
 
 def cut(
@@ -42,19 +42,30 @@ def cut(
     image: square.
     grid: cells in a row.
   """
-  room = image.shape[1] // grid - patch_px(image.shape[1], grid)
+  side = patch_px(image.shape[1], grid)
+  room = image.shape[1] // grid - side
 
   def one(index, image):
     draw = jax.random.uniform(jax.random.fold_in(key, index), (grid * grid, 2))
-    return _cut(image, grid, jnp.minimum(jnp.floor(draw * (room + 1)).astype(jnp.int32), room))
+    place = jnp.minimum(jnp.floor(draw * (room + 1)).astype(jnp.int32), room)
+    return _cut(image, grid, place, side)
 
   return jax.vmap(one)(index, image)
 
 
-def cut_centred(image: Float[Array, "B H H C"], grid: int = 3) -> Float[Array, "B G p p C"]:
-  """Cuts the patch in the middle of each cell: what `cut` does, without chance."""
-  room = image.shape[1] // grid - patch_px(image.shape[1], grid)
-  return jax.vmap(lambda image: _cut(image, grid, room // 2))(image)
+def cut_centred(
+  image: Float[Array, "B H H C"], grid: int = 3, fraction: float = PATCH_OF_CELL
+) -> Float[Array, "B G p p C"]:
+  """Cuts the patch in the middle of each cell: what `cut` does, without chance.
+
+  Args:
+    image: square.
+    grid: cells in a row.
+    fraction: side of a patch, of its cell's; 1 is what `crops` cuts from.
+  """
+  side = patch_px(image.shape[1], grid, fraction)
+  room = image.shape[1] // grid - side
+  return jax.vmap(lambda image: _cut(image, grid, room // 2, side))(image)
 
 
 def crops(
@@ -91,11 +102,11 @@ def crops(
   return jax.vmap(one)(index, image)
 
 
-def _cut(image, grid, place):
-  """Cuts the patches of one image [H, H, C] at `place` [G, 2], pixels from their cell's corner."""
+def _cut(image, grid, place, side):
+  """Cuts patches of one image [H, H, C] at `place` [G, 2], pixels from their cell's corner."""
   corner = jnp.stack(jnp.divmod(jnp.arange(grid * grid), grid), axis=-1) * (len(image) // grid)
   # A product with one-hot matrices: a gather would not be divided over devices.
-  start = (corner + place)[..., None] + jnp.arange(patch_px(len(image), grid))  # [G, 2, p]
+  start = (corner + place)[..., None] + jnp.arange(side)  # [G, 2, p]
   pick = jax.nn.one_hot(start, len(image))
   rows = jnp.einsum("gih,hwc->giwc", pick[:, 0], image, precision="highest")
   return _standardised(jnp.einsum("gjw,giwc->gijc", pick[:, 1], rows, precision="highest"))

@@ -1,18 +1,24 @@
 """Context encoder: Pathak et al., "Context Encoders: Feature Learning by Inpainting" (CVPR 2016).
 
-The middle of the view is hidden and painted from h: the reconstruction loss (eq. 1) without the
-adversarial one, over the hole alone (the paper also paints a rim of 7 px around it).
+A square of the view is hidden and painted from h: the reconstruction loss (eq. 1) without the
+adversarial one, over the hole alone (the paper also paints a rim of 7 px around it). The hole is in
+the middle, or anywhere: for features the paper moves it, so that they do not depend on its edges
+(section 3.3).
 """
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from contrastive_jax import errors
 from contrastive_jax.methods import autoencoder, base
 from contrastive_jax.models.decoder import Decoder
 from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
+
+PLACES = ("centre", "anywhere")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,32 +29,50 @@ class Method(base.Method):
   num_views = 1
 
   hole: float = option(0.5, "side of the hidden square, as a fraction of the view's")
+  place: str = option("centre", f"{' or '.join(PLACES)}: of the hidden square")
   resolution: int = option(32, "side of the picture that is painted: 4 times a power of two")
   decoder_width: int = option(256, "channels of the decoder at 4x4 pixels")
 
   def __post_init__(self):
     if not 0 < self.hole < 1:
       raise errors.UserError(f"method.hole {self.hole} is out of range; use 0 to 1, both excluded")
+    if self.place not in PLACES:
+      raise errors.UserError(f"method.place {self.place!r} is unknown; use {' or '.join(PLACES)}")
 
   def network(self, backbone):
     decoder = Decoder(self.resolution, self.decoder_width, backbone.bn_groups)
     return Network(backbone, (Head("picture", decoder),))
 
   def loss(self, net, params, stats, memory, batch, key):
-    del memory, key
+    del memory
     views = batch["views"]
-    hidden = square(views.shape[2], self.hole)
-    seen = (views * (1 - hidden)).sum((2, 3), keepdims=True) / (1 - hidden).sum((0, 1))
+    middle = self.middle(key, batch["index"], views.shape[1])
+    hidden = square(views.shape[2], self.hole, middle)
+    shown = 1 - hidden
+    seen = (views * shown).sum((2, 3), keepdims=True) / shown.sum((2, 3), keepdims=True)
     ends, stats = base.forward(net, params, stats, jnp.where(hidden > 0, seen, views))
     target = autoencoder.shrunk(views, self.resolution)
-    weight = square(self.resolution, self.hole)
-    error = ((ends["picture"] - target) ** 2).mean((0, 1))  # [R, R, C]
+    weight = square(self.resolution, self.hole, middle)
+    error = (ends["picture"] - target) ** 2
     loss = (error * weight).mean() / weight.mean()
     return loss, base.Aux(stats, {}, {"h": ends["h"]})
 
+  def middle(self, key, index, num_views: int) -> Float[Array, "B V 2"]:
+    """Returns the middle of each view's hole, as fractions of its height and width."""
 
-def square(size_px: int, fraction: float):
-  """Returns float32 [S, S, 1]: 1 in the central square, at least one pixel, and 0 around it."""
+    def one(index):
+      draw = jax.random.uniform(jax.random.fold_in(key, index), (num_views, 2))
+      return 0.5 + (draw - 0.5) * (1 - self.hole) * (self.place == "anywhere")
+
+    return jax.vmap(one)(index)
+
+
+def square(
+  size_px: int, fraction: float, middle: Float[Array, "B V 2"]
+) -> Float[Array, "B V S S 1"]:
+  """Returns 1 in a square of side `fraction` around `middle`, at least a pixel, 0 elsewhere."""
   half = max(1, round(size_px * fraction)) / 2
-  inside = jnp.abs(jnp.arange(size_px) - (size_px - 1) / 2) < half
-  return (inside[:, None] & inside)[..., None].astype(jnp.float32)
+  # On a corner or a centre of pixels, as fits the side: all squares have the same number of them.
+  first = jnp.round(middle * size_px - half)
+  inside = jnp.abs(jnp.arange(size_px) - (first + half - 0.5)[..., None]) < half
+  return (inside[:, :, 0, :, None] & inside[:, :, 1, None, :])[..., None].astype(jnp.float32)

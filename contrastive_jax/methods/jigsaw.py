@@ -17,8 +17,8 @@ from jaxtyping import Array, Float, Int
 from contrastive_jax import errors, losses, parallel
 from contrastive_jax.augment import cells
 from contrastive_jax.methods import base
-from contrastive_jax.models import heads, norm
-from contrastive_jax.models.network import Head, Network
+from contrastive_jax.models import heads
+from contrastive_jax.models.network import Network
 from contrastive_jax.options import option
 
 PATCHES = 9
@@ -41,43 +41,30 @@ class Method(base.Method):
       raise errors.UserError(
         f"method.num_permutations {self.num_permutations} is out of range; use 2 to 1000"
       )
-    if not 0 <= self.dropout < 1:
-      raise errors.UserError(f"method.dropout {self.dropout} is out of range; use 0 to below 1")
+    base.check_dropout(self.dropout)
 
   def network(self, backbone):
-    init = backbone.weight_init
-    embed = heads.MLP((), self.embedding_size, out_bias=True, weight_init=init)
-    options = {"weight_init": init, **norm.options(backbone)}
-    hidden = heads.MLP((), self.head_width, last_bn="affine", **options)
-    solve = heads.MLP((), self.num_permutations, out_bias=True, weight_init=init)
+    embed = heads.MLP((), self.embedding_size, out_bias=True, weight_init=backbone.weight_init)
     return Network(
       backbone,
-      (
-        Head("z", embed),
-        Head("hidden", hidden, "z", copies=PATCHES),
-        Head("permutation", solve, "hidden"),
-      ),
+      base.puzzle_heads(backbone, self.head_width, self.num_permutations, PATCHES, embed),
     )
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory
     place_key, choice_key, dropout_key = jax.random.split(key, 3)
-    patches = cells.cut(place_key, batch["index"], batch["views"][:, 0])
+    index = batch["index"]
+    patches = cells.cut(place_key, index, batch["views"][:, 0])
     ends, stats = base.forward(net, params, stats, patches)
 
     def choose(index):
       each = jax.random.fold_in(choice_key, index)
       return jax.random.randint(each, (self.shuffles,), 0, self.num_permutations)
 
-    def keep(index):
-      each = jax.random.fold_in(dropout_key, index)
-      return jax.random.uniform(each, (self.shuffles, self.head_width)) >= self.dropout
-
-    chosen = jax.vmap(choose)(batch["index"])  # [B, shuffles]
+    chosen = jax.vmap(choose)(index)  # [B, shuffles]
     order = parallel.look_up(jnp.asarray(permutations(self.num_permutations)), chosen)
-    hidden, stats = base.apply_head(net, "hidden", params, stats, side_by_side(ends["z"], order))
-    hidden = jax.nn.relu(hidden) * jax.vmap(keep)(batch["index"]) / (1 - self.dropout)
-    logits, stats = base.apply_head(net, "permutation", params, stats, hidden)
+    shown = side_by_side(ends["z"], order)
+    logits, stats = base.solve(net, params, stats, shown, index, dropout_key, self.dropout)
     loss, accuracy = losses.cross_entropy(logits, chosen)
     return loss, base.Aux(stats, {"pretext_accuracy": accuracy}, {"h": ends["h"]})
 
