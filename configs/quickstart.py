@@ -2,17 +2,22 @@
 
 python train.py --config=configs/quickstart.py --workdir=runs/quickstart
 python eval.py --config=configs/eval/quickstart.py --workdir=runs/quickstart
+
+The same network, views and steps with labels, the yardstick:
+
+python train.py --config=configs/quickstart.py:supervised --workdir=runs/supervised_shapes
 """
 
 from contrastive_jax import config as config_lib
 
 
-def get_config():
-  config = config_lib.pretrain("simclr", model="resnet8", recipe="simclr")
+def get_config(method="simclr"):
+  config = config_lib.pretrain(method, model="resnet8", recipe="simclr")
   config.epochs = 9
   config.batch_size = 256
-  config.method.temperature = 0.2
-  config.method.embedding_size = 64
+  if method == "simclr":
+    config.method.temperature = 0.2
+    config.method.embedding_size = 64
   config.model.stem = "cifar_s2"
   config.model.weight_init = "torch"  # SimCLR's head starts at N(0, 0.01), chosen with LARS
   config.model.zero_gamma = False  # so few blocks need none of them to start as the identity
