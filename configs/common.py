@@ -75,13 +75,20 @@ def _cifar10_cpu(method: str, recipe: str) -> ConfigDict:
 
 
 def pretext(config: ConfigDict) -> ConfigDict:
-  """Sets the schedule of Kolesnikov et al. (CVPR 2019) for pretext tasks: 35 epochs of SGD."""
+  """Sets the frame of Kolesnikov et al. (CVPR 2019, released code) for pretext tasks.
+
+  35 epochs of SGD, decay of kernels alone, the constants of TensorFlow's batch norm, and no block
+  that starts as its shortcut.
+  """
   config.epochs = 35
+  config.model.padding = "torch"
+  config.model.zero_gamma = False
+  config.model.bn_momentum = 0.99
+  config.model.bn_eps = 1e-3
   config.optimizer.name = "sgd"
   config.optimizer.base_lr = 0.1
   config.optimizer.warmup_epochs = 5.0
   config.optimizer.lr_schedule = "step"
   config.optimizer.milestones = (15.0, 25.0)
   config.optimizer.weight_decay = 1e-4
-  config.optimizer.decay_exclude = "none"
   return config
