@@ -19,6 +19,7 @@ BUT_PATCH = {"kernel", "dense/bias", "norm/scale", "norm/bias"}
 ALL = BUT_PATCH | {"patch/kernel"}
 # MLP heads: hidden widths, output, batch norm in hidden layers, batch norm after the last.
 MOCO_HEAD = ((2048,), 128, False, "none")
+HAIKU = {"model.weight_init": "haiku"}
 SIMCLR_HEAD = ((2048,), 128, True, "scale")
 
 
@@ -67,7 +68,7 @@ def moco(**change):
 def byol(epochs, peak, decay, momentum):
   head = ((4096,), 256, True, "none")
   row = Row("lars_outside", peak, epochs, 4096, decay, KERNELS, {"z": head, "p": head})
-  return dataclasses.replace(row, method={"momentum": momentum})
+  return dataclasses.replace(row, method={"momentum": momentum}, more=HAIKU)
 
 
 def moco_v3(epochs, peak, decay, momentum):
@@ -125,7 +126,7 @@ def dino(**change):
 def nnclr(epochs):
   heads = {"z": ((2048, 2048), 256, True, "affine"), "p": ((4096,), 256, True, "none")}
   method = {"temperature": 0.1, "queue_size": 98_304}
-  return Row("lars_outside", 4.8, epochs, 4096, 1e-6, KERNELS, heads, method=method)
+  return Row("lars_outside", 4.8, epochs, 4096, 1e-6, KERNELS, heads, method=method, more=HAIKU)
 
 
 def pretext(head, batch=256, peak=0.1, size_px=224):

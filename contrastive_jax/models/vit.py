@@ -77,7 +77,7 @@ class ViT(nn.Module):
   frozen_patch_projection: bool = option(
     False, "leave the patch projection at its random start (MoCo v3, section 4.2)"
   )
-  weight_init: str = option("torch", "of the method's heads: simclr or torch")
+  weight_init: str = option("torch", "of the method's heads: simclr, torch or haiku")
   dtype: str = option("float32", "of activations: float32, bfloat16; parameters stay float32")
   bn_groups: int = option(1, "of heads: contiguous parts of the batch with statistics of their own")
   bn_momentum: float = option(0.9, "of heads: decay of the running statistics")
