@@ -129,14 +129,14 @@ def nnclr(epochs):
   return Row("lars_outside", 4.8, epochs, 4096, 1e-6, KERNELS, heads, method=method, more=HAIKU)
 
 
-def pretext(head, batch=256, peak=0.1, size_px=224):
+def pretext(head, batch=256, peak=0.1, size_px=224, more=None):
   return Row(
     *("sgd", peak, 35, batch, 1e-4, KERNELS, head),
     warmup=5,
     drops=(15, 25),
     zero_gamma=False,
     size_px=size_px,
-    more={"model.bn_momentum": 0.99, "model.bn_eps": 1e-3},
+    more={"model.bn_momentum": 0.99, "model.bn_eps": 1e-3} | (more or {}),
   )
 
 
@@ -223,7 +223,12 @@ ROWS = {
   "dino": dino(),
   "dino:vit_base": dino(),
   "dino:resnet50": dino(
-    optimiser="sgd", peak=0.12, decay=1e-4, zero_gamma=False, method={}, more={}
+    optimiser="sgd",
+    peak=0.12,
+    decay=1e-4,
+    zero_gamma=False,
+    method={"teacher_temperature": 0.04},
+    more={},
   ),
   "nnclr": nnclr(100),
   "nnclr:1000": nnclr(1000),
@@ -234,8 +239,16 @@ ROWS = {
     bn_groups=1,
   ),
   "supervised": Row("sgd", 0.4, 90, 1024, 1e-4, KERNELS, {}, warmup=5),
-  "rotation": pretext({"rotation": ((), 4, False, "none")}),
-  "exemplar": pretext({"z": ((), 1000, False, "none")}, batch=64, peak=0.025),
+  "rotation": pretext(
+    {"rotation": ((), 4, False, "none")},
+    more={"augment.min_area": 0.765625, "augment.max_area": 0.765625},  # 224 px of 256
+  ),
+  "exemplar": pretext(
+    {"z": ((), 1000, False, "none")},
+    batch=64,
+    peak=0.025,
+    more={"augment.min_area": 0.05, "augment.grey_p": 0.66, "augment.normalize": "imagenet"},
+  ),
   "relative_patch": pretext({}, size_px=255),
   "jigsaw": pretext({}, size_px=255),
   "autoencoder": pretext({}),
