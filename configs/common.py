@@ -51,6 +51,8 @@ def cifar10_solo(method: str, recipe: str, epochs: str = "1000") -> ConfigDict:
   ResNet-18 of torchvision on all images, batches of 256, LARC that clips, ten epochs of warm-up and
   a cosine to 0; 1000 epochs are published. A file sets rate and weight decay. What differs: their
   first convolution pads by 2, so that maps have 34 px, and their warm-up starts a little above 0.
+  Which of their figures come from earlier scripts is not said; those had no blur in symmetric
+  views, LARC of biases, too, for SwAV, and blocks that start as their shortcut for SimSiam.
   """
   if not epochs.isdecimal() or int(epochs) < 10:
     raise ValueError(f'size "{epochs}" is unknown; use cpu, or a number of epochs from 10 on')

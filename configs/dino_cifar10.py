@@ -8,9 +8,9 @@ python eval.py --config=configs/eval/all.py --workdir=runs/dino_cifar10
 
 The paper has no CIFAR-10; its figures are in dino_imagenet.py. solo-learn's recipe (published:
 89.5 %, online probe): asymmetric views without blur and no small crops, 4096 outputs, a teacher
-that starts at 0.9995 and whose temperature rises for 50 epochs, LARC at 0.3 with weight decay
-1e-6. On the CPU batch norm in the head, small crops of 16 px and a teacher that follows faster,
-since short runs take few steps.
+that starts at 0.9995 and whose temperature rises for 50 epochs (as in their first scripts), LARC
+at 0.3 with weight decay 1e-6. On the CPU batch norm in the head, small crops of 16 px and a
+teacher that follows faster, since short runs take few steps.
 """
 
 from configs import common
