@@ -25,6 +25,7 @@ def get_config(epochs="100"):
   base_lr, weight_decay, momentum = LENGTHS[epochs]
   config = common.imagenet("byol", "byol", epochs=int(epochs), batch_size=4096)
   config.method.momentum = momentum
+  config.model.weight_init = "haiku"
   config.optimizer.name = "lars_outside"
   config.optimizer.base_lr = base_lr
   config.optimizer.weight_decay = weight_decay

@@ -1,7 +1,8 @@
 """What the experiments on one data set share; a config file sets what its method adds.
 
-Every `METHOD_cifar10.py` has two sizes: the default for one accelerator, and `:cpu`, the same for
-every method so that their results can stand in one table.
+Every `METHOD_cifar10.py` has two sizes: the default for one accelerator, a recipe that others have
+checked where there is one, and `:cpu`, the same for every method so that their results can stand in
+one table.
 """
 
 from ml_collections import ConfigDict
@@ -44,6 +45,41 @@ def cifar10(method: str, recipe: str, size: str = "gpu") -> ConfigDict:
   return config
 
 
+def cifar10_solo(method: str, recipe: str, epochs: str = "1000") -> ConfigDict:
+  """Returns solo-learn's frame for CIFAR-10 (da Costa et al., JMLR 2022; its released configs).
+
+  ResNet-18 of torchvision on all images, batches of 256, LARC that clips, ten epochs of warm-up and
+  a cosine to 0; 1000 epochs are published. A file sets rate and weight decay. What differs: their
+  first convolution pads by 2, so that maps have 34 px, and their warm-up starts a little above 0.
+  Which of their figures come from earlier scripts is not said; those had no blur in symmetric
+  views, LARC of biases, too, for SwAV, and blocks that start as their shortcut for SimSiam.
+  """
+  if not epochs.isdecimal() or int(epochs) < 10:
+    raise ValueError(f'size "{epochs}" is unknown; use cpu, or a number of epochs from 10 on')
+  config = config_lib.pretrain(method, model="resnet18", recipe=recipe)
+  config.epochs = int(epochs)
+  config.batch_size = 256
+  config.model.stem = "cifar"
+  config.model.dtype = "bfloat16"
+  config.model.padding = "torch"
+  config.model.weight_init = "torch"
+  config.model.zero_gamma = False
+  config.data.source = "tfds"
+  config.data.tfds.name = "cifar10"
+  config.optimizer.name = "larc"
+  config.optimizer.trust_coefficient = 0.02
+  config.optimizer.trust_clip = True
+  config.monitor.every_epochs = 10
+  return config
+
+
+def plain_sgd(config: ConfigDict) -> ConfigDict:
+  """Sets SGD that decays every parameter, as torch does."""
+  config.optimizer.name = "sgd"
+  config.optimizer.decay_exclude = "none"
+  return config
+
+
 def _cifar10_gpu(method: str, recipe: str) -> ConfigDict:
   config = config_lib.pretrain(method, model="resnet18", recipe=recipe)
   config.epochs = 100
@@ -75,13 +111,20 @@ def _cifar10_cpu(method: str, recipe: str) -> ConfigDict:
 
 
 def pretext(config: ConfigDict) -> ConfigDict:
-  """Sets the schedule of Kolesnikov et al. (CVPR 2019) for pretext tasks: 35 epochs of SGD."""
+  """Sets the frame of Kolesnikov et al. (CVPR 2019, released code) for pretext tasks.
+
+  35 epochs of SGD, decay of kernels alone, the constants of TensorFlow's batch norm, and no block
+  that starts as its shortcut.
+  """
   config.epochs = 35
+  config.model.padding = "torch"
+  config.model.zero_gamma = False
+  config.model.bn_momentum = 0.99
+  config.model.bn_eps = 1e-3
   config.optimizer.name = "sgd"
   config.optimizer.base_lr = 0.1
   config.optimizer.warmup_epochs = 5.0
   config.optimizer.lr_schedule = "step"
   config.optimizer.milestones = (15.0, 25.0)
   config.optimizer.weight_decay = 1e-4
-  config.optimizer.decay_exclude = "none"
   return config

@@ -20,6 +20,7 @@ def get_config(kept="rotation,color"):
   config.augment.rotate = float("rotation" in config.method.kept)
   config.model.padding = "torch"
   config.model.weight_init = "torch"
+  config.model.zero_gamma = False
   config.model.bn_groups = 8  # MoCo's eight GPUs; the keys' groups are shuffled
   config.data.source = "folder"
   config.data.eval_split = "val"

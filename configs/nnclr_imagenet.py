@@ -6,7 +6,7 @@ python train.py --config=configs/nnclr_imagenet.py:1000 ...    # epochs: 100, 20
 
 Batch 4096, LARS at 0.3 B/256, weight decay 1e-6, a cosine. Recalled, not read again: 98,304
 embeddings in the queue, temperature 0.1, ten epochs of warm-up; that the views are BYOL's and that
-LARS is BYOL's.
+LARS and the start of the weights are BYOL's.
 """
 
 from configs import common
@@ -14,6 +14,7 @@ from configs import common
 
 def get_config(epochs="100"):
   config = common.imagenet("nnclr", "byol", epochs=int(epochs), batch_size=4096)
+  config.model.weight_init = "haiku"
   config.optimizer.name = "lars_outside"
   config.optimizer.base_lr = 0.3
   config.optimizer.weight_decay = 1e-6

@@ -19,6 +19,7 @@ def get_config(epochs="800"):
   config.model.padding = "simclr"
   config.model.sk_ratio = 0.0625
   config.method.head_layers = 3
+  config.method.loss_factor = "code"  # as the released code, see simclr_imagenet.py
   config.optimizer.lr_scaling = "sqrt"
   config.optimizer.base_lr = 0.1
   config.optimizer.warmup_epochs = int(epochs) / 20

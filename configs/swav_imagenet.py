@@ -4,10 +4,10 @@ python train.py --config=configs/swav_imagenet.py --workdir=runs/swav \\
   --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
 python train.py --config=configs/swav_imagenet.py:256 ...    # small batches, with a queue
 
-Batch 4096: LARC at 0.3 B/256 (4.8) down to a thousandth, ten epochs of warm-up, 800 epochs. The
-released script warms up from 0.3, here from 0; its LARC divides by |g| + wd |w|, here by
-|g + wd w|. Batch 256: rate 0.6, no warm-up, 3840 earlier embeddings from epoch 15, prototypes
-frozen for 5005 steps, 400 epochs.
+Batch 4096: LARC of all parameters, batch norm and biases too, at 0.3 B/256 (4.8) down to a
+thousandth, ten epochs of warm-up from 0.3, 800 epochs. Its 64 GPUs share batch statistics by
+eights, so there are eight groups of 512 images. Batch 256: rate 0.6, no warm-up, 3840 earlier
+embeddings from epoch 15, prototypes frozen for 5005 steps, 400 epochs, statistics over the batch.
 """
 
 from configs import common
@@ -18,8 +18,9 @@ def get_config(batch_size="4096"):
   config = common.imagenet("swav", "swav", epochs=400 if small else 800, batch_size=int(batch_size))
   config.model.padding = "torch"
   config.model.weight_init = "torch"
+  config.model.zero_gamma = False
   config.augment.local_size_px = 96
-  config.optimizer.name = "lars_outside"
+  config.optimizer.name = "larc"
   config.optimizer.exclude = "none"
   config.optimizer.base_lr = 0.3
   config.optimizer.final_fraction = 0.001
@@ -29,4 +30,7 @@ def get_config(batch_size="4096"):
     config.method.freeze_steps = 5005
     config.optimizer.base_lr = 0.6
     config.optimizer.warmup_epochs = 0.0
+    return config
+  config.model.bn_groups = 8
+  config.optimizer.start_fraction = 0.3 / 4.8
   return config

@@ -22,12 +22,14 @@ def follow(target: PyTree, params: PyTree, decay: float | Float[Array, ""]) -> P
   return ema(target, {name: params[name] for name in target}, decay)
 
 
-def cosine_momentum(base: float, progress: Float[Array, ""]) -> Float[Array, ""]:
-  """Returns a momentum that rises from `base` to 1 as `progress` goes from 0 to 1.
+def cosine_momentum(
+  base: float, progress: Float[Array, ""], final: float = 1.0
+) -> Float[Array, ""]:
+  """Returns a momentum that rises from `base` to `final` as `progress` goes from 0 to 1.
 
   BYOL (Grill et al., 2020), section 3.3: 1 - (1 - base) (cos(pi k / K) + 1) / 2.
   """
-  return 1 - (1 - base) * (jnp.cos(jnp.pi * progress) + 1) / 2
+  return final - (final - base) * (jnp.cos(jnp.pi * progress) + 1) / 2
 
 
 def check_momentum(momentum: float) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import re
 
 import pytest
 
@@ -26,6 +27,24 @@ def test_a_config_file_builds_what_it_names(path):
   build.net(c)
   build.recipe(c)
   build.optimizer(c, steps_per_epoch=10)
+
+
+def named(path):
+  """The arguments that the docstring of a config file names, and the lengths that it knows."""
+  module = load(path)
+  found = re.findall(rf"configs/{path.stem}\.py:([\w,]+)", module.__doc__)
+  return dict.fromkeys([*found, *getattr(module, "LENGTHS", ())])
+
+
+@pytest.mark.parametrize(("path", "argument"), [(p, a) for p in PRETRAIN for a in named(p)])
+def test_a_named_variant_of_a_config_builds(path, argument):
+  c = load(path).get_config(argument)
+  config.check(c)
+  build.net(c)
+  build.recipe(c)
+  build.optimizer(c, steps_per_epoch=10)
+  if argument.isdecimal() and path.stem != "swav_imagenet":  # whose argument is a batch size
+    assert c.epochs == int(argument)
 
 
 @pytest.mark.parametrize("path", PRETRAIN + EVALUATION, ids=lambda p: p.stem)

@@ -103,6 +103,16 @@ def test_head_layers_start_as_named():
     assert np.std(leaf) == pytest.approx(1 / 32 / np.sqrt(3), rel=0.1)
 
 
+def test_head_layers_of_byol_start_as_those_of_haiku():
+  """A normal distribution of std 1/sqrt(inputs), cut off at two of them."""
+  head = heads.MLP((1024,), 8, hidden_bias=True, weight_init="haiku")
+  x = jnp.zeros((1, 1024))
+  kernel = nets.start(head, x, "dense1", "kernel")
+  assert 1.98 / 32 < np.abs(kernel).max() <= 2 / 32
+  assert np.std(kernel) == pytest.approx(0.8796 / 32, rel=0.01)
+  assert not np.any(nets.start(head, x, "dense1", "bias"))
+
+
 def test_a_network_names_every_endpoint_and_parameter():
   heads_ = (
     network.Head("z", heads.MLP((8, 6), 4)),
@@ -185,7 +195,7 @@ def test_equal_networks_are_one_static_argument():
     (lambda: heads.simclr("deep"), "none, linear, mlp"),
     (lambda: heads.simclr("mlp", layers=1), "layers 1 < 2"),
     (lambda: heads.MLP(last_bn="on"), "none, plain, scale, affine"),
-    (lambda: heads.MLP(weight_init="ones"), "simclr, torch"),
+    (lambda: heads.MLP(weight_init="ones"), "simclr, torch, haiku"),
     (lambda: heads.MLP((0,), 8), "at least 1"),
   ],
 )

@@ -77,6 +77,8 @@ def test_the_momentum_rises_along_a_cosine():
   assert memory.cosine_momentum(0.99, jnp.float32(0)) == np.float32(0.99)
   assert memory.cosine_momentum(0.99, jnp.float32(0.5)) == np.float32(0.995)
   assert memory.cosine_momentum(0.99, jnp.float32(1)) == 1
+  ends = [float(memory.cosine_momentum(0.99, jnp.float32(p), 0.999)) for p in (0, 0.5, 1)]
+  np.testing.assert_allclose(ends, [0.99, 0.9945, 0.999], rtol=1e-6)
 
 
 def test_a_momentum_out_of_range_is_refused():

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 
 from contrastive_jax import errors, parallel
 from contrastive_jax.methods import barlow, vicreg
@@ -103,7 +104,18 @@ def test_the_papers_weights_are_the_defaults():
     assert (method.head_layers, method.head_width, method.embedding_size) == (3, 8192, 8192)
 
 
+def test_the_loss_can_be_scaled():
+  whole, tenth = (barlow.Method(head_width=8, embedding_size=D, loss_factor=f) for f in (1.0, 0.1))
+  net = whole.network(toys.Backbone())
+  params, stats = toys.start(net)
+  batch = {"views": jnp.asarray(toys.views(B))}
+  a, b = (m.loss(net, params, stats, {}, batch, None)[0] for m in (whole, tenth))
+  np.testing.assert_allclose(b, 0.1 * a, rtol=1e-6)
+
+
 def test_negative_weights_are_refused():
+  with pytest.raises(errors.UserError, match="loss_factor 0 is not positive"):
+    barlow.Method(loss_factor=0)
   with pytest.raises(errors.UserError, match="redundancy_weight -1"):
     barlow.Method(redundancy_weight=-1)
   with pytest.raises(errors.UserError, match="variance_weight -2"):

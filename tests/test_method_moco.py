@@ -80,7 +80,7 @@ def test_the_loss_is_one_sided_with_blocks_for_queries_and_shuffled_groups_for_k
   queue = np.asarray(remembered["queue"]["keys"], np.float64)
   loss, aux = method.loss(net, params, stats, remembered, batch, None)
   np.testing.assert_allclose(loss, infonce_loop(q, k, [queue] * B, 0.2), rtol=1e-4)
-  np.testing.assert_allclose(aux.carry, k, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(aux.carry[:, 0], k, rtol=1e-4, atol=1e-5)
   assert aux.features["z"].shape == (B, 1, D)
 
 
@@ -96,6 +96,36 @@ def test_without_a_queue_the_batchs_other_keys_are_the_negatives():
   assert method.update_memory({"target": params}, params, aux.carry, 0.0).keys() == {"target"}
 
 
+def test_a_symmetric_loss_is_the_mean_of_both_ways_with_a_queue_for_each():
+  method, net, params, stats, remembered, batch = problem()
+  swapped = {"views": batch["views"][:, ::-1]}
+  remembered["second_queue"] = memory.queue(jax.random.key(5), K, D)
+  other = remembered | {"queue": remembered["second_queue"]}
+  one_way, aux = method.loss(net, params, stats, remembered, batch, None)
+  other_way, other_aux = method.loss(net, params, stats, other, swapped, None)
+  both = dataclasses.replace(method, symmetric=True)
+  net = both.network(toys.Backbone())
+  loss, aux_of_both = both.loss(net, params, stats, remembered, batch, None)
+  np.testing.assert_allclose(loss, (one_way + other_way) / 2, rtol=1e-5)
+  wanted = jnp.concatenate([aux.carry, other_aux.carry], axis=1)
+  np.testing.assert_allclose(aux_of_both.carry, wanted, rtol=1e-4, atol=1e-5)
+  after = both.update_memory(remembered, params, aux_of_both.carry, 0.0)
+  for name, carry in (("queue", aux.carry), ("second_queue", other_aux.carry)):
+    np.testing.assert_allclose(after[name]["keys"][:B], carry[:, 0], rtol=1e-4, atol=1e-5)
+  variables = {"params": params, "batch_stats": stats}
+  start = both.init_memory(net, variables, TASK, jax.random.key(0))
+  assert np.abs(start["queue"]["keys"] - start["second_queue"]["keys"]).max() > 0.1
+
+
+def test_the_momentum_can_rise_while_training_goes_on():
+  method, _, params, _, remembered, _ = problem(momentum=0.5, final_momentum=0.9)
+  k = jnp.zeros((B, 1, D))
+  for progress, m in ((0.0, 0.5), (0.5, 0.7), (1.0, 0.9)):
+    after = method.update_memory(remembered, params, k, jnp.float32(progress))["target"]
+    wanted = jax.tree.map(lambda t, p, m=m: m * t + (1 - m) * p, remembered["target"], params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), after, wanted)
+
+
 def test_statistics_are_those_of_the_queries():
   method, net, params, stats, remembered, batch = problem()
   _, aux = method.loss(net, params, stats, remembered, batch, None)
@@ -108,7 +138,7 @@ def test_statistics_are_those_of_the_queries():
 def test_keys_enter_the_queue_and_the_target_follows_the_new_parameters():
   method, _, params, _, remembered, _ = problem(momentum=0.9)
   k = jnp.asarray(random_units(np.random.default_rng(3), B, D), jnp.float32)
-  after = method.update_memory(remembered, params, k, 0.5)
+  after = method.update_memory(remembered, params, k[:, None], 0.5)
   np.testing.assert_array_equal(after["queue"]["keys"][:B], k)
   np.testing.assert_array_equal(after["queue"]["keys"][B:], remembered["queue"]["keys"][B:])
   wanted = jax.tree.map(lambda t, p: 0.9 * t + 0.1 * p, remembered["target"], params)
@@ -143,6 +173,7 @@ def test_the_figures_are_those_of_the_papers():
     ({"temperature": 0}, "temperature 0 is not positive"),
     ({"head": "deep"}, "head 'deep' is unknown; use one of mlp, linear"),
     ({"momentum": 1.5}, "momentum 1.5 is not a momentum"),
+    ({"momentum": 0.9, "final_momentum": 0.5}, "final_momentum 0.5 must be between .* 0.9 and 1"),
   ],
 )
 def test_a_value_out_of_range_is_refused(options, message):

@@ -20,6 +20,13 @@ SIZE_PX, BATCH, CLASSES, NUM_IMAGES, SEED = 16, 32, 4, 160, 3
 DEVICE_COUNTS = (2, 4, 8)
 WITH_ALL_COUNTS = ("simclr", "moco", "byol")
 WITH_WHOLE_RECIPE = ("simclr", "looc")  # the second shares operations between views
+# What defaults leave out, for the equality of devices alone: options of the method, of the network.
+VARIANTS = {
+  "swav": ({"queue_size": 64, "queue_from_epoch": 0}, {}),
+  "looc": ({"queue_size": 0}, {}),
+  "instdisc": ({"num_noise": 0}, {}),
+  "moco": ({"queue_size": 0, "symmetric": True}, {"bn_groups": 4}),
+}
 # A sum over 8 devices rounds differently from a sum over 1; batch norm over few rows enlarges it.
 TOLERANCE = 1e-4  # of each array's largest value
 
@@ -44,8 +51,8 @@ def recorder():
   )
 
 
-def small(name):
-  """A method with its defaults, but widths, queues and the like of at most 64."""
+def small(name, **options):
+  """A method with its defaults, but widths, queues and the like of at most 64, and some options."""
   cls = methods.get(name)
 
   def shrink(value):
@@ -58,7 +65,7 @@ def small(name):
     values["num_classes"] = CLASSES  # a classifier must fit the task
   for option in {"freeze_steps", "freeze_epochs"} & set(values):
     values[option] = 0  # a layer that stands still at first is tested when it moves
-  return cls(**values)
+  return cls(**values | options)
 
 
 def recipe(method, whole):
@@ -81,10 +88,12 @@ def recipe(method, whole):
 class Trial:
   """A method with one residual block on some devices; its step is compiled once and run twice."""
 
-  def __init__(self, name, num_devices, like=None, fsdp=False):
+  def __init__(self, name, num_devices, like=None, fsdp=False, variant=({}, {})):
     mesh = parallel.make_mesh(jax.devices()[:num_devices])
-    self.name, self.method = name, small(name)
-    backbone = resnet.ResNet((1,), resnet.BasicBlock, 8, stem="cifar_s2", zero_gamma=False)
+    options, network = variant
+    self.name, self.method = name, small(name, **options)
+    network = {"stem": "cifar_s2", "zero_gamma": False} | network
+    backbone = resnet.ResNet((1,), resnet.BasicBlock, 8, **network)
     self.net = self.method.network(backbone)
     optimizer = optax.chain(recorder(), optim.build("sgd", 0.1, weight_decay=1e-4))
     probe = online.Probe(CLASSES)
@@ -176,6 +185,16 @@ def test_devices_do_not_change_loss_gradient_or_state(trials, request):
   for count in DEVICE_COUNTS if everything else DEVICE_COUNTS[-1:]:
     one, many = trials.on(1), trials.on(count)
     assert_close((one.after, one.metrics), (many.after, many.metrics))  # the gradient is in `after`
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_devices_do_not_change_a_variant(name):
+  one = Trial(name, 1, variant=VARIANTS[name])
+  many = Trial(name, 8, like=one, variant=VARIANTS[name])
+  for trial in (one, many):  # it counts comparisons of cosines that may differ by rounding alone
+    trial.metrics.pop("contrastive_accuracy", None)
+  assert_close((one.after, one.metrics), (many.after, many.metrics))
+  jax.clear_caches()
 
 
 def test_a_restored_run_goes_on_bit_for_bit(trials, tmp_path):

@@ -28,6 +28,12 @@ def test_warm_up_rises_to_the_peak_and_the_cosine_falls_to_its_end():
     assert float(rate(step)) == pytest.approx(wanted, rel=1e-5, abs=1e-6), step
 
 
+def test_a_warm_up_can_start_above_0():
+  rate = optim.schedule(0.3, 4096, 800, 10, warmup_epochs=10, start_fraction=0.3 / 4.8)
+  for step in (0, 25, 99):  # SwAV: from 0.3 to 4.8
+    assert float(rate(step)) == pytest.approx(0.3 + 4.5 * step / 100, rel=1e-5)
+
+
 def test_without_warm_up_the_first_rate_is_the_peak():
   assert float(optim.schedule(0.3, 256, epochs=10, steps_per_epoch=3)(0)) == pytest.approx(0.3)
 
@@ -69,6 +75,7 @@ BAD_SCHEDULES = [
   ({"steps_per_epoch": 0}, "steps_per_epoch 0"),
   ({"lr_schedule": "poly"}, "cosine, constant, step"),
   ({"final_fraction": 2}, "final_fraction 2"),
+  ({"start_fraction": -1}, "start_fraction -1"),
   ({"milestones": (3,)}, "milestones"),
   ({"lr_schedule": "step"}, "milestones"),
   ({"lr_schedule": "step", "milestones": (5, 3)}, "ascend"),

@@ -11,7 +11,8 @@ import pytest
 
 from configs import moco_v3_vit_imagenet
 from contrastive_jax import build, errors, methods, models, parallel
-from contrastive_jax.models import network, vit
+from contrastive_jax.methods import base
+from contrastive_jax.models import heads, network, vit
 
 SIZE_PX, WIDTH, HEADS = 8, 8, 2
 
@@ -40,6 +41,7 @@ PUBLISHED = {  # parameters without classifier and learnt positions (197 x width
   "vit_tiny": (5_524_416 - 197 * 192, 192),
   "vit_small": (21_665_664 - 197 * 384, 384),
   "vit_base": (85_798_656 - 197 * 768, 768),
+  "deit_small": (21_665_664 - 197 * 384, 384),
 }
 
 
@@ -61,7 +63,7 @@ def test_endpoints_are_maps_of_patches_and_h():
 
 
 def test_heads_follow_the_published_number():
-  assert [models.backbone(name).heads for name in PUBLISHED] == [3, 12, 12]
+  assert [models.backbone(name).heads for name in PUBLISHED] == [3, 12, 12, 6]
 
 
 def positions_loop(rows, columns, width):
@@ -80,6 +82,36 @@ def positions_loop(rows, columns, width):
 def test_positions_equal_a_float64_loop():
   got = vit.sincos_positions(5, 14, 12)
   np.testing.assert_allclose(got, positions_loop(5, 14, 12), atol=1e-5)  # float32 angles up to 13
+
+
+def test_positions_of_a_small_view_are_spread_over_the_grid_of_the_large_ones():
+  own, on_itself = vit.sincos_positions(6, 6, 12), vit.sincos_positions(6, 6, 12, 6)
+  np.testing.assert_allclose(on_itself, own, atol=1e-6)
+  # Two rows and columns on a grid of four: each between two places of the grid, 0.5 and 2.5.
+  spread, grid = vit.sincos_positions(2, 2, 4, 4), positions_loop(4, 4, 4)
+  for i, j in np.ndindex(2, 2):
+    angles = np.asarray([2 * j + 0.5, 2 * i + 0.5])
+    wanted = [f(angle) for angle in angles for f in (math.sin, math.cos)]
+    np.testing.assert_allclose(spread[i, j], wanted, atol=1e-6)
+    middle = grid[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].mean((0, 1))
+    np.testing.assert_allclose(spread[i, j] * math.cos(0.5), middle, atol=1e-6)
+
+
+def test_local_views_of_a_transformer_know_where_they_lie_in_a_large_view():
+  net = network.Network(tiny(), (network.Head("z", heads.MLP((), 4)),))
+  seen = {}
+
+  def spy(rows, columns, width, grid=None):
+    seen[rows, columns] = grid
+    return positions(rows, columns, width, grid)
+
+  x = {"views": np.zeros((2, 2, 16, 16, 3)), "local_views": np.zeros((2, 3, 8, 8, 3))}
+  positions = vit.sincos_positions
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(vit, "sincos_positions", spy)
+    variables = jax.eval_shape(lambda: net.init(jax.random.key(0), x["views"][:, 0], False))
+    jax.eval_shape(lambda p: base.forward_crops(net, p, {}, x)[0], variables["params"])
+  assert seen == {(4, 4): None, (2, 2): 4}
 
 
 def layer_norm(x, p):

@@ -24,6 +24,7 @@ class Method(base.Method):
   redundancy_weight: float = option(
     0.0051, "lambda: weight of the off-diagonal (0: only invariance)"
   )
+  loss_factor: float = option(1.0, "of the loss (solo-learn 0.1), which LARS takes out of kernels")
   head_layers: int = option(3, "linear layers of the head")
   head_width: int = option(8192, "width of the head's hidden layers")
   embedding_size: int = option(8192, "D: size of z")
@@ -32,6 +33,11 @@ class Method(base.Method):
     if not self.redundancy_weight >= 0:
       raise errors.UserError(
         f"method.redundancy_weight {self.redundancy_weight} is negative; the paper uses 0.0051"
+      )
+
+    if not self.loss_factor > 0:
+      raise errors.UserError(
+        f"method.loss_factor {self.loss_factor} is not positive; the authors' code has 1"
       )
 
   def network(self, backbone):
@@ -48,7 +54,7 @@ class Method(base.Method):
     del memory, key
     ends, stats = base.forward(net, params, stats, batch["views"])
     loss, metrics = barlow(ends["z"], self.redundancy_weight)
-    return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})
+    return self.loss_factor * loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})
 
 
 def barlow(

@@ -264,7 +264,8 @@ def forward_crops(
   ends, new = forward(net, params, stats, batch["views"])
   h = ends["h"]
   if "local_views" in batch:
-    ends, new = forward(net, params, new, batch["local_views"])
+    small = net.of_local_views(batch["views"].shape[2])
+    ends, new = forward(small, params, new, batch["local_views"])
     h = jnp.concatenate([h, ends["h"]], axis=1)
   own = {head: stats[head]} if head in stats else {}  # not what the head made of each size alone
   z, new = apply_head(net, head, params, new | own, h)

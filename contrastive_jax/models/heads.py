@@ -36,10 +36,13 @@ def _torch_bias(fan_in: int) -> Callable:
   return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
-# Kernel initialiser, and bias initialiser given the layer's number of inputs.
+# Kernel initialiser, and bias initialiser given the layer's number of inputs. Haiku cuts a normal
+# distribution of std 1/sqrt(inputs) off at two of them and does not make up for what that takes.
+HAIKU = nn.initializers.variance_scaling(0.87962566**2, "fan_in", "truncated_normal")
 DENSE_INITS = {
   "simclr": (nn.initializers.normal(0.01), lambda fan_in: nn.initializers.zeros),
   "torch": (nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"), _torch_bias),
+  "haiku": (HAIKU, lambda fan_in: nn.initializers.zeros),
 }
 
 
@@ -53,7 +56,8 @@ class MLP(nn.Module):
     hidden_bn: batch norm (with scale and bias) before each activation.
     last_bn: "none", "plain" (no parameters), "scale" (no bias) or "affine" (both).
     activation: of the hidden layers.
-    weight_init: "simclr" (normal, std 0.01, zero bias) or "torch" (uniform within 1/sqrt(inputs)).
+    weight_init: "simclr" (normal, std 0.01, zero bias), "torch" (uniform within 1/sqrt(inputs)) or
+      "haiku" (truncated normal within 2/sqrt(inputs), zero bias; BYOL).
     bn_groups, bn_views, bn_momentum, bn_eps, bn_shuffled: see norm.BatchNorm.
   """
 

@@ -52,6 +52,12 @@ class Network(nn.Module):
     """Returns the network for batches of one view an image, with statistics over all of them."""
     return self._with_batch_norm(bn_groups=1, bn_views=1)
 
+  def of_local_views(self, whole_px: int) -> "Network":
+    """Returns the network for small views, beside others of `whole_px`; only positions differ."""
+    if not hasattr(self.backbone, "whole_px"):
+      return self
+    return self.clone(backbone=self.backbone.clone(whole_px=whole_px))
+
   def _with_batch_norm(self, **options: int) -> "Network":
     """Sets options of batch norm in backbone and heads, where they exist; undivided."""
 

@@ -16,6 +16,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from contrastive_jax import errors
+from contrastive_jax.models import heads
 from contrastive_jax.models import norm as norms
 from contrastive_jax.options import option
 
@@ -42,6 +43,7 @@ SYMMETRIC_POOL = {"same": False, "torch": True, "simclr": False}
 CONV_INITS = {
   "simclr": nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal"),
   "torch": nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+  "haiku": heads.HAIKU,
 }
 
 
@@ -167,7 +169,9 @@ class ResNet(nn.Module):
   )
   padding: str = option("same", "of strided windows: same (TensorFlow), torch, or simclr (mixed)")
   zero_gamma: bool = option(True, "start the last batch-norm scale of every block at 0")
-  weight_init: str = option("simclr", "simclr (fan-in, truncated normal) or torch (He, fan-out)")
+  weight_init: str = option(
+    "simclr", "simclr (fan-in, truncated normal), torch (He, fan-out) or haiku (BYOL)"
+  )
   dtype: str = option("float32", "of activations: float32, bfloat16; parameters stay float32")
   bn_groups: int = option(1, "contiguous parts of the batch with batch statistics of their own")
   bn_momentum: float = option(0.9, "decay of the running statistics (0.9 is PyTorch's 0.1)")

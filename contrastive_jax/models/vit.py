@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from contrastive_jax import errors
 from contrastive_jax.options import option
 
-__all__ = ["vit_tiny", "vit_small", "vit_base"]
+__all__ = ["vit_tiny", "vit_small", "vit_base", "deit_small"]
 
 _EPS = 1e-6  # of LayerNorm, as the released code
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -60,6 +60,8 @@ class ViT(nn.Module):
     depth: blocks.
     heads: of the attention; they divide the width.
     bn_views, bn_shuffled: of methods' heads, see norm.BatchNorm.
+    whole_px: side of the views on whose grid positions are counted; None: its own. The patches of a
+      small view (multi-crop) are then spread over the whole of it, not put into its first corner.
 
   The other fields are the options of a configuration. The transformer has no batch norm: those
   whose names begin with bn_, and `weight_init`, are handed on to the method's heads.
@@ -70,11 +72,12 @@ class ViT(nn.Module):
   heads: int
   bn_views: int = 1
   bn_shuffled: bool = False
+  whole_px: int | None = None
   patch_px: int = option(16, "side of a patch (4 suits images of 32 px)")
   frozen_patch_projection: bool = option(
     False, "leave the patch projection at its random start (MoCo v3, section 4.2)"
   )
-  weight_init: str = option("torch", "of the method's heads: simclr or torch")
+  weight_init: str = option("torch", "of the method's heads: simclr, torch or haiku")
   dtype: str = option("float32", "of activations: float32, bfloat16; parameters stay float32")
   bn_groups: int = option(1, "of heads: contiguous parts of the batch with statistics of their own")
   bn_momentum: float = option(0.9, "of heads: decay of the running statistics")
@@ -103,7 +106,8 @@ class ViT(nn.Module):
     x = _dense(self.width, dtype, "patch")(x)
     if self.frozen_patch_projection:
       x = jax.lax.stop_gradient(x)
-    x = x + sincos_positions(rows, columns, self.width).astype(dtype)
+    grid = self.whole_px // self.patch_px if self.whole_px else None
+    x = x + sincos_positions(rows, columns, self.width, grid).astype(dtype)
     x = x.reshape(len(x), rows * columns, self.width)
     token = self.param("class_token", nn.initializers.normal(1e-6), (self.width,))
     x = jnp.concatenate([jnp.zeros_like(x[:, :1]) + token.astype(dtype), x], axis=1)
@@ -134,10 +138,14 @@ def patches(x: Float[Array, "N H W 3"], patch_px: int) -> Float[Array, "N h w P"
   return x.transpose(0, 1, 3, 2, 4, 5).reshape(*x.shape[:2], x.shape[3], -1)
 
 
-def sincos_positions(rows: int, columns: int, width: int) -> Float[Array, "h w C"]:
+def sincos_positions(
+  rows: int, columns: int, width: int, grid: int | None = None
+) -> Float[Array, "h w C"]:
   """Returns fixed positions: sin and cos of the column, then of the row (MoCo v3, released code).
 
-  A quarter of the features each, at the C/4 frequencies 10000^(-4i/C).
+  A quarter of the features each, at the C/4 frequencies 10000^(-4i/C). With `grid` the places are
+  where the middles of the patches lie on a grid of so many rows and columns, stretched over it, as
+  DINO's code interpolates its table of positions.
 
   Raises:
     UserError: `width` is not a multiple of 4.
@@ -145,8 +153,13 @@ def sincos_positions(rows: int, columns: int, width: int) -> Float[Array, "h w C
   if width % 4:
     raise errors.UserError(f"model width {width} is not a multiple of 4; sine positions need it")
   frequency = 10_000.0 ** -(jnp.arange(width // 4) / (width // 4))
-  across = jnp.broadcast_to(jnp.arange(columns)[:, None] * frequency, (rows, columns, width // 4))
-  down = jnp.broadcast_to(jnp.arange(rows)[:, None, None] * frequency, across.shape)
+
+  def places(count):
+    return jnp.arange(count) if grid is None else (jnp.arange(count) + 0.5) * grid / count - 0.5
+
+  across = places(columns)[:, None] * frequency
+  across = jnp.broadcast_to(across, (rows, columns, width // 4))
+  down = jnp.broadcast_to(places(rows)[:, None, None] * frequency, across.shape)
   return jnp.concatenate([jnp.sin(across), jnp.cos(across), jnp.sin(down), jnp.cos(down)], axis=-1)
 
 
@@ -155,5 +168,6 @@ def _dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:
 
 
 vit_tiny = functools.partial(ViT, 192, 12, 3)  # Touvron et al. (DeiT, ICML 2021), table 1
-vit_small = functools.partial(ViT, 384, 12, 12)  # 12 heads as MoCo v3; DeiT and DINO have 6
+vit_small = functools.partial(ViT, 384, 12, 12)  # 12 heads as MoCo v3
 vit_base = functools.partial(ViT, 768, 12, 12)
+deit_small = functools.partial(ViT, 384, 12, 6)  # DeiT's, which is DINO's ViT-S

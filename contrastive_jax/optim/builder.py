@@ -51,6 +51,8 @@ def build(
   trust_coefficient: float = 0.001,
   exclude: str = BIAS_OR_SCALE,
   decay_exclude: str = "same",
+  trust_eps: float = 1e-8,
+  trust_clip: bool = False,
   lr_rules: Sequence[LrRule | tuple] = (),
   final_weight_decay: float | None = None,
   clip_norm: float = 0.0,
@@ -63,14 +65,16 @@ def build(
   """Builds an optimiser; see `algorithms` for the formulas.
 
   Args:
-    name: "lars", "lars_outside", "sgd", "adam", "adamw" or "lamb".
+    name: "lars", "lars_outside", "larc", "sgd", "adam", "adamw" or "lamb".
     learning_rate: a `Schedule`, any optax schedule, or a number.
     weight_decay: λ.
     final_weight_decay: λ goes there along a cosine until the schedule ends (DINO: 0.04 to 0.4);
       None leaves it constant.
-    momentum, nesterov: of "lars", "lars_outside" and "sgd".
-    trust_coefficient: η of "lars" and "lars_outside".
-    exclude: pattern of the leaves that LARS and LAMB do not adapt, or "none".
+    momentum, nesterov: of "lars", "lars_outside", "larc" and "sgd".
+    trust_coefficient: η of "lars", "lars_outside" and "larc".
+    trust_eps: ε of "larc".
+    trust_clip: let no leaf of "larc" move faster than plain SGD would move it (solo-learn).
+    exclude: pattern of the leaves that LARS, LARC and LAMB do not adapt, or "none".
     decay_exclude: pattern of the leaves without weight decay; "same" as `exclude`, or "none" to
       decay every leaf (MoCo, SimSiam).
     lr_rules: `LrRule`s or their fields as tuples; the first that matches a leaf counts.
@@ -93,6 +97,7 @@ def build(
     ("final_weight_decay", final_weight_decay or 0.0, math.inf),
     ("momentum", momentum, 1),
     ("trust_coefficient", trust_coefficient, math.inf),
+    ("trust_eps", trust_eps, math.inf),
     ("clip_norm", clip_norm, math.inf),
     ("b1", b1, 1),
     ("b2", b2, 1),
@@ -116,6 +121,8 @@ def build(
     momentum=momentum,
     nesterov=nesterov,
     trust_coefficient=trust_coefficient,
+    trust_eps=trust_eps,
+    trust_clip=trust_clip,
     b1=b1,
     b2=b2,
     eps=eps,

@@ -57,13 +57,14 @@ def schedule(
   steps_per_epoch: int,
   lr_scaling: str = "linear",
   warmup_epochs: float = 0,
+  start_fraction: float = 0.0,
   lr_schedule: str = "cosine",
   final_fraction: float = 0.0,
   per_epoch: bool = False,
   milestones: Sequence[float] = (),
   milestone_factor: float = 0.1,
 ) -> Schedule:
-  """Builds linear warm-up from 0, then a decay from the peak.
+  """Builds a linear warm-up, then a decay from the peak.
 
   Args:
     base_lr: what `lr_scaling` scales by the batch size.
@@ -71,7 +72,8 @@ def schedule(
     epochs: length of training, warm-up included.
     steps_per_epoch: optimiser steps per epoch.
     lr_scaling: "linear" (·B/256), "sqrt" (·√B) or "none".
-    warmup_epochs: the rate at step 0 is 0 if there is a warm-up, and the peak if not.
+    warmup_epochs: the rate at step 0 is the peak if there is no warm-up.
+    start_fraction: the warm-up starts at this fraction of the peak (SwAV: 0.3/4.8).
     lr_schedule: "cosine" (one half-cosine over the epochs after the warm-up; SimCLR), "constant",
       or "step" (times `milestone_factor` at each milestone; MoCo v1).
     final_fraction: the cosine ends at this fraction of the peak (Barlow Twins: 0.001).
@@ -99,8 +101,9 @@ def schedule(
     raise errors.UserError(
       f"optimizer lr_schedule {lr_schedule!r} is unknown; use one of {', '.join(SCHEDULES)}"
     )
-  if not 0 <= final_fraction <= 1:
-    raise errors.UserError(f"optimizer final_fraction {final_fraction} must be between 0 and 1")
+  for name, value in (("start_fraction", start_fraction), ("final_fraction", final_fraction)):
+    if not 0 <= value <= 1:
+      raise errors.UserError(f"optimizer {name} {value} must be between 0 and 1")
   if (lr_schedule == "step") != bool(milestones):
     raise errors.UserError(
       f"optimizer lr_schedule {lr_schedule!r} with milestones {tuple(milestones)}: 'step' needs "
@@ -126,7 +129,7 @@ def schedule(
     decay = _at_epoch_starts(decay, warmup_steps, steps_per_epoch)
   rate = decay
   if warmup_steps:
-    warmup = optax.linear_schedule(0.0, peak, warmup_steps)
+    warmup = optax.linear_schedule(start_fraction * peak, peak, warmup_steps)
     rate = optax.join_schedules([warmup, decay], [warmup_steps])
   return Schedule(peak, warmup_steps, total_steps, rate)
 
