@@ -22,16 +22,16 @@ _DATA = flags.DEFINE_string("data", None, "Directory of the prepared TFDS set.",
 _ROOT = flags.DEFINE_string("root", "runs/methods", "Directory of the workdirs.")
 _EPOCHS = flags.DEFINE_integer("epochs", 6, "Passes over the 10,000 images.")
 
-_EARLIER = "layers=block2,block3,h"
-_PUZZLE = (_EARLIER, "patch_grid=3")
+_EARLIER = "layers=block2,block3,h", "max_features=600"
+_PUZZLE = (*_EARLIER, "patch_grid=3")
 _SCORED = {  # how, where it is not on h of the whole image
-  "autoencoder": (_EARLIER,),
-  "context_encoder": (_EARLIER,),
-  "exemplar": (_EARLIER,),
+  "autoencoder": _EARLIER,
+  "context_encoder": _EARLIER,
+  "exemplar": _EARLIER,
   "jigsaw": _PUZZLE,
-  "patches": (_EARLIER, "patch_grid=2", "patch_fraction=1.0"),
+  "patches": (*_EARLIER, "patch_grid=2", "patch_fraction=1.0"),
   "relative_patch": _PUZZLE,
-  "rotation": (_EARLIER,),
+  "rotation": _EARLIER,
 }
 
 
