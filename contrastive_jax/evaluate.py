@@ -44,7 +44,6 @@ from contrastive_jax import knn as knn_lib
 from contrastive_jax import picture as picture_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.data import pipeline
-from contrastive_jax.eval_config import describe  # noqa: F401  (beside `run`, for eval.py)
 
 _PROGRESS_EVERY_SECONDS = 60
 

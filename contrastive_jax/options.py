@@ -1,11 +1,18 @@
 """Hyper-parameters as fields of frozen dataclasses, each with its one line of documentation."""
 
 import dataclasses
+import numbers
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
+
+from contrastive_jax import errors
+
+_ONE = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+_MANY = {int: "whole numbers", float: "numbers", str: "words", tuple: "tuples"}
 
 
 def option(default: Any, doc: str) -> Any:
@@ -44,6 +51,50 @@ def kind_name(cls: type, name: str) -> str:
   kind = _not_none(annotation)
   word = "tuple" if typing.get_origin(kind) is tuple else kind.__name__
   return word if kind is annotation else f"{word}, optional"
+
+
+def check(cls: type, values: Mapping[str, Any], prefix: str = "") -> None:
+  """Raises `UserError` if a value is not of its field's type, the elements of tuples included.
+
+  A flag for a tuple takes anything, and so does a notebook.
+
+  Args:
+    cls: a dataclass.
+    values: by prefix + field name; others are not looked at.
+  """
+  annotations = typing.get_type_hints(cls)
+  for field in dataclasses.fields(cls):
+    key, annotation = prefix + field.name, annotations[field.name]
+    if key in values and not _fits(annotation, values[key]):
+      raise errors.UserError(
+        f"{key} {values[key]!r} is not {_words(annotation)}; the default is {field.default!r}"
+      )
+
+
+def _fits(annotation: Any, value: Any) -> bool:
+  parts = typing.get_args(annotation)
+  if isinstance(annotation, types.UnionType):
+    return any(_fits(part, value) for part in parts)
+  if typing.get_origin(annotation) is tuple:
+    if not isinstance(value, tuple | list):
+      return False
+    if parts[-1] is Ellipsis:
+      return all(_fits(parts[0], v) for v in value)
+    return len(parts) == len(value) and all(map(_fits, parts, value))
+  if annotation in (int, float):
+    kind = numbers.Integral if annotation is int else numbers.Real
+    return isinstance(value, kind) and not isinstance(value, bool)
+  return isinstance(value, (tuple, list) if annotation is tuple else annotation)
+
+
+def _words(annotation: Any) -> str:
+  """Says what a user has to give, e.g. "a tuple of 2 numbers"."""
+  kind = _not_none(annotation)
+  if typing.get_origin(kind) is tuple:
+    first, *_, last = typing.get_args(kind)
+    count = "" if last is Ellipsis else f"{len(typing.get_args(kind))} "
+    return f"a tuple of {count}{_MANY[first]}"
+  return _ONE[kind]
 
 
 def _not_none(annotation: Any) -> Any:

@@ -268,7 +268,7 @@ def test_lists_of_names_may_be_given_as_one_flag():
 
 def test_every_key_is_described():
   config = eval_config.evaluation()
-  rows = evaluate.describe(config)
+  rows = eval_config.describe(config)
   assert [row[0] for row in rows] == list(config_lib.flatten(config))
   own = [row for row in rows if row[0].count(".") < 2]  # the sources describe theirs
   assert [row[0] for row in own if not row[3]] == []

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from absl import flags
 from PIL import Image
 
-from contrastive_jax import cli, config, evaluate, trainer
+from contrastive_jax import cli, config, eval_config, evaluate, trainer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUICK = "--config=configs/quickstart.py"
@@ -103,6 +104,74 @@ MISTAKES = {
   "word for a switch": (
     train(QUICK, "--workdir={here}/w", "--config.log.views=perhaps"),
     "--config.log.views=perhaps is not true or false",
+  ),
+  "word for numbers": (
+    train(QUICK, "--workdir={here}/w", "--config.optimizer.milestones=abc"),
+    "optimizer.milestones ('abc',) is not a tuple of numbers; the default is ()",
+  ),
+  "one number for two": (
+    train(QUICK, "--workdir={here}/w", "--config.data.shapes.scale_range=0.3"),
+    "data.shapes.scale_range (0.3,) is not a tuple of 2 numbers; the default is (0.22, 0.4)",
+  ),
+  "three numbers for two": (
+    train(QUICK, "--workdir={here}/w", "--config.data.shapes.hue_range=(0.1,0.2,0.3)"),
+    "data.shapes.hue_range (0.1, 0.2, 0.3) is not a tuple of 2 numbers; the default is (0.0, 1.0)",
+  ),
+  "word for whole numbers": (
+    train(QUICK, "--workdir={here}/w", "--config.data.shapes.rotations=abc"),
+    "data.shapes.rotations ('abc',) is not a tuple of whole numbers; the default is (0, 1, 2, 3)",
+  ),
+  "fraction among whole numbers": (
+    train(QUICK, "--workdir={here}/w", "--config.data.shapes.rotations=(0,0.5)"),
+    "data.shapes.rotations (0, 0.5) is not a tuple of whole numbers",
+  ),
+  "word for rules": (
+    train(QUICK, "--workdir={here}/w", "--config.optimizer.lr_rules=abc"),
+    "optimizer.lr_rules ('abc',) is not a tuple of tuples",
+  ),
+  "rule without a pattern": (
+    train(QUICK, "--workdir={here}/w", "--config.optimizer.lr_rules=((0.5,True),)"),
+    "lr_rules has (0.5, True); a rule is (path pattern, multiplier, constant), e.g. ",
+  ),
+  "numbers for names": (
+    evaluation("--workdir={here}/norun", "--config.linear_sgd.step_epochs=(0.5,)"),
+    "linear_sgd.step_epochs (0.5,) is not a tuple of whole numbers; the default is (60, 80)",
+  ),
+  "seed of more than 32 bits": (
+    train(QUICK, "--workdir={here}/w", "--config.seed=99999999999999999999"),
+    "seed 99999999999999999999 is outside 0..4294967295; set --config.seed=",
+  ),
+  "negative seed of an evaluation": (
+    evaluation("--workdir={here}/norun", "--config.seed=-1"),
+    "seed -1 is outside 0..4294967295; set --config.seed=",
+  ),
+  "config of an evaluation for training": (
+    train("--config=configs/eval/knn.py", "--workdir={here}/w", "--config.epochs=3"),
+    "this config is of an evaluation; give it to eval.py",
+  ),
+  "config of training for an evaluation": (
+    evaluation("--config", "configs/quickstart.py", "--workdir={here}/norun"),
+    "this config is of pre-training; give it to train.py",
+  ),
+  "no temperature for neighbours": (
+    train(QUICK, "--workdir={here}/w", "--config.monitor.temperature=0"),
+    "monitor.temperature 0.0 is not positive; set e.g. --config.monitor.temperature=0.07",
+  ),
+  "no number for the neighbours' temperature": (
+    train(QUICK, "--workdir={here}/w", "--config.monitor.temperature=nan"),
+    "monitor.temperature nan is not positive; set e.g. --config.monitor.temperature=0.07",
+  ),
+  "fewer neighbours than none": (
+    train(QUICK, "--workdir={here}/w", "--config.monitor.max_train=-5"),
+    "monitor.max_train -5 is below 0; set --config.monitor.max_train=0 or more",
+  ),
+  "fewer images to score than none": (
+    train(QUICK, "--workdir={here}/w", "--config.monitor.max_test=-5"),
+    "monitor.max_test -5 is below 0; set --config.monitor.max_test=0 or more",
+  ),
+  "neighbours in batches of none": (
+    train(QUICK, "--workdir={here}/w", "--config.monitor.batch_size=0"),
+    "monitor.batch_size 0 is below 1; set --config.monitor.batch_size=1 or more",
   ),
   "no epochs": (train(QUICK, "--workdir={here}/w", "--config.epochs=0"), "epochs 0 is below 1"),
   "batch of one": (
@@ -216,12 +285,12 @@ def run(script, arguments):
   flags.FLAGS.unparse_flags()
   for name in [name for name in flags.FLAGS if name.startswith("config.")]:
     delattr(flags.FLAGS, name)  # an override defines a flag, once in the life of a process
-  main, describe, default = {
-    "train": (trainer.train, config.describe, None),
-    "eval": (evaluate.run, evaluate.describe, "configs/eval/all.py"),
+  main, schema, default = {
+    "train": (trainer.train, config, None),
+    "eval": (evaluate.run, eval_config, "configs/eval/all.py"),
   }[script]
   sys.argv = [f"{script}.py", *arguments]
-  cli.main(main, describe, default)
+  cli.main(main, schema, default)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -237,6 +306,27 @@ def test_a_mistake_is_answered_by_one_line(mistake, here, capfd, monkeypatch):
   assert wanted in lines[0]
   assert "Traceback" not in err
   assert not (here / "w" / "checkpoints").exists(), "nothing may be half-written"
+
+
+def test_a_training_run_is_offered_no_config_of_an_evaluation(here, capfd):
+  with pytest.raises(SystemExit):
+    run("train", [])
+  offered = capfd.readouterr().err
+  assert "configs/quickstart.py" in offered
+  assert "configs/eval" not in offered and "configs/common.py" not in offered
+
+
+def test_an_evaluation_finds_its_default_config_from_any_directory(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  default = runpy.run_path(str(ROOT / "eval.py"), run_name="imported")["_ALL"]
+  assert default == ROOT / "configs" / "eval" / "all.py" and default.exists()
+
+
+def test_help_of_the_wrong_kind_of_config_is_one_line(here, capfd):
+  with pytest.raises(SystemExit) as left:
+    run("train", ["--config=configs/eval/knn.py", "--help_config"])
+  assert left.value.code == 2
+  assert capfd.readouterr().err.startswith("error: this config is of an evaluation")
 
 
 def test_there_are_thirty_mistakes():
