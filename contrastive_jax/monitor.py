@@ -38,7 +38,14 @@ class Monitor:
     monitor = cls(net, recipe, mesh, options)
     if not (train.num_classes and options.max_train and options.max_test):
       return monitor
-    test = build.source(config, config.data.eval_split)
+    try:
+      test = build.source(config, config.data.eval_split)
+    except errors.UserError as error:
+      raise errors.UserError(
+        f"{error} (the split that kNN is scored on, --config.data.eval_split; for a run without "
+        "kNN set --config.monitor.max_train=0)"
+      ) from error
+    build.warn_if_scored_on_itself(config)
     train, test = subset.evenly(train, options.max_train), subset.evenly(test, options.max_test)
     if options.k > len(train):
       raise errors.UserError(

@@ -31,6 +31,10 @@ def here(tmp_path, monkeypatch):
   for i in range(3):
     (folder / "cat").mkdir(parents=True, exist_ok=True)
     Image.fromarray(images[i]).save(folder / "cat" / f"{i}.png")
+  for i in range(8):
+    name = tmp_path / "classes" / ("cat", "dog")[i % 2] / f"{i}.png"
+    name.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(images[i]).save(name)
   (tmp_path / "file").write_text("not a directory")
   (tmp_path / "broken.py").write_text("def get_config(:\n")
   (tmp_path / "without.py").write_text("x = 1\n")
@@ -59,7 +63,7 @@ MISTAKES = {
   ),
   "config file with a syntax error": (
     train("--config={here}/broken.py", "--workdir={here}/w"),
-    "broken.py fails: ",
+    ("broken.py fails: ", "; correct it"),
   ),
   "config file without get_config": (
     train("--config={here}/without.py", "--workdir={here}/w"),
@@ -192,7 +196,27 @@ MISTAKES = {
   ),
   "unknown head": (
     train(QUICK, "--workdir={here}/w", "--config.method.head=deep"),
-    "head 'deep' is unknown; use one of none, linear, mlp",
+    "method.head 'deep' is unknown; use one of none, linear, mlp",
+  ),
+  "embedding of no numbers": (
+    train(QUICK, "--workdir={here}/w", "--config.method.embedding_size=0"),
+    "each must be at least 1; set the sizes of heads in the section method, e.g. --config.method.",
+  ),
+  "batch norm in no groups": (
+    train(QUICK, "--workdir={here}/w", "--config.model.bn_groups=0"),
+    "model.bn_groups 0 is below 1; set --config.model.bn_groups=1",
+  ),
+  "groups that do not divide the batch": (
+    train(QUICK, "--workdir={here}/w", "--config.model.bn_groups=3"),
+    "model.bn_groups 3 does not divide batch_size 256; set --config.model.bn_groups=2, or",
+  ),
+  "half precision that loses small gradients": (
+    train(QUICK, "--workdir={here}/w", "--config.model.dtype=float16"),
+    "model.dtype float16 would need its loss scaled; use bfloat16 or float32",
+  ),
+  "option of another family of models": (
+    train(QUICK, "--workdir={here}/w", "--config.model.name=vit_small"),
+    "is unknown to vit_small; use one of patch_px, frozen_patch_projection, weight_init, dtype",
   ),
   "unknown method": (
     train(QUICK, "--workdir={here}/w", "--config.method.name=simclear"),
@@ -208,11 +232,11 @@ MISTAKES = {
   ),
   "unknown recipe": (
     train(QUICK, "--workdir={here}/w", "--config.augment.recipe=simclrr"),
-    "simclrr",
+    "augment.recipe 'simclrr' is unknown; did you mean 'simclr'?",
   ),
   "probability above one": (
     train(QUICK, "--workdir={here}/w", "--config.augment.blur=1.5"),
-    "augment.blur 1.5",
+    "augment.blur 1.5 is not a probability; use 0 to 1",
   ),
   "unknown optimiser": (
     train(QUICK, "--workdir={here}/w", "--config.optimizer.name=lasr"),
@@ -233,7 +257,7 @@ MISTAKES = {
       "--config.data.source=folder",
       "--config.data.folder.path={here}/photos",
     ),
-    "photos",
+    '/photos"; set data.folder.path to a folder of images',
   ),
   "folder without images": (
     train(
@@ -242,7 +266,25 @@ MISTAKES = {
       "--config.data.source=folder",
       "--config.data.folder.path={here}/empty",
     ),
-    "empty",
+    "/empty; it must hold files ending in .jpg, ",
+  ),
+  "classes in a folder without splits": (
+    train(
+      QUICK,
+      "--workdir={here}/w",
+      "--config.batch_size=8",
+      "--config.data.source=folder",
+      "--config.data.folder.path={here}/classes",
+    ),
+    ("classes has no sub-folder 'test'; make one", "set --config.monitor.max_train=0)"),
+  ),
+  "one npz with labels": (
+    train(QUICK, "--workdir={here}/w", "--config.batch_size=8", *npz("good.npz")),
+    (
+      "good.npz holds no split 'test'",
+      "use one file per split",
+      "set --config.monitor.max_train=0)",
+    ),
   ),
   "folder with too few images": (
     train(
@@ -253,9 +295,18 @@ MISTAKES = {
     ),
     "batch_size 256 exceeds the 3 images of the set",
   ),
-  "npz that is not there": (train(QUICK, "--workdir={here}/w", *npz("gone.npz")), "gone.npz"),
-  "npz of floats": (train(QUICK, "--workdir={here}/w", *npz("float.npz")), "float64"),
-  "npz without images": (train(QUICK, "--workdir={here}/w", *npz("unnamed.npz")), "pixels"),
+  "npz that is not there": (
+    train(QUICK, "--workdir={here}/w", *npz("gone.npz")),
+    '/gone.npz"; set data.npz.path to a .npz file',
+  ),
+  "npz of floats": (
+    train(QUICK, "--workdir={here}/w", *npz("float.npz")),
+    "images is float64, not uint8 in 0..255; convert it",
+  ),
+  "npz without images": (
+    train(QUICK, "--workdir={here}/w", *npz("unnamed.npz")),
+    "has no array 'images' (nor image, x) but pixels; rename one",
+  ),
   "tfds set that is not prepared": (
     train(
       QUICK,
@@ -268,7 +319,7 @@ MISTAKES = {
   ),
   "workdir that is a file": (
     train(QUICK, "--workdir={here}/file"),
-    "file cannot be written",
+    ("file cannot be written", "; give another --workdir"),
   ),
   "evaluation of a directory that is no run": (
     evaluation("--workdir={here}/norun"),
@@ -276,7 +327,7 @@ MISTAKES = {
   ),
   "evaluation of a directory that is not there": (
     evaluation("--workdir={here}/gone"),
-    "gone holds no run",
+    "gone holds no run (no config.json); give the --workdir of a train.py run",
   ),
 }
 
@@ -303,7 +354,8 @@ def test_a_mistake_is_answered_by_one_line(mistake, here, capfd, monkeypatch):
   assert left.value.code == 2, err
   lines = [line for line in err.splitlines() if line]
   assert len(lines) == 1 and lines[0].startswith("error: "), err
-  assert wanted in lines[0]
+  for words in (wanted,) if isinstance(wanted, str) else wanted:
+    assert words in lines[0]
   assert "Traceback" not in err
   assert not (here / "w" / "checkpoints").exists(), "nothing may be half-written"
 
