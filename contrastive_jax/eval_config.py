@@ -45,7 +45,9 @@ class Evaluation:
   protocols: tuple[str, ...] = option(("knn", "linear_sgd"), f"of {', '.join(PROTOCOLS)}")
   layers: tuple[str, ...] = option(("h",), "endpoints: h, z, z.1, stem, block1, ...")
   baselines: tuple[str, ...] = option((), f"also scored, of {', '.join(BASELINES)}")
-  checkpoint_step: int | None = option(None, "which checkpoint; unset: the newest")
+  checkpoint_step: int | str | None = option(
+    None, "which checkpoint: its step, or best (by kNN); unset: the newest"
+  )
   image_size_px: int | None = option(None, "side of a view, pixels; unset: that of the run")
   batch_size: int = option(256, "images in a forward pass")
   max_features: int = option(

@@ -31,7 +31,8 @@ def section(cls: type, **values: Any) -> ConfigDict:
     default = None if field.default is dataclasses.MISSING else field.default
     value = values.pop(field.name, default)
     if value is None:
-      kind = _not_none(annotations[field.name])
+      kinds = _kinds(annotations[field.name])
+      kind = kinds[0] if len(kinds) == 1 else object  # which takes anything: see check
       result[field.name] = config_dict.placeholder(typing.get_origin(kind) or kind)
     else:
       result[field.name] = value
@@ -48,9 +49,9 @@ def docs(cls: type, prefix: str = "") -> dict[str, str]:
 def kind_name(cls: type, name: str) -> str:
   """Returns the type of a field as a user would write it, e.g. "float" or "str, optional"."""
   annotation = typing.get_type_hints(cls)[name]
-  kind = _not_none(annotation)
-  word = "tuple" if typing.get_origin(kind) is tuple else kind.__name__
-  return word if kind is annotation else f"{word}, optional"
+  kinds = _kinds(annotation)
+  word = " or ".join((typing.get_origin(kind) or kind).__name__ for kind in kinds)
+  return word if kinds == [annotation] else f"{word}, optional"
 
 
 def check(cls: type, values: Mapping[str, Any], prefix: str = "") -> None:
@@ -89,15 +90,15 @@ def _fits(annotation: Any, value: Any) -> bool:
 
 def _words(annotation: Any) -> str:
   """Says what a user has to give, e.g. "a tuple of 2 numbers"."""
-  kind = _not_none(annotation)
-  if typing.get_origin(kind) is tuple:
-    first, *_, last = typing.get_args(kind)
-    count = "" if last is Ellipsis else f"{len(typing.get_args(kind))} "
+  if typing.get_origin(annotation) is tuple:
+    first, *_, last = typing.get_args(annotation)
+    count = "" if last is Ellipsis else f"{len(typing.get_args(annotation))} "
     return f"a tuple of {count}{_MANY[first]}"
-  return _ONE[kind]
+  return " or ".join(_ONE[kind] for kind in _kinds(annotation))
 
 
-def _not_none(annotation: Any) -> Any:
+def _kinds(annotation: Any) -> list[Any]:
+  """Returns the types that a value may have, None left out."""
   if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-    return next(a for a in typing.get_args(annotation) if a is not type(None))
-  return annotation
+    return [a for a in typing.get_args(annotation) if a is not types.NoneType]
+  return [annotation]

@@ -231,6 +231,18 @@ def test_a_directory_without_a_run_or_a_checkpoint_is_named(tmp_path):
     ({"data__max_test": -1}, "data.max_test -1 is negative; use 0 for all images"),
     ({"data__label": "taste"}, 'data.label "taste" is no factor of the source; it has shape,'),
     ({"checkpoint_step": 6}, "has no checkpoint of step 6; it has [5]"),
+    (
+      {"checkpoint_step": "best"},
+      "has a kNN score, so none is the best; give the step of one of [5]",
+    ),
+    (
+      {"checkpoint_step": "last"},
+      "has no checkpoint of step last; it has [5], and best is the one",
+    ),
+    (
+      {"checkpoint_step": 0.5},
+      "checkpoint_step 0.5 is not a whole number or a word; the default is",
+    ),
     ({"knn__k": 71}, "knn.k 71 exceeds the bank of 70 examples; use 70 or less"),
     ({"linear_sgd__momentum": 2.0}, "linear_sgd.momentum 2.0 is outside [0, 1)"),
     ({"protocols": ("picture",), "picture__method": "umap"}, 'picture.method "umap" is unknown'),

@@ -418,3 +418,12 @@ def test_print_config_shows_what_overrides_made_of_it(here, capfd):
   flags.FLAGS["print_config"].value = False
   shown = config.from_json(capfd.readouterr().out)
   assert (shown.epochs, shown.augment.blur) == (7, 0.5)
+
+
+@pytest.mark.parametrize(("given", "meant"), [("best", "best"), ("5", 5)])
+def test_a_checkpoint_is_asked_for_by_step_or_as_the_best(given, meant, here, capfd):
+  with pytest.raises(SystemExit) as left:
+    run("eval", ["--print_config", f"--config.checkpoint_step={given}"])
+  assert left.value.code == 0
+  flags.FLAGS["print_config"].value = False
+  assert config.from_json(capfd.readouterr().out).checkpoint_step == meant
