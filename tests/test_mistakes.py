@@ -6,12 +6,15 @@ import runpy
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import flags
 from PIL import Image
 
-from contrastive_jax import cli, config, eval_config, evaluate, trainer
+from contrastive_jax import checkpoint, cli, config, eval_config, evaluate, trainer
+from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.state import TrainState
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUICK = "--config=configs/quickstart.py"
@@ -332,10 +335,14 @@ MISTAKES = {
 }
 
 
-def run(script, arguments):
+def forget_flags():
   flags.FLAGS.unparse_flags()
   for name in [name for name in flags.FLAGS if name.startswith("config.")]:
     delattr(flags.FLAGS, name)  # an override defines a flag, once in the life of a process
+
+
+def run(script, arguments):
+  forget_flags()
   main, schema, default = {
     "train": (trainer.train, config, None),
     "eval": (evaluate.run, eval_config, "configs/eval/all.py"),
@@ -379,6 +386,28 @@ def test_help_of_the_wrong_kind_of_config_is_one_line(here, capfd):
     run("train", ["--config=configs/eval/knn.py", "--help_config"])
   assert left.value.code == 2
   assert capfd.readouterr().err.startswith("error: this config is of an evaluation")
+
+
+def test_a_checkpoint_of_another_network_is_answered_by_one_line(here, capfd):
+  other = str(here / "other")
+  changes = ("--config.model.width=0.25", "--config.batch_size=16", "--config.monitor.max_train=0")
+  asked = ["train.py", QUICK, *changes, "--config.data.shapes.num_train=32"]
+  sys.argv = asked
+  forget_flags()
+  workdir_lib.make(other)
+  workdir_lib.stamp(other, cli.parse(asked, config))
+  checkpoints = checkpoint.Checkpoints(other)
+  leaf = {"kernel": jnp.ones((2, 2))}
+  checkpoints.save(1, TrainState(jnp.asarray(1), leaf, {}, {}, {}, {}))
+  checkpoints.wait()
+  checkpoints.close()
+  with pytest.raises(SystemExit) as left:
+    run("train", [*asked[1:], f"--workdir={other}"])
+  (line,) = capfd.readouterr().err.splitlines()
+  assert left.value.code == 2
+  assert line.startswith("error: checkpoint 1 has ")
+  assert line.endswith("; use the run's own config or a new --workdir")
+  assert checkpoint.saved_steps(other) == [1]
 
 
 def test_there_are_thirty_mistakes():
