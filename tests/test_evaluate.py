@@ -19,6 +19,7 @@ from contrastive_jax import (
   knn,
   parallel,
   picture,
+  protocols,
 )
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
@@ -146,7 +147,7 @@ def test_the_score_is_that_of_the_checkpoints_features(everything, workdir):
 
 
 def test_a_long_probe_shows_where_it_is(workdir, capsys, monkeypatch):
-  monkeypatch.setattr(evaluate, "_PROGRESS_EVERY_SECONDS", 0)
+  monkeypatch.setattr(protocols, "_PROGRESS_EVERY_SECONDS", 0)
   evaluate.run(_eval_config("linear_sgd"), workdir, ONE)
   lines = capsys.readouterr().err.splitlines()
   steps = [line.split()[2] for line in lines if line.startswith("linear_sgd  step")]
