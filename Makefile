@@ -27,7 +27,12 @@ help:  ## list the commands
 	@echo 'PYTHON=... chooses the interpreter (3.11 or newer), now: $(or $(PYTHON),none found)'
 
 quickstart: venv  ## pre-train on the built-in images and score it (NAME=run ARGS="--config.a.b=v")
+	@test -z '$(NAME)' || test ! -e $(WORKDIR) || test -e $(WORKDIR)/made_by_quickstart || { \
+	  echo 'error: $(WORKDIR) is there and make quickstart did not make it; give another NAME' >&2; \
+	  exit 2; }
 	rm -rf $(WORKDIR)
+	mkdir -p $(WORKDIR)
+	touch $(WORKDIR)/made_by_quickstart
 	$(RUN) train.py --config=configs/quickstart.py --workdir=$(WORKDIR) $(ARGS)
 	$(RUN) eval.py --config=configs/eval/quickstart.py --workdir=$(WORKDIR)
 	@echo 'pictures: $(WORKDIR)/views.png (what it was trained on),' \

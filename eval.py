@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """Evaluates a frozen encoder: python eval.py --workdir=runs/first --config=configs/eval/all.py."""
 
-from contrastive_jax import cli, evaluate
+import pathlib
+
+from contrastive_jax import cli, eval_config, evaluate
+
+_ALL = pathlib.Path(__file__).with_name("configs") / "eval" / "all.py"
 
 if __name__ == "__main__":
-  cli.main(evaluate.run, evaluate.describe, default_config="configs/eval/all.py")
+  cli.main(evaluate.run, eval_config, default_config=str(_ALL))

@@ -22,4 +22,4 @@ def run(asked, workdir):
 
 
 if __name__ == "__main__":
-  cli.main(run, config.describe, on_devices=lambda: _PLAN.value is None)
+  cli.main(run, config, on_devices=lambda: _PLAN.value is None)

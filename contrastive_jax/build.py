@@ -1,5 +1,6 @@
 """From a config to objects: the one place that knows both, used by training and evaluation."""
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -93,9 +94,12 @@ def net(config: ConfigDict) -> Network:
 def check_micro_batches(config: ConfigDict, num_devices: int) -> None:
   """Raises `UserError` unless each micro-batch holds, on each device, whole batch-norm groups.
 
-  Otherwise the parts would have other batch statistics than the undivided batch.
+  Otherwise the parts would have other batch statistics than the undivided batch. That too is of
+  whole groups of images.
   """
   parts, groups = config.micro_batches, config.model.bn_groups
+  if groups < 1:
+    raise errors.UserError(f"model.bn_groups {groups} is below 1; set --config.model.bn_groups=1")
   if parts < 1:
     raise errors.UserError(f"micro_batches {parts} is below 1; use 1 for the undivided batch")
   if parts > 1 and groups % (parts * num_devices):
@@ -108,6 +112,12 @@ def check_micro_batches(config: ConfigDict, num_devices: int) -> None:
     raise errors.UserError(
       f"micro_batches {parts}: batch_size {config.batch_size} is not divisible by {groups} "
       f"batch-norm groups on {num_devices} device(s); use a multiple of {groups * num_devices}"
+    )
+  if config.batch_size % groups:
+    below = next(n for n in range(groups, 0, -1) if config.batch_size % n == 0)
+    raise errors.UserError(
+      f"model.bn_groups {groups} does not divide batch_size {config.batch_size}; set "
+      f"--config.model.bn_groups={below}, or a batch_size that is a multiple of {groups}"
     )
 
 
@@ -138,6 +148,17 @@ def source(config: ConfigDict, split: str) -> data.Source:
   name = config.data.source
   options = dict(config.data[name].items()) if name in config.data else {}
   return data.build(name, split=split, **options)
+
+
+def warn_if_scored_on_itself(config: ConfigDict) -> None:
+  """Warns where images would be scored on themselves, which flatters neighbours above all."""
+  split = config.data.split
+  if split == config.data.eval_split:
+    logging.getLogger(__name__).warning(
+      'warning: data.split and data.eval_split are both "%s": every image finds itself among its '
+      "neighbours, and scores tell nothing of new images; name another split",
+      split,
+    )
 
 
 def pipeline_options(config: ConfigDict) -> dict:

@@ -11,6 +11,7 @@ and one that is no longer what the manifest says is never used: `STEP.damaged`.
 
 import concurrent.futures
 import os
+import pathlib
 import shutil
 import sys
 from typing import NamedTuple
@@ -145,16 +146,18 @@ class Checkpoints:
 
   def _prune(self) -> None:
     steps = files.steps_in(self._root)
-    scores = {step: files.knn(self._root / str(step)) for step in steps}
-    scored = sorted((knn, step) for step, knn in scores.items() if knn is not None)
-    best = [step for _, step in scored[-self._keep_best :]] if self._keep_best else []
+    best = _scored(self._root)[-self._keep_best :] if self._keep_best else []
     for step in set(steps[: -self._keep]) - set(best):
       leftover = files.move(self._root / str(step), self._root / f"{step}.tmp")
       shutil.rmtree(leftover)
 
 
-def load_run(workdir: str, step: int | None = None) -> Run:
-  """Reads config, weights and statistics of a run: its newest intact checkpoint, or that of `step`.
+def load_run(workdir: str, step: int | str | None = None) -> Run:
+  """Reads config, weights and statistics of a run.
+
+  Args:
+    workdir: of the run.
+    step: of the checkpoint; "best": that of the highest kNN; None: the newest that is intact.
 
   Raises:
     UserError: `workdir` is no run, has no checkpoint that is intact, or none of that step.
@@ -169,8 +172,13 @@ def load_run(workdir: str, step: int | None = None) -> Run:
     raise errors.UserError(
       f"workdir {workdir} holds no checkpoint yet; let train.py reach its first save"
     )
+  if step == "best":
+    step = best_step(workdir)
   if step is not None and step not in steps:
-    raise errors.UserError(f"workdir {workdir} has no checkpoint of step {step}; it has {steps}")
+    raise errors.UserError(
+      f"workdir {workdir} has no checkpoint of step {step}; it has {steps}, and best is the one of "
+      "the highest kNN"
+    )
   for candidate in reversed(steps) if step is None else [step]:
     directory = files.root(workdir) / str(candidate)
     model, problem = files.attempt(lambda d=directory, s=candidate: files.read_model(d, s))
@@ -186,6 +194,27 @@ def load_run(workdir: str, step: int | None = None) -> Run:
 def saved_steps(workdir: str) -> list[int]:
   """Returns the steps of the committed checkpoints, oldest first."""
   return files.steps_in(files.root(workdir))
+
+
+def best_step(workdir: str) -> int:
+  """Returns the step of the checkpoint with the highest kNN, of equal ones the newest.
+
+  Raises:
+    UserError: none was scored.
+  """
+  scored = _scored(files.root(workdir))
+  if not scored:
+    raise errors.UserError(
+      f"no checkpoint in workdir {workdir} has a kNN score, so none is the best; give the step of "
+      f"one of {saved_steps(workdir)}, or none for the newest"
+    )
+  return scored[-1]
+
+
+def _scored(root: pathlib.Path) -> list[int]:
+  """Returns the steps of the checkpoints that were scored by kNN, the best last."""
+  scores = {step: files.knn(root / str(step)) for step in files.steps_in(root)}
+  return [step for knn, step in sorted((k, s) for s, k in scores.items() if k is not None)]
 
 
 def _host_copy(leaf: jax.Array) -> np.ndarray:

@@ -12,7 +12,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 from absl import flags
@@ -39,9 +39,21 @@ _CONNECT_TIMEOUT = flags.DEFINE_integer(
 _OVERRIDE = re.compile(r"--?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
 
 
+class Schema(Protocol):
+  """What the module of a kind of config says about it: `config` or `eval_config`."""
+
+  FILES: str  # where such configs are, a pattern of paths
+
+  @staticmethod
+  def check_kind(config: ConfigDict) -> None: ...
+
+  @staticmethod
+  def describe(config: ConfigDict) -> list[tuple[str, str, Any, str]]: ...
+
+
 def main(
   run: Callable[[ConfigDict, str], Any],
-  describe: Callable[[ConfigDict], list[tuple[str, str, Any, str]]],
+  schema: Schema,
   default_config: str | None = None,
   on_devices: Callable[[], bool] = lambda: True,
 ) -> None:
@@ -50,9 +62,9 @@ def main(
   Where `on_devices()` is false the run needs neither a workdir nor the other processes.
   """
   try:
-    config = parse(sys.argv, default_config)
+    config = parse(sys.argv, schema, default_config)
     if _PRINT.value or _HELP.value:
-      print(table(describe(config)) if _HELP.value else config_lib.to_json(config), end="")
+      print(table(schema.describe(config)) if _HELP.value else config_lib.to_json(config), end="")
       sys.exit(errors.EXIT_OK)
     if on_devices():
       if not _WORKDIR.value:
@@ -86,22 +98,29 @@ def main(
     _leave("stopped: by the error above", 1)
 
 
-def parse(argv: Sequence[str], default_config: str | None = None) -> ConfigDict:
+def parse(argv: Sequence[str], schema: Schema, default_config: str | None = None) -> ConfigDict:
   """Returns the config that the flags ask for; `default_config` stands in for a missing --config.
 
   Raises:
-    UserError: an unknown flag or key, a value of the wrong type, a config file that fails.
+    UserError: an unknown flag or key, a value of the wrong type, a config file that fails or is of
+      another kind.
   """
   argv = list(argv)
+  for i, word in enumerate(argv[:-1]):
+    if word in ("--config", "-config"):  # its value is the next word
+      argv[i : i + 2] = [f"{word}={argv[i + 1]}"]
   asked = [a for a in argv if re.match(r"--?config(=|$)", a)]
   if not asked:
     if default_config is None and not {"--help", "-h", "--helpfull"} & set(argv):
-      raise errors.UserError(f"--config is missing; use one of {', '.join(_config_files())}")
+      known = ", ".join(_config_files(schema.FILES)) or "the repository's files configs/*.py"
+      raise errors.UserError(f"--config is missing; use one of {known}")
     if default_config is not None:
       argv.insert(1, f"--config={default_config}")
       asked = [argv[1]]
   if asked and "=" in asked[-1]:
-    _check_overrides(argv, load(asked[-1].split("=", 1)[1]))
+    config = load(asked[-1].split("=", 1)[1], schema.FILES)
+    schema.check_kind(config)
+    _check_overrides(argv, config)
   try:
     rest = flags.FLAGS(argv)
   except flags.Error as error:
@@ -124,11 +143,14 @@ def table(rows: list[tuple[str, str, Any, str]]) -> str:
   return "\n".join(lines) + "\n"
 
 
-def load(spec: str) -> ConfigDict:
-  """Runs `FILE[:arg]` by itself, so that its failure is told apart from a bad override."""
+def load(spec: str, pattern: str = config_lib.FILES) -> ConfigDict:
+  """Runs `FILE[:arg]` by itself, so that its failure is told apart from a bad override.
+
+  `pattern` is of the files that may have been meant by one that does not exist.
+  """
   path, _, arg = spec.partition(":")
   if not pathlib.Path(path).is_file():
-    near = difflib.get_close_matches(path, _config_files(), n=1, cutoff=0.3)
+    near = difflib.get_close_matches(path, _config_files(pattern), n=1, cutoff=0.3)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise errors.UserError(f"config file {path} does not exist{hint}")
   namespace: dict[str, Any] = {"__name__": "config", "__file__": path}
@@ -187,8 +209,9 @@ def _parses(kind: type, text: str) -> bool:
   return True
 
 
-def _config_files() -> list[str]:
-  return sorted(str(p) for p in pathlib.Path("configs").glob("**/*.py"))
+def _config_files(pattern: str) -> list[str]:
+  paths = (p for p in pathlib.Path().glob(pattern) if "def get_config(" in p.read_text())
+  return sorted(map(str, paths))
 
 
 def _log_to_stderr() -> None:

@@ -7,12 +7,13 @@ config file starts from `pretrain(...)` and changes what its experiment changes.
 import dataclasses
 import inspect
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, data, errors, methods, models, optim
+from contrastive_jax import augment, data, errors, keys, methods, models, optim, options
 from contrastive_jax.options import docs, kind_name, option, section
 
 
@@ -95,6 +96,7 @@ class Watchdog:
   peer_silent_s: float = option(60.0, "seconds without a sign of another process; 0: any time")
 
 
+FILES = "configs/*.py"
 SECTIONS = {
   "data": Data,
   "monitor": Monitor,
@@ -107,6 +109,8 @@ _NOT_NEGATIVE = (
   "checkpoint.every_epochs",
   "checkpoint.keep_best",
   "monitor.every_epochs",
+  "monitor.max_train",
+  "monitor.max_test",
   "watchdog.stuck_after_s",
   "watchdog.peer_silent_s",
 )
@@ -142,23 +146,31 @@ def pretrain(method: str = "simclr", model: str = "resnet18", recipe: str = "sim
 
 def describe(config: ConfigDict) -> list[tuple[str, str, Any, str]]:
   """Returns (key, type, value, line) of every key of a config, in order."""
-  groups = [("", Run), ("optimizer.", optim.Options), ("augment.", augment.Options)]
-  groups += [("method.", methods.get(config.method.name))]
-  groups += [("model.", models.constructor(config.model.name))]
-  groups += [(f"{name}.", cls) for name, cls in SECTIONS.items()]
-  groups += [(f"data.{name}.", data.options(name)) for name in data.sources()]
   lines = {
     "method.name": "file in contrastive_jax/methods",
     "model.name": f"backbone: {', '.join(models.names())}",
     "augment.recipe": "named views: " + ", ".join(augment.NAMES),
   }
   kinds = {}
-  for prefix, cls in groups:
+  for prefix, cls in _classes(config):
     lines.update(docs(cls, prefix))
     names = [f.name for f in dataclasses.fields(cls)]
     kinds.update({prefix + n: kind_name(cls, n) for n in names if prefix + n in lines})
   flat = flatten(config)
   return [(k, kinds.get(k, type(v).__name__), v, lines.get(k, "")) for k, v in flat.items()]
+
+
+def _classes(config: ConfigDict) -> list[tuple[str, type]]:
+  """Returns the prefix of each section's keys and the dataclass that they are fields of."""
+  return [
+    ("", Run),
+    ("optimizer.", optim.Options),
+    ("augment.", augment.Options),
+    ("method.", methods.get(config.method.name)),
+    ("model.", models.constructor(config.model.name)),
+    *((f"{name}.", cls) for name, cls in SECTIONS.items()),
+    *((f"data.{name}.", data.options(name)) for name in data.sources()),
+  ]
 
 
 def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
@@ -196,18 +208,41 @@ def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:
   return [f"{k} {old.get(k)} -> {new.get(k)}" for k in keys if old.get(k) != new.get(k)]
 
 
+def check_kind(config: ConfigDict) -> None:
+  """Raises `UserError` if a config is not one of pre-training."""
+  if "protocols" in config:
+    raise errors.UserError(
+      "this config is of an evaluation; give it to eval.py, and to train.py one of pre-training, "
+      "e.g. configs/quickstart.py"
+    )
+  missing = [key for key in ("method", "model", *SECTIONS) if key not in config]
+  if missing:
+    raise errors.UserError(
+      f"this config has no {missing[0]}; start from contrastive_jax.config.pretrain()"
+    )
+
+
 def check(config: ConfigDict) -> None:
   """Raises `UserError` for a value that no run could use, before anything is built or written."""
+  check_kind(config)
+  flat = flatten(config)
+  for prefix, cls in _classes(config):
+    options.check(cls, flat, prefix)
+  keys.check_seed(config.seed)
   for key in ("epochs", "batch_size", "image_size_px", "max_skipped_steps"):
     _at_least(key, config[key], 1)
   _at_least("batch_size", config.batch_size, 2)  # one image has no negatives
   _at_least("log.every_steps", config.log.every_steps, 1)
   _at_least("checkpoint.keep", config.checkpoint.keep, 1)
-  flat = flatten(config)
   for key in _NOT_NEGATIVE:
     _at_least(key, flat[key], 0)
   _at_least("monitor.k", config.monitor.k, 1)
-  methods.get(config.method.name)
+  _at_least("monitor.batch_size", config.monitor.batch_size, 1)
+  if not 0 < config.monitor.temperature < math.inf:
+    raise errors.UserError(
+      f"monitor.temperature {config.monitor.temperature} is not positive; "
+      "set e.g. --config.monitor.temperature=0.07"
+    )
 
 
 def _at_least(key, value, limit):

@@ -10,10 +10,22 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import data, errors, features, finetune, knn, linear_probe, logistic, picture
+from contrastive_jax import (
+  data,
+  errors,
+  features,
+  finetune,
+  keys,
+  knn,
+  linear_probe,
+  logistic,
+  options,
+  picture,
+)
 from contrastive_jax.augment import cells
 from contrastive_jax.options import docs, kind_name, option, section
 
+FILES = "configs/eval/*.py"
 # What measures a representation, and the options of each (the section of its name).
 PROTOCOLS = {
   "knn": knn.Options,
@@ -33,7 +45,9 @@ class Evaluation:
   protocols: tuple[str, ...] = option(("knn", "linear_sgd"), f"of {', '.join(PROTOCOLS)}")
   layers: tuple[str, ...] = option(("h",), "endpoints: h, z, z.1, stem, block1, ...")
   baselines: tuple[str, ...] = option((), f"also scored, of {', '.join(BASELINES)}")
-  checkpoint_step: int | None = option(None, "which checkpoint; unset: the newest")
+  checkpoint_step: int | str | None = option(
+    None, "which checkpoint: its step, or best (by kNN); unset: the newest"
+  )
   image_size_px: int | None = option(None, "side of a view, pixels; unset: that of the run")
   batch_size: int = option(256, "images in a forward pass")
   max_features: int = option(
@@ -79,15 +93,33 @@ def evaluation(*protocols: str, name: str = "results") -> ConfigDict:
 
 def describe(config: ConfigDict) -> list[tuple[str, str, Any, str]]:
   """Returns (key, type, value, line) of every key of a config, in order."""
-  groups = [("", Evaluation), ("data.", Data)]
-  groups += [(f"data.{name}.", data.options(name)) for name in data.sources()]
-  groups += [(f"{name}.", cls) for name, cls in PROTOCOLS.items()]
   lines, kinds = {}, {}
-  for prefix, cls in groups:
+  for prefix, cls in _classes():
     lines.update(docs(cls, prefix))
     kinds.update({prefix + f.name: kind_name(cls, f.name) for f in dataclasses.fields(cls)})
   flat = config_lib.flatten(config)
   return [(k, kinds.get(k, type(v).__name__), v, lines.get(k, "")) for k, v in flat.items()]
+
+
+def _classes() -> list[tuple[str, type]]:
+  """Returns the prefix of each section's keys and the dataclass that they are fields of."""
+  sources = ((f"data.{name}.", data.options(name)) for name in data.sources())
+  protocols = ((f"{name}.", cls) for name, cls in PROTOCOLS.items())
+  return [("", Evaluation), ("data.", Data), *sources, *protocols]
+
+
+def check_kind(config: ConfigDict) -> None:
+  """Raises `UserError` if a config is not one of an evaluation."""
+  if "epochs" in config:
+    raise errors.UserError(
+      "this config is of pre-training; give it to train.py, and to eval.py one of an evaluation, "
+      "e.g. configs/eval/all.py"
+    )
+  missing = [key for key in ("protocols", "data", *PROTOCOLS) if key not in config]
+  if missing:
+    raise errors.UserError(
+      f"this config has no {missing[0]}; start from contrastive_jax.eval_config.evaluation()"
+    )
 
 
 def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
@@ -100,10 +132,15 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   Raises:
     UserError: a value that cannot work.
   """
+  check_kind(config)
   config = config.copy_and_resolve_references()
   for key in ("protocols", "layers", "baselines"):
     names = (config[key],) if isinstance(config[key], str) else config[key]
     config[key] = tuple(name.strip() for value in names for name in value.split(",") if name)
+  flat = config_lib.flatten(config)
+  for prefix, cls in _classes():
+    options.check(cls, flat, prefix)
+  keys.check_seed(config.seed)
   if not re.fullmatch(r"[\w.-]+", config.name):
     raise errors.UserError(f'name "{config.name}" is no file name; use letters, digits, "_", "-"')
   for key, allowed in (("protocols", PROTOCOLS), ("baselines", BASELINES)):
@@ -113,7 +150,7 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   for key in ("protocols", "layers"):
     if not config[key]:
       raise errors.UserError(f"{key} is empty; name at least one")
-  for key, limit in (("batch_size", 1), ("max_features", 1), ("patch_grid", 0), ("seed", 0)):
+  for key, limit in (("batch_size", 1), ("max_features", 1), ("patch_grid", 0)):
     if config[key] < limit:
       raise errors.UserError(f"{key} {config[key]} is below {limit}; use {limit} or more")
   if not 0 < config.patch_fraction <= 1:

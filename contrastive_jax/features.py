@@ -240,11 +240,17 @@ def labelled(found: Features, what: str) -> Features:
   Raises:
     UserError: none has.
   """
-  known = found.label >= 0
-  if not known.any():
+  known = with_label(found)
+  if not len(known.label):
     raise errors.UserError(
       f"{what} has no labels, which probes and neighbours need; choose another split or source"
     )
+  return known
+
+
+def with_label(found: Features) -> Features:
+  """Returns the examples that have a label; there may be none."""
+  known = found.label >= 0
   layers = {name: x[known] for name, x in found.layers.items()}
   return Features(layers, found.label[known], found.index[known], found.replaced)
 

@@ -96,6 +96,7 @@ def fit(
     epochs=options.epochs,
     seed=seed,
     mesh=mesh,
+    key="finetune.batch_size",
     pipeline_options=pipeline_options,
   )
   encoder = dataclasses.replace(encoder, net=encoder.net.of_single_views())

@@ -31,6 +31,7 @@ from contrastive_jax.data import Source, pipeline
 from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "step")
+_BATCH_SIZE = "linear_sgd.batch_size"  # in errors: an evaluation has a batch_size of its own
 
 # A step on features that are there is shorter than the time to start it: many go in one program.
 _STEPS_AT_ONCE, _BYTES_AT_ONCE = 64, 64 * 2**20
@@ -98,7 +99,7 @@ def fit(
     UserError: the batch exceeds the set or does not divide over the devices; the probe diverged.
   """
   mean, std = standardization(x) if options.standardize else as_they_are(x.shape[1])
-  steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size)
+  steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size, _BATCH_SIZE)
   total = steps_per_epoch * options.epochs
 
   order = functools.partial(
@@ -154,6 +155,7 @@ def fit_augmented(
     epochs=options.epochs,
     seed=seed,
     mesh=mesh,
+    key=_BATCH_SIZE,
     pipeline_options=pipeline_options,
   )
   frozen = parallel.replicate((variables, mean, std), mesh)
@@ -201,7 +203,7 @@ def _train(
   progress: Progress | None,
 ) -> Classifier:
   """Runs `step_fn(classifier, optimiser state, *batch)`, which also returns its steps' losses."""
-  parallel.check_batch_size(options.batch_size, mesh.size)
+  parallel.check_batch_size(options.batch_size, mesh.size, _BATCH_SIZE)
   with parallel.use(mesh):
     classifier = parallel.replicate(start, mesh)
     state = parallel.replicate(_optimizer(options, 1).init(start), mesh)

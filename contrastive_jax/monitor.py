@@ -1,6 +1,7 @@
 """kNN accuracy of the representation while training goes on."""
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator
 
 from jax.sharding import Mesh
@@ -19,7 +20,7 @@ class Monitor:
   recipe: augment.Recipe
   mesh: Mesh
   options: ConfigDict  # the section `monitor`
-  num_classes: int
+  num_classes: int = 0  # of both splits: one may hold a class that the other lacks
   bank: pipeline.Batches | None = None  # None: nothing to score with
   queries: pipeline.Batches | None = None
 
@@ -34,10 +35,17 @@ class Monitor:
   ) -> "Monitor":
     """Opens the test split; without labels or with an empty bank the monitor is silent."""
     options = config.monitor
-    monitor = cls(net, recipe, mesh, options, train.num_classes)
+    monitor = cls(net, recipe, mesh, options)
     if not (train.num_classes and options.max_train and options.max_test):
       return monitor
-    test = build.source(config, config.data.eval_split)
+    try:
+      test = build.source(config, config.data.eval_split)
+    except errors.UserError as error:
+      raise errors.UserError(
+        f"{error} (the split that kNN is scored on, --config.data.eval_split; for a run without "
+        "kNN set --config.monitor.max_train=0)"
+      ) from error
+    build.warn_if_scored_on_itself(config)
     train, test = subset.evenly(train, options.max_train), subset.evenly(test, options.max_test)
     if options.k > len(train):
       raise errors.UserError(
@@ -53,18 +61,28 @@ class Monitor:
       )
       for source in (train, test)
     )
-    return dataclasses.replace(monitor, bank=bank, queries=queries)
+    num_classes = max(train.num_classes, test.num_classes)
+    return dataclasses.replace(monitor, num_classes=num_classes, bank=bank, queries=queries)
 
   def score(self, params, stats, poll: Callable[[], None] = lambda: None) -> dict[str, float]:
     """Returns {"knn_top1", "knn_top5"} in [0, 1], or {} if there is nothing to score with.
 
-    `poll` is called before every batch; what it raises ends the scoring.
+    Images without a label neither vote nor count; with fewer than k that vote, or none to score,
+    a warning says so. `poll` is called before every batch; what it raises ends the scoring.
     """
     if self.bank is None:
       return {}
     bank, queries = (
       self._extract(params, stats, _polled(b, poll)) for b in (self.bank, self.queries)
     )
+    if len(bank.label) < self.options.k or not len(queries.label):
+      logging.getLogger(__name__).warning(
+        "no kNN: %d training images (monitor.k %d) and %d test images have a label",
+        len(bank.label),
+        self.options.k,
+        len(queries.label),
+      )
+      return {}
     scores = knn.accuracy(
       bank.layers["h"],
       bank.label,
@@ -84,8 +102,10 @@ class Monitor:
     )
 
   def _extract(self, params, stats, batches: Iterator[pipeline.Batch]) -> features.Features:
-    return features.extract(
-      self.net, params, stats, batches, view=self.recipe, layers=("h",), mesh=self.mesh
+    return features.with_label(
+      features.extract(
+        self.net, params, stats, batches, view=self.recipe, layers=("h",), mesh=self.mesh
+      )
     )
 
 

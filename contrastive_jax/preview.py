@@ -1,9 +1,9 @@
 """views.png: the views that a run trains on, to look at before it has cost anything."""
 
-import functools
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -19,10 +19,22 @@ def save(
   host_batch: dict[str, np.ndarray],
   seed: int,
 ) -> pathlib.Path:
-  """Writes a grid of the first epoch's views, a row for each of the first 16 images of a batch."""
-  image, extent, index = (host_batch[k][:_ROWS] for k in ("image", "extent", "index"))
-  views = functools.partial(augment.views, recipe, keys.stream(seed, "views"), 0)
-  views = once.jit(functools.partial(views, link=method.link_views))(image, extent, index)
+  """Writes a grid of the first epoch's views, a row for each of the first 16 images of a batch.
+
+  Local views stand to the right of the others, their pixels enlarged to the same size.
+  """
+  batch = [host_batch[k][:_ROWS] for k in ("image", "extent", "index")]
+
+  def shown(image, extent, index):
+    images = (0, image, extent, index)
+    views = augment.views(recipe, keys.stream(seed, "views"), *images, link=method.link_views)
+    if not recipe.local:
+      return views
+    local = augment.views(recipe.local, keys.stream(seed, "local_views"), *images)
+    local = jax.image.resize(local, (*local.shape[:2], *views.shape[2:]), "nearest")
+    return jnp.concatenate([views, local], axis=1)
+
+  views = once.jit(shown)(*batch)
   path = pathlib.Path(workdir) / "views.png"
   Image.fromarray(augment.grid(jax.device_get(views), recipe)).save(path)
   return path

@@ -26,15 +26,16 @@ def make(
   epochs: int,
   seed: int,
   mesh: Mesh,
+  key: str,
   pipeline_options: dict[str, Any] | None = None,
 ) -> ProbeBatches:
-  """Returns the batches of `epochs` passes over `source`.
+  """Returns the batches of `epochs` passes over `source`; errors call `batch_size` by its `key`.
 
   Raises:
     UserError: the batch exceeds the set or does not divide over the devices of `mesh`.
   """
-  parallel.check_batch_size(batch_size, mesh.size)
-  steps_per_epoch = pipeline.steps_per_epoch(len(source), batch_size)
+  parallel.check_batch_size(batch_size, mesh.size, key)
+  steps_per_epoch = pipeline.steps_per_epoch(len(source), batch_size, key)
   total_steps = steps_per_epoch * epochs
   host_batches = pipeline.train_batches(
     source,
@@ -44,11 +45,11 @@ def make(
     **pipeline.this_process(),
     **(pipeline_options or {}),
   )
-  key = keys.stream(seed, "probe views")
+  views = keys.stream(seed, "probe views")
 
   def batches():
     for step, batch in enumerate(host_batches):
       rows = {k: batch[k] for k in ("image", "extent", "index", "label")}
-      yield jax.random.fold_in(key, step // steps_per_epoch), parallel.put(rows, mesh)
+      yield jax.random.fold_in(views, step // steps_per_epoch), parallel.put(rows, mesh)
 
   return ProbeBatches(steps_per_epoch, total_steps, batches())

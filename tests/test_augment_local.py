@@ -7,8 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from PIL import Image
 
-from contrastive_jax import augment, build, config, errors, methods, online, parallel
+from contrastive_jax import (
+  augment,
+  build,
+  config,
+  errors,
+  keys,
+  methods,
+  online,
+  parallel,
+  preview,
+)
 from contrastive_jax import step as step_lib
 from contrastive_jax.methods import base
 from contrastive_jax.state import TrainState
@@ -89,6 +100,26 @@ def test_drawn_crops_have_the_areas_asked_for(name):
   slack = 0.01  # sides are whole pixels
   assert small.min() >= 0.05 - slack and small.max() <= 0.14 + slack and np.ptp(small) > 0.05
   assert large.max() <= 0.6 + slack and np.ptp(large) > 0.3
+
+
+def test_the_picture_of_views_shows_the_local_ones_beside_the_others(tmp_path):
+  recipe = augment.recipe("crop_only", 8, local_views=3, local_size_px=4)
+  rng = np.random.default_rng(0)
+  batch = {
+    "image": rng.integers(0, 256, (2, 8, 8, 3), dtype=np.uint8),
+    "extent": np.full((2, 2), 8, np.int32),
+    "index": np.arange(2, dtype=np.int32),
+  }
+  path = preview.save(str(tmp_path), Show(), recipe, batch, seed=0)
+  shown = np.asarray(Image.open(path))
+  assert shown.shape == (2 * 10 - 2, (2 + 3) * 10 - 2, 3)
+  local = augment.views(recipe.local, keys.stream(0, "local_views"), 0, *batch.values())
+  small = augment.grid(local, recipe, gap_px=0)
+  for row, column in ((0, 0), (1, 2)):
+    large = shown[10 * row :, 10 * (2 + column) :][:8, :8]
+    wanted = small[4 * row :, 4 * column :][:4, :4]
+    # Compiled with another view beside it, a byte may round the other way.
+    np.testing.assert_allclose(large, wanted.repeat(2, 0).repeat(2, 1), atol=1)
 
 
 MEMORY = {"views": jnp.zeros(()), "local": jnp.zeros(())}  # a step fills it

@@ -173,6 +173,9 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
   checkpoints.wait()
   checkpoints.close()
   assert checkpoint.saved_steps(str(tmp_path)) == [2, 4, 5]
+  workdir_lib.stamp(str(tmp_path), config.pretrain())
+  assert checkpoint.load_run(str(tmp_path), "best").step == 2
+  assert checkpoint.load_run(str(tmp_path)).step == 5
 
 
 def test_a_save_that_fails_is_told_at_the_next_step_and_leaves_nothing(workdir, monkeypatch):

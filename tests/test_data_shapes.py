@@ -53,7 +53,7 @@ def test_an_image_depends_on_seed_split_and_index_alone(monkeypatch):
 
 def test_the_factors_do_not_depend_on_the_numpy_version():
   # Made once with NumPy 2.4.6; runs on other machines must see the same images.
-  factors = opened(num_train=6, texture=True, polarity=True).factors
+  factors = opened(num_train=6, texture=True, polarity=True, lighting=True).factors
   assert {key: values.tolist() for key, values in factors.items()} == {
     "shape": [3, 8, 0, 6, 4, 4],
     "rotation": [2, 1, 2, 3, 2, 2],
@@ -64,6 +64,7 @@ def test_the_factors_do_not_depend_on_the_numpy_version():
     "scale": [0, 0, 2, 0, 2, 2],
     "texture": [0, 4, 2, 4, 2, 3],
     "polarity": [0, 0, 0, 1, 1, 1],
+    "lighting": [0, 2, 1, 2, 0, 2],
   }
 
 
@@ -195,11 +196,21 @@ def test_polarity_and_texture_labels_are_what_is_seen():
   np.testing.assert_array_equal(constant_down_columns, np.isin(source.factors["texture"], (0, 2)))
 
 
+def test_the_lighting_labels_are_the_measured_light():
+  source, full = (opened(lighting=on, noise=0) for on in (True, False))
+  bright, brightest = pixels(source).astype(float), pixels(full).astype(float)
+  scaled = brightest * source.values["lighting"][:, None, None, None]
+  np.testing.assert_allclose(bright, scaled, atol=1.0)  # both were rounded, by half a level each
+  bins = (source.values["lighting"] - 0.4) / 0.6 * 4
+  np.testing.assert_array_equal(source.factors["lighting"], bins.astype(int))
+  assert set(full.values["lighting"]) == {1.0}
+
+
 def test_factors_are_independent_and_uniform(default):
-  source = data.build("shapes", split="train", texture=True, polarity=True)
+  source = data.build("shapes", split="train", texture=True, polarity=True, lighting=True)
   for name, values in source.factors.items():
     count = np.bincount(values, minlength=len(source.factor_names[name]))
-    # 9 + 36 tests: a p-value below 1e-4 comes by chance in one of 200 seeds.
+    # 10 + 45 tests: a p-value below 1e-4 comes by chance in one of 180 seeds.
     assert stats.chisquare(count).pvalue > 1e-4, name
   for a, b in itertools.combinations(source.factors, 2):
     table = stats.contingency.crosstab(source.factors[a], source.factors[b]).count
@@ -216,11 +227,12 @@ def test_factors_are_independent_and_uniform(default):
     ("rotation", ["rotation"]),
     ("texture", ["texture"]),
     ("polarity", ["polarity"]),
+    ("lighting", ["lighting"]),
   ],
 )
 def test_a_switch_holds_its_factor_and_leaves_the_others(switch, names):
-  both = {"texture": True, "polarity": True}
-  on, off = opened(**both), opened(**both | {switch: False})
+  all_on = {"texture": True, "polarity": True, "lighting": True}
+  on, off = opened(**all_on), opened(**all_on | {switch: False})
   for key, values in on.values.items():
     if key in names:
       assert len(set(values)) > 1 and len(set(off.values[key])) == 1, key
@@ -230,10 +242,16 @@ def test_a_switch_holds_its_factor_and_leaves_the_others(switch, names):
 
 @pytest.mark.parametrize(
   ("name", "values"),
-  [("hue", "hue"), ("background_hue", "background_hue"), ("position", "x"), ("scale", "scale")],
+  [
+    ("hue", "hue"),
+    ("background_hue", "background_hue"),
+    ("position", "x"),
+    ("scale", "scale"),
+    ("lighting", "lighting"),
+  ],
 )
 def test_a_range_bounds_its_factor(name, values):
-  drawn = opened(**{f"{name}_range": (0.3, 0.35)}).values[values]
+  drawn = opened(**{name: True, f"{name}_range": (0.3, 0.35)}).values[values]
   assert 0.3 <= drawn.min() < 0.305 and 0.345 < drawn.max() <= 0.35
 
 
@@ -244,7 +262,7 @@ def test_a_range_of_hues_may_cross_red():
 
 @pytest.mark.parametrize("label", shapes.FACTORS)
 def test_every_factor_can_be_the_label(label):
-  source = opened(label=label, texture=True, polarity=True)
+  source = opened(label=label, texture=True, polarity=True, lighting=True)
   assert source.num_classes == len(source.label_names) == source.factors[label].max() + 1
   assert [source[i]["label"] for i in range(256)] == source.factors[label].tolist()
 
@@ -269,6 +287,7 @@ def test_fewer_figures_are_fewer_classes():
     ({"scale_range": (0.3, 0.6)}, r"scale_range \(0.3, 0.6\) is not .* 0..0.5"),
     ({"position_range": (0.5, 0.2)}, r"position_range \(0.5, 0.2\)"),
     ({"light": (0.1, 0.7)}, r"light \(0.1, 0.7\) with colorfulness 0.3 leaves 0..1"),
+    ({"lighting_range": (0.0, 1.0)}, r"lighting_range \(0.0, 1.0\) is not .* 0..1, 0 left out"),
     ({"noise": 200}, "noise 200 is outside 0..127"),
   ],
 )

@@ -177,6 +177,20 @@ def test_the_newest_version_is_taken_unless_one_is_named(prepared, tmp_path):
   assert "9.0.0" in str(named._records.dataset_info.version)
 
 
+@pytest.mark.parametrize("name", ["", "cifar100", "cifar100:3.0.2"])
+def test_the_folder_of_a_version_is_read_by_itself(prepared, name):
+  folder = prepared[0] / "cifar100" / "3.0.2"
+  source, other = opened(prepared, name=name, path=str(folder)), opened(prepared)
+  assert len(source) == len(other) and source.label_names == other.label_names
+  np.testing.assert_array_equal(source[5]["image"], other[5]["image"])
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100:1.0.0", "cifar100/small"])
+def test_the_folder_of_another_set_is_refused(prepared, name):
+  with pytest.raises(errors.UserError, match=f"holds cifar100/3.0.2, not {name}; set data.tfds"):
+    opened(prepared, name=name, path=str(prepared[0] / "cifar100" / "3.0.2"))
+
+
 def test_a_set_in_another_format_is_refused_with_the_remedy(prepared, tmp_path):
   folder = tmp_path / "cifar100" / "3.0.2"
   folder.mkdir(parents=True)

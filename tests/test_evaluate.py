@@ -19,6 +19,7 @@ from contrastive_jax import (
   knn,
   parallel,
   picture,
+  protocols,
 )
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
@@ -146,7 +147,7 @@ def test_the_score_is_that_of_the_checkpoints_features(everything, workdir):
 
 
 def test_a_long_probe_shows_where_it_is(workdir, capsys, monkeypatch):
-  monkeypatch.setattr(evaluate, "_PROGRESS_EVERY_SECONDS", 0)
+  monkeypatch.setattr(protocols, "_PROGRESS_EVERY_SECONDS", 0)
   evaluate.run(_eval_config("linear_sgd"), workdir, ONE)
   lines = capsys.readouterr().err.splitlines()
   steps = [line.split()[2] for line in lines if line.startswith("linear_sgd  step")]
@@ -231,6 +232,18 @@ def test_a_directory_without_a_run_or_a_checkpoint_is_named(tmp_path):
     ({"data__max_test": -1}, "data.max_test -1 is negative; use 0 for all images"),
     ({"data__label": "taste"}, 'data.label "taste" is no factor of the source; it has shape,'),
     ({"checkpoint_step": 6}, "has no checkpoint of step 6; it has [5]"),
+    (
+      {"checkpoint_step": "best"},
+      "has a kNN score, so none is the best; give the step of one of [5]",
+    ),
+    (
+      {"checkpoint_step": "last"},
+      "has no checkpoint of step last; it has [5], and best is the one",
+    ),
+    (
+      {"checkpoint_step": 0.5},
+      "checkpoint_step 0.5 is not a whole number or a word; the default is",
+    ),
     ({"knn__k": 71}, "knn.k 71 exceeds the bank of 70 examples; use 70 or less"),
     ({"linear_sgd__momentum": 2.0}, "linear_sgd.momentum 2.0 is outside [0, 1)"),
     ({"protocols": ("picture",), "picture__method": "umap"}, 'picture.method "umap" is unknown'),
@@ -268,7 +281,7 @@ def test_lists_of_names_may_be_given_as_one_flag():
 
 def test_every_key_is_described():
   config = eval_config.evaluation()
-  rows = evaluate.describe(config)
+  rows = eval_config.describe(config)
   assert [row[0] for row in rows] == list(config_lib.flatten(config))
   own = [row for row in rows if row[0].count(".") < 2]  # the sources describe theirs
   assert [row[0] for row in own if not row[3]] == []

@@ -193,7 +193,7 @@ def test_equal_networks_are_one_static_argument():
   ("build", "message"),
   [
     (lambda: heads.simclr("deep"), "none, linear, mlp"),
-    (lambda: heads.simclr("mlp", layers=1), "layers 1 < 2"),
+    (lambda: heads.simclr("mlp", layers=1), "head_layers 1 is below 2"),
     (lambda: heads.MLP(last_bn="on"), "none, plain, scale, affine"),
     (lambda: heads.MLP(weight_init="ones"), "simclr, torch, haiku"),
     (lambda: heads.MLP((0,), 8), "at least 1"),

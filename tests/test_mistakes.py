@@ -2,15 +2,19 @@
 
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import flags
 from PIL import Image
 
-from contrastive_jax import cli, config, evaluate, trainer
+from contrastive_jax import checkpoint, cli, config, eval_config, evaluate, trainer
+from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.state import TrainState
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUICK = "--config=configs/quickstart.py"
@@ -30,6 +34,10 @@ def here(tmp_path, monkeypatch):
   for i in range(3):
     (folder / "cat").mkdir(parents=True, exist_ok=True)
     Image.fromarray(images[i]).save(folder / "cat" / f"{i}.png")
+  for i in range(8):
+    name = tmp_path / "classes" / ("cat", "dog")[i % 2] / f"{i}.png"
+    name.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(images[i]).save(name)
   (tmp_path / "file").write_text("not a directory")
   (tmp_path / "broken.py").write_text("def get_config(:\n")
   (tmp_path / "without.py").write_text("x = 1\n")
@@ -58,7 +66,7 @@ MISTAKES = {
   ),
   "config file with a syntax error": (
     train("--config={here}/broken.py", "--workdir={here}/w"),
-    "broken.py fails: ",
+    ("broken.py fails: ", "; correct it"),
   ),
   "config file without get_config": (
     train("--config={here}/without.py", "--workdir={here}/w"),
@@ -104,6 +112,74 @@ MISTAKES = {
     train(QUICK, "--workdir={here}/w", "--config.log.views=perhaps"),
     "--config.log.views=perhaps is not true or false",
   ),
+  "word for numbers": (
+    train(QUICK, "--workdir={here}/w", "--config.optimizer.milestones=abc"),
+    "optimizer.milestones ('abc',) is not a tuple of numbers; the default is ()",
+  ),
+  "one number for two": (
+    train(QUICK, "--workdir={here}/w", "--config.data.shapes.scale_range=0.3"),
+    "data.shapes.scale_range (0.3,) is not a tuple of 2 numbers; the default is (0.22, 0.4)",
+  ),
+  "three numbers for two": (
+    train(QUICK, "--workdir={here}/w", "--config.data.shapes.hue_range=(0.1,0.2,0.3)"),
+    "data.shapes.hue_range (0.1, 0.2, 0.3) is not a tuple of 2 numbers; the default is (0.0, 1.0)",
+  ),
+  "word for whole numbers": (
+    train(QUICK, "--workdir={here}/w", "--config.data.shapes.rotations=abc"),
+    "data.shapes.rotations ('abc',) is not a tuple of whole numbers; the default is (0, 1, 2, 3)",
+  ),
+  "fraction among whole numbers": (
+    train(QUICK, "--workdir={here}/w", "--config.data.shapes.rotations=(0,0.5)"),
+    "data.shapes.rotations (0, 0.5) is not a tuple of whole numbers",
+  ),
+  "word for rules": (
+    train(QUICK, "--workdir={here}/w", "--config.optimizer.lr_rules=abc"),
+    "optimizer.lr_rules ('abc',) is not a tuple of tuples",
+  ),
+  "rule without a pattern": (
+    train(QUICK, "--workdir={here}/w", "--config.optimizer.lr_rules=((0.5,True),)"),
+    "lr_rules has (0.5, True); a rule is (path pattern, multiplier, constant), e.g. ",
+  ),
+  "numbers for names": (
+    evaluation("--workdir={here}/norun", "--config.linear_sgd.step_epochs=(0.5,)"),
+    "linear_sgd.step_epochs (0.5,) is not a tuple of whole numbers; the default is (60, 80)",
+  ),
+  "seed of more than 32 bits": (
+    train(QUICK, "--workdir={here}/w", "--config.seed=99999999999999999999"),
+    "seed 99999999999999999999 is outside 0..4294967295; set --config.seed=",
+  ),
+  "negative seed of an evaluation": (
+    evaluation("--workdir={here}/norun", "--config.seed=-1"),
+    "seed -1 is outside 0..4294967295; set --config.seed=",
+  ),
+  "config of an evaluation for training": (
+    train("--config=configs/eval/knn.py", "--workdir={here}/w", "--config.epochs=3"),
+    "this config is of an evaluation; give it to eval.py",
+  ),
+  "config of training for an evaluation": (
+    evaluation("--config", "configs/quickstart.py", "--workdir={here}/norun"),
+    "this config is of pre-training; give it to train.py",
+  ),
+  "no temperature for neighbours": (
+    train(QUICK, "--workdir={here}/w", "--config.monitor.temperature=0"),
+    "monitor.temperature 0.0 is not positive; set e.g. --config.monitor.temperature=0.07",
+  ),
+  "no number for the neighbours' temperature": (
+    train(QUICK, "--workdir={here}/w", "--config.monitor.temperature=nan"),
+    "monitor.temperature nan is not positive; set e.g. --config.monitor.temperature=0.07",
+  ),
+  "fewer neighbours than none": (
+    train(QUICK, "--workdir={here}/w", "--config.monitor.max_train=-5"),
+    "monitor.max_train -5 is below 0; set --config.monitor.max_train=0 or more",
+  ),
+  "fewer images to score than none": (
+    train(QUICK, "--workdir={here}/w", "--config.monitor.max_test=-5"),
+    "monitor.max_test -5 is below 0; set --config.monitor.max_test=0 or more",
+  ),
+  "neighbours in batches of none": (
+    train(QUICK, "--workdir={here}/w", "--config.monitor.batch_size=0"),
+    "monitor.batch_size 0 is below 1; set --config.monitor.batch_size=1 or more",
+  ),
   "no epochs": (train(QUICK, "--workdir={here}/w", "--config.epochs=0"), "epochs 0 is below 1"),
   "batch of one": (
     train(QUICK, "--workdir={here}/w", "--config.batch_size=1"),
@@ -123,7 +199,27 @@ MISTAKES = {
   ),
   "unknown head": (
     train(QUICK, "--workdir={here}/w", "--config.method.head=deep"),
-    "head 'deep' is unknown; use one of none, linear, mlp",
+    "method.head 'deep' is unknown; use one of none, linear, mlp",
+  ),
+  "embedding of no numbers": (
+    train(QUICK, "--workdir={here}/w", "--config.method.embedding_size=0"),
+    "each must be at least 1; set the sizes of heads in the section method, e.g. --config.method.",
+  ),
+  "batch norm in no groups": (
+    train(QUICK, "--workdir={here}/w", "--config.model.bn_groups=0"),
+    "model.bn_groups 0 is below 1; set --config.model.bn_groups=1",
+  ),
+  "groups that do not divide the batch": (
+    train(QUICK, "--workdir={here}/w", "--config.model.bn_groups=3"),
+    "model.bn_groups 3 does not divide batch_size 256; set --config.model.bn_groups=2, or",
+  ),
+  "half precision that loses small gradients": (
+    train(QUICK, "--workdir={here}/w", "--config.model.dtype=float16"),
+    "model.dtype float16 would need its loss scaled; use bfloat16 or float32",
+  ),
+  "option of another family of models": (
+    train(QUICK, "--workdir={here}/w", "--config.model.name=vit_small"),
+    "is unknown to vit_small; use one of patch_px, frozen_patch_projection, weight_init, dtype",
   ),
   "unknown method": (
     train(QUICK, "--workdir={here}/w", "--config.method.name=simclear"),
@@ -139,11 +235,11 @@ MISTAKES = {
   ),
   "unknown recipe": (
     train(QUICK, "--workdir={here}/w", "--config.augment.recipe=simclrr"),
-    "simclrr",
+    "augment.recipe 'simclrr' is unknown; did you mean 'simclr'?",
   ),
   "probability above one": (
     train(QUICK, "--workdir={here}/w", "--config.augment.blur=1.5"),
-    "augment.blur 1.5",
+    "augment.blur 1.5 is not a probability; use 0 to 1",
   ),
   "unknown optimiser": (
     train(QUICK, "--workdir={here}/w", "--config.optimizer.name=lasr"),
@@ -164,7 +260,7 @@ MISTAKES = {
       "--config.data.source=folder",
       "--config.data.folder.path={here}/photos",
     ),
-    "photos",
+    '/photos"; set data.folder.path to a folder of images',
   ),
   "folder without images": (
     train(
@@ -173,7 +269,25 @@ MISTAKES = {
       "--config.data.source=folder",
       "--config.data.folder.path={here}/empty",
     ),
-    "empty",
+    "/empty; it must hold files ending in .jpg, ",
+  ),
+  "classes in a folder without splits": (
+    train(
+      QUICK,
+      "--workdir={here}/w",
+      "--config.batch_size=8",
+      "--config.data.source=folder",
+      "--config.data.folder.path={here}/classes",
+    ),
+    ("classes has no sub-folder 'test'; make one", "set --config.monitor.max_train=0)"),
+  ),
+  "one npz with labels": (
+    train(QUICK, "--workdir={here}/w", "--config.batch_size=8", *npz("good.npz")),
+    (
+      "good.npz holds no split 'test'",
+      "use one file per split",
+      "set --config.monitor.max_train=0)",
+    ),
   ),
   "folder with too few images": (
     train(
@@ -184,9 +298,18 @@ MISTAKES = {
     ),
     "batch_size 256 exceeds the 3 images of the set",
   ),
-  "npz that is not there": (train(QUICK, "--workdir={here}/w", *npz("gone.npz")), "gone.npz"),
-  "npz of floats": (train(QUICK, "--workdir={here}/w", *npz("float.npz")), "float64"),
-  "npz without images": (train(QUICK, "--workdir={here}/w", *npz("unnamed.npz")), "pixels"),
+  "npz that is not there": (
+    train(QUICK, "--workdir={here}/w", *npz("gone.npz")),
+    '/gone.npz"; set data.npz.path to a .npz file',
+  ),
+  "npz of floats": (
+    train(QUICK, "--workdir={here}/w", *npz("float.npz")),
+    "images is float64, not uint8 in 0..255; convert it",
+  ),
+  "npz without images": (
+    train(QUICK, "--workdir={here}/w", *npz("unnamed.npz")),
+    "has no array 'images' (nor image, x) but pixels; rename one",
+  ),
   "tfds set that is not prepared": (
     train(
       QUICK,
@@ -199,7 +322,7 @@ MISTAKES = {
   ),
   "workdir that is a file": (
     train(QUICK, "--workdir={here}/file"),
-    "file cannot be written",
+    ("file cannot be written", "; give another --workdir"),
   ),
   "evaluation of a directory that is no run": (
     evaluation("--workdir={here}/norun"),
@@ -207,21 +330,25 @@ MISTAKES = {
   ),
   "evaluation of a directory that is not there": (
     evaluation("--workdir={here}/gone"),
-    "gone holds no run",
+    "gone holds no run (no config.json); give the --workdir of a train.py run",
   ),
 }
 
 
-def run(script, arguments):
+def forget_flags():
   flags.FLAGS.unparse_flags()
   for name in [name for name in flags.FLAGS if name.startswith("config.")]:
     delattr(flags.FLAGS, name)  # an override defines a flag, once in the life of a process
-  main, describe, default = {
-    "train": (trainer.train, config.describe, None),
-    "eval": (evaluate.run, evaluate.describe, "configs/eval/all.py"),
+
+
+def run(script, arguments):
+  forget_flags()
+  main, schema, default = {
+    "train": (trainer.train, config, None),
+    "eval": (evaluate.run, eval_config, "configs/eval/all.py"),
   }[script]
   sys.argv = [f"{script}.py", *arguments]
-  cli.main(main, describe, default)
+  cli.main(main, schema, default)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -234,9 +361,53 @@ def test_a_mistake_is_answered_by_one_line(mistake, here, capfd, monkeypatch):
   assert left.value.code == 2, err
   lines = [line for line in err.splitlines() if line]
   assert len(lines) == 1 and lines[0].startswith("error: "), err
-  assert wanted in lines[0]
+  for words in (wanted,) if isinstance(wanted, str) else wanted:
+    assert words in lines[0]
   assert "Traceback" not in err
   assert not (here / "w" / "checkpoints").exists(), "nothing may be half-written"
+
+
+def test_a_training_run_is_offered_no_config_of_an_evaluation(here, capfd):
+  with pytest.raises(SystemExit):
+    run("train", [])
+  offered = capfd.readouterr().err
+  assert "configs/quickstart.py" in offered
+  assert "configs/eval" not in offered and "configs/common.py" not in offered
+
+
+def test_an_evaluation_finds_its_default_config_from_any_directory(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  default = runpy.run_path(str(ROOT / "eval.py"), run_name="imported")["_ALL"]
+  assert default == ROOT / "configs" / "eval" / "all.py" and default.exists()
+
+
+def test_help_of_the_wrong_kind_of_config_is_one_line(here, capfd):
+  with pytest.raises(SystemExit) as left:
+    run("train", ["--config=configs/eval/knn.py", "--help_config"])
+  assert left.value.code == 2
+  assert capfd.readouterr().err.startswith("error: this config is of an evaluation")
+
+
+def test_a_checkpoint_of_another_network_is_answered_by_one_line(here, capfd):
+  other = str(here / "other")
+  changes = ("--config.model.width=0.25", "--config.batch_size=16", "--config.monitor.max_train=0")
+  asked = ["train.py", QUICK, *changes, "--config.data.shapes.num_train=32"]
+  sys.argv = asked
+  forget_flags()
+  workdir_lib.make(other)
+  workdir_lib.stamp(other, cli.parse(asked, config))
+  checkpoints = checkpoint.Checkpoints(other)
+  leaf = {"kernel": jnp.ones((2, 2))}
+  checkpoints.save(1, TrainState(jnp.asarray(1), leaf, {}, {}, {}, {}))
+  checkpoints.wait()
+  checkpoints.close()
+  with pytest.raises(SystemExit) as left:
+    run("train", [*asked[1:], f"--workdir={other}"])
+  (line,) = capfd.readouterr().err.splitlines()
+  assert left.value.code == 2
+  assert line.startswith("error: checkpoint 1 has ")
+  assert line.endswith("; use the run's own config or a new --workdir")
+  assert checkpoint.saved_steps(other) == [1]
 
 
 def test_there_are_thirty_mistakes():
@@ -276,3 +447,12 @@ def test_print_config_shows_what_overrides_made_of_it(here, capfd):
   flags.FLAGS["print_config"].value = False
   shown = config.from_json(capfd.readouterr().out)
   assert (shown.epochs, shown.augment.blur) == (7, 0.5)
+
+
+@pytest.mark.parametrize(("given", "meant"), [("best", "best"), ("5", 5)])
+def test_a_checkpoint_is_asked_for_by_step_or_as_the_best(given, meant, here, capfd):
+  with pytest.raises(SystemExit) as left:
+    run("eval", ["--print_config", f"--config.checkpoint_step={given}"])
+  assert left.value.code == 0
+  flags.FLAGS["print_config"].value = False
+  assert config.from_json(capfd.readouterr().out).checkpoint_step == meant

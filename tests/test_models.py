@@ -306,6 +306,7 @@ BAD_BACKBONES = [
   ({"padding": "valid"}, "same, torch, simclr"),
   ({"weight_init": "zeros"}, "simclr, torch, haiku"),
   ({"dtype": "float8"}, "float32, bfloat16"),
+  ({"dtype": "float16"}, "dtype float16 .*use bfloat16"),
   ({"width": 0}, "width 0"),
   ({"bn_group": 2}, "bn_group is unknown to resnet18.*bn_groups"),
 ]

@@ -217,8 +217,8 @@ def test_every_epoch_shows_new_crops(encoder):
     ({"weight_decay": -1.0}, "linear_sgd.weight_decay -1.0 is negative; use 0 or more"),
     ({"momentum": 1.0}, "linear_sgd.momentum 1.0 is outside [0, 1); use e.g. 0.9"),
     ({"schedule": "linear"}, 'linear_sgd.schedule "linear" is unknown; use cosine or step'),
-    ({"batch_size": 4}, "batch_size 4 is not divisible by 8 devices; use 8"),
-    ({"batch_size": 88}, "batch_size 88 exceeds the 80 images of the set; use 80 or less, or more"),
+    ({"batch_size": 4}, "linear_sgd.batch_size 4 is not divisible by 8 devices; use 8"),
+    ({"batch_size": 88}, "linear_sgd.batch_size 88 exceeds the 80 images of the set; use 80"),
     ({"base_lr": 1e30, "batch_size": 80}, "the linear probe diverged at step 2 with linear_sgd"),
   ],
 )

@@ -26,7 +26,7 @@ class Options:
   )
   solarize: float | None = option(None, "probability of solarisation")
   normalize: str | None = option(None, f"mean and std of pixels: {', '.join(NORMALIZATIONS)}")
-  rotate: float = option(0.0, "probability of a turn by 90, 180 or 270 degrees")
+  rotate: float = option(0.0, "probability of a turn by 0, 90, 180 or 270 degrees")
   sobel: float = option(0.0, "probability of Sobel edges")
   noise: float = option(0.0, "probability of Gaussian noise")
   cutout: float = option(0.0, "probability of a square cut out")

@@ -25,8 +25,8 @@ class Row:
   jitter_p: float = 0.8
   grey_p: float = 0.2
   blur_family: str = "pillow"
-  blur_p: tuple[float, float] = (0.0, 0.0)
-  solarize_p: tuple[float, float] = (0.0, 0.0)
+  blur_p: tuple[float, ...] = (0.0, 0.0)  # of each of two views, or of one local view
+  solarize_p: tuple[float, ...] = (0.0, 0.0)
   normalize: str = "imagenet"
   # Local views, where a method asks for them: SwAV's areas. They are not solarised.
   local_area: tuple[float, float] = (0.05, 0.14)

@@ -27,13 +27,13 @@ def this_process() -> dict[str, int]:
   return {"process_index": jax.process_index(), "process_count": jax.process_count()}
 
 
-def steps_per_epoch(num_images: int, batch_size: int) -> int:
-  """Returns the number of full batches in an epoch. Raises UserError if there is none."""
+def steps_per_epoch(num_images: int, batch_size: int, key: str = "batch_size") -> int:
+  """Returns the number of full batches in an epoch. Raises UserError, with `key`, if none is."""
   if batch_size < 1:
-    raise errors.UserError(f"batch_size {batch_size} is below 1; use 1 or more")
+    raise errors.UserError(f"{key} {batch_size} is below 1; use 1 or more")
   if num_images < batch_size:
     raise errors.UserError(
-      f"batch_size {batch_size} exceeds the {num_images} images of the set;"
+      f"{key} {batch_size} exceeds the {num_images} images of the set;"
       f" use {num_images} or less, or more images"
     )
   return num_images // batch_size

@@ -21,9 +21,20 @@ from contrastive_jax.options import option
 
 TEXTURES = ("plain", "stripes", "bars", "checks", "waves")
 SPLITS = ("train", "validation", "test")
-FACTORS = ("shape", "rotation", "hue", "background_hue", "x", "y", "scale", "texture", "polarity")
+FACTORS = (
+  "shape",
+  "rotation",
+  "hue",
+  "background_hue",
+  "x",
+  "y",
+  "scale",
+  "texture",
+  "polarity",
+  "lighting",
+)
 
-_HUE_BINS, _POSITION_BINS, _SCALE_BINS = 8, 3, 4
+_HUE_BINS, _POSITION_BINS, _SCALE_BINS, _LIGHTING_BINS = 8, 3, 4, 4
 _COLUMNS = 16  # random numbers kept for each image; a new factor takes the next free one
 _PIXELS_AT_ONCE, _PIXELS_KEPT = 2**20, 2**23
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -31,7 +42,10 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What varies, and how far. A factor that is off stays at mid-range, or at its first value."""
+  """What varies, and how far. A factor that is off stays at mid-range, or at its first value.
+
+  Without `lighting` images have their full light.
+  """
 
   size_px: int = option(32, "side of an image, pixels")
   num_train: int = option(4096, "images of the split train")
@@ -54,6 +68,8 @@ class Options:
   texture_contrast: float = option(0.12, "luma of a pattern, plus and minus")
   polarity: bool = option(False, "half of the figures are the darker part (much harder)")
   light: tuple[float, float] = option((0.3, 0.7), "luma of the darker and the lighter part")
+  lighting: bool = option(False, "the light on the whole image varies")
+  lighting_range: tuple[float, float] = option((0.4, 1.0), "what it multiplies the colours by")
   colorfulness: float = option(0.3, "strength of the hues, 0 = grey")
   noise: int = option(4, "levels of 255 that a pixel is changed by; makes every image unique")
 
@@ -121,6 +137,7 @@ def draw(options: Options, split: int, n: int) -> dict[str, np.ndarray]:
     "texture": one_of(len(o.textures), o.texture),
     "polarity": one_of(2, o.polarity),
     "phase": between(0.0, 1.0, True),  # where the texture begins
+    "lighting": np.where(o.lighting, between(*o.lighting_range, True), 1.0),
   }
 
 
@@ -145,6 +162,7 @@ def _factors(options: Options, values):
     "scale": binned(values["scale"], *options.scale_range, _SCALE_BINS),
     "texture": named(values["texture"], options.textures),
     "polarity": named(values["polarity"], ("lighter", "darker")),
+    "lighting": binned(values["lighting"], *options.lighting_range, _LIGHTING_BINS),
   }
   return {k: labels.astype(np.int32) for k, (labels, _) in both.items()}, {
     k: n for k, (_, n) in both.items()
@@ -174,6 +192,7 @@ def _render(options, split, indices, values):
     _color(values["background_hue"], luma[darker], options.colorfulness)[:, None, None] + texture
   )
   image = 255 * (back + figure * (front - back))
+  image *= values["lighting"].astype(np.float32)[:, None, None, None]  # keeps hue and saturation
   if options.noise:
     image += _noise(options, split, indices)
   return np.clip(np.rint(image), 0, 255).astype(np.uint8)
@@ -246,7 +265,7 @@ def _check(split: str, options: Options) -> None:
     (split not in SPLITS, f"no split {split!r} of shapes; there are {', '.join(SPLITS)}"),
     (count < 1, f"shapes {split} has {count} images; set num_train and num_test to at least 1"),
     (o.size_px < 8, f"shapes size_px {o.size_px} is too small for a figure; use at least 8"),
-    (o.seed < 0, f"shapes seed {o.seed} is negative; use 0 or more"),
+    (not 0 <= o.seed < 2**64, f"shapes seed {o.seed} is outside 0..2^64 - 1; use e.g. 0"),
     (not o.shapes or unknown, f"no shape {unknown}; there are {', '.join(glyphs.NAMES)}"),
     (
       not o.textures or unknown_textures,
@@ -269,6 +288,10 @@ def _check(split: str, options: Options) -> None:
       o.colorfulness < 0 or min(o.light) < room or max(o.light) > 1 - room,
       f"shapes light {o.light} with colorfulness {o.colorfulness} leaves 0..1;"
       f" keep light within {room:.3g}..{1 - room:.3g}, or lower colorfulness",
+    ),
+    (
+      not 0 < o.lighting_range[0] <= o.lighting_range[1] <= 1,
+      f"shapes lighting_range {o.lighting_range} is not low, high within 0..1, 0 left out",
     ),
     (not 0 <= o.noise <= 127, f"shapes noise {o.noise} is outside 0..127 levels"),
   )

@@ -21,7 +21,9 @@ from contrastive_jax.options import option
 @dataclasses.dataclass(frozen=True)
 class Options:
   name: str = option("", "cifar10, NAME/CONFIG, NAME:1.0.0, ...")
-  path: str = option("", "data_dir of the prepared set; empty: the default of TFDS")
+  path: str = option(
+    "", "data_dir of prepared sets, or the folder of one version; empty: the default of TFDS"
+  )
   image: str = option("image", "feature that holds the image")
   label: str = option("", "feature that holds the class; empty: label, if there is one")
 
@@ -87,10 +89,14 @@ def build(split: str, options: Options) -> Prepared:
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core import decode
 
-  if not options.name:
-    raise errors.UserError("tfds needs the name of a set; set data.tfds.name, e.g. cifar10")
   data_dir = options.path or tfds.core.constants.DATA_DIR
   builder = tfds.builder_from_directory(_prepared(options.name, data_dir))
+  own = builder.info.full_name  # NAME/1.0.0 or NAME/CONFIG/1.0.0
+  if options.name and options.name.replace(":", "/") not in (own, own.rpartition("/")[0]):
+    raise errors.UserError(
+      f"{data_dir} holds {own}, not {options.name}; set data.tfds.name or data.tfds.path"
+    )
+  options = dataclasses.replace(options, name=options.name or own)
   features = builder.info.features
   image_key, label_key = options.image, options.label or ("label" if "label" in features else None)
   image_keys = [
@@ -130,9 +136,16 @@ def build(split: str, options: Options) -> Prepared:
 
 
 def _prepared(name: str, data_dir: str) -> str:
-  """Finds the folder of the newest (or the named) prepared version."""
+  """Returns the folder itself if it is one of a version, else that of the newest or the named."""
   from etils import epath
 
+  if (epath.Path(data_dir).expanduser() / "dataset_info.json").exists():
+    return str(epath.Path(data_dir).expanduser())
+  if not name:
+    raise errors.UserError(
+      "tfds needs the name of a set; set data.tfds.name, e.g. cifar10, or data.tfds.path to the "
+      "folder of a prepared version (with dataset_info.json in it)"
+    )
   name, _, version = name.partition(":")
   folder = epath.Path(data_dir).expanduser() / name
   found = {}

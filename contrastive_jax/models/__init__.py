@@ -31,8 +31,9 @@ def backbone(name: str = "resnet18", **options) -> nn.Module:
   known = [p for p in inspect.signature(partial).parameters if p not in ("parent", "name")]
   unknown = sorted(set(options) - set(known))
   if unknown:
+    documented = [f.name for f in dataclasses.fields(partial.func) if "doc" in f.metadata]
     raise errors.UserError(
-      f"model option {', '.join(unknown)} is unknown to {name}; use one of {', '.join(known)}"
+      f"model option {', '.join(unknown)} is unknown to {name}; use one of {', '.join(documented)}"
     )
   return partial(**options)
 

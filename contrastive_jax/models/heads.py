@@ -85,7 +85,10 @@ class MLP(nn.Module):
           f"head {field} {value!r} is unknown; use one of {', '.join(allowed)}"
         )
     if self.out < 1 or any(width is not None and width < 1 for width in self.hidden):
-      raise errors.UserError(f"head widths {self.hidden} -> {self.out}: each must be at least 1")
+      raise errors.UserError(
+        f"head widths {self.hidden} -> {self.out}: each must be at least 1; set "
+        "the sizes of heads in the section method, e.g. --config.method.embedding_size=128"
+      )
     super().__post_init__()
 
   @nn.compact
@@ -159,10 +162,12 @@ def simclr(
     **options: of `MLP`: its weights' initialiser and `norm.options(backbone)`.
   """
   if layers < 2:
-    raise errors.UserError(f"head layers {layers} < 2; use head 'linear' or 'none' instead")
+    raise errors.UserError(
+      f"method.head_layers {layers} is below 2; use 2, or method.head linear or none instead"
+    )
   hidden = {"none": None, "linear": (), "mlp": (width,) * (layers - 1)}
   if kind not in hidden:
-    raise errors.UserError(f"head {kind!r} is unknown; use one of {', '.join(hidden)}")
+    raise errors.UserError(f"method.head {kind!r} is unknown; use one of {', '.join(hidden)}")
   if kind == "none":
     return Identity()
   if not bn:

@@ -96,7 +96,10 @@ def subset_membership(
   """
   rows, subsets = x.shape[0], groups * views
   if groups < 1 or views < 1:
-    raise errors.UserError(f"batch norm groups {groups}, views {views}: both must be at least 1")
+    raise errors.UserError(
+      f"batch norm groups {groups}, views {views}: both must be at least 1; set "
+      "model.bn_groups to 1 or more"
+    )
   if rows % subsets:
     raise errors.UserError(
       f"batch norm: {rows} rows do not split into {groups} groups x {views} views; "

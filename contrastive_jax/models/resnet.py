@@ -183,8 +183,7 @@ class ResNet(nn.Module):
     _check_choice("stem", self.stem, STEMS)
     _check_choice("padding", self.padding, SYMMETRIC_CONV)
     _check_choice("weight_init", self.weight_init, CONV_INITS)
-    dtype = self.dtype if isinstance(self.dtype, str) else jnp.dtype(self.dtype).name
-    _check_choice("dtype", dtype, ("float32", "bfloat16", "float16"))
+    check_dtype(self.dtype)
     if self.width <= 0 or round(self.base * self.width) < 1:
       raise errors.UserError(f"model width {self.width} leaves no channels; use e.g. 0.5, 1 or 2")
     if not 0 <= self.sk_ratio <= 1:
@@ -259,6 +258,16 @@ def _conv(channels, kernel_px, stride, *, symmetric, kernel_init, dtype, name) -
     dtype=dtype,
     name=name,
   )
+
+
+def check_dtype(dtype: str | jnp.dtype) -> None:
+  """Raises `UserError` unless activations can be of this type."""
+  name = dtype if isinstance(dtype, str) else jnp.dtype(dtype).name
+  if name == "float16":  # its gradients underflow below 6e-8
+    raise errors.UserError(
+      "model.dtype float16 would need its loss scaled; use bfloat16 or float32"
+    )
+  _check_choice("dtype", name, ("float32", "bfloat16"))
 
 
 def _check_choice(field: str, value: str, allowed) -> None:

@@ -15,12 +15,12 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from contrastive_jax import errors
+from contrastive_jax.models import resnet
 from contrastive_jax.options import option
 
 __all__ = ["vit_tiny", "vit_small", "vit_base", "deit_small"]
 
 _EPS = 1e-6  # of LayerNorm, as the released code
-_DTYPES = ("float32", "bfloat16", "float16")
 
 
 class Block(nn.Module):
@@ -85,9 +85,7 @@ class ViT(nn.Module):
   remat: bool = option(False, "recompute blocks in the backward pass: less memory, more time")
 
   def __post_init__(self):
-    dtype = self.dtype if isinstance(self.dtype, str) else jnp.dtype(self.dtype).name
-    if dtype not in _DTYPES:
-      raise errors.UserError(f"model dtype {dtype!r} is unknown; use one of {', '.join(_DTYPES)}")
+    resnet.check_dtype(self.dtype)
     if self.patch_px < 1:
       raise errors.UserError(f"model patch_px {self.patch_px} is below 1; use e.g. 16")
     super().__post_init__()

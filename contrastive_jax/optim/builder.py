@@ -110,7 +110,7 @@ def build(
   if plain_accumulation < 1:
     raise errors.UserError(f"optimizer plain_accumulation {plain_accumulation} must be 1 or more")
 
-  rules = tuple(rule if isinstance(rule, LrRule) else LrRule(*rule) for rule in lr_rules)
+  rules = tuple(_rule(rule) for rule in lr_rules)
 
   if final_weight_decay is not None:
     weight_decay = _cosine(weight_decay, final_weight_decay, learning_rate, plain_accumulation)
@@ -136,6 +136,18 @@ def build(
   if plain_accumulation > 1:
     optimizer = optax.MultiSteps(optimizer, plain_accumulation).gradient_transformation()
   return optimizer
+
+
+def _rule(given: LrRule | tuple) -> LrRule:
+  if isinstance(given, LrRule):
+    return given
+  kinds = (str, (int, float), bool)
+  if not 1 <= len(given) <= 3 or not all(map(isinstance, given, kinds)):
+    raise errors.UserError(
+      f"optimizer lr_rules has {given!r}; a rule is (path pattern, multiplier, constant), "
+      'e.g. ("predictor", 1.0, True)'
+    )
+  return LrRule(*given)
 
 
 def unmatched(pattern: str) -> Callable[[PyTree], PyTree[bool]]:
