@@ -27,6 +27,10 @@ from contrastive_jax import errors, parallel
 
 IMPLEMENTATIONS = ("auto", "dense", "tiled", "ring")
 PRODUCTS = ("float32", "bfloat16")
+# The line of a method's option that chooses among them.
+OPTION = (
+  "similarities: auto (by size), dense, tiled or ring; :bfloat16 behind it is quicker, rougher"
+)
 
 _MASKED = -1e30  # finite, so that max - max is 0 and never NaN
 _DENSE_LIMIT_BYTES = 256 * 2**20  # of one float32 matrix on one device
@@ -95,11 +99,8 @@ def row_stats(
   rows = _Rows(q / temperature, *_ids(q_id, q_group, q, -1))
   columns = _Columns(k, *_ids(k_id, k_group, k, -2))
 
+  check("loss implementation", implementation)
   implementation, _, products = implementation.partition(":")
-  if products not in ("", *PRODUCTS):
-    raise errors.UserError(
-      f'products of type "{products}" are unknown; use {implementation}:bfloat16, or no type'
-    )
   if implementation == "auto":
     implementation = choose(len(q), k.shape, sharded=parallel.is_sharded(k))
     _tell(implementation, len(q), len(k), parallel.num_devices())
@@ -108,14 +109,21 @@ def row_stats(
     return parallel.over_rows(functools.partial(_dense, form), rows, columns)
   if implementation == "tiled":
     return parallel.over_rows(functools.partial(_tiled, form), rows, columns)
-  if implementation == "ring":
-    if parallel.is_sharded(k):  # a queue is everywhere already
-      form = form._replace(hops=parallel.num_devices())
-    over = parallel.over_own_rows if form.hops > 1 else parallel.over_rows
-    return over(functools.partial(_tiled, form), rows, columns)
-  raise errors.UserError(
-    f'loss implementation "{implementation}" is unknown; use {", ".join(IMPLEMENTATIONS)}'
-  )
+  if parallel.is_sharded(k):  # a queue is everywhere already
+    form = form._replace(hops=parallel.num_devices())
+  over = parallel.over_own_rows if form.hops > 1 else parallel.over_rows
+  return over(functools.partial(_tiled, form), rows, columns)
+
+
+def check(option: str, implementation: str) -> None:
+  """Raises `UserError`, which names `option`, unless `row_stats` knows the implementation."""
+  form, _, products = implementation.partition(":")
+  if form not in IMPLEMENTATIONS:
+    raise errors.UserError(f'{option} "{form}" is unknown; use {", ".join(IMPLEMENTATIONS)}')
+  if products not in ("", *PRODUCTS):
+    raise errors.UserError(
+      f'{option}: products of type "{products}" are unknown; use {form}:bfloat16, or no type'
+    )
 
 
 def choose(num_rows: int, columns: tuple[int, int], *, sharded: bool = True) -> str:

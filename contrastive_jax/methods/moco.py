@@ -12,7 +12,7 @@ import dataclasses
 
 import jax
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import errors, losses, parallel, similarity
 from contrastive_jax import memory as memory_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
@@ -31,6 +31,7 @@ class Method(base.Method):
     65_536, "K: keys remembered, a multiple of batch_size; 0: the batch's other keys (as v3)"
   )
   momentum: float = option(0.999, "m: of the key network, constant")
+  loss_impl: str = option("auto", similarity.OPTION)
 
   def __post_init__(self):
     if not self.temperature > 0:
@@ -39,6 +40,7 @@ class Method(base.Method):
       )
     if self.head not in ("mlp", "linear"):
       raise errors.UserError(f"method.head {self.head!r} is unknown; use one of mlp, linear")
+    similarity.check("method.loss_impl", self.loss_impl)
     memory_lib.check_momentum(self.momentum)
 
   def network(self, backbone):
@@ -68,11 +70,12 @@ class Method(base.Method):
     q = losses.l2_normalize(ends["z"][:, 0])
     k = jax.lax.stop_gradient(losses.l2_normalize(key_ends["z"][:, 0]))
     if self.queue_size:
-      queue = jax.lax.stop_gradient(memory["queue"]["keys"])
-      loss, metrics = losses.infonce(q, k, queue, self.temperature)
+      columns, image = jax.lax.stop_gradient(memory["queue"]["keys"]), None
     else:
-      image = parallel.row_ids(len(q))
-      loss, metrics = losses.infonce(q, k, k, self.temperature, q_id=image, k_id=image)
+      columns, image = k, parallel.row_ids(len(q))
+    loss, metrics = losses.infonce(
+      q, k, columns, self.temperature, image, image, implementation=self.loss_impl
+    )
     return loss, base.Aux(new_stats, metrics, {"h": ends["h"], "z": ends["z"]}, k)
 
   def update_memory(self, memory, params, carry, progress):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import errors, losses, parallel, similarity
 from contrastive_jax import memory as memory_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
@@ -28,12 +28,14 @@ class Method(base.Method):
   head_width: int = option(2048, "width of the projector's two hidden layers")
   embedding_size: int = option(256, "D: size of z and p")
   predictor_width: int = option(4096, "hidden width of the predictor")
+  loss_impl: str = option("auto", similarity.OPTION)
 
   def __post_init__(self):
     if not self.temperature > 0:
       raise errors.UserError(
         f"method.temperature {self.temperature} is not positive; the paper uses 0.1"
       )
+    similarity.check("method.loss_impl", self.loss_impl)
 
   def network(self, backbone):
     backbone = backbone.clone(bn_views=2)
@@ -55,7 +57,7 @@ class Method(base.Method):
     row = parallel.row_ids(len(z))
 
     def ce(nn, p):
-      return losses.infonce(nn, p, p, self.temperature, row, row)
+      return losses.infonce(nn, p, p, self.temperature, row, row, implementation=self.loss_impl)
 
     results = ce(nn[:, 0], p[:, 1]), ce(nn[:, 1], p[:, 0])
     loss, metrics = jax.tree.map(lambda a, b: (a + b) / 2, *results)
