@@ -1,0 +1,188 @@
+"""The rows of a similarity matrix reduced: the whole matrix at once, or one tile at a time.
+
+`similarity.row_stats` is how to ask for it.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from contrastive_jax import parallel
+
+_MASKED = -1e30  # finite, so that max - max is 0 and never NaN
+_PRECISION = jax.lax.Precision.HIGHEST  # TPUs and GPUs would round the operands otherwise
+
+
+class RowStats(NamedTuple):
+  """What one row says about its columns; only `logsumexp` carries a gradient."""
+
+  logsumexp: Float[Array, " M"]
+  mean: Float[Array, " M"]  # of the similarities, weighted by their softmax
+  top: Float[Array, " M"]  # largest similarity to a column of another group
+
+
+class Form(NamedTuple):
+  """How the matrix is gone through, fixed while a program is traced."""
+
+  tile: int
+  hops: int  # devices whose columns come by
+  products: str  # type of the factors
+
+
+class Rows(NamedTuple):
+  q: Float[Array, "M D"]
+  id: Int[Array, " M"]
+  group: Int[Array, " M"]
+
+
+class Columns(NamedTuple):
+  k: Float[Array, "K D"]
+  id: Int[Array, " K"]
+  group: Int[Array, " K"]
+
+
+def _product(form: Form, a, b):
+  """Returns a @ b in float32."""
+  a, b = a.astype(form.products), b.astype(form.products)
+  return jnp.matmul(a, b, precision=_PRECISION, preferred_element_type=jnp.float32)
+
+
+def _similarities(form: Form, rows: Rows, columns: Columns, k_valid=None):
+  """Returns the masked similarities [M, K] and the same with equal groups masked as well."""
+  s = _product(form, rows.q, columns.k.T)
+  keep = rows.id[:, None] != columns.id
+  if k_valid is not None:
+    keep &= k_valid
+  s = jnp.where(keep, s, _MASKED)
+  return s, jnp.where(rows.group[:, None] != columns.group, s, _MASKED)
+
+
+def dense(form: Form, rows: Rows, columns: Columns) -> RowStats:
+  """Goes over the whole matrix at once."""
+  s, others = _similarities(form, rows, columns)
+  logsumexp = jax.nn.logsumexp(s, axis=-1)
+  weights = jnp.exp(s - logsumexp[:, None])
+  mean = jax.lax.stop_gradient(jnp.sum(weights * s, axis=-1))
+  return RowStats(logsumexp, mean, jax.lax.stop_gradient(others.max(axis=-1)))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def tiled(form: Form, rows: Rows, columns: Columns) -> RowStats:
+  """Goes over the columns that are here and, `hops` times less one, over the next device's."""
+  return _forward(form, rows, columns)[0]
+
+
+def _forward(form, rows, columns):
+  zero = rows.q[:, 0] * 0  # not `zeros`: it varies over devices as the rows do
+  start = (zero + _MASKED, zero, zero, zero + _MASKED)
+  running = _visit(
+    form.hops, columns, start, lambda running, here: _add_columns(form, rows, here, running)
+  )
+  largest, total, weighted, top = running
+  stats = RowStats(largest + jnp.log(total), weighted / total, top)
+  return stats, (rows, columns, stats.logsumexp)
+
+
+def _backward(form, residuals, cotangents: RowStats):
+  """Recomputes P = exp(s - logsumexp) tile by tile: dq_i = g_i P_ij k_j and dk_j = g_i P_ij q_i."""
+  rows, columns, logsumexp = residuals
+
+  def add(dq, here):
+    columns, dk = here
+    dq_here, dk_here = _gradients(form, rows, logsumexp, cotangents.logsumexp, columns)
+    return dq + dq_here, (columns, dk + dk_here)
+
+  # The gradient of a block of columns travels with it and is whole when it comes home.
+  dq, here = rows.q * 0, (columns, columns.k * 0)
+  if form.hops == 1:
+    dq, (_, dk) = add(dq, here)
+  else:
+
+    def hop(carry, _):
+      dq, here = add(*carry)
+      return (dq, parallel.pass_on(here)), None
+
+    (dq, (_, dk)), _ = jax.lax.scan(hop, (dq, here), length=form.hops)
+  return Rows(dq, None, None), Columns(dk, None, None)
+
+
+tiled.defvjp(_forward, _backward)
+
+
+def _visit(hops, columns, running, add):
+  """Returns `running` after `add(running, block)` for each block of columns of the ring."""
+  if hops == 1:
+    return add(running, columns)
+
+  def hop(carry, _):
+    running, here = carry
+    coming = parallel.pass_on(here)  # can travel while the block that is here is used
+    return (add(running, here), coming), None
+
+  (running, _), _ = jax.lax.scan(hop, (running, columns), length=hops)
+  return running
+
+
+def _add_columns(form, rows, columns, running):
+  """Takes more columns into the running (largest, total, weighted sum, top) of every row."""
+  column_tiles, valid = _split(columns, form.tile)
+
+  def one_row_tile(xs):
+    rows, running = xs
+
+    def one_tile(carry, xs):
+      largest, total, weighted, top = carry
+      s, others = _similarities(form, rows, *xs)
+      new_largest = jnp.maximum(largest, s.max(axis=-1))
+      shrink = jnp.exp(largest - new_largest)
+      weights = jnp.exp(s - new_largest[:, None])
+      total = total * shrink + weights.sum(axis=-1)
+      weighted = weighted * shrink + jnp.sum(weights * s, axis=-1)
+      return (new_largest, total, weighted, jnp.maximum(top, others.max(axis=-1))), None
+
+    return jax.lax.scan(one_tile, running, (column_tiles, valid))[0]
+
+  row_tiles, _ = _split((rows, running), form.tile)
+  running = jax.lax.map(one_row_tile, row_tiles)
+  return jax.tree.map(lambda x: x.reshape(-1)[: len(rows.q)], running)
+
+
+def _gradients(form, rows, logsumexp, g, columns):
+  """Returns dq [M, D] and dk [K, D] of sum_i g_i logsumexp_i through these columns."""
+  column_tiles, valid = _split(columns, form.tile)
+  row_tiles, _ = _split(
+    (rows, logsumexp, g), form.tile
+  )  # a padded row has g = 0: it adds nothing to dk
+
+  def one_row_tile(dk, xs):
+    rows, logsumexp, g = xs
+
+    def one_tile(dq, xs):
+      column_tile, valid = xs
+      s, _ = _similarities(form, rows, column_tile, valid)
+      p = jnp.exp(s - logsumexp[:, None]) * g[:, None]
+      dq += _product(form, p, column_tile.k)
+      return dq, _product(form, p.T, rows.q)
+
+    dq, dk_here = jax.lax.scan(one_tile, rows.q * 0, (column_tiles, valid))
+    return dk + dk_here, dq
+
+  dk, dq = jax.lax.scan(one_row_tile, column_tiles.k * 0, row_tiles)
+  d = rows.q.shape[-1]
+  return dq.reshape(-1, d)[: len(rows.q)], dk.reshape(-1, d)[: len(columns.k)]
+
+
+def _split(tree, tile):
+  """Cuts axis 0 into tiles, padding with zeros; returns [T, tile, ...] and which rows are real."""
+  length = len(jax.tree.leaves(tree)[0])
+  tile = min(tile, length)
+  count = -(-length // tile)
+
+  def cut(x):
+    pad = [(0, count * tile - length)] + [(0, 0)] * (x.ndim - 1)
+    return jnp.pad(x, pad).reshape(count, tile, *x.shape[1:])
+
+  return jax.tree.map(cut, tree), cut(jnp.ones(length, bool))
