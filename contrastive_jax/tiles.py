@@ -96,17 +96,17 @@ def _backward(form, residuals, cotangents: RowStats):
     dq_here, dk_here = _gradients(form, rows, logsumexp, cotangents.logsumexp, columns)
     return dq + dq_here, (columns, dk + dk_here)
 
+  def hop(carry, _):
+    dq, here = add(*carry)
+    return (dq, parallel.pass_on(here)), None
+
   # The gradient of a block of columns travels with it and is whole when it comes home.
-  dq, here = rows.q * 0, (columns, columns.k * 0)
-  if form.hops == 1:
-    dq, (_, dk) = add(dq, here)
-  else:
-
-    def hop(carry, _):
-      dq, here = add(*carry)
-      return (dq, parallel.pass_on(here)), None
-
-    (dq, (_, dk)), _ = jax.lax.scan(hop, (dq, here), length=form.hops)
+  carry = rows.q * 0, (columns, columns.k * 0)
+  if form.hops > 1:
+    carry, _ = jax.lax.scan(hop, carry, length=form.hops - 1)
+  dq, (_, dk) = add(*carry)
+  if form.hops > 1:
+    dk = parallel.pass_on(dk)
   return Rows(dq, None, None), Columns(dk, None, None)
 
 
@@ -208,16 +208,15 @@ def _finish(running):
 
 def _visit(hops, columns, running, add):
   """Returns `running` after `add(running, block)` for each block of columns of the ring."""
-  if hops == 1:
-    return add(running, columns)
 
   def hop(carry, _):
     running, here = carry
     coming = parallel.pass_on(here)  # can travel while the block that is here is used
     return (add(running, here), coming), None
 
-  (running, _), _ = jax.lax.scan(hop, (running, columns), length=hops)
-  return running
+  if hops > 1:
+    (running, columns), _ = jax.lax.scan(hop, (running, columns), length=hops - 1)
+  return add(running, columns)
 
 
 def _add_columns(form, rows, columns, running):

@@ -293,6 +293,22 @@ def test_in_a_ring_columns_travel_and_are_never_gathered():
   assert "all-gather" not in texts["ring"] and "collective-permute" in texts["ring"]
 
 
+def test_columns_travel_once_round_the_ring_less_the_way_home():
+  mesh = parallel.make_mesh()  # 8 devices
+  with parallel.use(mesh):
+    u, weights = parallel.put((problem(32, 1)[0], np.ones(32, np.float32)), mesh)
+
+    def journeys(f):
+      return executions("ppermute", jax.make_jaxpr(f)(u).jaxpr)
+
+    def loss(u):
+      return weighted(u, u, 0.2, weights, implementation="ring")
+
+    arrays = 3  # of a block of columns: vectors, ids, groups
+    assert journeys(loss) == 7 * arrays
+    assert journeys(jax.grad(loss)) == 7 * arrays + 7 * arrays + 8  # a gradient must come home
+
+
 def test_the_choice_follows_the_sizes_of_matrix_and_columns():
   with parallel.use(parallel.make_mesh()):  # 8 devices
     assert similarity.choose(8192, (8192, 128)) == "dense"  # 32 MiB on each
