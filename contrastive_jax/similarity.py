@@ -19,7 +19,9 @@ product to bfloat16 and adds in float32, which matrix units do several times as 
 
 import functools
 import logging
+import math
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -29,11 +31,12 @@ IMPLEMENTATIONS = ("auto", "dense", "tiled", "ring")
 PRODUCTS = ("float32", "bfloat16")
 # The line of a method's option that chooses among them.
 OPTION = (
-  "similarities: auto (by size), dense, tiled or ring; :bfloat16 behind it is quicker, rougher"
+  "similarities: auto (by size, memory), dense, tiled, ring; :bfloat16 behind it: quicker, rougher"
 )
 
-_DENSE_LIMIT_BYTES = 256 * 2**20  # of one float32 matrix on one device
-_GATHER_LIMIT_BYTES = 64 * 2**20  # of all columns on one device, before they travel in a ring
+_DENSE_SHARE = 1 / 64  # of a device's memory, for one of the three float32 matrices alive at once
+_GATHER_SHARE = 1 / 256  # for all columns, before they travel in a ring
+_MEMORY_BYTES = 16 * 2**30  # of a device that does not tell: a TPU v5e's
 
 
 def row_stats(
@@ -105,14 +108,25 @@ def check(option: str, implementation: str) -> None:
 def choose(num_rows: int, columns: tuple[int, int], *, sharded: bool = True) -> str:
   """Returns what "auto" takes for `num_rows` global rows against [K, D] columns on this mesh.
 
-  "dense" while a device's matrix is small, else "ring" if the gathered columns would be large, else
-  "tiled", which needs no more time and waits once for the columns, not at every hop.
+  "dense" while a device's matrix is small beside its memory, else "ring" if the gathered columns
+  would be large, else "tiled", which needs no more time and waits once for the columns, not at
+  every hop.
   """
-  devices = parallel.num_devices()
-  if 4 * num_rows // devices * columns[0] <= _DENSE_LIMIT_BYTES:
+  devices, memory = parallel.num_devices(), _memory_bytes()
+  if 4 * num_rows // devices * columns[0] <= _DENSE_SHARE * memory:
     return "dense"
   gathered = 4 * columns[0] * columns[1] if sharded and devices > 1 else 0
-  return "ring" if gathered > _GATHER_LIMIT_BYTES else "tiled"
+  return "ring" if gathered > _GATHER_SHARE * memory else "tiled"
+
+
+@functools.cache
+def _memory_bytes() -> int:
+  """Returns the memory of a device as a power of two.
+
+  So that processes, who must choose alike, do not differ because their devices do by a little.
+  """
+  tells = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", _MEMORY_BYTES)
+  return 2 ** round(math.log2(tells))
 
 
 @functools.cache  # a step asks several times for the same

@@ -318,6 +318,22 @@ def test_the_choice_follows_the_sizes_of_matrix_and_columns():
   assert similarity.choose(2**20, (2**20, 128)) == "tiled"  # alone nothing can travel
 
 
+@pytest.mark.parametrize(
+  "limit_gib, chosen",  # 2**17 rows on 8 devices: a matrix of 8 GiB, 64 MiB of columns
+  [(None, "tiled"), (8, "ring"), (15.7, "tiled"), (16, "tiled"), (17, "tiled"), (500, "dense")],
+)
+def test_the_choice_follows_the_memory_of_a_device(limit_gib, chosen, monkeypatch):
+  class Device:
+    def memory_stats(self):
+      return limit_gib and {"bytes_limit": int(limit_gib * 2**30)}
+
+  similarity._memory_bytes.cache_clear()
+  with parallel.use(parallel.make_mesh()), monkeypatch.context() as patch:
+    patch.setattr(jax, "local_devices", lambda: [Device()])
+    assert similarity.choose(2**17, (2**17, 128)) == chosen
+  similarity._memory_bytes.cache_clear()
+
+
 def test_only_the_logsumexp_carries_a_gradient():
   q, k = problem(8, 8)
   for implementation in ("dense", "tiled", "ring"):
