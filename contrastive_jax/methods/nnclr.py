@@ -9,6 +9,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from contrastive_jax import errors, losses, parallel, similarity
@@ -69,8 +70,25 @@ class Method(base.Method):
     return {"queue": memory_lib.enqueue(memory["queue"], carry)}
 
 
-def nearest(z: Float[Array, "B V D"], keys: Float[Array, "K D"]) -> Float[Array, "B V D"]:
-  """Returns the row of `keys` most similar to each unit vector; no gradient passes."""
+def nearest(
+  z: Float[Array, "B V D"], keys: Float[Array, "K D"], tile: int = 1024
+) -> Float[Array, "B V D"]:
+  """Returns the row of `keys` most similar to each unit vector; no gradient passes.
+
+  Goes over `tile` keys at a time: all similarities of a batch of 4096 would take 3 GB.
+  """
   z, keys = jax.lax.stop_gradient((z, keys))
-  number = jnp.argmax(jnp.einsum("bvd,kd->bvk", z, keys, precision="highest"), axis=-1)
+  tile = min(tile, len(keys))
+
+  def better(best, start):
+    some = jax.lax.dynamic_slice_in_dim(keys, start, tile)
+    s = jnp.einsum("bvd,kd->bvk", z, some, precision="highest")
+    top, number = s.max(axis=-1), start + jnp.argmax(s, axis=-1).astype(jnp.int32)
+    larger = top > best[0]
+    return (jnp.where(larger, top, best[0]), jnp.where(larger, number, best[1])), None
+
+  # The last tile is whole too: it begins among the keys of the one before.
+  starts = np.minimum(np.arange(0, len(keys), tile, dtype=np.int32), len(keys) - tile)
+  none = z[..., 0] * 0
+  (_, number), _ = jax.lax.scan(better, (none - jnp.inf, none.astype(jnp.int32)), starts)
   return parallel.look_up(keys, number)
