@@ -19,7 +19,8 @@ from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
 
 # Random rows (the paper's) are what the network is taught until they have been replaced. In an
-# empty bank an image teaches nothing before it has a row: the first epoch only fills it.
+# empty bank an image teaches nothing before it has a row: the first epoch only fills it. NCE needs
+# the random ones: estimated from rows of zeros its Z would be n.
 STARTS = ("random", "empty")
 
 
@@ -45,6 +46,11 @@ class Method(base.Method):
     if self.start not in STARTS:
       raise errors.UserError(
         f'method.start "{self.start}" is unknown; use one of {", ".join(STARTS)}'
+      )
+    if self.start == "empty" and self.num_noise:
+      raise errors.UserError(
+        f"method.start empty with num_noise {self.num_noise}: Z would be estimated from empty rows "
+        "and stay so; set --config.method.num_noise=0, or --config.method.start=random"
       )
     similarity.check("method.loss_impl", self.loss_impl)
     memory_lib.check_momentum(self.momentum)
