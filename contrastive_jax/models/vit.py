@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from contrastive_jax import errors
 from contrastive_jax.options import option
 
-__all__ = ["vit_tiny", "vit_small", "vit_base"]
+__all__ = ["vit_tiny", "vit_small", "vit_base", "vit_large"]
 
 _EPS = 1e-6  # of LayerNorm, as the released code
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -157,3 +157,4 @@ def _dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:
 vit_tiny = functools.partial(ViT, 192, 12, 3)  # Touvron et al. (DeiT, ICML 2021), table 1
 vit_small = functools.partial(ViT, 384, 12, 12)  # 12 heads as MoCo v3; DeiT and DINO have 6
 vit_base = functools.partial(ViT, 768, 12, 12)
+vit_large = functools.partial(ViT, 1024, 24, 16)  # Dosovitskiy et al., table 1
