@@ -13,6 +13,8 @@ Over devices each keeps its own rows; except in a ring, the columns are all-gath
 rows that are their own columns (NT-Xent, SupCon, DCL) need half of the tiles: the matrix is
 symmetric.
 
+All are XLA programs; a Pallas kernel was not tried, for want of a GPU or TPU to measure it on.
+
 Products are float32 in full. An implementation followed by ":bfloat16" rounds the factors of every
 product to bfloat16 and adds in float32, which matrix units do several times as quickly.
 """

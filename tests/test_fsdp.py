@@ -14,7 +14,8 @@ import test_trainer
 import tiny_config
 from conftest import ONE_DEVICE_FLAGS, REPOSITORY
 
-from contrastive_jax import checkpoint, parallel, trainer
+from contrastive_jax import build, checkpoint, parallel, trainer
+from contrastive_jax.plan import images, program
 
 # One of two processes, for four steps of a run.
 WORKER = """
@@ -47,6 +48,21 @@ def test_parts_give_the_step_of_the_whole_state(name):
   test_methods.assert_close((one.after, one.metrics), (eight.after, eight.metrics))
   assert eight.argument_bytes < one.argument_bytes / 4
   assert 8 * eight.flops <= 1.15 * one.flops
+
+
+@pytest.mark.slow
+def test_what_a_step_gathers_is_less_than_what_parts_save():
+  """Weights, target and queue are whole for a while; the optimiser's state is not."""
+
+  def needed(fsdp):
+    c = tiny_config.tiny("moco", fsdp=fsdp, method__queue_size=32_768, optimizer__name="adamw")
+    c.model.width, c.method.embedding_size = 8, 128  # 5 million weights
+    sizes = images.of_source(c, build.source(c, "train"))
+    return program.memory(program.make(c, sizes, jax.devices()).compile())
+
+  whole, parts = needed(False), needed(True)
+  assert parts["arguments"] < whole["arguments"] / 7
+  assert parts["total"] < 0.75 * whole["total"]  # 112 of 165 MB
 
 
 def test_big_leaves_are_cut_along_the_longest_axis_that_divides():
