@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 from ml_collections import ConfigDict
@@ -95,13 +97,20 @@ def check_micro_batches(config: ConfigDict, num_devices: int) -> None:
   """Raises `UserError` unless each micro-batch holds, on each device, whole batch-norm groups.
 
   Otherwise the parts would have other batch statistics than the undivided batch. That too is of
-  whole groups of images.
+  whole groups of images. A network without batch norm may be shown any equal parts.
   """
   parts, groups = config.micro_batches, config.model.bn_groups
   if groups < 1:
     raise errors.UserError(f"model.bn_groups {groups} is below 1; set --config.model.bn_groups=1")
   if parts < 1:
     raise errors.UserError(f"micro_batches {parts} is below 1; use 1 for the undivided batch")
+  if parts > 1 and groups % (parts * num_devices) and not has_batch_norm(config):
+    if config.batch_size % (parts * num_devices):
+      raise errors.UserError(
+        f"micro_batches {parts}: batch_size {config.batch_size} is not divisible by {parts} parts "
+        f"on {num_devices} device(s); use a multiple of {parts * num_devices}"
+      )
+    return
   if parts > 1 and groups % (parts * num_devices):
     raise errors.UserError(
       f"micro_batches {parts} on {num_devices} device(s) needs model.bn_groups to be a multiple of "
@@ -119,6 +128,14 @@ def check_micro_batches(config: ConfigDict, num_devices: int) -> None:
       f"model.bn_groups {groups} does not divide batch_size {config.batch_size}; set "
       f"--config.model.bn_groups={below}, or a batch_size that is a multiple of {groups}"
     )
+
+
+def has_batch_norm(config: ConfigDict) -> bool:
+  """Returns whether a layer of the network takes statistics over the batch; computes nothing."""
+  image = jnp.zeros((1, config.image_size_px, config.image_size_px, 3))
+  network = net(config)
+  shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), image, train=False))
+  return bool(shapes.get("batch_stats"))
 
 
 def recipe(config: ConfigDict) -> augment.Recipe:

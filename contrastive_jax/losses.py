@@ -42,13 +42,14 @@ def ntxent(
   u = l2_normalize(z)
   flat = u.reshape(num_images * num_views, dim)
   row = parallel.row_ids(num_images * num_views)
+  image = row // num_views
   stats = similarity.row_stats(
     flat,
     flat,
     row,
     row,
-    q_group=row // num_views,
-    k_group=row // num_views,
+    q_group=image,
+    k_group=image,
     temperature=temperature,
     implementation=implementation,
     tile=tile,
@@ -94,6 +95,8 @@ def infonce(
   temperature: float,
   q_id: Int[Array, " B"] | None = None,
   k_id: Int[Array, " K"] | None = None,
+  *,
+  implementation: str = "auto",
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
   """Computes the cross entropy of each query's positive against its negatives, mean over B.
 
@@ -105,19 +108,26 @@ def infonce(
     temperature: tau, positive.
     q_id, k_id: if the positives are among the columns: column j is the positive of row i where
       `k_id[j] == q_id[i]`, and is not counted again.
+    implementation: see `similarity.row_stats`.
 
   Returns:
     The loss in nats, and the metric `contrastive_accuracy` (share of queries whose positive is more
     similar than every negative).
   """
-  stats = similarity.row_stats(q, columns, q_id, k_id, temperature=temperature)
+  stats = similarity.row_stats(
+    q, columns, q_id, k_id, temperature=temperature, implementation=implementation
+  )
   positive = jnp.sum(q * positive, axis=-1) / temperature
   loss = jnp.mean(jnp.logaddexp(positive, stats.logsumexp) - positive)
   return loss, {"contrastive_accuracy": jnp.mean(positive > stats.top)}
 
 
 def infonce_between_views(
-  u: Float[Array, "B V D"], temperature: float, *, symmetric: bool = True
+  u: Float[Array, "B V D"],
+  temperature: float,
+  *,
+  symmetric: bool = True,
+  implementation: str = "auto",
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
   """Computes `infonce` with the whole batch in another view as columns, mean over pairs of views.
 
@@ -128,11 +138,13 @@ def infonce_between_views(
     u: embeddings, already normalised if the similarity is to be the cosine.
     temperature: tau, positive.
     symmetric: every ordered pair of views; else view 0 alone asks, and only for view 1.
+    implementation: see `similarity.row_stats`.
   """
   image = parallel.row_ids(len(u))
   pairs = itertools.permutations(range(u.shape[1]), 2) if symmetric else [(0, 1)]
   results = [
-    infonce(u[:, a], u[:, b], u[:, b], temperature, q_id=image, k_id=image) for a, b in pairs
+    infonce(u[:, a], u[:, b], u[:, b], temperature, image, image, implementation=implementation)
+    for a, b in pairs
   ]
   return jax.tree.map(lambda *terms: sum(terms) / len(terms), *results)
 

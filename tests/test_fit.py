@@ -6,6 +6,7 @@ import pytest
 import tiny_config
 
 from contrastive_jax import build, errors, trainer
+from contrastive_jax import config as config_lib
 from contrastive_jax.plan import fit, images, program
 
 
@@ -66,7 +67,29 @@ def test_what_never_fits_is_one_line_with_the_remedies(monkeypatch):
   monkeypatch.setattr(program, "memory", lambda compiled: {"total": compiled.total})
   words = r"batch_size 64 needs 0.00 GiB on a device.*bn_groups 4 allows.*memory_limit_gib"
   with pytest.raises(errors.UserError, match=words):
-    fit.choose(config(), None, [None], 14)
+    fit.choose(config(), None, [None], 0)
+
+
+def test_smaller_groups_are_named_only_where_they_fit_and_never_taken(monkeypatch):
+  monkeypatch.setattr(program, "make", Fake)
+  monkeypatch.setattr(program, "memory", lambda compiled: {"total": compiled.total})
+  c = config()
+  c.model.bn_groups, c.batch_size = 1, 256
+  command = "take --config.micro_batches=4 --config.model.bn_groups=4, which fits .*of 64 images"
+  with pytest.raises(errors.UserError, match=command):
+    fit.choose(c, None, [None], 20)
+  with pytest.raises(errors.UserError, match="--config.micro_batches=2 --config.model.bn_groups=4"):
+    fit.choose(c, None, [None] * 2, 30)
+  with pytest.raises(errors.UserError, match="take more --config.model.bn_groups, a smaller"):
+    fit.choose(c, None, [None], 6)  # 8 parts need 7, 16 would have groups of 16 images
+
+
+def test_a_network_without_batch_norm_is_divided_without_groups():
+  c = tiny_config.tiny("moco", batch_size=12, method__queue_size=24)
+  c.model = config_lib.pretrain(model="vit_tiny").model
+  c.model.patch_px = 8
+  tried = [settings(candidate) for candidate in fit.candidates(c, 2)]
+  assert tried == [(False, 1), (True, 1), (True, 2), (True, 3), (True, 6)]
 
 
 def test_devices_that_do_not_tell_their_memory_have_no_limit():

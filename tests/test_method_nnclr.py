@@ -49,16 +49,24 @@ def test_the_loss_is_the_mean_of_both_sides_with_predictions_as_columns():
   np.testing.assert_allclose(aux.carry, z1, rtol=1e-3, atol=1e-5)
 
 
-def test_the_neighbour_is_the_most_similar_key_on_one_device_and_on_eight():
+@pytest.mark.parametrize("tile", [1, 5, 16, 100])
+def test_the_neighbour_is_the_most_similar_key_on_one_device_and_on_eight(tile):
   rng = np.random.default_rng(0)
   z, keys = (toys.unit(rng.normal(size=s)).astype(np.float32) for s in ((B, 2, D), (K, D)))
   wanted = np.array([[keys[np.argmax(keys @ v)] for v in pair] for pair in z])
-  np.testing.assert_array_equal(nnclr.nearest(z, keys), wanted)
+  np.testing.assert_array_equal(nnclr.nearest(z, keys, tile), wanted)
   mesh = parallel.make_mesh()
   with parallel.use(mesh):
-    got = jax.jit(nnclr.nearest)(parallel.put(z, mesh), parallel.replicate(keys, mesh))
+    arrays = parallel.put(z, mesh), parallel.replicate(keys, mesh)
+    got = jax.jit(nnclr.nearest, static_argnums=2)(*arrays, tile)
   np.testing.assert_array_equal(got, wanted)
   assert not got.sharding.is_fully_replicated
+
+
+def test_the_similarities_to_the_queue_are_never_all_there():
+  z, keys = (jax.ShapeDtypeStruct(s, jnp.float32) for s in ((64, 2, 8), (16_384, 8)))
+  needed = jax.jit(nnclr.nearest).lower(z, keys).compile().memory_analysis()
+  assert needed.temp_size_in_bytes < 4 * 64 * 2 * 16_384 / 4
 
 
 def test_no_gradient_passes_through_the_neighbour():

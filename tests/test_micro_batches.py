@@ -1,4 +1,4 @@
-"""A batch computed in parts gives the step of the undivided batch: loss, gradient, statistics."""
+"""A batch in parts gives the step of the undivided batch: loss, gradient, statistics, memory."""
 
 import functools
 
@@ -10,53 +10,67 @@ import test_methods
 import tiny_config
 import toys
 
-from contrastive_jax import build, errors, methods, parallel
-from contrastive_jax.models import resnet
+from contrastive_jax import build, config, errors, methods, parallel
+from contrastive_jax.models import resnet, vit
 
 BATCH, GROUPS = 32, 8
+RESNET = resnet.ResNet(
+  (1,), resnet.BasicBlock, 8, stem="cifar_s2", zero_gamma=False, bn_groups=GROUPS
+)
+VIT = vit.ViT(8, 1, 2, patch_px=8)  # no batch norm
 
 
 @functools.cache
-def loss_gradient_stats(name, micro_batches, num_devices=1):
-  """Returns a method's loss, parameter gradient and new statistics on given views."""
+def results(name, micro_batches, num_devices=1, backbone=RESNET):
+  """Returns a method's loss, statistics, next memory and parameter gradient on given views."""
   method = test_methods.small(name)
-  backbone = resnet.ResNet(
-    (1,), resnet.BasicBlock, 8, stem="cifar_s2", zero_gamma=False, bn_groups=GROUPS
-  )
   net = method.network(backbone).clone(micro_batches=micro_batches)
-  views = (BATCH, method.num_views, 16, 16, 3)
+  views = jax.random.uniform(jax.random.key(0), (BATCH, method.num_views, 16, 16, 3))
   mesh = parallel.make_mesh(jax.devices()[:num_devices])
   with parallel.use(mesh):
     rows = {
-      "views": np.asarray(jax.random.uniform(jax.random.key(0), views)),
+      "views": np.asarray(views),
       "label": np.arange(BATCH, dtype=np.int32) % 4,
       "index": np.arange(BATCH, dtype=np.int32),
     }
+    if method.num_local_views:
+      rows["local_views"] = np.repeat(rows["views"][:, :1, :8, :8], method.num_local_views, axis=1)
     batch = parallel.put(rows, mesh)
     variables = jax.jit(lambda key: net.init(key, jnp.zeros((1, 16, 16, 3)), train=False))(
       jax.random.key(1)
     )
     task = methods.Task(BATCH, 4, BATCH, 16)
     memory = method.init_memory(net, variables, task, jax.random.key(2))
-    state = parallel.replicate((variables["params"], variables["batch_stats"], memory), mesh)
+    stats = variables.get("batch_stats", {})
+    state = parallel.replicate((variables["params"], stats, memory), mesh)
 
     def loss(params, stats, memory, batch):
       value, aux = method.loss(net, params, stats, memory, batch, jax.random.key(3))
-      return value, aux.stats
+      moved = jax.tree.map(lambda p: p + 0.1, params)  # so that a target has something to follow
+      return value, (aux.stats, method.update_memory(memory, moved, aux.carry, jnp.float32(0.5)))
 
     step = jax.jit(jax.value_and_grad(loss, has_aux=True))
     return jax.device_get(step(*state, batch))
 
 
-# No memory; a queue and shuffled groups; a target and statistics for each view.
-@pytest.mark.parametrize("name", ["simclr", "moco", "byol"])
+# No memory; a queue and shuffled groups; a target and statistics for each view; a bank; neighbours
+# in a queue; views of two sizes.
+@pytest.mark.parametrize("name", ["simclr", "moco", "byol", "instdisc", "nnclr", "swav"])
 def test_parts_give_the_undivided_step(name):
-  whole, parts = loss_gradient_stats(name, 1), loss_gradient_stats(name, 4)
-  test_methods.assert_close(whole, parts)
+  test_methods.assert_close(results(name, 1), results(name, 4))
 
 
 def test_parts_on_several_devices_give_the_undivided_step_of_one():
-  test_methods.assert_close(loss_gradient_stats("moco", 1), loss_gradient_stats("moco", 2, 4))
+  test_methods.assert_close(results("moco", 1), results("moco", 2, 4))
+
+
+def test_without_batch_norm_any_parts_give_the_undivided_step():
+  test_methods.assert_close(results("moco", 1, 1, VIT), results("moco", 4, 2, VIT))
+
+
+@pytest.mark.parametrize("name", ["moco", "byol"])
+def test_recomputed_blocks_give_the_step_of_stored_ones(name):
+  test_methods.assert_close(results(name, 1), results(name, 1, 1, RESNET.clone(remat=True)))
 
 
 def test_parts_without_groups_differ():
@@ -97,3 +111,13 @@ def test_parts_need_less_memory():
 def test_what_would_change_the_numbers_is_refused(changes, line):
   with pytest.raises(errors.UserError, match=line):
     build.check_micro_batches(tiny_config.tiny(**changes), 1)
+
+
+def test_without_batch_norm_parts_need_no_groups():
+  c = tiny_config.tiny("moco", micro_batches=4)
+  c.model = config.pretrain(model="vit_tiny").model
+  c.model.patch_px = 8
+  build.check_micro_batches(c, 2)
+  c.batch_size = 12
+  with pytest.raises(errors.UserError, match="batch_size 12 is not divisible by 4 parts on 2"):
+    build.check_micro_batches(c, 2)

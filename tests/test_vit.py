@@ -41,6 +41,7 @@ PUBLISHED = {  # parameters without classifier and learnt positions (197 x width
   "vit_tiny": (5_524_416 - 197 * 192, 192),
   "vit_small": (21_665_664 - 197 * 384, 384),
   "vit_base": (85_798_656 - 197 * 768, 768),
+  "vit_large": (303_301_632 - 197 * 1024, 1024),
   "deit_small": (21_665_664 - 197 * 384, 384),
 }
 
@@ -63,7 +64,7 @@ def test_endpoints_are_maps_of_patches_and_h():
 
 
 def test_heads_follow_the_published_number():
-  assert [models.backbone(name).heads for name in PUBLISHED] == [3, 12, 12, 6]
+  assert [models.backbone(name).heads for name in PUBLISHED] == [3, 12, 12, 16, 6]
 
 
 def positions_loop(rows, columns, width):

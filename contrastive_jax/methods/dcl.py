@@ -25,6 +25,7 @@ class Method(base.Method):
   head_layers: int = option(2, "linear layers of the head")
   head_width: int | None = option(None, "width of the head's hidden layers; unset: as h")
   embedding_size: int = option(128, "D: size of z")
+  loss_impl: str = option("auto", similarity.OPTION)
 
   def __post_init__(self):
     for name, usual in (("temperature", 0.1), ("sigma", 0.5)):
@@ -32,6 +33,7 @@ class Method(base.Method):
         raise errors.UserError(
           f"method.{name} {getattr(self, name)} is not positive; the paper uses {usual}"
         )
+    similarity.check("method.loss_impl", self.loss_impl)
 
   def network(self, backbone):
     return base.with_simclr_head(backbone, self.head_layers, self.embedding_size, self.head_width)
@@ -39,12 +41,17 @@ class Method(base.Method):
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key
     ends, stats = base.forward(net, params, stats, batch["views"])
-    loss, metrics = dcl(ends["z"], self.temperature, self.sigma if self.weighted else None)
+    sigma = self.sigma if self.weighted else None
+    loss, metrics = dcl(ends["z"], self.temperature, sigma, implementation=self.loss_impl)
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})
 
 
 def dcl(
-  z: Float[Array, "B 2 D"], temperature: float, sigma: float | None = None
+  z: Float[Array, "B 2 D"],
+  temperature: float,
+  sigma: float | None = None,
+  *,
+  implementation: str = "auto",
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
   """Computes L_DC (eq. 4), or with `sigma` L_DCW (eq. 6), as the mean over the 2 B rows.
 
@@ -56,12 +63,15 @@ def dcl(
     z: projections, not yet normalised.
     temperature: tau.
     sigma: of the weights, or None for weights of 1.
+    implementation: see `similarity.row_stats`.
   """
   u = losses.l2_normalize(z)
   num_images, num_views, dim = u.shape
   flat = u.reshape(num_images * num_views, dim)
   image = parallel.row_ids(num_images * num_views) // num_views
-  negatives = similarity.row_stats(flat, flat, image, image, temperature=temperature)
+  negatives = similarity.row_stats(
+    flat, flat, image, image, temperature=temperature, implementation=implementation
+  )
   s = losses.mean_positive(u)
   weight = 1.0
   if sigma is not None:

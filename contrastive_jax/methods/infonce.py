@@ -10,6 +10,7 @@ import dataclasses
 import jax.numpy as jnp
 
 from contrastive_jax import errors, losses
+from contrastive_jax import similarity as similarity_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
@@ -28,6 +29,7 @@ class Method(base.Method):
   head_layers: int = option(3, "linear layers of the head")
   head_width: int = option(2048, "width of the head's hidden layers")
   embedding_size: int = option(128, "D: size of z")
+  loss_impl: str = option("auto", similarity_lib.OPTION)
 
   def __post_init__(self):
     if not self.temperature > 0:
@@ -36,6 +38,7 @@ class Method(base.Method):
       raise errors.UserError(
         f'method.similarity "{self.similarity}" is unknown; use {" or ".join(SIMILARITIES)}'
       )
+    similarity_lib.check("method.loss_impl", self.loss_impl)
 
   def network(self, backbone):
     backbone = backbone.clone(bn_views=2)
@@ -53,5 +56,7 @@ class Method(base.Method):
     ends, stats = base.forward(net, params, stats, batch["views"])
     z = ends["z"]
     u = losses.l2_normalize(z) if self.similarity == "cosine" else z.astype(jnp.float32)
-    loss, metrics = losses.infonce_between_views(u, self.temperature, symmetric=self.symmetric)
+    loss, metrics = losses.infonce_between_views(
+      u, self.temperature, symmetric=self.symmetric, implementation=self.loss_impl
+    )
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": z})

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from contrastive_jax import errors, losses
+from contrastive_jax import errors, losses, similarity
 from contrastive_jax import memory as memory_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
@@ -19,7 +19,8 @@ from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
 
 # Random rows (the paper's) are what the network is taught until they have been replaced. In an
-# empty bank an image teaches nothing before it has a row: the first epoch only fills it.
+# empty bank an image teaches nothing before it has a row: the first epoch only fills it. NCE needs
+# the random ones: estimated from rows of zeros its Z would be n.
 STARTS = ("random", "empty")
 
 
@@ -33,6 +34,7 @@ class Method(base.Method):
   momentum: float = option(0.5, "of the rows of the bank")
   start: str = option("random", "of the bank: random unit rows, or empty: zero until seen")
   proximal: float = option(0.0, "lambda: weight of |v - its row|^2 (the paper 30, its code none)")
+  loss_impl: str = option("auto", similarity.OPTION)
 
   def __post_init__(self):
     if not self.temperature > 0:
@@ -45,6 +47,12 @@ class Method(base.Method):
       raise errors.UserError(
         f'method.start "{self.start}" is unknown; use one of {", ".join(STARTS)}'
       )
+    if self.start == "empty" and self.num_noise:
+      raise errors.UserError(
+        f"method.start empty with num_noise {self.num_noise}: Z would be estimated from empty rows "
+        "and stay so; set --config.method.num_noise=0, or --config.method.start=random"
+      )
+    similarity.check("method.loss_impl", self.loss_impl)
     memory_lib.check_momentum(self.momentum)
 
   @property
@@ -82,7 +90,9 @@ class Method(base.Method):
       loss, metrics, z = nce(v, own, noise, len(bank), self.temperature, z)
     else:
       rows = jnp.arange(len(bank), dtype=index.dtype)
-      loss, metrics = losses.infonce(v, own, bank, self.temperature, index, rows)
+      loss, metrics = losses.infonce(
+        v, own, bank, self.temperature, index, rows, implementation=self.loss_impl
+      )
     if self.proximal:
       loss += self.proximal * jnp.mean(jnp.sum((v - own) ** 2, axis=-1))
     carry = {"v": v, "index": index, "Z": z}

@@ -61,7 +61,7 @@ class Method(base.Method):
   momentum: float = option(0.999, "m of the key encoder")
   head_width: int | None = option(None, "width of the heads' hidden layer; unset: as h")
   embedding_size: int = option(128, "D: size of each z")
-  loss_impl: str = option("auto", "similarities to a queue: auto (by size), dense or tiled")
+  loss_impl: str = option("auto", similarity.OPTION)
 
   def __post_init__(self):
     unknown = [name for name in self.kept if name not in FACTORS]
@@ -74,6 +74,7 @@ class Method(base.Method):
       raise errors.UserError(
         f"method.temperature {self.temperature} is not positive; the paper uses 0.2"
       )
+    similarity.check("method.loss_impl", self.loss_impl)
     memory_lib.check_momentum(self.momentum)
 
   @property

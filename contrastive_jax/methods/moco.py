@@ -15,7 +15,7 @@ import dataclasses
 
 import jax
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import errors, losses, parallel, similarity
 from contrastive_jax import memory as memory_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
@@ -39,6 +39,7 @@ class Method(base.Method):
   momentum: float = option(0.999, "m: of the key network")
   final_momentum: float | None = option(None, "m rises to it along a cosine; unset: constant")
   symmetric: bool = option(False, "both views ask for one another, and the losses are averaged")
+  loss_impl: str = option("auto", similarity.OPTION)
 
   def __post_init__(self):
     if not self.temperature > 0:
@@ -47,6 +48,7 @@ class Method(base.Method):
       )
     if self.head not in ("mlp", "linear"):
       raise errors.UserError(f"method.head {self.head!r} is unknown; use one of mlp, linear")
+    similarity.check("method.loss_impl", self.loss_impl)
     memory_lib.check_momentum(self.momentum)
     if self.final_momentum is not None and not self.momentum <= self.final_momentum <= 1:
       raise errors.UserError(
@@ -92,10 +94,13 @@ class Method(base.Method):
     return loss, base.Aux(new_stats, metrics, {"h": ends["h"], "z": ends["z"]}, k)
 
   def _one_way(self, q, k, queue):
-    if queue is not None:
-      return losses.infonce(q, k, jax.lax.stop_gradient(queue["keys"]), self.temperature)
-    image = parallel.row_ids(len(q))
-    return losses.infonce(q, k, k, self.temperature, q_id=image, k_id=image)
+    if queue is None:
+      columns, image = k, parallel.row_ids(len(q))
+    else:
+      columns, image = jax.lax.stop_gradient(queue["keys"]), None
+    return losses.infonce(
+      q, k, columns, self.temperature, image, image, implementation=self.loss_impl
+    )
 
   def update_memory(self, memory, params, carry, progress):
     momentum = self.momentum

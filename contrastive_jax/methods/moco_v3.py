@@ -9,7 +9,7 @@ import dataclasses
 
 import jax
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import errors, losses, parallel, similarity
 from contrastive_jax import memory as memory_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
@@ -28,6 +28,7 @@ class Method(base.Method):
   predictor_width: int = option(4096, "hidden width of the predictor")
   predictor_bn: bool = option(False, "batch norm without parameters after the predictor (ViT: yes)")
   momentum: float = option(0.99, "m: of the key network, rises to 1 along a cosine")
+  loss_impl: str = option("auto", similarity.OPTION)
 
   def __post_init__(self):
     if not self.temperature > 0:
@@ -36,6 +37,7 @@ class Method(base.Method):
       )
     if self.head_layers < 1:
       raise errors.UserError(f"method.head_layers {self.head_layers} is below 1; use 2 or 3")
+    similarity.check("method.loss_impl", self.loss_impl)
     memory_lib.check_momentum(self.momentum)
 
   def network(self, backbone):
@@ -64,7 +66,9 @@ class Method(base.Method):
     k = jax.lax.stop_gradient(losses.l2_normalize(key_ends["z"]))
 
     def ctr(q, k):
-      loss, metrics = losses.infonce(q, k, k, self.temperature, row, row)
+      loss, metrics = losses.infonce(
+        q, k, k, self.temperature, row, row, implementation=self.loss_impl
+      )
       return 2 * self.temperature * loss, metrics
 
     (loss1, metrics1), (loss2, metrics2) = ctr(q[:, 0], k[:, 1]), ctr(q[:, 1], k[:, 0])

@@ -9,9 +9,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import errors, losses, parallel, similarity
 from contrastive_jax import memory as memory_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
@@ -28,12 +29,14 @@ class Method(base.Method):
   head_width: int = option(2048, "width of the projector's two hidden layers")
   embedding_size: int = option(256, "D: size of z and p")
   predictor_width: int = option(4096, "hidden width of the predictor")
+  loss_impl: str = option("auto", similarity.OPTION)
 
   def __post_init__(self):
     if not self.temperature > 0:
       raise errors.UserError(
         f"method.temperature {self.temperature} is not positive; the paper uses 0.1"
       )
+    similarity.check("method.loss_impl", self.loss_impl)
 
   def network(self, backbone):
     backbone = backbone.clone(bn_views=2)
@@ -55,7 +58,7 @@ class Method(base.Method):
     row = parallel.row_ids(len(z))
 
     def ce(nn, p):
-      return losses.infonce(nn, p, p, self.temperature, row, row)
+      return losses.infonce(nn, p, p, self.temperature, row, row, implementation=self.loss_impl)
 
     results = ce(nn[:, 0], p[:, 1]), ce(nn[:, 1], p[:, 0])
     loss, metrics = jax.tree.map(lambda a, b: (a + b) / 2, *results)
@@ -67,8 +70,25 @@ class Method(base.Method):
     return {"queue": memory_lib.enqueue(memory["queue"], carry)}
 
 
-def nearest(z: Float[Array, "B V D"], keys: Float[Array, "K D"]) -> Float[Array, "B V D"]:
-  """Returns the row of `keys` most similar to each unit vector; no gradient passes."""
+def nearest(
+  z: Float[Array, "B V D"], keys: Float[Array, "K D"], tile: int = 1024
+) -> Float[Array, "B V D"]:
+  """Returns the row of `keys` most similar to each unit vector; no gradient passes.
+
+  Goes over `tile` keys at a time: all similarities of a batch of 4096 would take 3 GB.
+  """
   z, keys = jax.lax.stop_gradient((z, keys))
-  number = jnp.argmax(jnp.einsum("bvd,kd->bvk", z, keys, precision="highest"), axis=-1)
+  tile = min(tile, len(keys))
+
+  def better(best, start):
+    some = jax.lax.dynamic_slice_in_dim(keys, start, tile)
+    s = jnp.einsum("bvd,kd->bvk", z, some, precision="highest")
+    top, number = s.max(axis=-1), start + jnp.argmax(s, axis=-1).astype(jnp.int32)
+    larger = top > best[0]
+    return (jnp.where(larger, top, best[0]), jnp.where(larger, number, best[1])), None
+
+  # The last tile is whole too: it begins among the keys of the one before.
+  starts = np.minimum(np.arange(0, len(keys), tile, dtype=np.int32), len(keys) - tile)
+  none = z[..., 0] * 0
+  (_, number), _ = jax.lax.scan(better, (none - jnp.inf, none.astype(jnp.int32)), starts)
   return parallel.look_up(keys, number)

@@ -47,7 +47,7 @@ class Method(base.Method):
   stop_keys: bool = option(False, "no gradient into positives and negatives (as PatchNCE)")
   head_width: int | None = option(None, "width of the head's hidden layer; unset: of its input")
   embedding_size: int = option(128, "D: size of a patch's z")
-  loss_impl: str = option("auto", "similarities to other images: auto, dense, tiled or ring")
+  loss_impl: str = option("auto", f"with cross_image: {similarity.OPTION}")
 
   def __post_init__(self):
     if self.form not in FORMS:
@@ -56,6 +56,7 @@ class Method(base.Method):
       raise errors.UserError(f"method.grid {self.grid} leaves no negatives; use 2 or more")
     if not 0 < self.min_area <= 1:
       raise errors.UserError(f"method.min_area {self.min_area} is outside (0, 1]; use e.g. 0.2")
+    similarity.check("method.loss_impl", self.loss_impl)
     if not self.temperature > 0:
       raise errors.UserError(f"method.temperature {self.temperature} is not positive; use e.g. 0.2")
 

@@ -6,7 +6,7 @@ between the views over the global batch, both views sharing their batch-norm sta
 
 import dataclasses
 
-from contrastive_jax import errors, losses
+from contrastive_jax import errors, losses, similarity
 from contrastive_jax.methods import base
 from contrastive_jax.options import option
 
@@ -31,7 +31,7 @@ class Method(base.Method):
   head_width: int | None = option(None, "width of the mlp head's hidden layers; unset: as h")
   head_bn: bool = option(True, "batch norm after the head's layers (as the code) or biases (text)")
   embedding_size: int = option(128, "D: size of z")
-  loss_impl: str = option("auto", "NT-Xent over the batch: auto (by size), dense, tiled or ring")
+  loss_impl: str = option("auto", similarity.OPTION)
   loss_factor: str = option("paper", f"of the loss: {', '.join(LOSS_FACTORS)} (1, 2, 2 tau)")
   negatives: str = option("both", f"views compared with: {' or '.join(NEGATIVES)} alone (E-SSL)")
 
@@ -45,6 +45,7 @@ class Method(base.Method):
       raise errors.UserError(
         f"method.temperature {self.temperature} is not positive; the paper uses 0.1, CIFAR-10 0.5"
       )
+    similarity.check("method.loss_impl", self.loss_impl)
 
   def network(self, backbone):
     return base.with_simclr_head(
@@ -62,7 +63,8 @@ class Method(base.Method):
     if self.negatives == "both":
       loss, metrics = losses.ntxent(ends["z"], self.temperature, implementation=self.loss_impl)
     else:
-      u = losses.l2_normalize(ends["z"])
-      loss, metrics = losses.infonce_between_views(u, self.temperature)
+      loss, metrics = losses.infonce_between_views(
+        losses.l2_normalize(ends["z"]), self.temperature, implementation=self.loss_impl
+      )
     loss = loss * LOSS_FACTORS[self.loss_factor](self.temperature)
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})

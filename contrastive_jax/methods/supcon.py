@@ -26,6 +26,7 @@ class Method(base.Method):
   base_temperature: float = option(0.07, "tau_b: the loss is multiplied by tau / tau_b")
   head_width: int | None = option(None, "width of the head's hidden layer; unset: as h")
   embedding_size: int = option(128, "D: size of z")
+  loss_impl: str = option("auto", similarity.OPTION)
 
   def __post_init__(self):
     for name, usual in (("temperature", 0.1), ("base_temperature", 0.07)):
@@ -33,6 +34,7 @@ class Method(base.Method):
         raise errors.UserError(
           f"method.{name} {getattr(self, name)} is not positive; the paper uses {usual}"
         )
+    similarity.check("method.loss_impl", self.loss_impl)
 
   def network(self, backbone):
     head = heads.MLP(
@@ -58,13 +60,17 @@ class Method(base.Method):
     del key
     ends, stats = base.forward(net, params, stats, batch["views"])
     one_hot = (batch["label"][:, None] == memory["classes"]).astype(jnp.float32)
-    loss, metrics = supcon(ends["z"], one_hot, self.temperature)
+    loss, metrics = supcon(ends["z"], one_hot, self.temperature, implementation=self.loss_impl)
     loss = loss * (self.temperature / self.base_temperature)
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})
 
 
 def supcon(
-  z: Float[Array, "B V D"], one_hot: Float[Array, "B K"], temperature: float
+  z: Float[Array, "B V D"],
+  one_hot: Float[Array, "B K"],
+  temperature: float,
+  *,
+  implementation: str = "auto",
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
   """Computes L_out (eq. 2) divided by the number of rows, without the factor tau / tau_b.
 
@@ -74,6 +80,7 @@ def supcon(
     z: projections, not yet normalised.
     one_hot: classes; a row of zeros has no label, its only positives are its own other views.
     temperature: tau.
+    implementation: see `similarity.row_stats`.
 
   Returns:
     The loss in nats, and the metric `contrastive_accuracy` (share of rows whose mean positive is
@@ -95,7 +102,14 @@ def supcon(
   row = parallel.row_ids(num_images * num_views)
   flat = u.reshape(num_images * num_views, dim)
   stats = similarity.row_stats(
-    flat, flat, row, row, q_group=group, k_group=group, temperature=temperature
+    flat,
+    flat,
+    row,
+    row,
+    q_group=group,
+    k_group=group,
+    temperature=temperature,
+    implementation=implementation,
   )
   loss = jnp.mean(stats.logsumexp) - jnp.mean(positive)
   return loss, {"contrastive_accuracy": jnp.mean(positive.reshape(-1) > stats.top)}

@@ -18,7 +18,7 @@ from contrastive_jax import errors
 from contrastive_jax.models import resnet
 from contrastive_jax.options import option
 
-__all__ = ["vit_tiny", "vit_small", "vit_base", "deit_small"]
+__all__ = ["vit_tiny", "vit_small", "vit_base", "vit_large", "deit_small"]
 
 _EPS = 1e-6  # of LayerNorm, as the released code
 
@@ -168,4 +168,5 @@ def _dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:
 vit_tiny = functools.partial(ViT, 192, 12, 3)  # Touvron et al. (DeiT, ICML 2021), table 1
 vit_small = functools.partial(ViT, 384, 12, 12)  # 12 heads as MoCo v3
 vit_base = functools.partial(ViT, 768, 12, 12)
+vit_large = functools.partial(ViT, 1024, 24, 16)  # Dosovitskiy et al., table 1
 deit_small = functools.partial(ViT, 384, 12, 6)  # DeiT's, which is DINO's ViT-S

@@ -1,0 +1,274 @@
+"""The rows of a similarity matrix reduced: the whole matrix at once, or one tile at a time.
+
+`similarity.row_stats` is how to ask for it.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from contrastive_jax import parallel
+
+_MASKED = -1e30  # finite, so that max - max is 0 and never NaN
+_PRECISION = jax.lax.Precision.HIGHEST  # TPUs and GPUs would round the operands otherwise
+
+
+class RowStats(NamedTuple):
+  """What one row says about its columns; only `logsumexp` carries a gradient."""
+
+  logsumexp: Float[Array, " M"]
+  mean: Float[Array, " M"]  # of the similarities, weighted by their softmax
+  top: Float[Array, " M"]  # largest similarity to a column of another group
+
+
+class Form(NamedTuple):
+  """How the matrix is gone through, fixed while a program is traced."""
+
+  tile: int
+  hops: int  # devices whose columns come by
+  products: str  # type of the factors
+
+
+class Rows(NamedTuple):
+  q: Float[Array, "M D"]
+  id: Int[Array, " M"]
+  group: Int[Array, " M"]
+
+
+class Columns(NamedTuple):
+  k: Float[Array, "K D"]
+  id: Int[Array, " K"]
+  group: Int[Array, " K"]
+
+
+def _product(form: Form, a, b):
+  """Returns a @ b in float32."""
+  a, b = a.astype(form.products), b.astype(form.products)
+  return jnp.matmul(a, b, precision=_PRECISION, preferred_element_type=jnp.float32)
+
+
+def _similarities(form: Form, rows: Rows, columns: Columns, k_valid=None):
+  """Returns the masked similarities [M, K] and the same with equal groups masked as well."""
+  s = _product(form, rows.q, columns.k.T)
+  keep = rows.id[:, None] != columns.id
+  if k_valid is not None:
+    keep &= k_valid
+  s = jnp.where(keep, s, _MASKED)
+  return s, jnp.where(rows.group[:, None] != columns.group, s, _MASKED)
+
+
+def dense(form: Form, rows: Rows, columns: Columns) -> RowStats:
+  """Goes over the whole matrix at once."""
+  s, others = _similarities(form, rows, columns)
+  logsumexp = jax.nn.logsumexp(s, axis=-1)
+  weights = jnp.exp(s - logsumexp[:, None])
+  mean = jax.lax.stop_gradient(jnp.sum(weights * s, axis=-1))
+  return RowStats(logsumexp, mean, jax.lax.stop_gradient(others.max(axis=-1)))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def tiled(form: Form, rows: Rows, columns: Columns) -> RowStats:
+  """Goes over the columns that are here and, `hops` times less one, over the next device's."""
+  return _forward(form, rows, columns)[0]
+
+
+def _forward(form, rows, columns):
+  running = _visit(
+    form.hops,
+    columns,
+    _nothing(rows.q),
+    lambda running, here: _add_columns(form, rows, here, running),
+  )
+  stats = _finish(running)
+  return stats, (rows, columns, stats.logsumexp)
+
+
+def _backward(form, residuals, cotangents: RowStats):
+  """Recomputes P = exp(s - logsumexp) tile by tile: dq_i = g_i P_ij k_j and dk_j = g_i P_ij q_i."""
+  rows, columns, logsumexp = residuals
+
+  def add(dq, here):
+    columns, dk = here
+    dq_here, dk_here = _gradients(form, rows, logsumexp, cotangents.logsumexp, columns)
+    return dq + dq_here, (columns, dk + dk_here)
+
+  def hop(carry, _):
+    dq, here = add(*carry)
+    return (dq, parallel.pass_on(here)), None
+
+  # The gradient of a block of columns travels with it and is whole when it comes home.
+  carry = rows.q * 0, (columns, columns.k * 0)
+  if form.hops > 1:
+    carry, _ = jax.lax.scan(hop, carry, length=form.hops - 1)
+  dq, (_, dk) = add(*carry)
+  if form.hops > 1:
+    dk = parallel.pass_on(dk)
+  return Rows(dq, None, None), Columns(dk, None, None)
+
+
+tiled.defvjp(_forward, _backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def pairwise(form: Form, rows: Rows) -> RowStats:
+  """Goes over the rows as columns of themselves: over one of each two tiles that mirror each other.
+
+  Half of the products of `tiled`, as many exponentials: on CPU value and gradient take 0.68 (8,192
+  rows of 128) and 0.71 (16,384 rows) of its time, and two thirds of its memory.
+  """
+  return _pairwise_forward(form, rows)[0]
+
+
+def _pairwise_forward(form, rows):
+  tiles, valid = _split(rows, form.tile)
+
+  def diagonal(xs):
+    own, valid = xs
+    return _take(_nothing(own.q), *_similarities(form, own, Columns(*own), valid), axis=1)
+
+  def pair(running, ij):
+    i, j = ij
+    s, others = _similarities(form, _at(tiles, i), Columns(*_at(tiles, j)), valid[j])
+    running = _put(running, i, _take(_at(running, i), s, others, axis=1))
+    return _put(running, j, _take(_at(running, j), s, others, axis=0)), None
+
+  running = jax.lax.map(diagonal, (tiles, valid))
+  running, _ = jax.lax.scan(pair, running, _pairs(len(valid)))
+  stats = _finish(jax.tree.map(lambda x: x.reshape(-1)[: len(rows.q)], running))
+  return stats, (rows, stats.logsumexp)
+
+
+def _pairwise_backward(form, residuals, cotangents: RowStats):
+  """With W_ij = g_i P_ij + g_j P_ji, which is symmetric: dq_i = W_ij q_j and dq_j = W_ij q_i."""
+  rows, logsumexp = residuals
+  tiles, valid = _split((rows, logsumexp, cotangents.logsumexp), form.tile)
+
+  def weights(a, b, b_valid):
+    (rows, logsumexp, g), (columns, column_logsumexp, column_g) = a, b
+    s, _ = _similarities(form, rows, Columns(*columns), b_valid)
+    ours = jnp.exp(s - logsumexp[:, None]) * g[:, None]
+    return ours + jnp.exp(s - column_logsumexp) * column_g
+
+  def diagonal(xs):
+    own, valid = xs
+    return _product(form, weights(own, own, valid), own[0].q)
+
+  def pair(dq, ij):
+    i, j = ij
+    a, b = _at(tiles, i), _at(tiles, j)
+    w = weights(a, b, valid[j])
+    dq = _put(dq, i, dq[i] + _product(form, w, b[0].q))
+    return _put(dq, j, dq[j] + _product(form, w.T, a[0].q)), None
+
+  dq, _ = jax.lax.scan(pair, jax.lax.map(diagonal, (tiles, valid)), _pairs(len(valid)))
+  return (Rows(dq.reshape(-1, dq.shape[-1])[: len(rows.q)], None, None),)
+
+
+pairwise.defvjp(_pairwise_forward, _pairwise_backward)
+
+
+def _pairs(count):
+  """Numbers i < j of the tiles above the diagonal; tile i is never the one with padded rows."""
+  return np.stack(np.triu_indices(count, 1), axis=1).astype(np.int32)
+
+
+def _at(tree, i):
+  return jax.tree.map(lambda x: x[i], tree)
+
+
+def _put(tree, i, part):
+  return jax.tree.map(lambda x, new: x.at[i].set(new), tree, part)
+
+
+def _nothing(q):
+  """Returns the running (largest, total, weighted sum, top) of rows that have seen no column."""
+  zero = q[:, 0] * 0  # not `zeros`: it varies over devices as the rows do
+  return zero + _MASKED, zero, zero, zero + _MASKED
+
+
+def _take(running, s, others, axis):
+  """Takes similarities, whose columns are on `axis`, into the running figures of their rows."""
+  largest, total, weighted, top = running
+  new_largest = jnp.maximum(largest, s.max(axis))
+  shrink = jnp.exp(largest - new_largest)
+  weights = jnp.exp(s - jnp.expand_dims(new_largest, axis))
+  total = total * shrink + weights.sum(axis)
+  weighted = weighted * shrink + jnp.sum(weights * s, axis)
+  return new_largest, total, weighted, jnp.maximum(top, others.max(axis))
+
+
+def _finish(running):
+  largest, total, weighted, top = running
+  return RowStats(largest + jnp.log(total), weighted / total, top)
+
+
+def _visit(hops, columns, running, add):
+  """Returns `running` after `add(running, block)` for each block of columns of the ring."""
+
+  def hop(carry, _):
+    running, here = carry
+    coming = parallel.pass_on(here)  # can travel while the block that is here is used
+    return (add(running, here), coming), None
+
+  if hops > 1:
+    (running, columns), _ = jax.lax.scan(hop, (running, columns), length=hops - 1)
+  return add(running, columns)
+
+
+def _add_columns(form, rows, columns, running):
+  """Takes more columns into the running (largest, total, weighted sum, top) of every row."""
+  column_tiles, valid = _split(columns, form.tile)
+
+  def one_row_tile(xs):
+    rows, running = xs
+
+    def one_tile(running, xs):
+      return _take(running, *_similarities(form, rows, *xs), axis=1), None
+
+    return jax.lax.scan(one_tile, running, (column_tiles, valid))[0]
+
+  row_tiles, _ = _split((rows, running), form.tile)
+  running = jax.lax.map(one_row_tile, row_tiles)
+  return jax.tree.map(lambda x: x.reshape(-1)[: len(rows.q)], running)
+
+
+def _gradients(form, rows, logsumexp, g, columns):
+  """Returns dq [M, D] and dk [K, D] of sum_i g_i logsumexp_i through these columns."""
+  column_tiles, valid = _split(columns, form.tile)
+  row_tiles, _ = _split(
+    (rows, logsumexp, g), form.tile
+  )  # a padded row has g = 0: it adds nothing to dk
+
+  def one_row_tile(dk, xs):
+    rows, logsumexp, g = xs
+
+    def one_tile(dq, xs):
+      column_tile, valid = xs
+      s, _ = _similarities(form, rows, column_tile, valid)
+      p = jnp.exp(s - logsumexp[:, None]) * g[:, None]
+      dq += _product(form, p, column_tile.k)
+      return dq, _product(form, p.T, rows.q)
+
+    dq, dk_here = jax.lax.scan(one_tile, rows.q * 0, (column_tiles, valid))
+    return dk + dk_here, dq
+
+  dk, dq = jax.lax.scan(one_row_tile, column_tiles.k * 0, row_tiles)
+  d = rows.q.shape[-1]
+  return dq.reshape(-1, d)[: len(rows.q)], dk.reshape(-1, d)[: len(columns.k)]
+
+
+def _split(tree, tile):
+  """Cuts axis 0 into tiles, padding with zeros; returns [T, tile, ...] and which rows are real."""
+  length = len(jax.tree.leaves(tree)[0])
+  tile = min(tile, length)
+  count = -(-length // tile)
+
+  def cut(x):
+    pad = [(0, count * tile - length)] + [(0, 0)] * (x.ndim - 1)
+    return jnp.pad(x, pad).reshape(count, tile, *x.shape[1:])
+
+  return jax.tree.map(cut, tree), cut(jnp.ones(length, bool))
