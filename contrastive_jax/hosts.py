@@ -123,6 +123,8 @@ def losses_named() -> Iterator[None]:
   """Turns the failure of a collective whose other end is gone into `PeerLost`."""
   try:
     yield
+  except errors.UserError:  # a ValueError too, of any words
+    raise
   except (jax.errors.JaxRuntimeError, ValueError) as error:  # a dispatch of one device: the latter
     text = " ".join(str(error).split())
     if jax.process_count() == 1 or not any(sign in text.lower() for sign in _SIGNS):

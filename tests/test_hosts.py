@@ -96,6 +96,24 @@ def test_flags_that_cannot_be_are_one_line(given, words):
     hosts.connect(*given)
 
 
+@pytest.mark.parametrize(
+  "raised, seen",
+  [
+    (errors.UserError("a peer is unavailable to gloo"), errors.UserError),
+    (ValueError("gloo: connection reset by peer"), errors.PeerLost),
+    (ValueError("shapes differ"), ValueError),
+  ],
+)
+def test_only_what_looks_like_a_lost_process_becomes_one(raised, seen, monkeypatch):
+  monkeypatch.setattr(hosts.jax, "process_count", lambda: 2)
+  with (
+    pytest.raises(ValueError if seen is not errors.PeerLost else seen) as caught,
+    hosts.losses_named(),
+  ):
+    raise raised
+  assert type(caught.value) is seen
+
+
 def member(folder, index, *flags, port, count=2, epochs=2, more=""):
   """Starts process `index` of a run of the tiny config; `more` is code for its config file."""
   folder.mkdir(parents=True, exist_ok=True)
