@@ -60,23 +60,27 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
 def _train(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None, preemption: Preemption
 ) -> Result:
-  config_lib.check(config)
-  workdir_lib.check(workdir, config)
-  mesh = parallel.make_mesh(devices)
-  source = build.source(config, config.data.split)
+  with agree.mistakes_shared():
+    config_lib.check(config)
+    workdir_lib.check(workdir, config)
+    mesh = parallel.make_mesh(devices)
+    source = build.source(config, config.data.split)
   agree.check_equal(lambda: _facts(config, source))
   run = build.run(config, len(source), source.num_classes, mesh.size)
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
   monitor = monitor_lib.Monitor.create(config, source, run.net, run.recipe, mesh)
   preemption.leave_if_requested()
 
-  workdir_lib.make(workdir)
+  with agree.mistakes_shared():
+    workdir_lib.make(workdir)
   with contextlib.ExitStack() as stack:
     stack.enter_context(lock.hold(workdir))
     watchdog = stack.enter_context(Watchdog(workdir, **config.watchdog))
     workdir_lib.check(workdir, config)  # again: now no other run can write there
     checkpoints = Checkpoints(workdir, **config_lib.fields_of(Checkpoints, config.checkpoint))
     stack.callback(checkpoints.close)
+    watchdog.beside(checkpoints.under_way)
+    watchdog.doing("restoring the last checkpoint")
     state = checkpoints.restore(state) or state
     workdir_lib.stamp(workdir, config)  # not before the checkpoint is known to fit
     start = int(parallel.fetch(state.step))
@@ -90,6 +94,7 @@ def _train(
       f"peak learning rate {run.schedule.peak:.4g}, {mesh.size} device(s)"
       + (f"; goes on from step {start}" if start else "")
     )
+    watchdog.doing("preparing the images")
     load = functools.partial(
       pipeline.train_batches,
       source,
@@ -100,7 +105,7 @@ def _train(
       **build.pipeline_options(config),
     )
     batches = load(start_step=start, total_steps=run.total_steps)
-    step_fn = _step(config, run, source, mesh, reporter)
+    step_fn = _step(config, run, source, mesh, reporter, watchdog)
     drawn = start and (pathlib.Path(workdir) / "views.png").exists()
     if config.log.views and not drawn and jax.process_index() == 0:
       first = next(iter(load(total_steps=1, cache="none") if start else batches))
@@ -111,13 +116,13 @@ def _train(
     return loop.run(step_fn, state, batches, preemption)
 
 
-def _step(config: ConfigDict, run: build.Run, source, mesh, reporter: Reporter):
+def _step(config, run: build.Run, source, mesh, reporter: Reporter, watchdog: Watchdog):
   """Returns the step to call; where the memory of the devices is known, one that fits into it."""
   limit = fit.limit_bytes(config) if config.fit_memory else None
   if not limit:
     return jax.jit(run.step, donate_argnums=0)
   sizes = images.of_source(config, source)
-  chosen, compiled = fit.choose(config, sizes, list(mesh.devices.flat), limit)
+  chosen, compiled = fit.choose(config, sizes, list(mesh.devices.flat), limit, watchdog.doing)
   for change in config_lib.differences(config, chosen):
     reporter.line(f"to fit into {limit / fit.GIB:.1f} GiB of a device: {change}")
   return compiled

@@ -97,6 +97,28 @@ def test_flags_that_cannot_be_are_one_line(given, words):
 
 
 @pytest.mark.parametrize(
+  "failure",
+  [
+    ValueError("coordinator_address should be defined."),
+    OSError("metadata.google.internal is unknown"),
+    ImportError("No module named 'requests'"),
+  ],
+)
+def test_tpus_whose_environment_tells_of_no_others_are_a_hint(failure, monkeypatch):
+  def refuse(**_):
+    raise failure
+
+  monkeypatch.setattr(hosts, "_on_tpu", lambda env: True)
+  monkeypatch.setattr(hosts, "_delay_abort", lambda: None)
+  monkeypatch.setattr(hosts.jax.distributed, "initialize", refuse)
+  hint = hosts.connect()
+  assert str(failure) in hint and "this process runs alone; give --coordinator" in hint
+  failure = RuntimeError("DEADLINE_EXCEEDED: connecting")
+  with pytest.raises(errors.PeerLost, match="DEADLINE_EXCEEDED"):
+    hosts.connect()
+
+
+@pytest.mark.parametrize(
   "raised, seen",
   [
     (errors.UserError("a peer is unavailable to gloo"), errors.UserError),
@@ -168,6 +190,30 @@ def test_unequal_configs_are_refused_by_the_name_of_the_process(tmp_path):
     assert re.search(r"error: process 1 on \S+ has config.seed 1, process 0 .* 0; start all", text)
     assert "Traceback" not in text
   assert not (tmp_path / "run").exists()
+
+
+ONE_HAS_NO_IMAGES = """
+from contrastive_jax import errors, trainer
+
+source = trainer.build.source
+
+
+def missing(*args):
+  if "--process_id=1" in sys.argv:
+    raise errors.UserError("no images here; mount the disk")
+  return source(*args)
+
+
+trainer.build.source = missing
+"""
+
+
+@pytest.mark.slow
+def test_what_one_process_alone_cannot_do_ends_all_with_its_words(tmp_path):
+  codes, said = ends(pair(tmp_path, more=ONE_HAS_NO_IMAGES))
+  assert codes == [errors.EXIT_USER_ERROR] * 2, said
+  for text in said:
+    assert re.search(r"error: process 1 on \S+: no images here; mount the disk", last_line(text))
 
 
 @pytest.mark.slow

@@ -6,12 +6,13 @@ Two changes of a config save memory and leave the step what it is: recomputing t
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 from ml_collections import ConfigDict
 
 from contrastive_jax import agree, errors
+from contrastive_jax import config as config_lib
 from contrastive_jax.plan import program
 from contrastive_jax.plan.images import Images
 
@@ -48,7 +49,11 @@ def candidates(config: ConfigDict, num_devices: int) -> Iterator[ConfigDict]:
 
 
 def choose(
-  config: ConfigDict, images: Images, devices: list[jax.Device], limit: float
+  config: ConfigDict,
+  images: Images,
+  devices: list[jax.Device],
+  limit: float,
+  doing: Callable[[str], None] = lambda what: None,
 ) -> tuple[ConfigDict, jax.stages.Compiled]:
   """Returns the first candidate whose compiled step needs at most `limit` bytes of a device.
 
@@ -57,12 +62,15 @@ def choose(
     images: of the training set.
     devices: of the run.
     limit: bytes.
+    doing: is told of each compilation, which may take minutes.
 
   Raises:
     UserError: none does.
   """
   least = None
   for candidate in candidates(config, len(devices)):
+    changes = config_lib.differences(config, candidate)
+    doing(f"compiling the step with {', '.join(changes) or 'the config as it is'}")
     try:
       compiled = program.make(candidate, images, devices).compile()
     except program.TooLarge as error:
