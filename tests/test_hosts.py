@@ -227,6 +227,75 @@ def test_sigterm_to_one_process_saves_and_ends_all_after_the_same_step(tmp_path)
   assert steps[0] == steps[1] == str(checkpoint.saved_steps(str(tmp_path / "run"))[-1])
 
 
+SIGTERM_INSIDE = """
+import os
+import signal
+
+from contrastive_jax import {module}
+
+call = {module}.{function}
+
+
+def signalled(*args, **options):
+  if "--process_id={process}" in sys.argv:
+    os.kill(os.getpid(), signal.SIGTERM)
+  return call(*args, **options)
+
+
+{module}.{function} = signalled
+"""
+SCORED = (
+  "--config.monitor.every_epochs=1",
+  "--config.monitor.max_train=32",
+  "--config.monitor.batch_size=32",
+  "--config.monitor.k=5",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  "module, function, process", [("features", "extract", 1), ("tree_files", "write", 0)]
+)
+def test_sigterm_to_one_process_that_scores_or_saves_ends_all_after_a_save(
+  tmp_path, module, function, process
+):
+  more = SIGTERM_INSIDE.format(module=module, function=function, process=process)
+  codes, said = ends(pair(tmp_path, SCORED, SCORED, epochs=50, more=more))
+  assert codes == [errors.EXIT_PREEMPTED] * 2, said
+  steps = [re.search(r"left: SIGTERM: saved step (\d+)", text).group(1) for text in said]
+  assert steps[0] == steps[1] == str(checkpoint.saved_steps(str(tmp_path / "run"))[-1])
+  assert int(steps[0]) < 16, "at once"
+
+
+NOT_FINITE = """
+import jax
+import jax.numpy as jnp
+
+from contrastive_jax import keys, methods
+
+
+class Breaks(methods.get("simclr")):
+  def loss(self, net, params, stats, memory, batch, key):
+    value, aux = super().loss(net, params, stats, memory, batch, key)
+    data = jax.random.key_data
+    of_steps = [data(jax.random.fold_in(keys.stream(0, "method"), s)) for s in (5, 6, 7)]
+    broken = jnp.any(jnp.stack([jnp.all(data(key) == other) for other in of_steps]))
+    return value + jnp.where(broken, jnp.nan, 0.0), aux
+
+
+methods.get = lambda name: Breaks
+"""
+
+
+@pytest.mark.slow
+def test_steps_that_are_not_finite_end_all_processes_alike(tmp_path):
+  codes, said = ends(pair(tmp_path, epochs=5, more=NOT_FINITE))
+  assert codes == [errors.EXIT_NON_FINITE] * 2, said
+  for text in said:
+    assert re.search(r"stopped: loss is nan.* at step 8, the 3. not finite", last_line(text))
+  assert checkpoint.saved_steps(str(tmp_path / "run")) == [4]
+
+
 @pytest.mark.slow
 def test_a_process_that_never_comes_is_waited_for_no_longer_than_asked(tmp_path):
   alone = member(tmp_path, 0, "--connect_timeout_s=3", port=test_processes.free_port())

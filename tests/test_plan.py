@@ -155,6 +155,13 @@ def figures_of(batch_size=256, **changes):
   return figures.of("v5e:4x4", c, Images(1024, 10, 16), FOUND | changes)
 
 
+def test_the_form_of_the_loss_is_told_whoever_chose_it():
+  assert figures_of()["choices"] == FOUND["choices"]
+  c = tiny(batch_size=256, method__loss_impl="ring")
+  found = figures.of("v5e:4x4", c, Images(1024, 10, 16), FOUND | {"choices": []})
+  assert "ring, by method.loss_impl" in report.text(found)
+
+
 def test_times_are_those_of_the_published_peaks():
   found = figures_of()
   assert found["seconds"]["arithmetic"] == pytest.approx(10 / 197)

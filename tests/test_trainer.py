@@ -1,5 +1,6 @@
 """A run: resumed bit for bit, preempted, stopped when not finite, watched for collapse."""
 
+import errno
 import json
 import os
 import pathlib
@@ -254,6 +255,25 @@ def test_collapse_alarms_name_the_figure_and_its_limit():
   lines = collapse.alarms({"std": 0.01, "rank": 1.0, "cosine": 0.99}, **limits)
   assert list(lines) == ["std", "rank", "cosine"]
   assert "0.010 < 0.1" in lines["std"]
+
+
+def test_a_workdir_that_becomes_read_only_ends_the_run_and_keeps_what_was_saved(
+  tmp_path, monkeypatch
+):
+  """By the error that the system gives: who tests as root may write everywhere."""
+  write = tree_files.write
+
+  def read_only(directory, items):
+    if directory.name != "4.tmp":
+      raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(directory))
+    write(directory, items)
+
+  monkeypatch.setattr(tree_files, "write", read_only)
+  with pytest.raises(errors.SaveFailed, match="checkpoint 8 cannot .*Read-only file system"):
+    trainer.train(tiny(epochs=50), str(tmp_path), one_device())
+  assert checkpoint.saved_steps(str(tmp_path)) == [4]
+  steps = [json.loads(x)["step"] for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+  assert 8 <= steps[-1] < 100, "within some steps, not at the end"
 
 
 def start(workdir, tmp_path, epochs, limit="true"):

@@ -17,7 +17,8 @@ def missed(text: str) -> float:
   """Returns the operations of products in rounds after the first, `text` being
   `compiled.as_text()`.
 
-  What is not a matrix product or a convolution is left out.
+  What is not a matrix product or a convolution is left out, and so is one whose operands are not
+  described in the computation that has it.
   """
   computations, times = hlo.executions(text)
   found = 0.0
@@ -40,10 +41,14 @@ def _operations(line: str, shapes: dict[str, list[int]]) -> float:
     return 0.0
   result, kind, operands = match.groups()
   out = _numbers(re.search(r"\[([\d,]*)\]", result).group(1))
-  lhs, rhs = (shapes[name] for name in re.findall(r"%([\w.\-]+)", operands)[:2])
+  names = re.findall(r"%([\w.\-]+)", operands)[:2]
+  if len(names) < 2 or not shapes.keys() >= set(names):
+    return 0.0
+  lhs, rhs = (shapes[name] for name in names)
   if kind == "dot":
     contracted = _CONTRACTED.search(line)
-    return 2.0 * np.prod(out) * np.prod([lhs[i] for i in _numbers(contracted.group(1))])
+    axes = _numbers(contracted.group(1)) if contracted else []
+    return 2.0 * np.prod(out) * np.prod([lhs[i] for i in axes])
   of_lhs, of_rhs, of_out = _LABELS.search(line).groups()
   window = _WINDOW.search(line)
   fields = dict(f.split("=") for f in window.group(1).split()) if window else {}

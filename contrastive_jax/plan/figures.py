@@ -34,6 +34,9 @@ def of(name: str, config: ConfigDict, images: Images, found: dict) -> dict:
     "steps": steps,
     **found,
   }
+  named = config.method.get("loss_impl", "auto")
+  if named != "auto":
+    plan["choices"] = [f"{named}, by method.loss_impl", *plan["choices"]]
   if "flops" in found:
     plan["share_of_ideal_flops"] = found["flops_undivided"] / found["devices"] / found["flops"]
     plan["traffic"] = _traffic(found["collectives"])
