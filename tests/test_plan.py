@@ -155,6 +155,13 @@ def figures_of(batch_size=256, **changes):
   return figures.of("v5e:4x4", c, Images(1024, 10, 16), FOUND | changes)
 
 
+def test_the_second_pass_of_micro_batches_is_no_repetition():
+  c = tiny(batch_size=256, micro_batches=2)
+  for flops, repeats in ((13.3e12, False), (20e12, True)):
+    found = figures.of("v5e:4x4", c, Images(1024, 10, 16), FOUND | {"flops": flops})
+    assert any("4/3 of it by micro_batches" in line for line in found["warnings"]) == repeats
+
+
 def test_the_form_of_the_loss_is_told_whoever_chose_it():
   assert figures_of()["choices"] == FOUND["choices"]
   c = tiny(batch_size=256, method__loss_impl="ring")

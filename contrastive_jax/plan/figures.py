@@ -11,6 +11,7 @@ from contrastive_jax.plan.images import Images
 
 GIB = 2**30
 _LEAST_SHARE = 0.9  # of the ideal arithmetic; below, something is computed more than once
+_SHARE_OF_PARTS = 3 / 4  # a gradient cache passes the network forward twice, backward once
 _LEAST_IMAGES = 8  # a chip: matrix units of TPUs work on eight rows at a time
 
 
@@ -108,8 +109,9 @@ def _warnings(plan: dict, config: ConfigDict) -> list[str]:
       "own images"
     )
   share = plan["share_of_ideal_flops"]
-  if share < _LEAST_SHARE:
-    twice = " (micro_batches pass the network a second time)" if config.micro_batches > 1 else ""
+  in_parts = config.micro_batches > 1
+  if share < _LEAST_SHARE * (_SHARE_OF_PARTS if in_parts else 1):
+    twice = " (4/3 of it by micro_batches)" if in_parts else ""
     found.append(
       f"each chip computes {1 / share:.2f} times its share of the arithmetic{twice}: part of the "
       "step is repeated on every chip; divide it over the batch, or use fewer chips or a larger "
