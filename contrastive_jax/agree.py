@@ -1,8 +1,9 @@
 """What processes tell each other, so that all go the same way. Every process must call."""
 
+import contextlib
 import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +70,27 @@ class AnyProcess:
     )
     self._asked = self._any(mine)
     return before is not None and bool(parallel.fetch(before))
+
+
+@contextlib.contextmanager
+def mistakes_shared() -> Iterator[None]:
+  """Ends all processes with the `UserError` that any of them meets inside.
+
+  One that left alone would be a lost process to the others, and they would be started again.
+  """
+  mine = None
+  try:
+    yield
+  except errors.UserError as error:
+    if jax.process_count() == 1:
+      raise
+    mine = error
+  if jax.process_count() == 1:
+    return
+  said = [json.loads(text) for text in texts(json.dumps([socket.gethostname(), str(mine or "")]))]
+  for process, (host, text) in enumerate(said):
+    if text:
+      raise errors.UserError(f"process {process} on {host}: {text}") from mine
 
 
 def check_equal(facts: Callable[[], Mapping[str, object]]) -> None:

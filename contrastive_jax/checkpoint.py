@@ -14,6 +14,7 @@ import os
 import pathlib
 import shutil
 import sys
+import time
 from typing import NamedTuple
 
 import jax
@@ -71,12 +72,18 @@ class Checkpoints:
     host = jax.tree.map(_host_copy, state)
     self._steps.append(step)
     if self._leads:
+      self._begun = (f"writing checkpoint {step}", time.monotonic())
       self._pending = self._thread.submit(self._write, step, host, knn)
 
   def poll(self) -> None:
     """Raises `SaveFailed` if a save has failed by now; never waits."""
     if self._pending and self._pending.done():
       self._join()
+
+  def under_way(self) -> tuple[str, float] | None:
+    """Returns what is being written, and since when by `time.monotonic`; None: nothing is."""
+    pending = self._pending
+    return None if pending is None or pending.done() else self._begun
 
   def restore(self, like: TrainState) -> TrainState | None:
     """Returns the newest intact state, with the shapes and shardings of `like`; None if there is

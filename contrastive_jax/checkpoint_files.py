@@ -30,6 +30,11 @@ def steps_in(root: pathlib.Path) -> list[int]:
   return sorted(int(name) for name in names if name.isdigit())
 
 
+def any_in(root: pathlib.Path) -> bool:
+  """Returns whether a save was ever committed there, be it damaged by now."""
+  return root.is_dir() and any(".tmp" not in path.name for path in root.iterdir())
+
+
 def write_state(directory: pathlib.Path, step: int, host: TrainState, knn: float | None) -> None:
   """Writes a state that is on the host, and its manifest; then reads it back and compares.
 

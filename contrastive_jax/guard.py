@@ -1,4 +1,11 @@
-"""A step whose loss or gradient is not finite changes nothing but the number of steps."""
+"""A step that is not finite changes nothing but the number of steps.
+
+Loss and gradient may be finite and the update overflow all the same, or a statistic of the batch:
+the whole new state is looked at, which reads it once.
+"""
+
+import functools
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +19,11 @@ def keep_if_not_finite(
 ) -> tuple[TrainState, Float[Array, ""]]:
   """Returns the state to go on with, and 1.0 if the update was skipped, else 0.0.
 
-  Loss and gradient are global, so all devices decide alike. `step` moves on either way: the next
-  step sees other images.
+  Loss, gradient and state are global, so all devices decide alike. `step` moves on either way: the
+  next step sees other images.
   """
-  finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+  floating = (x for x in jax.tree.leaves(new) if jnp.issubdtype(x.dtype, jnp.floating))
+  each = (jnp.all(jnp.isfinite(x)) for x in (loss, grad_norm, *floating))
+  finite = functools.reduce(operator.and_, each)
   kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
   return kept.replace(step=new.step), 1.0 - finite

@@ -80,7 +80,13 @@ def connect(
     )
   place, hint = detect(os.environ)
   if place is not None:
-    _join(place, "the processes that the environment tells of", timeout_s)
+    try:
+      _join(place, "the processes that the environment tells of", timeout_s)
+    except _Undescribed as error:
+      return (
+        f"the environment does not tell how to join other processes ({error}): this process runs "
+        "alone; give --coordinator, --num_processes and --process_id to start several"
+      )
   return hint
 
 
@@ -123,6 +129,8 @@ def losses_named() -> Iterator[None]:
   """Turns the failure of a collective whose other end is gone into `PeerLost`."""
   try:
     yield
+  except errors.UserError:  # a ValueError too, of any words
+    raise
   except (jax.errors.JaxRuntimeError, ValueError) as error:  # a dispatch of one device: the latter
     text = " ".join(str(error).split())
     if jax.process_count() == 1 or not any(sign in text.lower() for sign in _SIGNS):
@@ -131,6 +139,10 @@ def losses_named() -> Iterator[None]:
       f"process {jax.process_index()} on {socket.gethostname()} lost another process "
       f"({text[:200]}); start all {jax.process_count()} again, they go on from the last checkpoint"
     ) from error
+
+
+class _Undescribed(Exception):
+  """JAX does not find in the environment where the other processes are."""
 
 
 def _check(coordinator: str, num_processes: int, process_id: int) -> None:
@@ -185,8 +197,11 @@ def _join(place: dict[str, Any], who: str, timeout_s: int) -> None:
     jax.distributed.initialize(
       **place, initialization_timeout=timeout_s + 60, heartbeat_timeout_seconds=_HEARTBEAT_S
     )
-  except (RuntimeError, ValueError, OSError) as error:  # JaxRuntimeError is a RuntimeError
+  except (RuntimeError, ValueError, OSError, ImportError) as error:
     reason = " ".join(str(error).split())[:200]
+    # Whatever fails once the address is known is a RuntimeError, JAX's own or of a name look-up.
+    if not place and not isinstance(error, RuntimeError):
+      raise _Undescribed(reason) from error
     raise errors.PeerLost(f"{who}: cannot join the others ({reason}); {remedy}") from error
   finally:
     timer.cancel()

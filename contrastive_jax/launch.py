@@ -7,11 +7,15 @@ A run goes on from its last checkpoint, so the command is simply repeated. What 
 cannot mend is left alone: success, a user's mistake, a loss that stays not finite. SIGTERM and
 SIGINT are passed on, and then nothing is started again.
 
+Each start waits twice as long as the one before. A new checkpoint in the command's --workdir is
+progress: restarts and pause count from the beginning again.
+
 Several processes are one run: where one of them dies the others are ended, and all start again.
 """
 
 import argparse
 import contextlib
+import pathlib
 import signal
 import socket
 import subprocess
@@ -24,6 +28,7 @@ from contrastive_jax import errors
 
 _FINAL = (errors.EXIT_OK, errors.EXIT_USER_ERROR, errors.EXIT_NON_FINITE)
 _POLL_S = 0.05
+_LONGEST_PAUSE_S = 300.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,8 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     signal n killed it.
   """
   parser = argparse.ArgumentParser(prog="python -m contrastive_jax.launch")
-  parser.add_argument("--restarts", type=int, default=10, help="starts after the first, at most")
-  parser.add_argument("--pause_s", type=float, default=1.0, help="seconds before each of them")
+  parser.add_argument("--restarts", type=int, default=10, help="in a row without a new checkpoint")
+  parser.add_argument("--pause_s", type=float, default=1.0, help="before the first of them")
   parser.add_argument(
     "--processes", type=int, default=1, help="of one run, all on this machine (train.py, eval.py)"
   )
@@ -57,12 +62,16 @@ def main(arguments: Sequence[str]) -> int:
   for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, leave)
 
-  for restarts_left in range(options.restarts, -1, -1):
+  restarts, pause_s, saved = 0, options.pause_s, _newest(options.command)
+  while True:
     members.clear()
     try:
       for extra in _places(options.processes):
         members.append(subprocess.Popen([*options.command, *extra]))
     except OSError as error:
+      _signal(members, signal.SIGKILL)  # they would wait for the others
+      for member in members:
+        member.wait()
       _say(f"{options.command[0]} cannot be started: {error.strerror}")
       return errors.EXIT_USER_ERROR
     if told.is_set():  # it came while they were being started
@@ -72,14 +81,27 @@ def main(arguments: Sequence[str]) -> int:
     if code in _FINAL or told.is_set():
       break
     end = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    if not restarts_left:
+    before, saved = saved, _newest(options.command)
+    if saved > before:
+      restarts, pause_s = 0, options.pause_s
+    if restarts == options.restarts:
       _say(f"process {first.pid} {end}; no restart of {options.restarts} is left")
       break
-    number = options.restarts - restarts_left + 1
-    _say(f"process {first.pid} {end}; restart {number} of {options.restarts}")
-    if told.wait(options.pause_s):
+    restarts += 1
+    _say(f"process {first.pid} {end}; restart {restarts} of {options.restarts} in {pause_s:g} s")
+    if told.wait(pause_s):
       break
+    pause_s = min(2 * pause_s, max(_LONGEST_PAUSE_S, options.pause_s))
   return code if code >= 0 else 128 - code
+
+
+def _newest(command: Sequence[str]) -> int:
+  """Returns the step of the newest checkpoint in the --workdir of a command, 0 if there is none."""
+  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+  parser.add_argument("--workdir", "-workdir")
+  workdir = parser.parse_known_args(command)[0].workdir
+  names = pathlib.Path(workdir).glob("checkpoints/*") if workdir else ()
+  return max((int(path.name) for path in names if path.name.isdigit()), default=0)
 
 
 def _places(processes: int) -> list[list[str]]:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import pathlib
 import socket
+import sys
 from collections.abc import Iterator
 
 import jax
@@ -35,12 +36,19 @@ def hold(workdir: str) -> Iterator[None]:
 
 
 def _take(file) -> str | None:
-  """Takes the lock and signs; or returns who has it."""
+  """Takes the lock and signs; or returns who has it. Where there are no locks, a line says so."""
   try:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:
     file.seek(0)
     return file.read().strip() or "another process"
+  except OSError as error:  # some network file systems have none (ENOLCK, ENOTSUP)
+    print(
+      f"warning: {file.name} cannot be locked ({error.strerror}): nothing keeps a second run "
+      "out of this workdir",
+      file=sys.stderr,
+      flush=True,
+    )
   file.truncate(0)
   file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
   file.flush()

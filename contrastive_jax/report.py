@@ -5,16 +5,18 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import sys
 import time
 import types
-from collections.abc import Mapping
-from unittest import mock
+from collections.abc import Mapping, Sequence
 
 import jax
-from absl import logging
 
 from contrastive_jax import errors
+
+_ERASE = "\r\033[K"  # to the start of the row of a terminal, and empties it
+_FLUSH_S = 30.0  # between two writings of events to the disk; a checkpoint comes after one too
 
 
 class Reporter:
@@ -27,17 +29,18 @@ class Reporter:
     self._jsonl = self._events = None
     if self._active:
       path = pathlib.Path(workdir) / "metrics.jsonl"
-      with errors.saving(str(path)):
-        _keep_until(path, start_step)
-        self._jsonl = path.open("a")
       if tensorboard:
-        self._events = _tensorboard().SummaryWriter(
-          str(pathlib.Path(workdir) / "tensorboard"),
-          purge_step=start_step + 1 if start_step else None,
-        )
+        self._events = _Events(path.with_name("tensorboard"), start_step)
+      with errors.saving(str(path)):
+        dropped = _keep_until(path, start_step)
+        self._jsonl = path.open("a")
+      if dropped:
+        self.line(f"warning: {path}: {dropped} damaged line(s) dropped")
 
-  def metrics(self, step: int, values: Mapping[str, float]) -> None:
+  def metrics(self, step: int, values: Mapping[str, float], alarms: Sequence[str] = ()) -> None:
     """Writes scalars of one step to the files; NaN and infinity become null in the JSON.
+
+    What alarms say is written beside them, under "alarms", and printed.
 
     Raises:
       SaveFailed: the disk is full.
@@ -45,12 +48,14 @@ class Reporter:
     if not self._active:
       return
     finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
+    told = {"alarms": list(alarms)} if alarms else {}
     with errors.saving(self._jsonl.name):
-      self._jsonl.write(json.dumps({"step": step, **finite}) + "\n")
+      self._jsonl.write(json.dumps({"step": step, **finite, **told}) + "\n")
       self._jsonl.flush()
     if self._events:
-      for name, value in values.items():
-        self._events.add_scalar(name, value, step)
+      self._events.write(step, values)
+    for text in alarms:
+      self.line(f"ALARM  step {step}: {text}")
 
   def progress(self, step: int, values: Mapping[str, float], seconds_per_step: float) -> None:
     """Shows one line: step, share, loss, speed and time left. Overwritten on a terminal."""
@@ -67,24 +72,24 @@ class Reporter:
       )
       + f"  {values['images_per_second']:.0f} images/s  {_clock(left)} left"
     )
-    end = "\r" if self._live and step < self._total_steps else "\n"
-    print(f"{line:<100}" if self._live else line, end=end, file=sys.stderr, flush=True)
+    if self._live and step < self._total_steps:
+      row = line[: shutil.get_terminal_size().columns - 1]  # a second row would not be erased
+      print(f"{_ERASE}{row}", end="", file=sys.stderr, flush=True)
+    else:
+      self.line(line)
 
   def line(self, text: str) -> None:
     """Prints one lasting line."""
     if self._active:
-      print(f"{text:<100}" if self._live else text, file=sys.stderr, flush=True)
-
-  def alarm(self, text: str) -> None:
-    """Prints and logs one line that asks for attention."""
-    self.line(f"ALARM  {text}")
-    logging.info("alarm: %s", text)
+      print(f"{_ERASE if self._live else ''}{text}", file=sys.stderr, flush=True)
 
   def sync(self) -> None:
     """Waits until the metrics are on the disk: a checkpoint comes after what led to it."""
     if self._active:
       with errors.saving(self._jsonl.name):
         os.fsync(self._jsonl.fileno())
+      if self._events:
+        self._events.flush()
 
   def close(self) -> None:
     """Closes the files."""
@@ -112,27 +117,78 @@ class Meter:
     return seconds
 
 
+class _Events:
+  """Scalars for TensorBoard, written by whoever tells them.
+
+  tensorboardX's SummaryWriter has a thread for it, which a full disk ends; its queue then fills,
+  and who tells the next scalar waits for good.
+  """
+
+  def __init__(self, folder: pathlib.Path, start_step: int):
+    self._folder, self._flushed = folder, time.monotonic()
+    with errors.saving(str(folder)):
+      tensorboard = _tensorboard()
+      self._proto = tensorboard.proto
+      folder.mkdir(parents=True, exist_ok=True)
+      self._file = tensorboard.event_file_writer.EventsWriter(str(folder / "events"))
+      started = self._proto.event_pb2.SessionLog(status=self._proto.event_pb2.SessionLog.START)
+      # Of files before this one nothing counts from that step on.
+      self._write(step=start_step + 1, session_log=started)
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    summary = self._proto.summary_pb2.Summary
+    with errors.saving(str(self._folder)):
+      for name, value in values.items():
+        scalar = summary.Value(tag=name, simple_value=value)
+        self._write(step=step, summary=summary(value=[scalar]))
+    if time.monotonic() - self._flushed > _FLUSH_S:
+      self.flush()
+
+  def flush(self) -> None:
+    with errors.saving(str(self._folder)):
+      self._file.flush()
+    self._flushed = time.monotonic()
+
+  def close(self) -> None:
+    self._file.close()
+
+  def _write(self, **event) -> None:
+    self._file.write_event(self._proto.event_pb2.Event(wall_time=time.time(), **event))
+
+
 def _tensorboard() -> types.ModuleType:
   """Imports tensorboardX (slow, so only where wanted) without PyTorch, which it takes if it can."""
-  with mock.patch.dict(sys.modules, {} if "torch" in sys.modules else {"torch": None}):
+  hide = "torch" not in sys.modules
+  if hide:
+    sys.modules["torch"] = None
+  try:
     import tensorboardX
+    import tensorboardX.event_file_writer
+  finally:
+    if hide:
+      del sys.modules["torch"]
   return tensorboardX
 
 
-def _keep_until(path: pathlib.Path, step: int) -> None:
-  """Drops the lines after `step`, which the resumed run will write again."""
+def _keep_until(path: pathlib.Path, step: int) -> int:
+  """Drops the lines after `step`, which the resumed run will write again, and damaged ones.
+
+  Returns how many were damaged: the last line of a killed run may be cut off.
+  """
   if not path.exists():
-    return
-  kept = []
-  for line in path.read_text().splitlines():
+    return 0
+  kept, damaged = [], 0
+  for line in path.read_bytes().splitlines():
     try:
-      if json.loads(line)["step"] <= step:
-        kept.append(line)
-    except (json.JSONDecodeError, KeyError):
-      continue  # the last line of a killed run may be cut off
+      text = line.decode()
+      if json.loads(text)["step"] <= step:
+        kept.append(text)
+    except (ValueError, KeyError, TypeError):
+      damaged += 1
   temporary = path.with_suffix(".tmp")
   temporary.write_text("".join(line + "\n" for line in kept))
   temporary.replace(path)
+  return damaged
 
 
 def _clock(seconds: float) -> str:

@@ -1,6 +1,8 @@
 """Pre-training from a config: builds the objects, resumes, and runs the loop."""
 
 import contextlib
+import functools
+import pathlib
 from typing import NamedTuple
 
 import jax
@@ -58,23 +60,27 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
 def _train(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None, preemption: Preemption
 ) -> Result:
-  config_lib.check(config)
-  workdir_lib.check(workdir, config)
-  mesh = parallel.make_mesh(devices)
-  source = build.source(config, config.data.split)
+  with agree.mistakes_shared():
+    config_lib.check(config)
+    workdir_lib.check(workdir, config)
+    mesh = parallel.make_mesh(devices)
+    source = build.source(config, config.data.split)
   agree.check_equal(lambda: _facts(config, source))
   run = build.run(config, len(source), source.num_classes, mesh.size)
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
   monitor = monitor_lib.Monitor.create(config, source, run.net, run.recipe, mesh)
   preemption.leave_if_requested()
 
-  workdir_lib.make(workdir)
+  with agree.mistakes_shared():
+    workdir_lib.make(workdir)
   with contextlib.ExitStack() as stack:
     stack.enter_context(lock.hold(workdir))
     watchdog = stack.enter_context(Watchdog(workdir, **config.watchdog))
     workdir_lib.check(workdir, config)  # again: now no other run can write there
     checkpoints = Checkpoints(workdir, **config_lib.fields_of(Checkpoints, config.checkpoint))
     stack.callback(checkpoints.close)
+    watchdog.beside(checkpoints.under_way)
+    watchdog.doing("restoring the last checkpoint")
     state = checkpoints.restore(state) or state
     workdir_lib.stamp(workdir, config)  # not before the checkpoint is known to fit
     start = int(parallel.fetch(state.step))
@@ -88,32 +94,35 @@ def _train(
       f"peak learning rate {run.schedule.peak:.4g}, {mesh.size} device(s)"
       + (f"; goes on from step {start}" if start else "")
     )
-    batches = pipeline.train_batches(
+    watchdog.doing("preparing the images")
+    load = functools.partial(
+      pipeline.train_batches,
       source,
       batch_size=config.batch_size,
       seed=config.seed,
-      start_step=start,
-      total_steps=run.total_steps,
       process_index=jax.process_index(),
       process_count=jax.process_count(),
       **build.pipeline_options(config),
     )
-    step_fn = _step(config, run, source, mesh, reporter)
-    if config.log.views and start == 0 and jax.process_index() == 0:
-      preview.save(workdir, run.method, run.recipe, next(iter(batches)), config.seed)
+    batches = load(start_step=start, total_steps=run.total_steps)
+    step_fn = _step(config, run, source, mesh, reporter, watchdog)
+    drawn = start and (pathlib.Path(workdir) / "views.png").exists()
+    if config.log.views and not drawn and jax.process_index() == 0:
+      first = next(iter(load(total_steps=1, cache="none") if start else batches))
+      preview.save(workdir, run.method, run.recipe, first, config.seed)
     preemption.leave_if_requested()
     loop = _Loop(config, run, mesh, reporter, checkpoints, monitor, watchdog)
     stack.enter_context(parallel.use(mesh))
     return loop.run(step_fn, state, batches, preemption)
 
 
-def _step(config: ConfigDict, run: build.Run, source, mesh, reporter: Reporter):
+def _step(config, run: build.Run, source, mesh, reporter: Reporter, watchdog: Watchdog):
   """Returns the step to call; where the memory of the devices is known, one that fits into it."""
   limit = fit.limit_bytes(config) if config.fit_memory else None
   if not limit:
     return jax.jit(run.step, donate_argnums=0)
   sizes = images.of_source(config, source)
-  chosen, compiled = fit.choose(config, sizes, list(mesh.devices.flat), limit)
+  chosen, compiled = fit.choose(config, sizes, list(mesh.devices.flat), limit, watchdog.doing)
   for change in config_lib.differences(config, chosen):
     reporter.line(f"to fit into {limit / fit.GIB:.1f} GiB of a device: {change}")
   return compiled
@@ -136,6 +145,7 @@ class _Loop:
     self._metrics: dict[str, float] = {}
     self._alarms: list[str] = []
     self._skipped = self._skipped_in_a_row = 0
+    self._replaced, self._replaced_told = 0.0, None  # images, and the epoch that was told of
 
   def run(self, step_fn, state, batches, preemption) -> Result:
     step = int(parallel.fetch(state.step))
@@ -194,13 +204,12 @@ class _Loop:
   def _read(self, step: int, metrics) -> None:
     """Fetches a step's metrics, stops a broken run, and logs when a line is due."""
     values = {k: float(v) for k, v in parallel.fetch(metrics).items()}
+    self._count_replaced(step, values["replaced"])
     if values["skipped"]:
       self._skip(step, values)
       return
     self._skipped_in_a_row = 0
-    values["skipped"] = self._skipped
-    if values["replaced"]:
-      self._reporter.line(f"step {step}: {values['replaced']:.0f} unreadable image(s) replaced")
+    values |= {"skipped": self._skipped, "replaced": self._replaced}
     if step % self._config.log.every_steps and step != self._total_steps:
       return
     seconds = self._meter.read(step)
@@ -210,38 +219,50 @@ class _Loop:
       "images_per_second": self._config.batch_size / seconds,
     }
     self._metrics |= values
-    self._reporter.metrics(step, values)
+    self._reporter.metrics(step, values, self._new_alarms(step, values))
     self._reporter.progress(step, values, seconds)
-    self._watch(step, values)
+
+  def _count_replaced(self, step: int, count: float) -> None:
+    """Counts unreadable images; the first of an epoch is told, the others are in the metrics."""
+    self._replaced += count
+    epoch = (step - 1) // self._steps_per_epoch
+    if count and epoch != self._replaced_told:
+      self._replaced_told = epoch
+      self._reporter.line(
+        f"step {step}: unreadable images are replaced ({self._replaced:.0f} since the start)"
+      )
 
   def _skip(self, step: int, values: dict[str, float]) -> None:
     """Logs a step that changed nothing (see guard.py), and stops after too many in a row."""
     self._skipped += 1
     self._skipped_in_a_row += 1
-    self._reporter.metrics(step, values | {"skipped": self._skipped})
-    what = f"loss is {values['loss']}, norm of the gradient {values['grad_norm']}, at step {step}"
+    what = f"loss is {values['loss']}, norm of the gradient {values['grad_norm']}"
+    if all(np.isfinite(values[name]) for name in ("loss", "grad_norm")):
+      what += ", but the update or a statistic is not finite"
+    self._reporter.metrics(
+      step,
+      values | {"skipped": self._skipped, "replaced": self._replaced},
+      [f"{what}: the update is skipped, {self._skipped} since the start"],
+    )
     if self._skipped_in_a_row >= self._config.max_skipped_steps:
       raise errors.NonFiniteLoss(
-        f"{what}, the {self._skipped_in_a_row}. not finite in a row; the last good checkpoint is "
-        "kept. Try a lower --config.optimizer.base_lr or a longer --config.optimizer.warmup_epochs"
+        f"{what}, at step {step}, the {self._skipped_in_a_row}. not finite in a row; the last good "
+        "checkpoint is kept. Try a lower --config.optimizer.base_lr or a longer "
+        "--config.optimizer.warmup_epochs"
       )
-    self._reporter.alarm(f"{what}: the update is skipped, {self._skipped} since the start")
 
-  def _watch(self, step: int, values: dict[str, float]) -> None:
-    """Raises the collapse alarms, each once until it clears."""
+  def _new_alarms(self, step: int, values: dict[str, float]) -> list[str]:
+    """Returns the alarms of collapse, each once until it clears."""
     monitor = self._config.monitor
-    if step < monitor.alarm_after_steps:
-      return
     figures = {k.removeprefix("collapse_"): v for k, v in values.items() if "collapse_" in k}
-    if not figures:
-      return
+    if step < monitor.alarm_after_steps or not figures:
+      return []
     lines = collapse.alarms(
       figures, min_std=monitor.min_std, min_rank=monitor.min_rank, max_cosine=monitor.max_cosine
     )
-    for kind, line in lines.items():
-      if kind not in self._alarms:
-        self._reporter.alarm(f"step {step}: {line}")
+    new = [line for kind, line in lines.items() if kind not in self._alarms]
     self._alarms = list(lines)
+    return new
 
   def _score(self, step: int, state, preemption: Preemption) -> float | None:
     def poll():

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import jax
 
@@ -38,6 +39,7 @@ class Watchdog:
     self._stuck_after_s, self._peer_silent_s = stuck_after_s, peer_silent_s
     self._over, self._done = threading.Event(), False
     self._doing = ("starting", time.monotonic())
+    self._beside: Callable[[], tuple[str, float] | None] = lambda: None
     self._peers: dict[int, tuple[dict, float]] = {}  # what each said last, and when it was new
     self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -63,6 +65,10 @@ class Watchdog:
     """Says what the process does from now on; the time for it begins anew."""
     self._doing = (what, time.monotonic())
 
+  def beside(self, ask: Callable[[], tuple[str, float] | None]) -> None:
+    """Watches also what a thread does: `ask` gives what, and since when by `time.monotonic`."""
+    self._beside = ask
+
   def _watch(self) -> None:
     beat = 0
     while not self._over.wait(_BEAT_S):
@@ -70,10 +76,10 @@ class Watchdog:
       if self._peers:
         self._tell(beat)
         self._listen()
-      what, since = self._doing
-      seconds = time.monotonic() - since
-      if self._stuck_after_s and seconds > self._stuck_after_s:
-        self._end(f"{_name()} is {what} for {seconds:.0f} s", errors.EXIT_STUCK, stacks=True)
+      for what, since in filter(None, (self._doing, self._beside())):
+        seconds = time.monotonic() - since
+        if self._stuck_after_s and seconds > self._stuck_after_s:
+          self._end(f"{_name()} is {what} for {seconds:.0f} s", errors.EXIT_STUCK, stacks=True)
     if self._peers and self._done:  # else the others shall miss this process
       self._tell(beat + 1, done=True)
 

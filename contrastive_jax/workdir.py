@@ -12,8 +12,8 @@ import tempfile
 import jax
 from ml_collections import ConfigDict
 
+from contrastive_jax import checkpoint_files, errors
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -21,10 +21,14 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "num
 def check(workdir: str, config: ConfigDict) -> None:
   """Refuses to mix two runs in one directory; writes nothing.
 
+  The config of a run that never came to a checkpoint binds nobody: there is nothing to mix with.
+
   Raises:
     UserError: `workdir` holds a run whose config differs in a key that changes what is computed and
       `allow_config_change` is not set.
   """
+  if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
+    return
   stored = None if config.allow_config_change else stored_config(workdir)
   changes = config_lib.differences(stored, config) if stored else []
   if changes:
@@ -73,16 +77,26 @@ def make(workdir: str) -> None:
 
 
 def stamp(workdir: str, config: ConfigDict) -> None:
-  """Writes config.json and versions.json, from process 0 alone."""
+  """Writes config.json and versions.json, from process 0 alone.
+
+  versions.json names the digest of config.json. One that is about to change has both digests there
+  while it does, so that a run killed between two writes leaves a config that is known.
+  """
   if jax.process_index() == 0:
     root = pathlib.Path(workdir)
     with errors.saving(str(root / "config.json")):
       for leftover in root.glob("*.tmp"):  # of a killed run
         leftover.unlink()
-      text = config_lib.to_json(config)
+      path, text = root / "config.json", config_lib.to_json(config)
       stamp = versions() | {"config_sha256": _digest(text)}
-      write(root / "config.json", text)
+      before = path.read_bytes().decode(errors="replace") if path.exists() else text
+      if before != text:
+        both = stamp | {"config_sha256_before": _digest(before)}
+        write(root / "versions.json", json.dumps(both, indent=2) + "\n")
+        write(path, text)
       write(root / "versions.json", json.dumps(stamp, indent=2) + "\n")
+      if not path.exists():
+        write(path, text)
 
 
 def _digest(text: str) -> str:
@@ -113,14 +127,20 @@ def versions() -> dict[str, str | int | None]:
 
 
 def _commit() -> str | None:
-  """The commit of a source checkout, with "+changes" if it differs; None outside one."""
-  here = pathlib.Path(__file__).parent
+  """The commit of a source checkout, with "+changes" if it differs; None outside one.
+
+  An environment with the package may lie in another project's repository, which has no part in it.
+  """
+  here = pathlib.Path(__file__)
 
   def git(*command):
-    done = subprocess.run(("git", *command), cwd=here, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+      ("git", *command), cwd=here.parent, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
   try:
+    git("ls-files", "--error-unmatch", here.name)
     changed = git("status", "--porcelain", "--untracked-files=no", ":/")
     return git("rev-parse", "HEAD") + ("+changes" if changed else "")
   except (OSError, subprocess.CalledProcessError):

@@ -36,7 +36,12 @@ class Seen(NamedTuple):
 
 
 def run(
-  folder: pathlib.Path, processes: int, devices: int, *, leave_after: int | None = None
+  folder: pathlib.Path,
+  processes: int,
+  devices: int,
+  *,
+  leave_after: int | None = None,
+  epochs: int = EPOCHS,
 ) -> Seen:
   """Trains in `folder`/run, from its newest checkpoint if it has one.
 
@@ -45,6 +50,7 @@ def run(
     processes: of the run.
     devices: of each process.
     leave_after: steps, after whose save the run is broken off; None: to the end.
+    epochs: of the whole run.
   """
   notes = folder / "notes"
   port = test_processes.free_port()
@@ -59,6 +65,7 @@ def run(
       "place": place,
       "devices": devices,
       "leave_after": leave_after,
+      "epochs": epochs,
     }
     members.append(
       subprocess.Popen(
@@ -89,15 +96,15 @@ def digests(workdir: pathlib.Path, step: int) -> dict[str, str]:
   return {name: leaf["sha256"] for name, leaf in leaves.items()}
 
 
-def config():
+def config(epochs):
   """With a queue, batch norm over all devices, and a learning rate that lets a loss be compared."""
   return tiny_config.tiny(
     "moco",
-    epochs=EPOCHS,
+    epochs=epochs,
     method__queue_size=64,
     optimizer__base_lr=0.003,
     log__every_steps=1,
-    checkpoint__keep=EPOCHS,
+    checkpoint__keep=epochs,
   )
 
 
@@ -108,7 +115,7 @@ def main(settings: dict) -> None:
   os.environ["XLA_FLAGS"] = f"{conftest.ONE_DEVICE_FLAGS} {count}"
   if settings["place"]:
     hosts.connect(*settings["place"])
-  folder, c = pathlib.Path(settings["folder"]), config()
+  folder, c = pathlib.Path(settings["folder"]), config(settings["epochs"])
   notes = {"index": [], "image": [], "views": []}
   see = jax.jit(
     lambda *images: augment.views(build.recipe(c), keys.stream(c.seed, "views"), *images)

@@ -58,8 +58,13 @@ class Fake:
 def test_the_first_that_fits_is_taken(limit, wanted, monkeypatch):
   monkeypatch.setattr(program, "make", Fake)
   monkeypatch.setattr(program, "memory", lambda compiled: {"total": compiled.total})
-  chosen, compiled = fit.choose(config(), None, [None], limit)
+  done = []
+  chosen, compiled = fit.choose(config(), None, [None], limit, done.append)
   assert (settings(chosen), compiled.total) == (wanted, 60 // wanted[1])
+  assert done[:2] == [
+    "compiling the step with the config as it is",
+    "compiling the step with model.remat False -> True",
+  ], "the watchdog counts each by itself"
 
 
 def test_what_never_fits_is_one_line_with_the_remedies(monkeypatch):

@@ -34,3 +34,16 @@ def test_what_is_not_finite_changes_the_number_of_steps_alone(loss, norm):
     twin = dict(jax.tree_util.tree_leaves_with_path(expected))[path]
     for shard in leaf.addressable_shards:  # on every device alike
       assert np.asarray(shard.data).tobytes() == np.asarray(twin).tobytes(), path
+
+
+@pytest.mark.parametrize("part", ["params", "stats", "opt_state", "memory", "probe"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_update_that_overflows_is_none_though_loss_and_gradient_are_finite(part, value):
+  old, new = state(1), state(2)
+  broken = getattr(new, part) | {"x": getattr(new, part)["x"].at[3].set(value)}
+  kept, skipped = jax.jit(guard.keep_if_not_finite)(
+    old, new.replace(**{part: broken}), jnp.float32(1), jnp.float32(1)
+  )
+  assert skipped == 1 and kept.step == 2
+  for a, b in zip(jax.tree.leaves(kept.replace(step=old.step)), jax.tree.leaves(old), strict=True):
+    assert np.asarray(a).tobytes() == np.asarray(b).tobytes()

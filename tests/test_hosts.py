@@ -96,6 +96,46 @@ def test_flags_that_cannot_be_are_one_line(given, words):
     hosts.connect(*given)
 
 
+@pytest.mark.parametrize(
+  "failure",
+  [
+    ValueError("coordinator_address should be defined."),
+    OSError("metadata.google.internal is unknown"),
+    ImportError("No module named 'requests'"),
+  ],
+)
+def test_tpus_whose_environment_tells_of_no_others_are_a_hint(failure, monkeypatch):
+  def refuse(**_):
+    raise failure
+
+  monkeypatch.setattr(hosts, "_on_tpu", lambda env: True)
+  monkeypatch.setattr(hosts, "_delay_abort", lambda: None)
+  monkeypatch.setattr(hosts.jax.distributed, "initialize", refuse)
+  hint = hosts.connect()
+  assert str(failure) in hint and "this process runs alone; give --coordinator" in hint
+  failure = RuntimeError("DEADLINE_EXCEEDED: connecting")
+  with pytest.raises(errors.PeerLost, match="DEADLINE_EXCEEDED"):
+    hosts.connect()
+
+
+@pytest.mark.parametrize(
+  "raised, seen",
+  [
+    (errors.UserError("a peer is unavailable to gloo"), errors.UserError),
+    (ValueError("gloo: connection reset by peer"), errors.PeerLost),
+    (ValueError("shapes differ"), ValueError),
+  ],
+)
+def test_only_what_looks_like_a_lost_process_becomes_one(raised, seen, monkeypatch):
+  monkeypatch.setattr(hosts.jax, "process_count", lambda: 2)
+  with (
+    pytest.raises(ValueError if seen is not errors.PeerLost else seen) as caught,
+    hosts.losses_named(),
+  ):
+    raise raised
+  assert type(caught.value) is seen
+
+
 def member(folder, index, *flags, port, count=2, epochs=2, more=""):
   """Starts process `index` of a run of the tiny config; `more` is code for its config file."""
   folder.mkdir(parents=True, exist_ok=True)
@@ -152,6 +192,30 @@ def test_unequal_configs_are_refused_by_the_name_of_the_process(tmp_path):
   assert not (tmp_path / "run").exists()
 
 
+ONE_HAS_NO_IMAGES = """
+from contrastive_jax import errors, trainer
+
+source = trainer.build.source
+
+
+def missing(*args):
+  if "--process_id=1" in sys.argv:
+    raise errors.UserError("no images here; mount the disk")
+  return source(*args)
+
+
+trainer.build.source = missing
+"""
+
+
+@pytest.mark.slow
+def test_what_one_process_alone_cannot_do_ends_all_with_its_words(tmp_path):
+  codes, said = ends(pair(tmp_path, more=ONE_HAS_NO_IMAGES))
+  assert codes == [errors.EXIT_USER_ERROR] * 2, said
+  for text in said:
+    assert re.search(r"error: process 1 on \S+: no images here; mount the disk", last_line(text))
+
+
 @pytest.mark.slow
 def test_sigterm_to_one_process_saves_and_ends_all_after_the_same_step(tmp_path):
   members = pair(tmp_path, epochs=5000)
@@ -161,6 +225,75 @@ def test_sigterm_to_one_process_saves_and_ends_all_after_the_same_step(tmp_path)
   assert codes == [errors.EXIT_PREEMPTED] * 2, said
   steps = [re.search(r"left: SIGTERM: saved step (\d+)", text).group(1) for text in said]
   assert steps[0] == steps[1] == str(checkpoint.saved_steps(str(tmp_path / "run"))[-1])
+
+
+SIGTERM_INSIDE = """
+import os
+import signal
+
+from contrastive_jax import {module}
+
+call = {module}.{function}
+
+
+def signalled(*args, **options):
+  if "--process_id={process}" in sys.argv:
+    os.kill(os.getpid(), signal.SIGTERM)
+  return call(*args, **options)
+
+
+{module}.{function} = signalled
+"""
+SCORED = (
+  "--config.monitor.every_epochs=1",
+  "--config.monitor.max_train=32",
+  "--config.monitor.batch_size=32",
+  "--config.monitor.k=5",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  "module, function, process", [("features", "extract", 1), ("tree_files", "write", 0)]
+)
+def test_sigterm_to_one_process_that_scores_or_saves_ends_all_after_a_save(
+  tmp_path, module, function, process
+):
+  more = SIGTERM_INSIDE.format(module=module, function=function, process=process)
+  codes, said = ends(pair(tmp_path, SCORED, SCORED, epochs=50, more=more))
+  assert codes == [errors.EXIT_PREEMPTED] * 2, said
+  steps = [re.search(r"left: SIGTERM: saved step (\d+)", text).group(1) for text in said]
+  assert steps[0] == steps[1] == str(checkpoint.saved_steps(str(tmp_path / "run"))[-1])
+  assert int(steps[0]) < 16, "at once"
+
+
+NOT_FINITE = """
+import jax
+import jax.numpy as jnp
+
+from contrastive_jax import keys, methods
+
+
+class Breaks(methods.get("simclr")):
+  def loss(self, net, params, stats, memory, batch, key):
+    value, aux = super().loss(net, params, stats, memory, batch, key)
+    data = jax.random.key_data
+    of_steps = [data(jax.random.fold_in(keys.stream(0, "method"), s)) for s in (5, 6, 7)]
+    broken = jnp.any(jnp.stack([jnp.all(data(key) == other) for other in of_steps]))
+    return value + jnp.where(broken, jnp.nan, 0.0), aux
+
+
+methods.get = lambda name: Breaks
+"""
+
+
+@pytest.mark.slow
+def test_steps_that_are_not_finite_end_all_processes_alike(tmp_path):
+  codes, said = ends(pair(tmp_path, epochs=5, more=NOT_FINITE))
+  assert codes == [errors.EXIT_NON_FINITE] * 2, said
+  for text in said:
+    assert re.search(r"stopped: loss is nan.* at step 8, the 3. not finite", last_line(text))
+  assert checkpoint.saved_steps(str(tmp_path / "run")) == [4]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The supervisor starts again what died, and a run that is killed again and again loses nothing."""
 
+import errno
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import test_mistakes
 from conftest import ONE_DEVICE_FLAGS
 
 from contrastive_jax import checkpoint, errors, manifest, trainer
+from contrastive_jax import launch as launch_lib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 METHODS = {
@@ -23,8 +25,10 @@ METHODS = {
 }
 
 
-def launch(*command, restarts, processes=1, stderr=subprocess.PIPE, environment=(), **options):
-  arguments = [f"--restarts={restarts}", "--pause_s=0", f"--processes={processes}"]
+def launch(
+  *command, restarts, processes=1, pause_s=0, stderr=subprocess.PIPE, environment=(), **options
+):
+  arguments = [f"--restarts={restarts}", f"--pause_s={pause_s}", f"--processes={processes}"]
   arguments += ["--grace_s=5", "--", *command]
   return subprocess.Popen(
     [sys.executable, "-m", "contrastive_jax.launch", *arguments],
@@ -77,6 +81,48 @@ def test_what_died_is_started_again_and_what_is_final_is_not(
   _, err = process.communicate()
   assert (process.returncode, len(counter.read_text())) == (code, starts)
   assert line in err if line else not err
+
+
+def test_a_new_checkpoint_gives_the_restarts_back_and_ends_the_pauses(tmp_path):
+  """Dies at its first three starts without one, then once after each of two saves."""
+  counter, saved = tmp_path / "starts", tmp_path / "run" / "checkpoints"
+  then = (
+    f"n = os.path.getsize({str(counter)!r})\n"
+    f"if n in (4, 5): os.makedirs(os.path.join({str(saved)!r}, str(n)))\n"
+    "sys.exit(0 if n == 6 else 1)"
+  )
+  command = [*times_run(counter, then), f"--workdir={tmp_path / 'run'}"]
+  process = launch(*command, restarts=3, pause_s=0.01)
+  _, err = process.communicate(timeout=60)
+  told = [line.split("; ")[1] for line in err.splitlines()]
+  assert told == [
+    "restart 1 of 3 in 0.01 s",
+    "restart 2 of 3 in 0.02 s",
+    "restart 3 of 3 in 0.04 s",
+    "restart 1 of 3 in 0.01 s",
+    "restart 1 of 3 in 0.01 s",
+  ]
+  assert process.returncode == 0
+
+
+def test_a_member_that_cannot_be_started_leaves_none_behind(monkeypatch, capfd):
+  start, members = subprocess.Popen, []
+
+  def second_fails(command):
+    if members:
+      raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+    members.append(start([sys.executable, "-c", "import time; time.sleep(60)"]))
+    return members[0]
+
+  monkeypatch.setattr(launch_lib.subprocess, "Popen", second_fails)
+  handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+  try:
+    assert launch_lib.main(["--processes=2", "--", "train"]) == errors.EXIT_USER_ERROR
+  finally:
+    for number, handler in handlers.items():
+      signal.signal(number, handler)
+  assert members[0].poll() == -signal.SIGKILL
+  assert "train cannot be started: Resource temporarily" in capfd.readouterr().err
 
 
 def test_sigterm_reaches_the_run_and_nothing_is_started_again():
@@ -194,7 +240,7 @@ def undisturbed_and_killed(folder, method, epochs, kills, rng, processes=1):
 
 
 def test_several_processes_get_their_places_and_end_together():
-  tell = "import sys, time\nprint(*sys.argv[1:], flush=True)\n"
+  tell = "import sys, time\nprint(' '.join(sys.argv[1:]) + '\\n', end='', flush=True)\n"
   wait = "time.sleep(100 if sys.argv[-1] == '--process_id=1' else 0)\nsys.exit(74)"
   process = launch(*script(tell + wait), restarts=0, processes=2, stdout=subprocess.PIPE)
   out, err = process.communicate(timeout=60)

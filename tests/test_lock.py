@@ -1,5 +1,6 @@
 """Two runs never share a workdir."""
 
+import errno
 import os
 import pathlib
 import socket
@@ -43,3 +44,15 @@ def test_a_killed_run_holds_nothing(tmp_path):
       holder.kill()
   with lock.hold(str(tmp_path)):
     pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, capfd, number):
+  def refuse(*_):
+    raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr(lock.fcntl, "flock", refuse)
+  with lock.hold(str(tmp_path)):
+    pass
+  [line] = capfd.readouterr().err.splitlines()
+  assert line.startswith(f"warning: {tmp_path}/lock cannot be locked ({os.strerror(number)})")

@@ -15,8 +15,19 @@ import pytest
 from conftest import ONE_DEVICE_FLAGS
 from tiny_config import tiny
 
-from contrastive_jax import errors, parallel, plan
-from contrastive_jax.plan import chips, figures, hlo, images, program, report, topology, traffic
+from contrastive_jax import config, errors, parallel, plan
+from contrastive_jax.plan import (
+  arithmetic,
+  child,
+  chips,
+  figures,
+  hlo,
+  images,
+  program,
+  report,
+  topology,
+  traffic,
+)
 from contrastive_jax.plan.images import Images
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -134,6 +145,7 @@ FOUND = {
     }
   ],
   "longest_loop": 1,
+  "choices": ["contrast of 512 rows with 512 columns on 16 device(s): dense"],
   "compile_seconds": 1.0,
 }
 
@@ -141,6 +153,20 @@ FOUND = {
 def figures_of(batch_size=256, **changes):
   c = tiny(batch_size=batch_size)
   return figures.of("v5e:4x4", c, Images(1024, 10, 16), FOUND | changes)
+
+
+def test_the_second_pass_of_micro_batches_is_no_repetition():
+  c = tiny(batch_size=256, micro_batches=2)
+  for flops, repeats in ((13.3e12, False), (20e12, True)):
+    found = figures.of("v5e:4x4", c, Images(1024, 10, 16), FOUND | {"flops": flops})
+    assert any("4/3 of it by micro_batches" in line for line in found["warnings"]) == repeats
+
+
+def test_the_form_of_the_loss_is_told_whoever_chose_it():
+  assert figures_of()["choices"] == FOUND["choices"]
+  c = tiny(batch_size=256, method__loss_impl="ring")
+  found = figures.of("v5e:4x4", c, Images(1024, 10, 16), FOUND | {"choices": []})
+  assert "ring, by method.loss_impl" in report.text(found)
 
 
 def test_times_are_those_of_the_published_peaks():
@@ -252,6 +278,70 @@ def test_every_chip_has_a_source_and_a_limit_below_its_capacity():
   for chip in chips.CHIPS.values():
     assert chip.source.startswith("https://") and "cloud.google.com/tpu/" in chip.source
     assert 0.9 * chip.hbm_gib < chip.compiler_gib < chip.hbm_gib + 1
+  for chip in chips.GPUS.values():
+    assert chip.source.startswith("https://www.nvidia.com/") and chip.compiler_gib is None
+
+
+def test_the_devices_that_are_here_tell_their_limit_and_their_peaks(monkeypatch):
+  """A GPU, where one is not there: nothing is compiled."""
+
+  class Gpu:
+    device_kind = "NVIDIA H100 80GB HBM3"
+
+    def memory_stats(self):
+      return {"bytes_limit": 64 * 2**30}
+
+  monkeypatch.setattr(child, "devices", lambda topology: [Gpu()])
+  local = jax.local_devices
+  monkeypatch.setattr(jax, "local_devices", lambda backend=None: local() if backend else [Gpu()])
+  monkeypatch.setattr(child.program, "make", lambda *a: None)
+  monkeypatch.setattr(child.program, "count_flops", lambda p: 10e12)
+  monkeypatch.setattr(child.similarity, "_DENSE_LIMIT_BYTES", 0)  # put back
+  read = {k: v for k, v in FOUND.items() if k not in ("device_kind", "devices", "chip")}
+  monkeypatch.setattr(child.program, "compile_and_read", lambda *a: read)
+  c = tiny(batch_size=256)
+  found = child.plan(topology.parse("here")[0], config.to_json(c), Images(1024, 10, 16))
+  plan = figures.of("here", c, Images(1024, 10, 16), found)
+  assert plan["memory_limit"] == pytest.approx(0.95 * 64 * 2**30)
+  assert plan["headroom"] == pytest.approx(plan["memory_limit"] - 2**30)
+  assert plan["seconds"]["arithmetic"] == pytest.approx(FOUND["flops"] / 989e12)
+  assert "dense" in report.text(plan) and "fit_memory, of training, is not" in report.text(plan)
+
+
+@pytest.mark.parametrize(
+  "stride, dilation, padding", [(1, 1, "SAME"), (2, 1, "SAME"), (1, 2, "VALID"), (3, 2, "SAME")]
+)
+def test_products_in_a_loop_are_counted_in_every_round(stride, dilation, padding):
+  """As XLA counts them where there is no loop."""
+
+  def layer(x, w):
+    y = jax.lax.conv_general_dilated(
+      x, w, (stride,) * 2, padding, rhs_dilation=(dilation,) * 2,
+      dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )  # fmt: skip
+    return (y**2).sum() + ((w[0, 0] @ w[1, 1]) ** 2).sum()
+
+  def rounds(count):
+    def total(x, w):
+      def body(carry, _):
+        return carry + layer(x + carry, w), None
+
+      return jax.lax.scan(body, 0.0, None, length=count)[0]
+
+    return jax.jit(jax.grad(total, argnums=(0, 1))).lower(*shapes).compile()
+
+  shapes = [jnp.zeros((2, 9, 11, 8)), jnp.zeros((3, 3, 8, 8))]
+  looped, unrolled = rounds(5), rounds(1)
+  assert arithmetic.missed(unrolled.as_text()) == 0
+  found = looped.cost_analysis()["flops"] + arithmetic.missed(looped.as_text())
+  assert found == pytest.approx(5 * unrolled.cost_analysis()["flops"], rel=0.05)
+
+
+def test_a_step_in_parts_has_the_ideal_of_the_undivided_one():
+  c = tiny(micro_batches=2, method__loss_impl="tiled:bfloat16")
+  plain = program.in_one_go(c)
+  assert (plain.micro_batches, plain.method.loss_impl) == (1, "dense:bfloat16")
+  assert (c.micro_batches, c.method.loss_impl) == (2, "tiled:bfloat16")
 
 
 def test_the_planned_state_and_batch_are_those_that_training_uses():
@@ -298,6 +388,7 @@ def assert_is_a_plan(done, tmp_path, devices):
   assert 0.9 * found["parameters"] < gradients < 1.3 * found["parameters"]  # and the probe's
   assert found["traffic"]["embeddings"]["bytes"] >= 16 * 2 * 16 * 4
   assert found["memory"]["total"] > found["memory"]["arguments"] > 0
+  assert found["choices"] == [f"contrast of 32 rows with 32 columns on {devices} device(s): dense"]
   assert f"{found['parameters']:,}" in done.stdout
   return found
 

@@ -1,8 +1,10 @@
 """A run: resumed bit for bit, preempted, stopped when not finite, watched for collapse."""
 
+import errno
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -25,10 +27,11 @@ from contrastive_jax import (
   keys,
   methods,
   monitor,
-  report,
   trainer,
   tree_files,
 )
+from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.data import pipeline
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -99,6 +102,27 @@ def test_another_config_in_the_same_workdir_is_refused_by_key(undisturbed):
   trainer.train(tiny(log__every_steps=3), str(workdir), one_device())  # what is logged may change
 
 
+def test_a_config_that_never_reached_a_checkpoint_holds_no_workdir(tmp_path, monkeypatch):
+  """A mistake that only tracing finds, put right with the same --workdir."""
+
+  def refuse(*_):
+    raise errors.UserError("this loss cannot be traced")
+
+  with monkeypatch.context() as patch:
+    patch.setattr(guard, "keep_if_not_finite", refuse)
+    with pytest.raises(errors.UserError, match="cannot be traced"):
+      trainer.train(tiny(), str(tmp_path), one_device())
+  assert workdir_lib.stored_config(str(tmp_path)) == tiny()
+  workdir_lib.check(str(tmp_path), tiny(batch_size=32))
+
+
+def test_views_that_are_asked_for_later_are_drawn_then(undisturbed):
+  _, workdir = undisturbed
+  assert not (workdir / "views.png").exists()
+  trainer.train(tiny(log__views=True), str(workdir), one_device())
+  assert (workdir / "views.png").stat().st_size > 100
+
+
 def test_a_checkpoint_of_another_network_is_refused_and_kept(undisturbed):
   _, workdir = undisturbed
   stored = (workdir / "config.json").read_text()
@@ -127,7 +151,8 @@ def test_steps_that_are_not_finite_are_skipped_and_three_in_a_row_end_the_run(
   monkeypatch.setattr(methods, "get", not_finite_at(4, 5, 8, 9, 10))
   with pytest.raises(errors.NonFiniteLoss, match="loss is nan.* at step 11, the 3. not finite in"):
     trainer.train(tiny(), str(tmp_path), one_device())
-  assert "at step 6: the update is skipped, 2 since the start" in capfd.readouterr().err
+  said = capfd.readouterr().err
+  assert re.search(r"ALARM  step 6: loss is nan.*: the update is skipped, 2 since the start", said)
   lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
   assert [r["step"] for r in lines if r["loss"] is None] == [5, 6, 9, 10, 11]
   assert {r["step"]: r["skipped"] for r in lines}[8] == 2
@@ -187,6 +212,28 @@ def test_collapse_is_told_once_until_it_clears(tmp_path, capfd):
   trainer.train(tiny(**limits), str(tmp_path), one_device())
   told = [line for line in capfd.readouterr().err.splitlines() if "ALARM" in line]
   assert len(told) == 1 and "std of z" in told[0] and "< 1000000000.0" in told[0]
+  lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+  [alarms] = [x["alarms"] for x in lines if "alarms" in x]
+  assert len(alarms) == 1 and alarms[0] in told[0], "in the file as on the console"
+
+
+def test_unreadable_images_are_a_line_an_epoch_and_counted_in_the_metrics(
+  tmp_path, monkeypatch, capfd
+):
+  batches = pipeline.train_batches
+
+  def replaced(*args, **options):
+    for batch in batches(*args, **options):
+      batch["replaced"][0] = 1
+      yield batch
+
+  monkeypatch.setattr(pipeline, "train_batches", replaced)
+  trainer.train(tiny(), str(tmp_path), one_device())
+  told = [line for line in capfd.readouterr().err.splitlines() if "unreadable" in line]
+  assert len(told) == 3, told
+  assert told[1].startswith("step 5: unreadable images are replaced (5 since the start)")
+  lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+  assert {x["step"]: x["replaced"] for x in lines} == {s: s for s in (2, 4, 6, 8, 10, 12)}
 
 
 def test_collapse_figures_of_known_embeddings():
@@ -210,11 +257,23 @@ def test_collapse_alarms_name_the_figure_and_its_limit():
   assert "0.010 < 0.1" in lines["std"]
 
 
-def test_a_cut_off_last_line_of_metrics_is_dropped(tmp_path):
-  path = tmp_path / "metrics.jsonl"
-  path.write_text('{"step": 2, "loss": 1.0}\n{"step": 4, "loss": 1.0}\n{"step": 6, "lo')
-  report.Reporter(str(tmp_path), total_steps=9, start_step=4, tensorboard=False).close()
-  assert [json.loads(x)["step"] for x in path.read_text().splitlines()] == [2, 4]
+def test_a_workdir_that_becomes_read_only_ends_the_run_and_keeps_what_was_saved(
+  tmp_path, monkeypatch
+):
+  """By the error that the system gives: who tests as root may write everywhere."""
+  write = tree_files.write
+
+  def read_only(directory, items):
+    if directory.name != "4.tmp":
+      raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(directory))
+    write(directory, items)
+
+  monkeypatch.setattr(tree_files, "write", read_only)
+  with pytest.raises(errors.SaveFailed, match="checkpoint 8 cannot .*Read-only file system"):
+    trainer.train(tiny(epochs=50), str(tmp_path), one_device())
+  assert checkpoint.saved_steps(str(tmp_path)) == [4]
+  steps = [json.loads(x)["step"] for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+  assert 8 <= steps[-1] < 100, "within some steps, not at the end"
 
 
 def start(workdir, tmp_path, epochs, limit="true"):

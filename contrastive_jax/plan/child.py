@@ -5,31 +5,38 @@ written to the file RESULT as JSON: compilers print what they like.
 """
 
 import json
+import math
 import pathlib
 import sys
 
 import jax
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors
-from contrastive_jax.plan import chips, program
+from contrastive_jax import errors, similarity
+from contrastive_jax.plan import chips, fit, program
 from contrastive_jax.plan.images import Images
 from contrastive_jax.plan.topology import Topology, devices
 
 
 def plan(topology: Topology, config_json: str, images: Images) -> dict:
-  """Returns what `compile_and_read` finds, the devices, and the arithmetic undivided."""
+  """Returns what `compile_and_read` finds, the devices, and the arithmetic undivided.
+
+  "memory_limit" is what training would keep to on the devices that are here; None: not known.
+  """
   config = config_lib.from_json(config_json)
   found = devices(topology)
   made = program.make(config, images, found)
-  alone = program.make(config, images, jax.local_devices(backend="cpu")[:1])
+  read = program.compile_and_read(made, config)
+  similarity._DENSE_LIMIT_BYTES = math.inf  # from here on, in this process: nothing is run
+  alone = program.make(program.in_one_go(config), images, jax.local_devices(backend="cpu")[:1])
   known = topology.chip or chips.of_device(found[0].device_kind)
   return {
     "device_kind": found[0].device_kind,
     "devices": len(found),
-    "chip": next((name for name, chip in chips.CHIPS.items() if chip is known), None),
+    "chip": next((name for name, chip in chips.PEAKS.items() if chip is known), None),
+    "memory_limit": None if topology.chip else fit.limit_bytes(config),
     "flops_undivided": program.count_flops(alone),
-    **program.compile_and_read(made, config),
+    **read,
   }
 
 

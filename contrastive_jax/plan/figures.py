@@ -6,11 +6,12 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import build
 from contrastive_jax.plan import traffic
-from contrastive_jax.plan.chips import CHIPS
+from contrastive_jax.plan.chips import PEAKS
 from contrastive_jax.plan.images import Images
 
 GIB = 2**30
 _LEAST_SHARE = 0.9  # of the ideal arithmetic; below, something is computed more than once
+_SHARE_OF_PARTS = 3 / 4  # a gradient cache passes the network forward twice, backward once
 _LEAST_IMAGES = 8  # a chip: matrix units of TPUs work on eight rows at a time
 
 
@@ -29,13 +30,18 @@ def of(name: str, config: ConfigDict, images: Images, found: dict) -> dict:
     "batch_size": config.batch_size,
     "images_per_chip": config.batch_size / found["devices"],
     "epochs": config.epochs,
+    "remat": config.model.get("remat", False),
+    "micro_batches": config.micro_batches,
     "steps": steps,
     **found,
   }
+  named = config.method.get("loss_impl", "auto")
+  if named != "auto":
+    plan["choices"] = [f"{named}, by method.loss_impl", *plan["choices"]]
   if "flops" in found:
     plan["share_of_ideal_flops"] = found["flops_undivided"] / found["devices"] / found["flops"]
     plan["traffic"] = _traffic(found["collectives"])
-    chip = CHIPS.get(found["chip"])
+    chip = PEAKS.get(found["chip"])
     plan["seconds"] = _seconds(chip, plan) if chip else None
     plan["hours_at_least"] = steps * plan["seconds"]["longest"] / 3600 if chip else None
   plan["memory_limit"] = limit = _limit(found)
@@ -45,8 +51,9 @@ def of(name: str, config: ConfigDict, images: Images, found: dict) -> dict:
 
 
 def _limit(found: dict) -> float | None:
-  chip = CHIPS.get(found["chip"])
-  return found.get("memory_limit") or (chip.compiler_gib * GIB if chip else None)
+  chip = PEAKS.get(found["chip"])
+  of_compiler = chip.compiler_gib * GIB if chip and chip.compiler_gib else None
+  return found.get("memory_limit") or of_compiler
 
 
 def _traffic(collectives: list[dict]) -> dict[str, dict]:
@@ -82,7 +89,8 @@ def _warnings(plan: dict, config: ConfigDict) -> list[str]:
     remedies = [] if config.model.get("remat", True) else ["--config.model.remat=True"]
     remedies += ["more chips", "a smaller --config.batch_size", "or parts of it, micro_batches"]
     of_limit = f" of {limit / GIB:.2f}" if limit else ""
-    found.append(f"does not fit: needs {amount}{of_limit}; try {', '.join(remedies)}")
+    fits = "; training tries model.remat and micro_batches itself" if config.fit_memory else ""
+    found.append(f"does not fit: needs {amount}{of_limit}; try {', '.join(remedies)}{fits}")
   if plan["images_per_chip"] < _LEAST_IMAGES:
     found.append(
       f"batch too small for the chips: {plan['images_per_chip']:g} images on each (below "
@@ -101,10 +109,13 @@ def _warnings(plan: dict, config: ConfigDict) -> list[str]:
       "own images"
     )
   share = plan["share_of_ideal_flops"]
-  if share < _LEAST_SHARE:
+  in_parts = config.micro_batches > 1
+  if share < _LEAST_SHARE * (_SHARE_OF_PARTS if in_parts else 1):
+    twice = " (4/3 of it by micro_batches)" if in_parts else ""
     found.append(
-      f"each chip computes {1 / share:.2f} times its share of the arithmetic: part of the step is "
-      "repeated on every chip; divide it over the batch, or use fewer chips or a larger batch"
+      f"each chip computes {1 / share:.2f} times its share of the arithmetic{twice}: part of the "
+      "step is repeated on every chip; divide it over the batch, or use fewer chips or a larger "
+      "batch"
     )
   seconds = plan["seconds"]
   if seconds and seconds["network"] > max(seconds["arithmetic"], seconds["memory"]):
@@ -113,7 +124,7 @@ def _warnings(plan: dict, config: ConfigDict) -> list[str]:
     )
   if plan["longest_loop"] > 1:
     found.append(
-      f"the step has a loop of {plan['longest_loop']} rounds, whose arithmetic and memory traffic "
-      "the compiler counts for one round: both times are too low (what travels is counted in full)"
+      f"the step has a loop of {plan['longest_loop']} rounds, whose memory traffic the compiler "
+      "counts for one round: its time is too low (products and what travels are counted in full)"
     )
   return found

@@ -7,12 +7,13 @@ Smaller groups change the step: where they alone would help, the error says whic
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 from ml_collections import ConfigDict
 
 from contrastive_jax import agree, build, errors
+from contrastive_jax import config as config_lib
 from contrastive_jax.plan import program
 from contrastive_jax.plan.images import Images
 
@@ -78,7 +79,11 @@ def with_smaller_groups(config: ConfigDict, num_devices: int) -> Iterator[Config
 
 
 def choose(
-  config: ConfigDict, images: Images, devices: list[jax.Device], limit: float
+  config: ConfigDict,
+  images: Images,
+  devices: list[jax.Device],
+  limit: float,
+  doing: Callable[[str], None] = lambda what: None,
 ) -> tuple[ConfigDict, jax.stages.Compiled]:
   """Returns the first candidate whose compiled step needs at most `limit` bytes of a device.
 
@@ -87,20 +92,27 @@ def choose(
     images: of the training set.
     devices: of the run.
     limit: bytes.
+    doing: is told of each compilation, which may take minutes.
 
   Raises:
     UserError: none does.
   """
+
+  def try_step(candidate):
+    changes = config_lib.differences(config, candidate)
+    doing(f"compiling the step with {', '.join(changes) or 'the config as it is'}")
+    return _compile(candidate, images, devices)
+
   least = None
   for candidate in candidates(config, len(devices)):
-    compiled, needed = _compile(candidate, images, devices)
+    compiled, needed = try_step(candidate)
     if compiled and needed <= limit:
       return candidate, compiled
     least = min(filter(None, (least, needed)), default=None)
   amount = f"{least / GIB:.2f} GiB" if least else "more than there is"
   remedy = "more --config.model.bn_groups"
   for candidate in with_smaller_groups(config, len(devices)):
-    compiled, needed = _compile(candidate, images, devices)
+    compiled, needed = try_step(candidate)
     if compiled and needed <= limit:
       groups = candidate.model.bn_groups
       remedy = (

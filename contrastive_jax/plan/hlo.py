@@ -1,4 +1,4 @@
-"""The collectives of a compiled program, read from its text."""
+"""The collectives and the loops of a compiled program, read from its text."""
 
 import dataclasses
 import math
@@ -75,8 +75,7 @@ class Collective:
 
 def collectives(text: str, num_devices: int) -> list[Collective]:
   """Returns the collectives of a compiled module, `compiled.as_text()`."""
-  computations, entry = _computations(text)
-  times = _executions(computations, entry)
+  computations, times = executions(text)
   found: dict[tuple, Collective] = {}
   for name, lines in computations.items():
     for line in lines:
@@ -101,10 +100,15 @@ def collectives(text: str, num_devices: int) -> list[Collective]:
   return [c for c in found.values() if c.group > 1]
 
 
+def executions(text: str) -> tuple[dict[str, list[str]], dict[str, int]]:
+  """Returns the instructions of each computation by its name, and how often a step runs it."""
+  computations, entry = _computations(text)
+  return computations, _executions(computations, entry)
+
+
 def longest_loop(text: str) -> int:
   """Returns the most rounds of a loop with matrix products or convolutions; 1: there is none."""
-  computations, entry = _computations(text)
-  times = _executions(computations, entry)
+  computations, times = executions(text)
   heavy = (n for n, ls in computations.items() if any(_PRODUCT.search(line) for line in ls))
   return max((times[name] for name in heavy), default=1)
 

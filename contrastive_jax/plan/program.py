@@ -1,8 +1,11 @@
 """The training step of a config, lowered and compiled from shapes alone."""
 
+import contextlib
+import logging
 import math
 import re
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -13,7 +16,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import build, keys, parallel
 from contrastive_jax import state as state_lib
-from contrastive_jax.plan import hlo, traffic
+from contrastive_jax.plan import arithmetic, hlo, traffic
 from contrastive_jax.plan.images import Images
 
 
@@ -64,6 +67,16 @@ def make(config: ConfigDict, images: Images, devices: list[jax.Device]) -> Progr
   )
 
 
+def in_one_go(config: ConfigDict) -> ConfigDict:
+  """Returns the config whose step has no loops, in which a round alone would be counted."""
+  plain = config.copy_and_resolve_references()
+  plain.micro_batches = 1
+  if "loss_impl" in plain.method:
+    products = plain.method.loss_impl.partition(":")[1:]
+    plain.method.loss_impl = "dense" + "".join(products)
+  return plain
+
+
 def count_flops(program: Program) -> float:
   """Counts the arithmetic of the undivided step, before any optimisation; compiles nothing."""
   with parallel.use(program.mesh):
@@ -74,25 +87,45 @@ def compile_and_read(program: Program, config: ConfigDict) -> dict:
   """Compiles the step and returns what can be read off it, per chip.
 
   Returns:
-    {"parameters", "memory", "flops", "hbm_bytes", "collectives", "longest_loop",
-    "compile_seconds"}; only the first two, with "memory" {"refused"}, if the compiler finds that
-    it does not fit.
+    {"parameters", "choices", "memory", "flops", "hbm_bytes", "collectives", "longest_loop",
+    "compile_seconds"}; only the first three, with "memory" {"refused"}, if the compiler finds that
+    it does not fit. "choices" are the lines in which parts of the step, such as the loss, tell
+    which of their forms they take.
   """
   found = {"parameters": sum(math.prod(x.shape) for x in jax.tree.leaves(program.state.params))}
   start = time.perf_counter()
   try:
-    compiled = program.compile()
+    with _told() as found["choices"]:
+      compiled = program.compile()
   except TooLarge as error:
     return found | {"memory": {"refused": str(error), "needed_bytes": error.needed_bytes}}
   text, cost = compiled.as_text(), compiled.cost_analysis()
   return found | {
     "memory": memory(compiled),
-    "flops": cost["flops"],
+    "flops": cost["flops"] + arithmetic.missed(text),
     "hbm_bytes": cost["bytes accessed"],
     "collectives": _collectives(text, program, config),
     "longest_loop": hlo.longest_loop(text),
     "compile_seconds": time.perf_counter() - start,
   }
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[list[str]]:
+  """Gives a list in which is, once each, what the package logs inside."""
+  lines: list[str] = []
+  handler = logging.Handler()
+  handler.emit = lambda record: lines.append(record.getMessage())
+  log = logging.getLogger("contrastive_jax")
+  level = log.level
+  log.addHandler(handler)
+  log.setLevel(logging.INFO)
+  try:
+    yield lines
+  finally:
+    log.removeHandler(handler)
+    log.setLevel(level)
+    lines[:] = dict.fromkeys(lines)
 
 
 def _struct(tree: PyTree, shardings: PyTree[jax.sharding.Sharding]) -> PyTree:

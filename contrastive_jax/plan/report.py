@@ -13,6 +13,8 @@ def text(plan: dict) -> str:
     ("batch", f"{plan['batch_size']:,} images, {plan['images_per_chip']:g} a chip"),
     ("schedule", f"{plan['epochs']} epochs, {plan['steps']:,} steps"),
     ("parameters", f"{plan['parameters']:,}"),
+    ("step", _as_compiled(plan)),
+    *(("loss", line) for line in plan["choices"]),
   ]
   if "total" in memory:
     parts = ", ".join(f"{k} {memory[k] / GIB:.3f}" for k in memory if k != "total")
@@ -36,6 +38,12 @@ def text(plan: dict) -> str:
   lines = [f"{plan['topology']}", *(f"  {name.ljust(width)}  {value}" for name, value in rows)]
   lines += [f"  WARNING: {line}" for line in plan["warnings"]]
   return "\n".join(lines) + "\n"
+
+
+def _as_compiled(plan: dict) -> str:
+  parts = f"in {plan['micro_batches']} micro-batches" if plan["micro_batches"] > 1 else "undivided"
+  blocks = "recomputed" if plan["remat"] else "stored"
+  return f"as the config is: {parts}, blocks {blocks}; fit_memory, of training, is not applied"
 
 
 _TIMES = ("arithmetic", "memory", "network")

@@ -1,0 +1,71 @@
+"""The stamp of a run: never half of it, and of the right repository."""
+
+import pathlib
+import subprocess
+
+import pytest
+
+from contrastive_jax import config, workdir
+
+
+@pytest.mark.parametrize("killed_at", range(4))
+def test_a_run_killed_while_it_stamps_leaves_the_old_config_or_the_new(
+  tmp_path, monkeypatch, killed_at
+):
+  old, new = config.pretrain(), config.pretrain("byol")
+  workdir.stamp(str(tmp_path), old)
+  write, written = workdir.write, []
+
+  def killed(path, text):
+    if len(written) == killed_at:
+      raise KeyboardInterrupt
+    written.append(path)
+    write(path, text)
+
+  monkeypatch.setattr(workdir, "write", killed)
+  try:
+    workdir.stamp(str(tmp_path), new)
+  except KeyboardInterrupt:
+    pass
+  found = workdir.stored_config(str(tmp_path))
+  assert found == (new if "config.json" in [path.name for path in written] else old)
+
+
+@pytest.mark.parametrize("killed_at", range(2))
+def test_a_run_killed_at_its_first_stamp_blocks_nothing(tmp_path, monkeypatch, killed_at):
+  write, written = workdir.write, []
+
+  def killed(path, text):
+    if len(written) == killed_at:
+      raise KeyboardInterrupt
+    written.append(path)
+    write(path, text)
+
+  monkeypatch.setattr(workdir, "write", killed)
+  with pytest.raises(KeyboardInterrupt):
+    workdir.stamp(str(tmp_path), config.pretrain())
+  assert workdir.stored_config(str(tmp_path)) in (None, config.pretrain())
+
+
+def test_the_commit_is_none_of_a_repository_that_only_holds_the_environment(tmp_path, monkeypatch):
+  package = tmp_path / ".venv" / "contrastive_jax"
+  package.mkdir(parents=True)
+  (package / "workdir.py").write_text("")
+  (tmp_path / "own.py").write_text("")
+
+  def git(*command):
+    subprocess.run(
+      ("git", "-c", "user.name=a", "-c", "user.email=a@b.example", *command),
+      cwd=tmp_path,
+      check=True,
+      capture_output=True,
+    )
+
+  git("init")
+  git("add", "own.py")
+  git("commit", "-m", "own")
+  monkeypatch.setattr(workdir, "__file__", str(package / "workdir.py"))
+  assert workdir._commit() is None
+  git("add", "--force", str(pathlib.Path(".venv")))
+  git("commit", "-m", "the package itself")
+  assert len(workdir._commit()) == 40
