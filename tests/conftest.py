@@ -32,9 +32,18 @@ def pytest_addoption(parser):
     "--all-devices", action="store_true", help="test every method on 2, 4 and 8 devices, not only 8"
   )
 
+  parser.addoption(
+    "--thorough", action="store_true", help="also run what is marked so, some minutes in all"
+  )
 
-def pytest_collection_modifyitems(items):
+
+def pytest_collection_modifyitems(config, items):
   """Puts the files with slow tests first, so that no long one is left to a single worker."""
+  if not config.getoption("--thorough"):
+    skip = pytest.mark.skip(reason="takes long; --thorough runs it")
+    for item in items:
+      if item.get_closest_marker("thorough"):
+        item.add_marker(skip)
   slow = {item.path for item in items if item.get_closest_marker("slow")}
   items.sort(key=lambda item: item.path not in slow)
 

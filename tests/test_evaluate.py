@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from configs import quickstart
 from contrastive_jax import (
   build,
   checkpoint,
@@ -20,6 +21,7 @@ from contrastive_jax import (
   parallel,
   picture,
   protocols,
+  trainer,
 )
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
@@ -337,20 +339,13 @@ def test_tsne_keeps_clusters_apart():
 
 @pytest.mark.slow
 def test_a_trained_run_beats_its_untrained_net(tmp_path):
-  from contrastive_jax import trainer
-
-  config = config_lib.pretrain("simclr", model="resnet8")
-  config.epochs, config.batch_size = 6, 128
-  config.model.stem = "cifar_s2"
-  config.method.temperature = 0.2
-  config.augment.blur = 0.0
-  config.optimizer.name = "sgd"
-  config.optimizer.base_lr = 0.5
-  config.optimizer.warmup_epochs = 1.0
+  config = quickstart.get_config()
+  config.epochs, config.batch_size = 6, 64
+  config.optimizer.base_lr = 0.6
   config.data.shapes.num_train = 1024
   config.data.shapes.num_test = 512
   config.monitor.every_epochs = 0
-  config.log.tensorboard = False
+  config.log.tensorboard = config.log.views = False
   trained = trainer.train(config, str(tmp_path), ONE)
   settings = eval_config.evaluation("knn")
   settings.baselines = ("random_init",)

@@ -42,7 +42,11 @@ def small_leaves_count(monkeypatch):
   monkeypatch.setattr(parallel, "_CUT_FROM", 64)
 
 
-@pytest.mark.parametrize("name", ["simclr", "moco", "byol", "instdisc", "swav"])
+@pytest.mark.parametrize(
+  "name",
+  ["moco", "instdisc", "swav"]
+  + [pytest.param(name, marks=pytest.mark.thorough) for name in ("simclr", "byol")],
+)
 def test_parts_give_the_step_of_the_whole_state(name):
   one, eight = test_methods.Trial(name, 1), test_methods.Trial(name, 8, fsdp=True)
   test_methods.assert_close((one.after, one.metrics), (eight.after, eight.metrics))
@@ -51,6 +55,7 @@ def test_parts_give_the_step_of_the_whole_state(name):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_what_a_step_gathers_is_less_than_what_parts_save():
   """Weights, target and queue are whole for a while; the optimiser's state is not."""
 
@@ -93,6 +98,7 @@ def test_a_run_in_parts_goes_on_with_the_whole_state(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_two_processes_save_their_parts_and_go_on_with_them(tmp_path):
   changes = {"epochs": 2, "method__queue_size": 64, "optimizer__base_lr": 0.003}
   changes |= {"log__every_steps": 1, "checkpoint__keep": 2}

@@ -253,6 +253,7 @@ SCORED = (
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
   "module, function, process", [("features", "extract", 1), ("tree_files", "write", 0)]
 )
@@ -288,6 +289,7 @@ methods.get = lambda name: Breaks
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_steps_that_are_not_finite_end_all_processes_alike(tmp_path):
   codes, said = ends(pair(tmp_path, epochs=5, more=NOT_FINITE))
   assert codes == [errors.EXIT_NON_FINITE] * 2, said

@@ -63,6 +63,9 @@ def small(name, **options):
   values = {f.name: shrink(f.default) for f in dataclasses.fields(cls)}
   if "num_classes" in values:
     values["num_classes"] = CLASSES  # a classifier must fit the task
+  if "min_area" in values:
+    # XLA resamples a crop to 5e-6 alike for another number of images, enough to switch a ReLU.
+    values["min_area"] = 1.0
   for option in {"freeze_steps", "freeze_epochs"} & set(values):
     values[option] = 0  # a layer that stands still at first is tested when it moves
   return cls(**values | options)

@@ -296,7 +296,7 @@ def test_the_devices_that_are_here_tell_their_limit_and_their_peaks(monkeypatch)
   monkeypatch.setattr(jax, "local_devices", lambda backend=None: local() if backend else [Gpu()])
   monkeypatch.setattr(child.program, "make", lambda *a: None)
   monkeypatch.setattr(child.program, "count_flops", lambda p: 10e12)
-  monkeypatch.setattr(child.similarity, "_DENSE_LIMIT_BYTES", 0)  # put back
+  monkeypatch.setattr(child.similarity, "_DENSE_SHARE", 0)  # put back
   read = {k: v for k, v in FOUND.items() if k not in ("device_kind", "devices", "chip")}
   monkeypatch.setattr(child.program, "compile_and_read", lambda *a: read)
   c = tiny(batch_size=256)

@@ -27,7 +27,7 @@ def plan(topology: Topology, config_json: str, images: Images) -> dict:
   found = devices(topology)
   made = program.make(config, images, found)
   read = program.compile_and_read(made, config)
-  similarity._DENSE_LIMIT_BYTES = math.inf  # from here on, in this process: nothing is run
+  similarity._DENSE_SHARE = math.inf  # from here on, in this process: nothing is run
   alone = program.make(program.in_one_go(config), images, jax.local_devices(backend="cpu")[:1])
   known = topology.chip or chips.of_device(found[0].device_kind)
   return {
