@@ -16,6 +16,9 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
 UV_VERSION := 0.13.9
 
+# Without compiled modules each start of a process would compile the 1,900 files of JAX and others.
+export PYTHONDONTWRITEBYTECODE :=
+
 WORKDIR := runs/$(or $(NAME),quickstart)
 PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 
