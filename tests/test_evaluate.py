@@ -340,10 +340,10 @@ def test_tsne_keeps_clusters_apart():
 @pytest.mark.slow
 def test_a_trained_run_beats_its_untrained_net(tmp_path):
   config = quickstart.get_config()
-  config.epochs, config.batch_size = 6, 64
+  config.epochs, config.batch_size = 8, 32
   config.optimizer.base_lr = 0.6
-  config.data.shapes.num_train = 1024
-  config.data.shapes.num_test = 512
+  config.data.shapes.num_train = 512
+  config.data.shapes.num_test = 256
   config.monitor.every_epochs = 0
   config.log.tensorboard = config.log.views = False
   trained = trainer.train(config, str(tmp_path), ONE)
@@ -351,5 +351,5 @@ def test_a_trained_run_beats_its_untrained_net(tmp_path):
   settings.baselines = ("random_init",)
   found = evaluate.run(settings, str(tmp_path), ONE)
   after, before = (r["top1"] for r in found["results"])
-  assert after > before + 0.02
+  assert after > before + 0.06
   assert after == pytest.approx(trained.metrics["knn_top1"], abs=1e-6)  # k and tau are the same

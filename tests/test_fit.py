@@ -1,7 +1,6 @@
 """A step that does not fit is recomputed or divided until it does, and stays the same step."""
 
 import jax
-import numpy as np
 import pytest
 import tiny_config
 
@@ -105,10 +104,9 @@ def test_devices_that_do_not_tell_their_memory_have_no_limit():
 
 
 @pytest.mark.slow
-def test_a_run_that_is_made_to_fit_says_so_and_ends_with_the_same_weights(tmp_path, capfd):
+def test_a_run_that_is_made_to_fit_says_so(tmp_path, capfd):
+  """That its step stays the same step: test_micro_batches.py."""
   devices = jax.devices()[:1]
-  plain = trainer.train(config(), str(tmp_path / "plain"), devices)
-  assert "to fit into" not in capfd.readouterr().err
   c = config()
   sizes = images.of_source(c, build.source(c, "train"))
   whole, halves = (
@@ -117,10 +115,7 @@ def test_a_run_that_is_made_to_fit_says_so_and_ends_with_the_same_weights(tmp_pa
   )
   assert halves < whole
   c.memory_limit_gib = (halves + whole) / 2 / fit.GIB
-  fitted = trainer.train(c, str(tmp_path / "fitted"), devices)
+  fitted = trainer.train(c, str(tmp_path), devices)
+  assert fitted.state.step == 2
   said = capfd.readouterr().err
   assert "micro_batches 1 -> 2" in said and "model.remat False -> True" in said
-  for a, b in zip(
-    jax.tree.leaves(plain.state.params), jax.tree.leaves(fitted.state.params), strict=True
-  ):
-    np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(a).max())

@@ -308,7 +308,7 @@ def test_a_process_that_never_comes_is_waited_for_no_longer_than_asked(tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [0, pytest.param(1, marks=pytest.mark.thorough)])
 def test_the_death_of_a_process_ends_the_others(tmp_path, lost):
   members = pair(tmp_path, epochs=5000)
   wait_for_saves(members, tmp_path, 1)

@@ -250,19 +250,25 @@ def test_several_processes_get_their_places_and_end_together():
   assert process.returncode == 74 and "ended with code 74; no restart of 0 is left" in err
 
 
+def assert_no_step_is_logged_twice(folder):
+  lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+  steps = [json.loads(line)["step"] for line in lines]
+  assert steps == sorted(set(steps))
+
+
 @pytest.mark.slow
 def test_two_processes_of_which_one_is_killed_end_with_the_same_bits(tmp_path):
   rng = np.random.default_rng()
   expected, found, moments, log = undisturbed_and_killed(tmp_path, "simclr", 6, 1, rng, 2)
   assert found == expected and found[0] == 24 and len(moments) == 1, log
+  assert_no_step_is_logged_twice(tmp_path / "killed")
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
   rng = np.random.default_rng()
   expected, found, moments, log = undisturbed_and_killed(tmp_path, "simclr", 10, 2, rng)
   assert found == expected and found[0] == 40
   assert log.count("was killed by SIGKILL; restart") == len(moments) == 2
-  lines = (tmp_path / "killed" / "run" / "metrics.jsonl").read_text().splitlines()
-  steps = [json.loads(line)["step"] for line in lines]
-  assert steps == sorted(set(steps)), "no step is logged twice"
+  assert_no_step_is_logged_twice(tmp_path / "killed")
