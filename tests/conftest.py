@@ -38,14 +38,14 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-  """Puts the files with slow tests first, so that no long one is left to a single worker."""
+  """Puts the longest file first, then those with slow tests: none is left to one worker alone."""
   if not config.getoption("--thorough"):
     skip = pytest.mark.skip(reason="takes long; --thorough runs it")
     for item in items:
       if item.get_closest_marker("thorough"):
         item.add_marker(skip)
   slow = {item.path for item in items if item.get_closest_marker("slow")}
-  items.sort(key=lambda item: item.path not in slow)
+  items.sort(key=lambda item: (item.path.name != "test_methods.py", item.path not in slow))
 
 
 @pytest.fixture(scope="session")
