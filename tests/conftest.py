@@ -1,13 +1,21 @@
 """Eight fake CPU devices, a compilation cache, and warnings as errors (see pyproject.toml)."""
 
+import gc
 import importlib.metadata
 import os
 import pathlib
 import tempfile
 
+# Traces make many objects that stay; by default a tenth of the time goes to looking through them.
+gc.set_threshold(50_000, 20, 20)
+
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Tests compile much and compute little: without optimisation they take a third less time.
-ONE_DEVICE_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# Tests compile much and compute little: without optimisation they take a third less time, and a
+# tenth less again if a program is not cut into parts for several threads.
+ONE_DEVICE_FLAGS = (
+  "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+  " --xla_cpu_parallel_codegen_split_count=1"
+)
 if importlib.metadata.version("jaxlib").startswith("0.10."):
   # The old code generator takes a quarter of the new one's time; later versions do not have it.
   ONE_DEVICE_FLAGS += " --xla_cpu_use_fusion_emitters=false"
