@@ -344,6 +344,16 @@ def test_a_step_in_parts_has_the_ideal_of_the_undivided_one():
   assert (c.micro_batches, c.method.loss_impl) == (2, "tiled:bfloat16")
 
 
+def test_a_compiler_does_not_outlive_who_asked_for_it():
+  compiler = "from contrastive_jax.plan import child; child.leave_with_parent(); print('ready'); "
+  compiler += "import sys, time; sys.stdout.flush(); time.sleep(300)"
+  asking = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {compiler!r}])"
+  process = subprocess.Popen([sys.executable, "-c", asking], stdout=subprocess.PIPE, text=True)
+  assert process.stdout.readline() == "ready\n"
+  process.kill()
+  assert process.communicate(timeout=60)[0] == "", "the compiler's end closes the pipe"
+
+
 def test_the_planned_state_and_batch_are_those_that_training_uses():
   from contrastive_jax import build
   from contrastive_jax import state as state_lib
