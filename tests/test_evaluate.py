@@ -340,7 +340,7 @@ def test_tsne_keeps_clusters_apart():
 @pytest.mark.slow
 def test_a_trained_run_beats_its_untrained_net(tmp_path):
   config = quickstart.get_config()
-  config.epochs, config.batch_size = 8, 32
+  config.epochs, config.batch_size = 6, 32
   config.optimizer.base_lr = 0.6
   config.data.shapes.num_train = 512
   config.data.shapes.num_test = 256

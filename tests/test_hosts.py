@@ -354,6 +354,7 @@ trainer.Watchdog.__enter__ = lambda self: watchdogs.append(self) or enter(self)
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_loader_that_hangs_is_named_with_its_stack(tmp_path):
   members = pair(tmp_path, more=HANG)
   codes, said = ends(members)

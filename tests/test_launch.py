@@ -257,6 +257,7 @@ def assert_no_step_is_logged_twice(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_two_processes_of_which_one_is_killed_end_with_the_same_bits(tmp_path):
   rng = np.random.default_rng()
   expected, found, moments, log = undisturbed_and_killed(tmp_path, "simclr", 6, 1, rng, 2)
@@ -265,7 +266,6 @@ def test_two_processes_of_which_one_is_killed_end_with_the_same_bits(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.thorough
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
   rng = np.random.default_rng()
   expected, found, moments, log = undisturbed_and_killed(tmp_path, "simclr", 10, 2, rng)
