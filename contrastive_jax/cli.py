@@ -91,7 +91,7 @@ def main(
     _leave(f"stopped: {error}", errors.EXIT_PEER_LOST)
   except KeyboardInterrupt:
     _leave("interrupted; the same command goes on from the last checkpoint", 130)
-  except Exception:
+  except Exception:  # shown in full; raised on, it would wait at the exit for processes that hang
     if not jax.distributed.is_initialized():
       raise
     traceback.print_exc()
