@@ -2,7 +2,8 @@
 
 Two changes of a config save memory and leave the step what it is: recomputing the network's blocks
 (`model.remat`) and passing the batch through it in parts that are whole batch-norm groups
-(`micro_batches`). They are tried in the order of what they cost in time, by compiling the step.
+(`micro_batches`). They are tried in the order of what they cost in time, by compiling the step; more
+parts only once they can be enough, as a compilation may take minutes.
 Smaller groups change the step: where they alone would help, the error says which.
 """
 
@@ -19,6 +20,7 @@ from contrastive_jax.plan.images import Images
 
 GIB = 2**30
 _SHARE = 0.95  # of what a device says that it has: allocations leave gaps
+_SHRINK = 0.9  # compilers lay out parts a little better than in proportion
 _LEAST_GROUP = 32  # images that share batch statistics; as in MoCo, 256 on 8 GPUs
 
 
@@ -35,28 +37,32 @@ def limit_bytes(config: ConfigDict) -> float | None:
 
 
 def candidates(config: ConfigDict, num_devices: int) -> Iterator[ConfigDict]:
-  """Yields the config as it is, then with recomputed blocks, then also in more and more parts."""
-  yield config
-  smaller = config.copy_and_resolve_references()
-  if not smaller.model.get("remat", True):
-    smaller.model.remat = True
-    yield smaller.copy_and_resolve_references()
+  """Yields the config as it is and what saves memory, in the order of the time that it costs.
+
+  Recomputed blocks cost a forward pass, parts one as well, however many they are, both together two.
+  """
+  ways = [config]
+  if not config.model.get("remat", True):
+    recomputed = config.copy_and_resolve_references()
+    recomputed.model.remat = True
+    ways.append(recomputed)
+  yield from ways
+  most = _most_parts(config, num_devices)
+  for way in ways:
+    for parts in range(config.micro_batches + 1, most + 1):
+      if most % parts == 0:
+        divided = way.copy_and_resolve_references()
+        divided.micro_batches = parts
+        yield divided
+
+
+def _most_parts(config, num_devices):
+  """Returns into how many equal parts of whole batch-norm groups a step can be divided."""
   if not build.has_batch_norm(config):
-    yield from _in_parts(smaller, smaller.batch_size // num_devices)
-    return
-  groups = smaller.model.bn_groups
-  if smaller.batch_size % (groups * num_devices):
-    return  # its parts would not be equal
-  if groups % num_devices == 0:
-    yield from _in_parts(smaller, groups // num_devices)
-
-
-def _in_parts(config, most):
-  """Yields the config in more and more parts, as many as divide `most`."""
-  for parts in range(config.micro_batches + 1, most + 1):
-    if most % parts == 0:
-      config.micro_batches = parts
-      yield config.copy_and_resolve_references()
+    return config.batch_size // num_devices
+  groups = config.model.bn_groups
+  equal = config.batch_size % (groups * num_devices) == 0 and groups % num_devices == 0
+  return groups // num_devices if equal else 1
 
 
 def with_smaller_groups(config: ConfigDict, num_devices: int) -> Iterator[ConfigDict]:
@@ -103,17 +109,24 @@ def choose(
     doing(f"compiling the step with {', '.join(changes) or 'the config as it is'}")
     return _compile(candidate, images, devices)
 
+  tries = list(candidates(config, len(devices)))
+  found: dict[bool, tuple[int, dict]] = {}  # with recomputed blocks or not: parts and their memory
   least = None
-  for candidate in candidates(config, len(devices)):
-    compiled, needed = try_step(candidate)
-    if compiled and needed <= limit:
+  for candidate in tries:
+    recomputes = candidate.model.get("remat", False)
+    seen = found.get(recomputes)
+    if seen and candidate is not tries[-1] and _at_least(*seen, candidate.micro_batches) > limit:
+      continue
+    compiled, memory = try_step(candidate)
+    if compiled and memory["total"] <= limit:
       return candidate, compiled
-    least = min(filter(None, (least, needed)), default=None)
+    found[recomputes] = candidate.micro_batches, memory
+    least = min(filter(None, (least, memory["total"])), default=None)
   amount = f"{least / GIB:.2f} GiB" if least else "more than there is"
   remedy = "more --config.model.bn_groups"
   for candidate in with_smaller_groups(config, len(devices)):
-    compiled, needed = try_step(candidate)
-    if compiled and needed <= limit:
+    compiled, memory = try_step(candidate)
+    if compiled and memory["total"] <= limit:
       groups = candidate.model.bn_groups
       remedy = (
         f"--config.micro_batches={candidate.micro_batches} --config.model.bn_groups={groups}, "
@@ -128,10 +141,16 @@ def choose(
   )
 
 
+def _at_least(parts: int, memory: dict, more_parts: int) -> float:
+  """Returns the bytes that a step needs at least in more parts: its temporaries alone shrink."""
+  return memory["total"] - memory["temporaries"] * (1 - _SHRINK * parts / more_parts)
+
+
 def _compile(config, images, devices):
-  """Returns the compiled step, None if the compiler refuses it, and the bytes that it needs."""
+  """Returns the compiled step, None if the compiler refuses it, and the memory that it needs."""
   try:
     compiled = program.make(config, images, devices).compile()
   except program.TooLarge as error:
-    return None, error.needed_bytes
-  return compiled, program.memory(compiled)["total"]
+    needed = error.needed_bytes or 0.0  # of what, is not told
+    return None, {"total": needed, "temporaries": needed}
+  return compiled, program.memory(compiled)
