@@ -2,9 +2,9 @@
 
 Two changes of a config save memory and leave the step what it is: recomputing the network's blocks
 (`model.remat`) and passing the batch through it in parts that are whole batch-norm groups
-(`micro_batches`). They are tried in the order of what they cost in time, by compiling the step; more
-parts only once they can be enough, as a compilation may take minutes.
-Smaller groups change the step: where they alone would help, the error says which.
+(`micro_batches`). They are tried in the order of their cost in time, by compiling the step, which
+may take minutes: what cannot be enough is passed over. Smaller groups change the step: where they
+alone would help, the error says which.
 """
 
 import math
@@ -37,9 +37,9 @@ def limit_bytes(config: ConfigDict) -> float | None:
 
 
 def candidates(config: ConfigDict, num_devices: int) -> Iterator[ConfigDict]:
-  """Yields the config as it is and what saves memory, in the order of the time that it costs.
+  """Yields the config as it is, then what saves memory in the order of the time that it costs.
 
-  Recomputed blocks cost a forward pass, parts one as well, however many they are, both together two.
+  To recompute blocks costs a forward pass, parts cost one, however many they are, and both two.
   """
   ways = [config]
   if not config.model.get("remat", True):
