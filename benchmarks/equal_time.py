@@ -7,8 +7,12 @@ whose step passes each view through one network, forwards and backwards; one wit
 which goes forwards only, does as much in three quarters of them. Each trains by its own
 `configs/METHOD_cifar10.py` with two epochs of warm-up; the schedule ends with the run. Scored by
 kNN and linear probes on h, all training images, beside the same network untrained.
+
+One after the other, or, where compiling takes longer than training, all --at_once: then each has a
+share of the accelerator, set XLA_PYTHON_CLIENT_MEM_FRACTION=.2, and images/s are those of a share.
 """
 
+import concurrent.futures
 import json
 import pathlib
 import time
@@ -19,7 +23,9 @@ from absl import app, flags
 _DATA = flags.DEFINE_string("data", None, "FILE_{split}.npz.", required=True)
 _ROOT = flags.DEFINE_string("root", "runs/equal_time", "Directory of the workdirs.")
 _EPOCHS = flags.DEFINE_integer("epochs", 20, "Of a method with one network.")
-_SCORE = flags.DEFINE_bool("score", True, "Also probe; else train alone.")
+_AT_ONCE = flags.DEFINE_bool(
+  "at_once", False, "All at the same time; see the memory of each below."
+)
 
 METHODS = {  # passes of a view through a network, one backwards as two: 3, or 4 with a target
   "simclr": 3,
@@ -60,25 +66,23 @@ def row(method: str, workdir: pathlib.Path, seconds: float) -> str:
   lines = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
   rates = sorted(line["images_per_second"] for line in lines if "images_per_second" in line)
   cells = [method, str(epochs(method)), f"{seconds:.0f} s", f"{rates[len(rates) // 2]:,.0f}"]
-  if _SCORE.value:
-    protocols = f"protocols={','.join(PROTOCOLS)}"
-    records = scripts.score(workdir, "table", protocols, "baselines=random_init", "layers=h")
-    for encoder in ("checkpoint", "random_init"):
-      top1 = {r["protocol"]: r["top1"] for r in records if r["encoder"] == encoder}
-      cells += [f"{100 * top1[protocol]:.1f} %" for protocol in PROTOCOLS]
+  protocols = f"protocols={','.join(PROTOCOLS)}"
+  records = scripts.score(workdir, "table", protocols, "baselines=random_init", "layers=h")
+  for encoder in ("checkpoint", "random_init"):
+    top1 = {r["protocol"]: r["top1"] for r in records if r["encoder"] == encoder}
+    cells += [f"{100 * top1[protocol]:.1f} %" for protocol in PROTOCOLS]
   return f"| {' | '.join(cells)} | {PUBLISHED[method]} % |"
 
 
 def main(argv: list[str]) -> None:
-  rows = []
-  for method in argv[1:] or METHODS:
-    workdir = pathlib.Path(_ROOT.value) / method
-    rows.append(row(method, workdir, train(method, workdir)))
-  scores = " kNN | linear, SGD | linear, L-BFGS | untrained: kNN | SGD | L-BFGS |"
-  scores = scores if _SCORE.value else ""
-  columns = 5 + scores.count("|")
-  print(f"| method | epochs | time | images/s |{scores} published, 1000 epochs |")
-  print("|---" + "|--:" * (columns - 1) + "|")
+  methods = argv[1:] or list(METHODS)
+  workdirs = [pathlib.Path(_ROOT.value) / method for method in methods]
+  with concurrent.futures.ThreadPoolExecutor(len(methods) if _AT_ONCE.value else 1) as pool:
+    seconds = list(pool.map(train, methods, workdirs))
+    rows = list(pool.map(row, methods, workdirs, seconds))
+  scores = "kNN | linear, SGD | linear, L-BFGS"
+  print(f"| method | epochs | time | images/s | {scores} |", end="")
+  print(f" untrained: {scores} | published, 1000 epochs |\n|---{'|--:' * 10}|")
   print("\n".join(rows))
 
 
