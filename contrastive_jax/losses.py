@@ -20,7 +20,11 @@ def l2_normalize(z: Float[Array, "*n D"], eps: float = 1e-12) -> Float[Array, "*
 
 
 def ntxent(
-  z: Float[Array, "B V D"], temperature: float, *, implementation: str = "auto", tile: int = 1024
+  z: Float[Array, "B V D"],
+  temperature: float,
+  *,
+  implementation: str = "auto",
+  tile: int | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
   """Computes the normalised temperature-scaled cross entropy over the global batch.
 

@@ -3,6 +3,7 @@
 import signal
 import threading
 
+import jax
 from jax.sharding import Mesh
 
 from contrastive_jax import agree, errors
@@ -13,6 +14,12 @@ class Preemption:
 
   Every process must ask at the same places: SIGTERM to any of them makes all of them leave, after
   the same step.
+
+  A signal to the whole process group also ends compilers that JAX has started. JAX tells of that as
+  an error of its own; such an error after SIGTERM counts as leaving.
+
+  Raises:
+    Preempted: at the end of the context, in place of such an error.
   """
 
   def __enter__(self) -> "Preemption":
@@ -22,9 +29,15 @@ class Preemption:
       self._old = signal.signal(signal.SIGTERM, lambda *_: self._asked.set())
     return self
 
-  def __exit__(self, *_) -> None:
+  def __exit__(self, kind, error, trace) -> None:
     if self._old is not None:
       signal.signal(signal.SIGTERM, self._old)
+    if self._asked.is_set() and isinstance(error, jax.errors.JaxRuntimeError):
+      reason = " ".join(str(error).split())[:200]
+      raise errors.Preempted(
+        f"SIGTERM: it ended what JAX was doing ({reason}), and nothing new was saved; the same "
+        "command goes on from the last checkpoint"
+      ) from error
 
   def requested(self, mesh: Mesh) -> bool:
     """Returns whether to save and leave after this step; the same on every process of `mesh`."""

@@ -104,14 +104,23 @@ class Meter:
 
   def __init__(self):
     self._then, self._step = time.perf_counter(), None
+    self._done: tuple[int, float] | None = None
 
   def start(self, step: int) -> None:
     """Starts counting at `step`; also leaves out the time since the last reading."""
     self._then, self._step = time.perf_counter(), step
 
+  def before_next(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
+    """Looks whether `step`, which is read after the next has been called, is done before that.
+
+    A call may return at once or, on a GPU if it holds loops, only when its step is all but done.
+    """
+    if all(value.is_ready() for value in metrics.values()):
+      self._done = step, time.perf_counter()
+
   def read(self, step: int) -> float:
     """Returns the mean seconds per step since `start` or the last reading."""
-    now = time.perf_counter()
+    now = self._done[1] if self._done and self._done[0] == step else time.perf_counter()
     seconds = (now - self._then) / max(step - self._step, 1)
     self._then, self._step = now, step
     return seconds

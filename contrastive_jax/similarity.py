@@ -13,7 +13,7 @@ Over devices each keeps its own rows; except in a ring, the columns are all-gath
 rows that are their own columns (NT-Xent, SupCon, DCL) need half of the tiles: the matrix is
 symmetric.
 
-All are XLA programs; a Pallas kernel was not tried, for want of a GPU or TPU to measure it on.
+All are XLA programs; a Pallas kernel was not tried.
 
 Products are float32 in full. An implementation followed by ":bfloat16" rounds the factors of every
 product to bfloat16 and adds in float32, which matrix units do several times as quickly.
@@ -36,6 +36,7 @@ OPTION = (
   "similarities: auto (by size, memory), dense, tiled, ring; :bfloat16 behind it: quicker, rougher"
 )
 
+_TILE, _TILES = 1024, {"gpu": 4096}
 _DENSE_SHARE = 1 / 64  # of a device's memory, for one of the three float32 matrices alive at once
 _GATHER_SHARE = 1 / 256  # for all columns, before they travel in a ring
 _MEMORY_BYTES = 16 * 2**30  # of a device that does not tell: a TPU v5e's
@@ -51,7 +52,7 @@ def row_stats(
   k_group: Int[Array, " K"] | None = None,
   temperature: float | Float[Array, ""] = 1.0,
   implementation: str = "auto",
-  tile: int = 1024,
+  tile: int | None = None,
 ) -> tiles.RowStats:
   """Reduces the rows of s = q @ k.T / temperature without the columns of equal id.
 
@@ -64,7 +65,7 @@ def row_stats(
     q_group, k_group: `top` looks only at columns of another group; None looks at all that remain.
     temperature: divides the similarities.
     implementation: "dense", "tiled", "ring", or "auto" (see `choose`); may end in ":bfloat16".
-    tile: rows and columns of a tile.
+    tile: rows and columns of a tile; None: 1024, or 4096 on a GPU, where that halves the time.
 
   Returns:
     `RowStats` of arrays [M], sharded as the rows.
@@ -77,6 +78,7 @@ def row_stats(
   if implementation == "auto":
     implementation = choose(len(q), k.shape, sharded=parallel.is_sharded(k))
     _tell(implementation, len(q), len(k), parallel.num_devices())
+  tile = tile or _TILES.get(jax.default_backend(), _TILE)
   form = tiles.Form(tile, 1, products or "float32")
   # Over devices a tile and its mirror image are on two of them: the statistics of one's rows would
   # have to travel to the other, through half of the ring and back.

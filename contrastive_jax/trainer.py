@@ -153,6 +153,8 @@ class _Loop:
     self._meter.start(step)
     for host_batch in self._loaded(batches, step):
       self._watchdog.doing(f"computing step {step + 1}")
+      if pending:
+        self._meter.before_next(*pending)
       state, metrics = step_fn(state, parallel.put(host_batch, self._mesh))
       step += 1
       self._checkpoints.poll()

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -131,3 +132,31 @@ def test_an_alarm_is_in_the_file_with_its_step(tmp_path, capfd):
   made.close()
   assert lines(tmp_path) == [{"step": 4, **VALUES, "alarms": ["the loss is odd"]}]
   assert "ALARM  step 4: the loss is odd\n" in capfd.readouterr().err
+
+
+class Pending:
+  def is_ready(self):
+    return False
+
+
+def test_the_rate_is_that_of_the_step_whether_its_call_waits_or_not(monkeypatch):
+  """Steps of two seconds; each is read after the next was called, the last at once."""
+  for waits in (False, True):
+    now = 0.0
+    monkeypatch.setattr(report.time, "perf_counter", lambda: now)  # noqa: B023
+    meter = report.Meter()
+    meter.start(0)
+    seconds = []
+    for step in (1, 2, 3):
+      if step > 1:
+        meter.before_next(step - 1, {"loss": jnp.ones(()) if waits else Pending()})
+      if waits:
+        now += 2.0  # the call
+      if step > 1:
+        if not waits:
+          now += 2.0  # the metrics of the step before
+        seconds.append(meter.read(step - 1))
+    if not waits:
+      now += 2.0
+    seconds.append(meter.read(3))
+    assert seconds == [2.0, 2.0, 2.0]

@@ -207,6 +207,25 @@ def test_sigterm_in_any_phase_saves_what_there_is_and_leaves(tmp_path, monkeypat
   assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "put back"
 
 
+def test_sigterm_that_also_ends_a_compiler_is_no_error(tmp_path, monkeypatch):
+  def compile(*_):
+    send_sigterm()
+    raise jax.errors.JaxRuntimeError("INTERNAL: ptxas exited with non-zero error code 15, output: ")
+
+  monkeypatch.setattr(trainer, "_step", compile)
+  with pytest.raises(errors.Preempted, match="SIGTERM: it ended what .*code 15, output:.* saved"):
+    trainer.train(tiny(), str(tmp_path), one_device())
+
+
+def test_an_error_of_jax_without_sigterm_stays_one(tmp_path, monkeypatch):
+  def compile(*_):
+    raise jax.errors.JaxRuntimeError("INTERNAL: no such kernel")
+
+  monkeypatch.setattr(trainer, "_step", compile)
+  with pytest.raises(jax.errors.JaxRuntimeError, match="no such kernel"):
+    trainer.train(tiny(), str(tmp_path), one_device())
+
+
 def test_collapse_is_told_once_until_it_clears(tmp_path, capfd):
   limits = {"monitor__alarm_after_steps": 1, "monitor__min_std": 1e9}
   trainer.train(tiny(**limits), str(tmp_path), one_device())
