@@ -93,8 +93,8 @@ def _backward(form, residuals, cotangents: RowStats):
 
   def add(dq, here):
     columns, dk = here
-    dq_here, dk_here = _gradients(form, rows, logsumexp, cotangents.logsumexp, columns)
-    return dq + dq_here, (columns, dk + dk_here)
+    dq, dk = _add_gradients(form, rows, logsumexp, cotangents.logsumexp, columns, dq, dk)
+    return dq, (columns, dk)
 
   def hop(carry, _):
     dq, here = add(*carry)
@@ -236,27 +236,27 @@ def _add_columns(form, rows, columns, running):
   return jax.tree.map(lambda x: x.reshape(-1)[: len(rows.q)], running)
 
 
-def _gradients(form, rows, logsumexp, g, columns):
-  """Returns dq [M, D] and dk [K, D] of sum_i g_i logsumexp_i through these columns."""
-  column_tiles, valid = _split(columns, form.tile)
-  row_tiles, _ = _split(
-    (rows, logsumexp, g), form.tile
-  )  # a padded row has g = 0: it adds nothing to dk
+def _add_gradients(form, rows, logsumexp, g, columns, dq, dk):
+  """Adds to dq [M, D] and dk [K, D] those of sum_i g_i logsumexp_i through these columns."""
+  (column_tiles, dk_tiles), valid = _split((columns, dk), form.tile)
+  # A padded row has g = 0: it adds nothing to dk.
+  row_tiles, _ = _split((rows, logsumexp, g, dq), form.tile)
 
   def one_row_tile(dk, xs):
-    rows, logsumexp, g = xs
+    rows, logsumexp, g, dq = xs
 
-    def one_tile(dq, xs):
-      column_tile, valid = xs
+    def one_tile(carry, xs):
+      (dq, dk), (j, column_tile, valid) = carry, xs
       s, _ = _similarities(form, rows, column_tile, valid)
       p = jnp.exp(s - logsumexp[:, None]) * g[:, None]
       dq += _product(form, p, column_tile.k)
-      return dq, _product(form, p.T, rows.q)
+      return (dq, dk.at[j].add(_product(form, p.T, rows.q))), None
 
-    dq, dk_here = jax.lax.scan(one_tile, rows.q * 0, (column_tiles, valid))
-    return dk + dk_here, dq
+    (dq, dk), _ = jax.lax.scan(one_tile, (dq, dk), (numbers, column_tiles, valid))
+    return dk, dq
 
-  dk, dq = jax.lax.scan(one_row_tile, column_tiles.k * 0, row_tiles)
+  numbers = jnp.arange(len(valid))
+  dk, dq = jax.lax.scan(one_row_tile, dk_tiles, row_tiles)
   d = rows.q.shape[-1]
   return dq.reshape(-1, d)[: len(rows.q)], dk.reshape(-1, d)[: len(columns.k)]
 
