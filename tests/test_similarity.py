@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from contrastive_jax import errors, losses, parallel, similarity
+from contrastive_jax import errors, losses, parallel, similarity, tiles
 from contrastive_jax.methods import dcl, supcon
 
 TOLERANCE = 2e-6  # a few float32 roundings of values of order 1
@@ -275,6 +275,21 @@ def test_tiled_needs_no_memory_of_the_size_of_the_matrix():
   matrix = 4 * rows * rows
   assert temporary_bytes("dense") >= matrix
   assert temporary_bytes("tiled") < matrix / 16
+
+
+def test_tiles_are_larger_on_a_gpu(monkeypatch):
+  q, k = map(jnp.asarray, problem(8, 8))
+  seen = []
+
+  def tiled(form, rows, columns):
+    seen.append(form.tile)
+    return tiles.dense(form, rows, columns)
+
+  monkeypatch.setattr(tiles, "tiled", tiled)
+  for backend in ("cpu", "gpu"):
+    monkeypatch.setattr(jax, "default_backend", lambda name=backend: name)
+    similarity.row_stats(q, k, implementation="tiled")
+  assert seen == [1024, 4096]
 
 
 def test_in_a_ring_columns_travel_and_are_never_gathered():
