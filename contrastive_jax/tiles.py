@@ -240,25 +240,29 @@ def _add_gradients(form, rows, logsumexp, g, columns, dq, dk):
   """Adds to dq [M, D] and dk [K, D] those of sum_i g_i logsumexp_i through these columns."""
   (column_tiles, dk_tiles), valid = _split((columns, dk), form.tile)
   # A padded row has g = 0: it adds nothing to dk.
-  row_tiles, _ = _split((rows, logsumexp, g, dq), form.tile)
+  (row_tiles, dq_tiles), _ = _split(((rows, logsumexp, g), dq), form.tile)
 
-  def one_row_tile(dk, xs):
-    rows, logsumexp, g, dq = xs
+  def one_row_tile(gradients, xs):
+    i, (rows, logsumexp, g) = xs
 
-    def one_tile(carry, xs):
-      (dq, dk), (j, column_tile, valid) = carry, xs
+    def one_tile(gradients, xs):
+      (dq, dk), (j, column_tile, valid) = gradients, xs
       s, _ = _similarities(form, rows, column_tile, valid)
       p = jnp.exp(s - logsumexp[:, None]) * g[:, None]
       dq += _product(form, p, column_tile.k)
       return (dq, dk.at[j].add(_product(form, p.T, rows.q))), None
 
-    (dq, dk), _ = jax.lax.scan(one_tile, (dq, dk), (numbers, column_tiles, valid))
-    return dk, dq
+    dq, dk = gradients
+    (dq_tile, dk), _ = jax.lax.scan(one_tile, (dq[i], dk), _numbered(column_tiles, valid))
+    return (dq.at[i].set(dq_tile), dk), None
 
-  numbers = jnp.arange(len(valid))
-  dk, dq = jax.lax.scan(one_row_tile, dk_tiles, row_tiles)
+  (dq, dk), _ = jax.lax.scan(one_row_tile, (dq_tiles, dk_tiles), _numbered(row_tiles))
   d = rows.q.shape[-1]
   return dq.reshape(-1, d)[: len(rows.q)], dk.reshape(-1, d)[: len(columns.k)]
+
+
+def _numbered(*trees):
+  return jnp.arange(len(jax.tree.leaves(trees)[0])), *trees
 
 
 def _split(tree, tile):
