@@ -28,7 +28,7 @@ class Run:
     1, "parts a batch passes the network in, one by one: less memory, same loss over all of it"
   )
   fit_memory: bool = option(
-    True, "where a step does not fit, recompute blocks, then divide by micro_batches until it does"
+    True, "where a step does not fit, recompute blocks, use micro_batches, or both, until it does"
   )
   memory_limit_gib: float = option(0.0, "memory of a device for a step (0: what the device has)")
   fsdp: bool = option(False, "store big weights, optimiser state, memory in parts over the devices")
