@@ -46,8 +46,7 @@ def losses(method: str) -> list[float]:
 def main(argv: list[str]) -> None:
   os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
   os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # several share a GPU
-  configs = (scripts.HOME / "configs").glob("*_cifar10.py")
-  methods = argv[1:] or sorted(path.stem.removesuffix("_cifar10") for path in configs)
+  methods = argv[1:] or scripts.cifar10_methods()
   with concurrent.futures.ThreadPoolExecutor(_JOBS.value) as pool:
     found = dict(zip(methods, pool.map(losses, methods), strict=True))
   pathlib.Path(_OUT.value).write_text(json.dumps(found, indent=1))

@@ -66,8 +66,7 @@ def row(name: str, *top1: dict, rest: tuple = ("", "")) -> str:
 
 
 def main(argv: list[str]) -> None:
-  configs = (scripts.HOME / "configs").glob("*_cifar10.py")
-  chosen = argv[1:] or sorted(path.stem.removesuffix("_cifar10") for path in configs)
+  chosen = argv[1:] or scripts.cifar10_methods()
   rows = []
   for method in chosen:
     workdir = pathlib.Path(_ROOT.value) / method

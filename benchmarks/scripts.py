@@ -10,6 +10,11 @@ from contrastive_jax import collapse
 HOME = pathlib.Path(__file__).resolve().parent.parent
 
 
+def cifar10_methods() -> list[str]:
+  """Returns the methods that have a config for CIFAR-10."""
+  return sorted(path.stem.removesuffix("_cifar10") for path in HOME.glob("configs/*_cifar10.py"))
+
+
 def train(workdir: pathlib.Path, config: str, *overrides: str) -> None:
   """Trains to the end; `overrides` as on the command line, without "--config."."""
   _run("train.py", f"--config=configs/{config}", workdir, overrides)
