@@ -173,10 +173,10 @@ def over_own_rows(f: Callable[..., Any], rows: PyTree[Array], against: PyTree[Ar
   return jax.shard_map(f, in_specs=(P(_DATA), P(_DATA)), out_specs=P(_DATA))(rows, against)
 
 
-def pass_on(tree: PyTree[Array]) -> PyTree[Array]:
-  """Inside `over_own_rows`: gives `tree` to the next device of the ring, takes the last one's."""
+def pass_on(tree: PyTree[Array], by: int = 1) -> PyTree[Array]:
+  """Inside `over_own_rows`: gives `tree` to the device `by` places on in the ring; takes one."""
   count = num_devices()
-  ring = [(i, (i + 1) % count) for i in range(count)]
+  ring = [(i, (i + by) % count) for i in range(count)]
   return jax.tree.map(lambda x: jax.lax.ppermute(x, _DATA, ring), tree)
 
 

@@ -9,9 +9,9 @@ out. Three implementations agree in value and gradient:
   ring    tiled, and no device ever holds more columns than its own share: blocks of them travel
           from device to device, in the backward pass together with their gradient
 
-Over devices each keeps its own rows; except in a ring, the columns are all-gathered. On one device,
-rows that are their own columns (NT-Xent, SupCon, DCL) need half of the tiles: the matrix is
-symmetric.
+Over devices each keeps its own rows; except in a ring, the columns are all-gathered. On one device
+and in a ring, rows that are their own columns (NT-Xent, SupCon, DCL) need half of the tiles and
+half of the way: the matrix is symmetric.
 
 All are XLA programs; a Pallas kernel was not tried.
 
@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from contrastive_jax import errors, parallel, tiles
+from contrastive_jax import errors, pairs, parallel, tiles
 
 IMPLEMENTATIONS = ("auto", "dense", "tiled", "ring")
 PRODUCTS = ("float32", "bfloat16")
@@ -59,7 +59,7 @@ def row_stats(
   Args:
     q: rows, float32, sharded as the batch if a mesh is in use.
     k: columns; sharded as the batch (then all-gathered) or replicated (a queue or a bank). Pass the
-      very arrays of the rows where the rows are the columns: on one device that halves the work.
+      very arrays of the rows where the rows are the columns: that halves the work of tiles.
     q_id, k_id: column j is left out of row i where `k_id[j] == q_id[i]`; None leaves none out. At
       least one column must remain in every row.
     q_group, k_group: `top` looks only at columns of another group; None looks at all that remain.
@@ -79,23 +79,18 @@ def row_stats(
     implementation = choose(len(q), k.shape, sharded=parallel.is_sharded(k))
     _tell(implementation, len(q), len(k), parallel.num_devices())
   tile = tile or _TILES.get(jax.default_backend(), _TILE)
-  form = tiles.Form(tile, 1, products or "float32")
-  # Over devices a tile and its mirror image are on two of them: the statistics of one's rows would
-  # have to travel to the other, through half of the ring and back.
-  own = q is k and q_id is not None and q_id is k_id and q_group is k_group
-  if own and implementation != "dense" and parallel.num_devices() == 1:
+  rings = implementation == "ring" and parallel.is_sharded(k)  # a queue is everywhere already
+  form = tiles.Form(tile, parallel.num_devices() if rings else 1, products or "float32")
+  over = parallel.over_own_rows if rings else parallel.over_rows
+  # A tile and its mirror image are on two devices: only a ring has a way back for what one finds.
+  halves = implementation != "dense" and (rings or parallel.num_devices() == 1)
+  if halves and q is k and q_id is not None and q_id is k_id and q_group is k_group:
     rows = tiles.Rows(q / jnp.sqrt(temperature), *_ids(q_id, q_group, q, -1))
-    return parallel.over_rows(lambda rows, _: tiles.pairwise(form, rows), rows, ())
+    return over(lambda rows, _: pairs.pairwise(form, rows), rows, ())
   rows = tiles.Rows(q / temperature, *_ids(q_id, q_group, q, -1))
   columns = tiles.Columns(k, *_ids(k_id, k_group, k, -2))
-  if implementation == "dense":
-    return parallel.over_rows(functools.partial(tiles.dense, form), rows, columns)
-  if implementation == "tiled":
-    return parallel.over_rows(functools.partial(tiles.tiled, form), rows, columns)
-  if parallel.is_sharded(k):  # a queue is everywhere already
-    form = form._replace(hops=parallel.num_devices())
-  over = parallel.over_own_rows if form.hops > 1 else parallel.over_rows
-  return over(functools.partial(tiles.tiled, form), rows, columns)
+  reduce = tiles.dense if implementation == "dense" else tiles.tiled
+  return over(functools.partial(reduce, form), rows, columns)
 
 
 def check(option: str, implementation: str) -> None:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from contrastive_jax import parallel
@@ -45,15 +44,15 @@ class Columns(NamedTuple):
   group: Int[Array, " K"]
 
 
-def _product(form: Form, a, b):
+def product(form: Form, a, b):
   """Returns a @ b in float32."""
   a, b = a.astype(form.products), b.astype(form.products)
   return jnp.matmul(a, b, precision=_PRECISION, preferred_element_type=jnp.float32)
 
 
-def _similarities(form: Form, rows: Rows, columns: Columns, k_valid=None):
+def similarities(form: Form, rows: Rows, columns: Columns, k_valid=None):
   """Returns the masked similarities [M, K] and the same with equal groups masked as well."""
-  s = _product(form, rows.q, columns.k.T)
+  s = product(form, rows.q, columns.k.T)
   keep = rows.id[:, None] != columns.id
   if k_valid is not None:
     keep &= k_valid
@@ -63,7 +62,7 @@ def _similarities(form: Form, rows: Rows, columns: Columns, k_valid=None):
 
 def dense(form: Form, rows: Rows, columns: Columns) -> RowStats:
   """Goes over the whole matrix at once."""
-  s, others = _similarities(form, rows, columns)
+  s, others = similarities(form, rows, columns)
   logsumexp = jax.nn.logsumexp(s, axis=-1)
   weights = jnp.exp(s - logsumexp[:, None])
   mean = jax.lax.stop_gradient(jnp.sum(weights * s, axis=-1))
@@ -80,10 +79,10 @@ def _forward(form, rows, columns):
   running = _visit(
     form.hops,
     columns,
-    _nothing(rows.q),
+    nothing(rows.q),
     lambda running, here: _add_columns(form, rows, here, running),
   )
-  stats = _finish(running)
+  stats = finish(running)
   return stats, (rows, columns, stats.logsumexp)
 
 
@@ -113,95 +112,39 @@ def _backward(form, residuals, cotangents: RowStats):
 tiled.defvjp(_forward, _backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def pairwise(form: Form, rows: Rows) -> RowStats:
-  """Goes over the rows as columns of themselves: over one of each two tiles that mirror each other.
+class Running(NamedTuple):
+  """What rows have gathered from the columns they have seen."""
 
-  Half of the products of `tiled`, as many exponentials: on CPU value and gradient take 0.68 (8,192
-  rows of 128) and 0.71 (16,384 rows) of its time, and two thirds of its memory.
-  """
-  return _pairwise_forward(form, rows)[0]
-
-
-def _pairwise_forward(form, rows):
-  tiles, valid = _split(rows, form.tile)
-
-  def diagonal(xs):
-    own, valid = xs
-    return _take(_nothing(own.q), *_similarities(form, own, Columns(*own), valid), axis=1)
-
-  def pair(running, ij):
-    i, j = ij
-    s, others = _similarities(form, _at(tiles, i), Columns(*_at(tiles, j)), valid[j])
-    running = _put(running, i, _take(_at(running, i), s, others, axis=1))
-    return _put(running, j, _take(_at(running, j), s, others, axis=0)), None
-
-  running = jax.lax.map(diagonal, (tiles, valid))
-  running, _ = jax.lax.scan(pair, running, _pairs(len(valid)))
-  stats = _finish(jax.tree.map(lambda x: x.reshape(-1)[: len(rows.q)], running))
-  return stats, (rows, stats.logsumexp)
+  largest: Float[Array, " M"]
+  total: Float[Array, " M"]  # of exp(s - largest)
+  weighted: Float[Array, " M"]  # the same, times s
+  top: Float[Array, " M"]
 
 
-def _pairwise_backward(form, residuals, cotangents: RowStats):
-  """With W_ij = g_i P_ij + g_j P_ji, which is symmetric: dq_i = W_ij q_j and dq_j = W_ij q_i."""
-  rows, logsumexp = residuals
-  tiles, valid = _split((rows, logsumexp, cotangents.logsumexp), form.tile)
-
-  def weights(a, b, b_valid):
-    (rows, logsumexp, g), (columns, column_logsumexp, column_g) = a, b
-    s, _ = _similarities(form, rows, Columns(*columns), b_valid)
-    ours = jnp.exp(s - logsumexp[:, None]) * g[:, None]
-    return ours + jnp.exp(s - column_logsumexp) * column_g
-
-  def diagonal(xs):
-    own, valid = xs
-    return _product(form, weights(own, own, valid), own[0].q)
-
-  def pair(dq, ij):
-    i, j = ij
-    a, b = _at(tiles, i), _at(tiles, j)
-    w = weights(a, b, valid[j])
-    dq = _put(dq, i, dq[i] + _product(form, w, b[0].q))
-    return _put(dq, j, dq[j] + _product(form, w.T, a[0].q)), None
-
-  dq, _ = jax.lax.scan(pair, jax.lax.map(diagonal, (tiles, valid)), _pairs(len(valid)))
-  return (Rows(dq.reshape(-1, dq.shape[-1])[: len(rows.q)], None, None),)
-
-
-pairwise.defvjp(_pairwise_forward, _pairwise_backward)
-
-
-def _pairs(count):
-  """Numbers i < j of the tiles above the diagonal; tile i is never the one with padded rows."""
-  return np.stack(np.triu_indices(count, 1), axis=1).astype(np.int32)
-
-
-def _at(tree, i):
-  return jax.tree.map(lambda x: x[i], tree)
-
-
-def _put(tree, i, part):
-  return jax.tree.map(lambda x, new: x.at[i].set(new), tree, part)
-
-
-def _nothing(q):
-  """Returns the running (largest, total, weighted sum, top) of rows that have seen no column."""
+def nothing(q: Float[Array, "M D"]) -> Running:
+  """Returns what rows have gathered that have seen no column."""
   zero = q[:, 0] * 0  # not `zeros`: it varies over devices as the rows do
-  return zero + _MASKED, zero, zero, zero + _MASKED
+  return Running(zero + _MASKED, zero, zero, zero + _MASKED)
 
 
-def _take(running, s, others, axis):
-  """Takes similarities, whose columns are on `axis`, into the running figures of their rows."""
-  largest, total, weighted, top = running
-  new_largest = jnp.maximum(largest, s.max(axis))
-  shrink = jnp.exp(largest - new_largest)
-  weights = jnp.exp(s - jnp.expand_dims(new_largest, axis))
-  total = total * shrink + weights.sum(axis)
-  weighted = weighted * shrink + jnp.sum(weights * s, axis)
-  return new_largest, total, weighted, jnp.maximum(top, others.max(axis))
+def take(running: Running, s, others, axis: int) -> Running:
+  """Takes similarities, whose columns are on `axis`, into what their rows have gathered."""
+  largest = jnp.maximum(running.largest, s.max(axis))
+  weights = jnp.exp(s - jnp.expand_dims(largest, axis))
+  new = Running(largest, weights.sum(axis), jnp.sum(weights * s, axis), others.max(axis))
+  return join(running, new)
 
 
-def _finish(running):
+def join(a: Running, b: Running) -> Running:
+  """Returns what rows have gathered that have seen the columns of both."""
+  largest = jnp.maximum(a.largest, b.largest)
+  shrink_a, shrink_b = jnp.exp(a.largest - largest), jnp.exp(b.largest - largest)
+  total = a.total * shrink_a + b.total * shrink_b
+  weighted = a.weighted * shrink_a + b.weighted * shrink_b
+  return Running(largest, total, weighted, jnp.maximum(a.top, b.top))
+
+
+def finish(running: Running) -> RowStats:
   largest, total, weighted, top = running
   return RowStats(largest + jnp.log(total), weighted / total, top)
 
@@ -221,51 +164,50 @@ def _visit(hops, columns, running, add):
 
 def _add_columns(form, rows, columns, running):
   """Takes more columns into the running (largest, total, weighted sum, top) of every row."""
-  column_tiles, valid = _split(columns, form.tile)
+  column_tiles, valid = split(columns, form.tile)
 
   def one_row_tile(xs):
     rows, running = xs
 
     def one_tile(running, xs):
-      return _take(running, *_similarities(form, rows, *xs), axis=1), None
+      return take(running, *similarities(form, rows, *xs), axis=1), None
 
     return jax.lax.scan(one_tile, running, (column_tiles, valid))[0]
 
-  row_tiles, _ = _split((rows, running), form.tile)
+  row_tiles, _ = split((rows, running), form.tile)
   running = jax.lax.map(one_row_tile, row_tiles)
-  return jax.tree.map(lambda x: x.reshape(-1)[: len(rows.q)], running)
+  return whole(running, len(rows.q))
 
 
 def _add_gradients(form, rows, logsumexp, g, columns, dq, dk):
   """Adds to dq [M, D] and dk [K, D] those of sum_i g_i logsumexp_i through these columns."""
-  (column_tiles, dk_tiles), valid = _split((columns, dk), form.tile)
+  (column_tiles, dk_tiles), valid = split((columns, dk), form.tile)
   # A padded row has g = 0: it adds nothing to dk.
-  (row_tiles, dq_tiles), _ = _split(((rows, logsumexp, g), dq), form.tile)
+  (row_tiles, dq_tiles), _ = split(((rows, logsumexp, g), dq), form.tile)
 
   def one_row_tile(gradients, xs):
     i, (rows, logsumexp, g) = xs
 
     def one_tile(gradients, xs):
       (dq, dk), (j, column_tile, valid) = gradients, xs
-      s, _ = _similarities(form, rows, column_tile, valid)
+      s, _ = similarities(form, rows, column_tile, valid)
       p = jnp.exp(s - logsumexp[:, None]) * g[:, None]
-      dq += _product(form, p, column_tile.k)
-      return (dq, dk.at[j].add(_product(form, p.T, rows.q))), None
+      dq += product(form, p, column_tile.k)
+      return (dq, dk.at[j].add(product(form, p.T, rows.q))), None
 
     dq, dk = gradients
     (dq_tile, dk), _ = jax.lax.scan(one_tile, (dq[i], dk), _numbered(column_tiles, valid))
     return (dq.at[i].set(dq_tile), dk), None
 
   (dq, dk), _ = jax.lax.scan(one_row_tile, (dq_tiles, dk_tiles), _numbered(row_tiles))
-  d = rows.q.shape[-1]
-  return dq.reshape(-1, d)[: len(rows.q)], dk.reshape(-1, d)[: len(columns.k)]
+  return whole(dq, len(rows.q)), whole(dk, len(columns.k))
 
 
 def _numbered(*trees):
   return jnp.arange(len(jax.tree.leaves(trees)[0])), *trees
 
 
-def _split(tree, tile):
+def split(tree, tile):
   """Cuts axis 0 into tiles, padding with zeros; returns [T, tile, ...] and which rows are real."""
   length = len(jax.tree.leaves(tree)[0])
   tile = min(tile, length)
@@ -276,3 +218,8 @@ def _split(tree, tile):
     return jnp.pad(x, pad).reshape(count, tile, *x.shape[1:])
 
   return jax.tree.map(cut, tree), cut(jnp.ones(length, bool))
+
+
+def whole(tree, length):
+  """Undoes `split`: [T, tile, ...] -> [length, ...]."""
+  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:length], tree)
