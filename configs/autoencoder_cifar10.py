@@ -16,6 +16,6 @@ def get_config(size="gpu"):
     config.method.decoder_width = 64
     config.batch_size = 64
     config.optimizer.name = "adamw"  # the gradient of a mean over pixels is small for SGD
-    config.optimizer.base_lr = 2e-3
+    config.optimizer.base_lr = 5e-3
     config.optimizer.lr_scaling = "none"
   return config

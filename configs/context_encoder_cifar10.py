@@ -11,7 +11,7 @@ from configs import common
 def get_config(size="gpu"):
   config = common.cifar10("context_encoder", "crop_only", size)
   config.method.place = "anywhere"
-  config.method.hole = 0.375
+  config.method.hole = 0.5
   config.augment.min_area = 0.6  # whole objects, as are probed
   config.augment.normalize = "cifar"
   if size == "cpu":
