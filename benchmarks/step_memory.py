@@ -1,9 +1,10 @@
 """Memory of a training step, plain, recomputed by block and in micro-batches; a Markdown table.
 
-python benchmarks/step_memory.py [--on=v5e:2x2 --devices=4] [METHOD ...]
+python benchmarks/step_memory.py [--on=v5e:2x2 --devices=4] [--size=cpu] [METHOD ...]
 
 Plans (see docs/planning.md) of `configs/METHOD_cifar10.py` with 1024 images and eight batch-norm
-groups a device, so that every row is the same step. Without --on it is compiled for a CPU.
+groups a device, so that every row is the same step. Without --on it is compiled for a CPU. To
+compile ResNet-18 takes minutes a cell; --size=cpu takes the small network of the CPU recipes.
 """
 
 import json
@@ -17,6 +18,7 @@ from absl import app, flags
 
 _ON = flags.DEFINE_string("on", "cpu:1", "Topology.")
 _DEVICES = flags.DEFINE_integer("devices", 1, "Of the topology.")
+_SIZE = flags.DEFINE_string("size", "", "Argument of the configs, as cpu.")
 
 IMAGES, GROUPS = 1024, 8  # of a device
 WAYS = {
@@ -29,14 +31,14 @@ WAYS = {
 
 def memory(method: str, *overrides: str) -> dict[str, float]:
   """Returns the GiB a device by the compiler's count: "total", "temporaries" and others."""
-  devices = _DEVICES.value
+  devices, size = _DEVICES.value, f":{_SIZE.value}" if _SIZE.value else ""
   same = (f"batch_size={IMAGES * devices}", f"model.bn_groups={GROUPS * devices}")
   with tempfile.TemporaryDirectory() as workdir:
     subprocess.run(
       [
         sys.executable,
         scripts.HOME / "train.py",
-        f"--config={scripts.HOME / 'configs' / method}_cifar10.py",
+        f"--config={scripts.HOME / 'configs' / method}_cifar10.py{size}",
         f"--plan={_ON.value}",
         f"--workdir={workdir}",
         *(f"--config.{override}" for override in (*same, *overrides)),
