@@ -3,7 +3,7 @@
 NT-Xent, SupCon and DCL compare a batch with itself: the matrix is symmetric, and a tile serves its
 columns as well as its rows. On CPU value and gradient take 0.68 (8,192 rows of 128) and 0.71
 (16,384 rows) of the time of `tiles.tiled`, and two thirds of its memory; in a ring of 8 devices
-0.59 (16,384 and 32,768 rows) of the time.
+0.59 and 0.56 (16,384 and 32,768 rows) of the time.
 
 In a ring the rows of the other devices come by, each with what it has gathered so far. They go home
 after half a round: those whom they did not visit have visited them.
