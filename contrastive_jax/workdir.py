@@ -134,9 +134,9 @@ def _commit() -> str | None:
   here = pathlib.Path(__file__)
 
   def git(*command):
-    done = subprocess.run(
-      ("git", *command), cwd=here.parent, capture_output=True, text=True, check=True
-    )
+    # No refreshed index is written: on a full disk its lock would stay behind and bar commits.
+    command = "git", "--no-optional-locks", *command
+    done = subprocess.run(command, cwd=here.parent, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
   try:

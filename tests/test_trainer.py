@@ -305,6 +305,7 @@ def start(workdir, tmp_path, epochs, limit="true"):
     )
   environment = dict(os.environ, JAX_PLATFORMS="cpu", PYTHONPATH=str(ROOT))
   environment["XLA_FLAGS"] = ONE_DEVICE_FLAGS
+  environment["PYTHONDONTWRITEBYTECODE"] = "1"  # a limit on files would cut caches that others read
   command = f"{sys.executable} {ROOT / 'train.py'} --config={configuration} --workdir={workdir}"
   return subprocess.Popen(
     ["sh", "-c", f"{limit}; exec {command}"],
