@@ -1,5 +1,6 @@
 """The stamp of a run: never half of it, and of the right repository."""
 
+import os
 import pathlib
 import subprocess
 
@@ -69,3 +70,7 @@ def test_the_commit_is_none_of_a_repository_that_only_holds_the_environment(tmp_
   git("add", "--force", str(pathlib.Path(".venv")))
   git("commit", "-m", "the package itself")
   assert len(workdir._commit()) == 40
+  os.utime(tmp_path / "own.py", (1, 1))  # so that git would like to refresh its index
+  index = (tmp_path / ".git" / "index").read_bytes()
+  workdir._commit()
+  assert (tmp_path / ".git" / "index").read_bytes() == index  # written, its lock could stay behind
