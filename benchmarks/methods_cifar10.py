@@ -5,7 +5,7 @@ python benchmarks/methods_cifar10.py --data=DIR --root=runs/methods [--epochs=6]
 DIR holds the prepared TFDS set (see "Data" in README.md). Each method trains by its own
 `configs/METHOD_cifar10.py:cpu` on 10,000 images and is scored on all 10,000 test images, beside the
 same network untrained: same layer, same pixels. Runs that are finished are not run again, so the
-table can grow; without METHOD it is all that have a config.
+table can grow; without METHOD it is all that have a config, and their variants below.
 
 Tasks made from the image itself are also probed at earlier blocks, which know less of the task
 (Kolesnikov et al., CVPR 2019), and what has learnt from patches is scored on patches.
@@ -28,22 +28,43 @@ _SCORED = {  # how, where it is not on h of the whole image
   "autoencoder": _EARLIER,
   "context_encoder": _EARLIER,
   "exemplar": _EARLIER,
+  "feature_map": _EARLIER,
   "jigsaw": _PUZZLE,
   "patches": (*_EARLIER, "patch_grid=2", "patch_fraction=1.0"),
   "relative_patch": _PUZZLE,
   "rotation": _EARLIER,
 }
+_VARIANTS = {  # name: config, what it is told besides
+  "dclw": ("dcl_cifar10.py:cpu", "method.weighted=True"),
+  "feature_map": (
+    "patches_cifar10.py:cpu",
+    "image_size_px=32",
+    "method.form=feature_map",
+    "method.layer=block2",
+    "method.temperature=0.07",
+    "method.stop_keys=True",
+  ),
+  "infonce_dot": ("infonce_cifar10.py:cpu", "method.similarity=dot", "method.temperature=10.0"),
+  "margin_all": ("margin_cifar10.py:cpu", "method.semi_hard=False"),
+  "moco_v1": ("moco_cifar10.py:cpu", "method.head=linear", "method.temperature=0.07"),
+  "moco_v3_vit": ("moco_v3_cifar10.py:cpu_vit",),
+  "nt_logistic_semi_hard": ("nt_logistic_cifar10.py:cpu", "method.semi_hard=True"),
+  "simclr_v2_head": ("simclr_cifar10.py:cpu", "method.head_layers=3"),
+  "triplet_all": ("triplet_cifar10.py:cpu", "method.mining=all"),
+  "triplet_hard": ("triplet_cifar10.py:cpu", "method.mining=hard"),
+}
 
 
-def train_and_score(method: str, workdir: pathlib.Path) -> tuple[dict, float]:
+def train_and_score(name: str, workdir: pathlib.Path) -> tuple[dict, float]:
   """Returns {(encoder, layer): {protocol: top-1}} and the minutes that training took."""
-  data = f"data.tfds.path={_DATA.value}"
+  config, *overrides = _VARIANTS.get(name, (f"{name}_cifar10.py:cpu",))
+  overrides = (f"data.tfds.path={_DATA.value}", f"epochs={_EPOCHS.value}", *overrides)
   clock, begun = workdir / "minutes.json", time.monotonic()
-  scripts.train(workdir, f"{method}_cifar10.py:cpu", data, f"epochs={_EPOCHS.value}")
+  scripts.train(workdir, config, *overrides)
   if not clock.exists():
     clock.write_text(json.dumps((time.monotonic() - begun) / 60))
-  baselines = "random_init,raw_pixels" if method == "simclr" else "random_init"
-  asked = _SCORED.get(method, ("layers=h",))
+  baselines = "random_init,raw_pixels" if name == "simclr" else "random_init"
+  asked = _SCORED.get(name, ("layers=h",))
   protocols = ("protocols=knn,linear_lbfgs", f"baselines={baselines}", *asked)
   table = {}
   for record in scripts.score(workdir, "table", *protocols):
@@ -66,7 +87,7 @@ def row(name: str, *top1: dict, rest: tuple = ("", "")) -> str:
 
 
 def main(argv: list[str]) -> None:
-  chosen = argv[1:] or scripts.cifar10_methods()
+  chosen = argv[1:] or [*scripts.cifar10_methods(), *_VARIANTS]
   rows = []
   for method in chosen:
     workdir = pathlib.Path(_ROOT.value) / method

@@ -5,6 +5,7 @@ python train.py --config=configs/moco_v3_cifar10.py --workdir=runs/moco_v3 \\
 python train.py --config=configs/moco_v3_cifar10.py:200 ...    # epochs; 1000 are published
 python train.py --config=configs/moco_v3_cifar10.py:vit_tiny ...
 python train.py --config=configs/moco_v3_cifar10.py:cpu ...
+python train.py --config=configs/moco_v3_cifar10.py:cpu_vit ...    # ViT-Ti, patches of 8 px
 python eval.py --config=configs/eval/all.py --workdir=runs/moco_v3
 
 solo-learn's recipe (published: 93.1 %, online probe): asymmetric views without blur, temperature
@@ -19,20 +20,32 @@ from contrastive_jax.options import section
 
 
 def get_config(size="1000"):
-  if size == "cpu":
-    config = common.cifar10("moco_v3", "solo_cifar_asym", size)
-    config.method.temperature = 0.2
-    config.method.head_width = 256
-    config.method.embedding_size = 64
-    config.method.predictor_width = 256
-    config.method.momentum = 0.97
-    return config
+  if size in ("cpu", "cpu_vit"):
+    return _cpu(transformer=size == "cpu_vit")
   if size.startswith("vit_"):
     return _vit(size)
   config = common.cifar10_solo("moco_v3", "solo_cifar_asym", size)
   config.method.temperature = 0.2
   config.optimizer.base_lr = 0.3
   config.optimizer.weight_decay = 1e-6
+  return config
+
+
+def _cpu(transformer):
+  config = common.cifar10("moco_v3", "solo_cifar_asym", "cpu")
+  config.method.temperature = 0.2
+  config.method.head_width = 256
+  config.method.embedding_size = 64
+  config.method.predictor_width = 256
+  config.method.momentum = 0.97
+  if transformer:
+    config.model = section(models.constructor("vit_tiny"), patch_px=8, frozen_patch_projection=True)
+    config.model.name = "vit_tiny"
+    config.optimizer.name = "adamw"
+    config.optimizer.lr_scaling = "none"
+    config.optimizer.base_lr = 1e-3
+    config.optimizer.weight_decay = 0.1
+    config.optimizer.decay_exclude = "^backbone/patch/"
   return config
 
 
