@@ -47,16 +47,17 @@ def main(argv: list[str]) -> None:
   os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
   os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # several share a GPU
   methods = argv[1:] or scripts.cifar10_methods()
+  others = json.loads(pathlib.Path(_AGAINST.value).read_text()) if _AGAINST.value else {}
+  found = {}
+  if others:
+    print("| method | loss of step 1 | relative difference at steps 1, 2, 3, 4 |\n|---|--:|---|")
   with concurrent.futures.ThreadPoolExecutor(_JOBS.value) as pool:
-    found = dict(zip(methods, pool.map(losses, methods), strict=True))
-  pathlib.Path(_OUT.value).write_text(json.dumps(found, indent=1))
-  if not _AGAINST.value:
-    return
-  others = json.loads(pathlib.Path(_AGAINST.value).read_text())
-  print("| method | loss of step 1 | relative difference at steps 1, 2, 3, 4 |\n|---|--:|---|")
-  for method, ours in found.items():
-    apart = [abs(a - b) / abs(b) for a, b in zip(ours, others[method], strict=True)]
-    print(f"| {method} | {ours[0]:.6f} | {', '.join(f'{x:.0e}' for x in apart)} |")
+    for method, ours in zip(methods, pool.map(losses, methods), strict=True):
+      found[method] = ours  # written at once: the time on a lent machine may end
+      pathlib.Path(_OUT.value).write_text(json.dumps(found, indent=1))
+      if others:
+        apart = [abs(a - b) / abs(b) for a, b in zip(ours, others[method], strict=True)]
+        print(f"| {method} | {ours[0]:.6f} | {', '.join(f'{x:.0e}' for x in apart)} |", flush=True)
 
 
 if __name__ == "__main__":

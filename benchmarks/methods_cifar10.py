@@ -41,6 +41,8 @@ _VARIANTS = {  # name: config, what it is told besides
     "image_size_px=32",
     "method.form=feature_map",
     "method.layer=block2",
+    "method.grid=4",
+    "method.min_area=0.4",
     "method.temperature=0.07",
     "method.stop_keys=True",
   ),

@@ -1,12 +1,14 @@
 """Memory of a training step, plain, recomputed by block and in micro-batches; a Markdown table.
 
-python benchmarks/step_memory.py [--on=v5e:2x2 --devices=4] [--size=cpu] [METHOD ...]
+python benchmarks/step_memory.py [--on=v5e:2x2 --devices=4] [--size=cpu] [--jobs=1] [METHOD ...]
 
 Plans (see docs/planning.md) of `configs/METHOD_cifar10.py` with 1024 images and eight batch-norm
-groups a device, so that every row is the same step. Without --on it is compiled for a CPU. To
-compile ResNet-18 takes minutes a cell; --size=cpu takes the small network of the CPU recipes.
+groups a device, so that every row is the same step. Without --on it is compiled for a CPU,
+--on=here for the GPU that is there. To compile ResNet-18 takes minutes a cell; --size=cpu takes the
+small network of the CPU recipes.
 """
 
+import concurrent.futures
 import json
 import pathlib
 import subprocess
@@ -19,6 +21,7 @@ from absl import app, flags
 _ON = flags.DEFINE_string("on", "cpu:1", "Topology.")
 _DEVICES = flags.DEFINE_integer("devices", 1, "Of the topology.")
 _SIZE = flags.DEFINE_string("size", "", "Argument of the configs, as cpu.")
+_JOBS = flags.DEFINE_integer("jobs", 1, "Plans at a time.")
 
 IMAGES, GROUPS = 1024, 8  # of a device
 WAYS = {
@@ -52,10 +55,15 @@ def memory(method: str, *overrides: str) -> dict[str, float]:
 
 def main(argv: list[str]) -> None:
   methods = argv[1:] or ["simclr", "moco", "byol"]
-  print(f"| temporaries, GiB | {' | '.join(methods)} |\n|---{'|--:' * len(methods)}|")
-  for name, overrides in WAYS.items():
-    cells = [f"{memory(method, *overrides)['temporaries']:.2f}" for method in methods]
-    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+  print(f"| temporaries, GiB | {' | '.join(methods)} |\n|---{'|--:' * len(methods)}|", flush=True)
+  with concurrent.futures.ThreadPoolExecutor(_JOBS.value) as pool:
+    rows = {  # all are begun at once, and told in order
+      name: [pool.submit(memory, method, *overrides) for method in methods]
+      for name, overrides in WAYS.items()
+    }
+    for name, cells in rows.items():
+      found = [f"{cell.result()['temporaries']:.2f}" for cell in cells]
+      print(f"| {name} | {' | '.join(found)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 python train.py --config=configs/patches_cifar10.py --workdir=runs/patches_cifar10 \\
   --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/patches_cifar10.py:feature_map ...    # locations of block 3
+python train.py --config=configs/patches_cifar10.py:feature_map ...    # points in a map
 python train.py --config=configs/patches_cifar10.py:cpu ...
 python eval.py --config=configs/eval/all.py --workdir=runs/patches_cifar10
 
@@ -11,7 +11,7 @@ leave three negatives in an image, so those of the other images in the batch are
 without them: --config.method.cross_image=False
 
 The form feature_map has PatchNCE's head, temperature and stopped keys, as on ImageNet, and reads
-the 8 x 8 locations of the third block.
+the third block's map of 8 x 8 at 4 x 4 points.
 """
 
 from configs import common
@@ -28,6 +28,7 @@ def get_config(size="gpu"):
   config.augment.normalize = "cifar"  # as patches are standardised, whole images are, too
   if form == "feature_map":
     config.method.layer = "block3"
+    config.method.grid = 4
     config.method.head_width = 256
     config.method.embedding_size = 256
     config.method.temperature = 0.07

@@ -2,7 +2,7 @@
 
 python train.py --config=configs/patches_imagenet.py --workdir=runs/patches \\
   --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/patches_imagenet.py:feature_map ...    # locations of the last map
+python train.py --config=configs/patches_imagenet.py:feature_map ...    # points in the last map
 
 No paper has exactly this: optimiser and epochs are MoCo v2's, grey views for two images of three
 are those of patch pretext tasks (Kolesnikov et al., CVPR 2019), and the form feature_map has
@@ -19,6 +19,7 @@ def get_config(form="patches"):
   config = common.imagenet("patches", "moco_v2", epochs=200, batch_size=256)
   config.method.form = form
   if form == "feature_map":
+    config.method.grid = 7
     config.method.head_width = 256
     config.method.embedding_size = 256
     config.method.temperature = 0.07

@@ -140,10 +140,11 @@ def test_crops_show_their_own_cell_anew_for_each_key_whatever_the_batch():
   assert np.abs(changed[:, 0]).max() < 1e-3  # flat
 
 
-@pytest.mark.parametrize("form, shape", [("patches", (B, 18, 4)), ("feature_map", (B, 72, 4))])
+@pytest.mark.parametrize("form, shape", [("patches", (B, 18, 4)), ("feature_map", (B, 50, 4))])
 def test_each_form_trains_and_traces_over_devices(form, shape):
-  """3x3 patches or 6x6 locations, of two views; each image's first view, then its second."""
-  method = patches.Method(form=form, embedding_size=4, cross_image=True)
+  """3x3 patches or 5x5 points, of two views; each image's first view, then its second."""
+  grid = 3 if form == "patches" else 5
+  method = patches.Method(form=form, grid=grid, embedding_size=4, cross_image=True)
   net = method.network(resnet.ResNet((1,), resnet.BasicBlock, 4, stem="cifar_s2", zero_gamma=False))
   variables = net.init(jax.random.key(0), jnp.zeros((1, 12, 12, 3)), train=False)
   views = np.random.default_rng(0).normal(size=(B, 2, 12, 12, 3)).astype(np.float32)
@@ -162,15 +163,24 @@ def test_each_form_trains_and_traces_over_devices(form, shape):
   np.testing.assert_allclose(loss, many, rtol=1e-4)
 
 
+def test_a_feature_map_of_one_location_is_refused():
+  method = patches.Method(form="feature_map", embedding_size=4)
+  net = method.network(resnet.ResNet((1,), resnet.BasicBlock, 4, stem="cifar_s2", zero_gamma=False))
+  views = jnp.zeros((B, 2, 2, 2, 3))
+  variables = net.init(jax.random.key(0), views[:, 0], train=False)
+  batch = {"views": views, "index": jnp.arange(B)}
+  with pytest.raises(errors.UserError, match="a feature map of one location has no negatives"):
+    method.loss(net, variables["params"], variables["batch_stats"], {}, batch, jax.random.key(1))
+
+
 def test_bad_values_are_named():
   for options, message in (
     ({"form": "cells"}, "form 'cells' is unknown; use patches or feature_map"),
     ({"min_area": 0.0}, r"min_area 0.0 is outside \(0, 1\]"),
+    ({"min_area": 0.39, "form": "feature_map"}, "min_area 0.39 lets .* miss .* use 0.4 or more"),
     ({"grid": 1}, "grid 1 leaves no negatives; use 2 or more"),
     ({"temperature": 0.0}, "temperature 0.0 is not positive"),
   ):
     with pytest.raises(errors.UserError, match=message):
       patches.Method(**options)
-  with pytest.raises(errors.UserError, match="a feature map of one location has no negatives"):
-    patches.patch_contrast(jnp.ones((B, 2, 1, D)), TAU)
   assert dataclasses.asdict(methods.get("patches")())["temperature"] == 0.2

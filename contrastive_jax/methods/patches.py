@@ -5,13 +5,15 @@ are the other patches of that view. Two forms:
 
   patches      P patches, one in each cell of a grid, go through the network one by one; each view
                shows its own crop of the cell, mirrored or not, and no negative the query's pixels
-  feature_map  the locations of a feature map of the whole view (PatchNCE of CUT, Park et al., ECCV
-               2020; the dense half of DenseCL, Wang et al., CVPR 2021, with known positions)
+  feature_map  points of a feature map (PatchNCE of CUT, Park et al., ECCV 2020; the dense half of
+               DenseCL, Wang et al., CVPR 2021, with known positions): each view shows its own crop
+               of the image, mirrored or not, and both maps are read at P points of the overlap
 
-The two views of an image share crop, flip and turn, so positions agree; colour, blur and the rest
-are drawn anew for each. Beware of the easy way out in the form feature_map: padding tells a network
-where it is, and position alone singles out the positive. With `cross_image` the patches of all
-other images are negatives too, equal positions included, and that way is closed.
+The two views of an image share the recipe's crop, flip and turn, so positions agree before the form
+crops; colour, blur and the rest are drawn anew for each. Whole views (`min_area` 1) have an easy
+way out in the form feature_map: padding tells a network where it is, and positions agree. It is
+taken, also with `cross_image`, where the patches of all other images are negatives too
+(docs/results.md).
 """
 
 import dataclasses
@@ -21,13 +23,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from contrastive_jax import errors, losses, parallel, similarity
-from contrastive_jax.augment import cells
+from contrastive_jax.augment import cells, overlap
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
 
 FORMS = ("patches", "feature_map")
+_MIN_AREA = {"patches": 0.2, "feature_map": overlap.LEAST_AREA}
 _TIE = 1e-4  # flat patches are equal but for rounding, which must not decide
 _PLACING = ("crop", "flip", "rotate")  # operations that move pixels
 
@@ -37,8 +40,10 @@ class Method(base.Method):
   """Hyper-parameters of contrast within an image."""
 
   form: str = option("patches", f"{' or '.join(FORMS)}: what a patch is")
-  grid: int = option(3, "form patches: cells in a row, a patch in each")
-  min_area: float = option(0.2, "form patches: of a crop, as a fraction of its cell")
+  grid: int = option(3, "cells in a row, a patch in each; form feature_map: points in a row")
+  min_area: float | None = option(
+    None, "of a crop, as a fraction of its cell or view; unset: 0.2, form feature_map: 0.4"
+  )
   layer: str | None = option(None, "form feature_map: endpoint read; unset: the last block")
   temperature: float = option(
     0.2, "tau (PatchNCE 0.07 has 255 negatives; with 8, a tau so small ignores all but the nearest)"
@@ -54,8 +59,13 @@ class Method(base.Method):
       raise errors.UserError(f"method.form {self.form!r} is unknown; use {' or '.join(FORMS)}")
     if self.grid < 2:
       raise errors.UserError(f"method.grid {self.grid} leaves no negatives; use 2 or more")
-    if not 0 < self.min_area <= 1:
-      raise errors.UserError(f"method.min_area {self.min_area} is outside (0, 1]; use e.g. 0.2")
+    if self.min_area is not None and not 0 < self.min_area <= 1:
+      raise errors.UserError(f"method.min_area {self.min_area} is outside (0, 1]; use e.g. 0.4")
+    if self.form == "feature_map" and (self.min_area or 1) < overlap.LEAST_AREA:
+      raise errors.UserError(
+        f"method.min_area {self.min_area} lets the crops of two views miss one another; use "
+        f"{overlap.LEAST_AREA} or more"
+      )
     similarity.check("method.loss_impl", self.loss_impl)
     if not self.temperature > 0:
       raise errors.UserError(f"method.temperature {self.temperature} is not positive; use e.g. 0.2")
@@ -83,16 +93,24 @@ class Method(base.Method):
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory
-    views = batch["views"]
+    views, index = batch["views"], batch["index"]
+    min_area = self.min_area or _MIN_AREA[self.form]
     if self.form == "patches":
       crops = [
-        cells.crops(view_key, batch["index"], views[:, v], self.grid, self.min_area)
+        cells.crops(view_key, index, views[:, v], self.grid, min_area)
         for v, view_key in enumerate(jax.random.split(key))
       ]
-      views = jnp.concatenate(crops, axis=1)
-    ends, stats = base.forward(net, params, stats, views)
-    z = ends["z"]  # [B, 2 P, D] or [B, 2, h, w, D]
-    z = z.reshape(len(z), 2, -1, z.shape[-1])
+      ends, stats = base.forward(net, params, stats, jnp.concatenate(crops, axis=1))
+      z = ends["z"].reshape(len(views), 2, self.grid**2, -1)
+    else:
+      views, frames = overlap.crops(key, index, views, min_area)
+      ends, stats = base.forward(net, params, stats, views)
+      if ends["z"].shape[2] < 2:
+        raise errors.UserError(
+          "a feature map of one location has no negatives; read an earlier one with "
+          "--config.method.layer=block1, or set --config.image_size_px higher"
+        )
+      z = overlap.read(ends["z"], frames, self.grid)
     loss, metrics = patch_contrast(
       losses.l2_normalize(z),
       self.temperature,
@@ -124,16 +142,8 @@ def patch_contrast(
   Returns:
     The loss in nats, and the metric `contrastive_accuracy` (share of patches whose positive is more
     similar than every negative; 1/P by chance within an image).
-
-  Raises:
-    UserError: there is one patch only.
   """
   num_images, _, num_patches, dim = u.shape
-  if num_patches < 2:
-    raise errors.UserError(
-      "a feature map of one location has no negatives; read an earlier one with "
-      "--config.method.layer=block1, or set --config.image_size_px higher"
-    )
   image = parallel.row_ids(num_images * num_patches) // num_patches
 
   def one_way(q, k):
