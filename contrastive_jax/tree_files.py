@@ -1,6 +1,7 @@
 """Trees of arrays as files, through Orbax: the only file that knows it."""
 
 import contextlib
+import logging
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from absl import logging
+from absl import logging as absl_logging
 from etils import epath
 from jaxtyping import PyTree
 
@@ -40,15 +41,21 @@ def read(directory: pathlib.Path, like: PyTree | None = None) -> PyTree[np.ndarr
 @contextlib.contextmanager
 def _without_tracebacks() -> Iterator[None]:
   """Keeps threads of Orbax and TensorStore from printing the failure that the caller will tell."""
-  hook, logger = sys.unraisablehook, logging.get_absl_logger()
-
-  def not_orbax(record):
-    return "orbax" not in record.pathname
-
+  hook = sys.unraisablehook
+  orbax, loops = absl_logging.get_absl_logger(), logging.getLogger("asyncio")
   sys.unraisablehook = lambda told: None  # after the first failure come those of other files
-  logger.addFilter(not_orbax)
+  orbax.addFilter(_not_of_orbax)
+  loops.addFilter(_not_of_orbax)
   try:
     yield
-    sys.unraisablehook = hook  # not after a failure: more may follow
+    # Not after a failure: more may follow. Orbax waits for the first alone; of the others asyncio
+    # tells when it collects them, which may be at the end of the process.
+    sys.unraisablehook = hook
+    loops.removeFilter(_not_of_orbax)
   finally:
-    logger.removeFilter(not_orbax)
+    orbax.removeFilter(_not_of_orbax)
+
+
+def _not_of_orbax(record: logging.LogRecord) -> bool:
+  """What asyncio tells of Orbax names its code or the folder that it was writing."""
+  return "orbax" not in record.pathname + record.getMessage()

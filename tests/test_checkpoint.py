@@ -1,8 +1,11 @@
 """A checkpoint is whole, or it is never used and never goes by in silence."""
 
 import errno
+import os
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +17,7 @@ from contrastive_jax import checkpoint, config, errors, manifest, parallel, tree
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.state import TrainState
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 DAMAGES = ("bit", "delete", "truncate")
 
 
@@ -191,6 +195,48 @@ def test_a_save_that_fails_is_told_at_the_next_step_and_leaves_nothing(workdir, 
     checkpoints.poll()
   checkpoints.close()
   assert sorted(p.name for p in (workdir / "checkpoints").iterdir()) == ["1", "2"]
+
+
+# Each leaf fails one turn of the loop after the one before, as if they waited for TensorStore: when
+# the first has ended the save, one has just failed, one is about to be told, others still wait.
+MANY_LEAVES_FAIL = """
+import asyncio, itertools, pathlib, sys
+import numpy, tensorstore
+from contrastive_jax import tree_files
+
+turns = itertools.count()
+
+
+async def fails(spec, **_):
+  future = asyncio.get_running_loop().create_future()
+  for _ in range(next(turns)):
+    await asyncio.sleep(0)
+  future.set_exception(ValueError(f"OUT_OF_RANGE: Error writing {spec.kvstore}"))
+  await asyncio.sleep(0)
+  await future
+
+
+tensorstore.open = fails
+leaves = {f"leaf{i}": numpy.zeros(i) for i in range(1, 20)}
+try:
+  tree_files.write(pathlib.Path(sys.argv[1]), {"model": leaves})
+except ValueError as error:
+  print(str(error).split(":")[0], next(turns))
+"""
+
+
+def test_of_many_leaves_that_fail_only_the_first_is_told(tmp_path):
+  """To whoever saves; the others would be told when the process ends, so it is one of its own."""
+  done = subprocess.run(
+    [sys.executable, "-c", MANY_LEAVES_FAIL, str(tmp_path)],
+    env=dict(os.environ, PYTHONPATH=str(ROOT)),
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+  assert done.stdout == "OUT_OF_RANGE 19\n", done.stderr
+  assert "OUT_OF_RANGE" not in done.stderr
+  assert "Traceback" not in done.stderr
 
 
 def test_leaves_that_do_not_come_back_as_they_were_are_not_committed(workdir, monkeypatch):
