@@ -91,7 +91,10 @@ def main(
     _leave(f"stopped: {error}", errors.EXIT_PEER_LOST)
   except KeyboardInterrupt:
     _leave("interrupted; the same command goes on from the last checkpoint", 130)
-  except Exception:  # shown in full; raised on, it would wait at the exit for processes that hang
+  except Exception as error:
+    if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error):
+      _leave(f"error: {_out_of_memory(error)}", errors.EXIT_USER_ERROR)
+    # Shown in full; raised on, it would wait at the exit for processes that hang.
     if not jax.distributed.is_initialized():
       raise
     traceback.print_exc()
@@ -227,6 +230,15 @@ def _log_to_stderr() -> None:
 
 def _one_line(error: BaseException) -> str:
   return " ".join(str(error).split()) or type(error).__name__
+
+
+def _out_of_memory(error: Exception) -> str:
+  reason = _one_line(error).removeprefix("RESOURCE_EXHAUSTED: ")[:200]
+  return (
+    f"too little memory ({reason}); take a smaller --config.batch_size, or to train with this one "
+    "--config.model.remat=True or more --config.micro_batches (--config.fit_memory=True chooses), "
+    "and see that no other process holds the device's memory"
+  )
 
 
 def _leave(line: str, code: int) -> None:

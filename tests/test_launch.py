@@ -4,11 +4,13 @@ import errno
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import test_mistakes
@@ -157,6 +159,22 @@ def test_every_end_of_a_run_has_its_exit_code_and_one_line(end, code, tmp_path, 
     test_mistakes.run("train", [test_mistakes.QUICK, f"--workdir={tmp_path}"])
   assert left.value.code == code
   assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+def test_a_device_without_enough_memory_ends_the_run_with_one_line(tmp_path, monkeypatch, capfd):
+  def train(config, workdir):
+    jnp.ones(1 << 50).block_until_ready()
+
+  monkeypatch.setattr(trainer, "train", train)
+  monkeypatch.setattr(sys, "argv", [])
+  monkeypatch.chdir(ROOT)
+  with pytest.raises(SystemExit) as left:
+    test_mistakes.run("train", [test_mistakes.QUICK, f"--workdir={tmp_path}"])
+  assert left.value.code == errors.EXIT_USER_ERROR
+  (line,) = capfd.readouterr().err.splitlines()
+  assert re.fullmatch(
+    r"error: too little memory \(Out of memory .*\); .* --config.micro_batches .*", line
+  )
 
 
 def train_command(folder, method, epochs):
