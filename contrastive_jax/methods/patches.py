@@ -9,9 +9,9 @@ are the other patches of that view. Two forms:
                DenseCL, Wang et al., CVPR 2021, with known positions): each view shows its own crop
                of the image, mirrored or not, and both maps are read at P points of the overlap
 
-The two views of an image share the recipe's crop, flip and turn, so positions agree before the form
-crops; colour, blur and the rest are drawn anew for each. Whole views (`min_area` 1) have an easy
-way out in the form feature_map: padding tells a network where it is, and positions agree. It is
+The two views of an image share the recipe's crop, flip and turn, so positions agree until the form
+crops; colour, blur and the rest are drawn anew for each. Maps of uncropped views would have an easy
+way out: padding tells a network where it is, and colour distortion leaves edges as they are. It was
 taken, also with `cross_image`, where the patches of all other images are negatives too
 (docs/results.md).
 """
