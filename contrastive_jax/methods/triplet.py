@@ -23,7 +23,9 @@ class Method(base.Method):
   """Hyper-parameters of the triplet loss; margin and mining are FaceNet's, the head SimCLR's."""
 
   margin: float = option(0.2, "alpha: between the squared distances, which go from 0 to 4")
-  mining: str = option("semi-hard", f"which negatives count: {', '.join(MININGS)}")
+  mining: str = option(
+    "semi-hard", f"which negatives count: {', '.join(MININGS)} (hard collapses easily)"
+  )
   head_layers: int = option(2, "linear layers of the head")
   head_width: int | None = option(None, "width of the head's hidden layers; unset: as h")
   embedding_size: int = option(128, "D: size of z")
