@@ -10,9 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from contrastive_jax import errors
-from contrastive_jax.augment.crop import ResizedCrop
-from contrastive_jax.augment.geometry import Flip
-from contrastive_jax.augment.resize import Box, resample
+from contrastive_jax.augment import overlap
 
 PATCH_OF_CELL = 64 / 85
 
@@ -85,13 +83,9 @@ def crops(
     min_area: least area of a crop, as a fraction of its cell.
   """
   side = image.shape[1] // grid
-  crop, flip = ResizedCrop(side, min_area, interpolation="bilinear"), Flip()
-  extent = jnp.full(2, side)
 
   def patch(key, cell):
-    place_key, flip_key = jax.random.split(key)
-    box = Box(**crop.sample(place_key, extent))
-    return flip.apply(flip.sample(flip_key, extent), resample(cell, box, side, "bilinear"))
+    return overlap.crop(key, cell, min_area)[0]
 
   def one(index, image):
     rows = [image[i * side : (i + 1) * side] for i in range(grid)]

@@ -26,6 +26,17 @@ class Frame(NamedTuple):
   mirrored: Bool[Array, "*B"]
 
 
+def crop(
+  key: PRNGKeyArray, image: Float[Array, "H H C"], min_area: float
+) -> tuple[Float[Array, "H H C"], Frame]:
+  """Cuts a random resized crop out of a square, mirrored or not."""
+  side = len(image)
+  place, flip = ResizedCrop(side, min_area, interpolation="bilinear"), Flip()
+  extent, (place_key, flip_key) = jnp.full(2, side), jax.random.split(key)
+  box, mirror = Box(**place.sample(place_key, extent)), flip.sample(flip_key, extent)
+  return flip.apply(mirror, resample(image, box, side, "bilinear")), Frame(box, mirror["on"])
+
+
 def crops(
   key: PRNGKeyArray,
   index: Int[Array, " B"],
@@ -43,17 +54,10 @@ def crops(
   Returns:
     The crops and their frames, whose leaves are [B, V].
   """
-  num_views, side = image.shape[1], image.shape[2]
-  crop, flip = ResizedCrop(side, min_area, interpolation="bilinear"), Flip()
-  extent = jnp.full(2, side)
-
-  def view(key, image):
-    place_key, flip_key = jax.random.split(key)
-    box, mirror = Box(**crop.sample(place_key, extent)), flip.sample(flip_key, extent)
-    return flip.apply(mirror, resample(image, box, side, "bilinear")), Frame(box, mirror["on"])
 
   def one(index, views):
-    return jax.vmap(view)(jax.random.split(jax.random.fold_in(key, index), num_views), views)
+    keys = jax.random.split(jax.random.fold_in(key, index), len(views))
+    return jax.vmap(lambda key, view: crop(key, view, min_area))(keys, views)
 
   return jax.vmap(one)(index, image)
 
