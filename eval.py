@@ -3,7 +3,9 @@
 
 import pathlib
 
-from contrastive_jax import cli, eval_config, evaluate
+from contrastive_jax import cli
+from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.evaluation import evaluate
 
 _ALL = pathlib.Path(__file__).with_name("configs") / "eval" / "all.py"
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Pre-trains an encoder: python train.py --config=configs/quickstart.py --workdir=runs/first."""
+"""Pre-trains an encoder: train.py --config=configs/shapes/quickstart.py --workdir=runs/first."""
 
 from absl import flags
 
-from contrastive_jax import cli, config, plan, trainer
+from contrastive_jax import cli, config, plan
+from contrastive_jax.training import trainer
 
 _PLAN = flags.DEFINE_string(
   "plan", None, "Do not train: say what the run needs on v5e:4x4,8x8 or v4:4x4x4, cpu:8, here, ..."

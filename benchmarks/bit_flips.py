@@ -26,7 +26,8 @@ import tiny_config
 from absl import app, flags, logging
 from etils import epath
 
-from contrastive_jax import checkpoint, trainer
+from contrastive_jax.training import trainer
+from contrastive_jax.workdir import checkpoint
 
 _TRIALS = flags.DEFINE_integer("trials", 200, "Damages.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the damages.")

@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
   print("| | first alarm | std | rank | cosine |\n|---|---|--:|--:|--:|")
   for method, without in BROKEN.items():
     workdir = pathlib.Path(_ROOT.value) / method
-    scripts.train(workdir, f"{method}_cifar10.py:cpu", data, *rest, without)
+    scripts.train(workdir, f"cifar10/{method}.py:cpu", data, *rest, without)
     first = scripts.alarms(workdir)
     told = ", ".join(f"{kind} at step {step}" for kind, step in first.items()) or "none"
     last = scripts.collapse_figures(workdir).popitem()[1]

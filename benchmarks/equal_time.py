@@ -5,7 +5,7 @@ python benchmarks/equal_time.py --data='DIR/cifar10_{split}.npz' --epochs=20 [ME
 DIR holds npz files of the two splits (see "Data" in README.md). `--epochs` are those of a method
 whose step passes each view through one network, forwards and backwards; one with a second network,
 which goes forwards only, does as much in three quarters of them. Each trains by its own
-`configs/METHOD_cifar10.py` with two epochs of warm-up; the schedule ends with the run. Scored by
+`configs/cifar10/METHOD.py` with two epochs of warm-up; the schedule ends with the run. Scored by
 kNN and linear probes on h, all training images, beside the same network untrained.
 
 One after the other, or, where compiling takes longer than training, all --at_once: then each has a
@@ -49,7 +49,7 @@ def train(method: str, workdir: pathlib.Path) -> float:
     return json.loads(clock.read_text())
   scripts.train(
     workdir,
-    f"{method}_cifar10.py",
+    f"cifar10/{method}.py",
     "data.source=npz",
     "data.split=train",
     f"data.npz.path={_DATA.value}",

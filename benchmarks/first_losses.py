@@ -3,7 +3,7 @@
 python benchmarks/first_losses.py --out=cpu.json [METHOD ...]
 python benchmarks/first_losses.py --out=gpu.json --against=cpu.json    # on the other machine
 
-Each `configs/METHOD_cifar10.py:cpu` trains for one epoch of four steps of 64 built-in images, with
+Each `configs/cifar10/METHOD.py:cpu` trains for one epoch of four steps of 64 built-in images, with
 float32 products in full. Prints a Markdown table of the loss and the relative difference at each
 step: what random numbers, data or a kernel do differently shows at the first, and then grows.
 """
@@ -38,7 +38,7 @@ def losses(method: str) -> list[float]:
   """Returns the loss of each step."""
   with tempfile.TemporaryDirectory() as name:
     workdir = pathlib.Path(name)
-    scripts.train(workdir, f"{method}_cifar10.py:cpu", *OVERRIDES)
+    scripts.train(workdir, f"cifar10/{method}.py:cpu", *OVERRIDES)
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
   return [line["loss"] for line in lines if "loss" in line]
 

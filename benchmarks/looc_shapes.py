@@ -2,7 +2,7 @@
 
 python benchmarks/looc_shapes.py --root=runs/looc
 
-Six runs of `configs/looc_shapes.py`: MoCo invariant to turns and colours, MoCo that never sees
+Six runs of `configs/shapes/looc.py`: MoCo invariant to turns and colours, MoCo that never sees
 turns, MoCo that never sees other colours, and LooC keeping rotation, colour, or both. Then linear
 probes (L-BFGS on frozen features) of shape, rotation and hue, also of the untrained network.
 """

@@ -3,7 +3,7 @@
 python benchmarks/methods_cifar10.py --data=DIR --root=runs/methods [--epochs=6] [METHOD ...]
 
 DIR holds the prepared TFDS set (see "Data" in README.md). Each method trains by its own
-`configs/METHOD_cifar10.py:cpu` on 10,000 images and is scored on all 10,000 test images, beside the
+`configs/cifar10/METHOD.py:cpu` on 10,000 images and is scored on all 10,000 test images, beside the
 same network untrained: same layer, same pixels. Runs that are finished are not run again, so the
 table can grow; without METHOD it is all that have a config, and their variants below.
 
@@ -35,9 +35,9 @@ _SCORED = {  # how, where it is not on h of the whole image
   "rotation": _EARLIER,
 }
 _VARIANTS = {  # name: config, what it is told besides
-  "dclw": ("dcl_cifar10.py:cpu", "method.weighted=True"),
+  "dclw": ("cifar10/dcl.py:cpu", "method.weighted=True"),
   "feature_map": (
-    "patches_cifar10.py:cpu",
+    "cifar10/patches.py:cpu",
     "image_size_px=32",
     "method.form=feature_map",
     "method.layer=block2",
@@ -46,20 +46,20 @@ _VARIANTS = {  # name: config, what it is told besides
     "method.temperature=0.07",
     "method.stop_keys=True",
   ),
-  "infonce_dot": ("infonce_cifar10.py:cpu", "method.similarity=dot", "method.temperature=10.0"),
-  "margin_all": ("margin_cifar10.py:cpu", "method.semi_hard=False"),
-  "moco_v1": ("moco_cifar10.py:cpu", "method.head=linear", "method.temperature=0.07"),
-  "moco_v3_vit": ("moco_v3_cifar10.py:cpu_vit",),
-  "nt_logistic_semi_hard": ("nt_logistic_cifar10.py:cpu", "method.semi_hard=True"),
-  "simclr_v2_head": ("simclr_cifar10.py:cpu", "method.head_layers=3"),
-  "triplet_all": ("triplet_cifar10.py:cpu", "method.mining=all"),
-  "triplet_hard": ("triplet_cifar10.py:cpu", "method.mining=hard"),
+  "infonce_dot": ("cifar10/infonce.py:cpu", "method.similarity=dot", "method.temperature=10.0"),
+  "margin_all": ("cifar10/margin.py:cpu", "method.semi_hard=False"),
+  "moco_v1": ("cifar10/moco.py:cpu", "method.head=linear", "method.temperature=0.07"),
+  "moco_v3_vit": ("cifar10/moco_v3.py:cpu_vit",),
+  "nt_logistic_semi_hard": ("cifar10/nt_logistic.py:cpu", "method.semi_hard=True"),
+  "simclr_v2_head": ("cifar10/simclr.py:cpu", "method.head_layers=3"),
+  "triplet_all": ("cifar10/triplet.py:cpu", "method.mining=all"),
+  "triplet_hard": ("cifar10/triplet.py:cpu", "method.mining=hard"),
 }
 
 
 def train_and_score(name: str, workdir: pathlib.Path) -> tuple[dict, float]:
   """Returns {(encoder, layer): {protocol: top-1}} and the minutes that training took."""
-  config, *overrides = _VARIANTS.get(name, (f"{name}_cifar10.py:cpu",))
+  config, *overrides = _VARIANTS.get(name, (f"cifar10/{name}.py:cpu",))
   overrides = (f"data.tfds.path={_DATA.value}", f"epochs={_EPOCHS.value}", *overrides)
   clock, begun = workdir / "minutes.json", time.monotonic()
   scripts.train(workdir, config, *overrides)

@@ -12,7 +12,8 @@ import time
 import jax
 from absl import app, flags
 
-from contrastive_jax import losses, parallel, similarity
+from contrastive_jax import losses, parallel
+from contrastive_jax.losses import similarity
 
 _ROWS = flags.DEFINE_integer("rows", 16_384, "Rows 2N of the matrix.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Of both.")

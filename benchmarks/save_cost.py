@@ -1,6 +1,6 @@
 """What saving costs: how long training waits for it, as a share of its time; a Markdown table.
 
-python benchmarks/save_cost.py [--configs=configs/quickstart.py,...] [--saves=3]
+python benchmarks/save_cost.py [--configs=configs/shapes/quickstart.py,...] [--saves=3]
 
 The state of a config, with noise in the optimiser's arrays and in the memory (at the first step
 they are zeros, which compress to nothing), is saved again and again, as the trainer does it.
@@ -24,13 +24,14 @@ import numpy as np
 from absl import app, flags, logging
 from jaxtyping import PyTree
 
-from contrastive_jax import build, checkpoint, cli, parallel
-from contrastive_jax import state as state_lib
+from contrastive_jax import build, cli, parallel
 from contrastive_jax.plan import images
+from contrastive_jax.step import state as state_lib
+from contrastive_jax.workdir import checkpoint
 
-_TIMED_BY_DEFAULT = ["configs/quickstart.py", "configs/simclr_cifar10.py"]
+_TIMED_BY_DEFAULT = ["configs/shapes/quickstart.py", "configs/cifar10/simclr.py"]
 _CONFIGS = flags.DEFINE_list(
-  "configs", [*_TIMED_BY_DEFAULT, "configs/simclr_imagenet.py"], "Config files, with :arg."
+  "configs", [*_TIMED_BY_DEFAULT, "configs/imagenet/simclr.py"], "Config files, with :arg."
 )
 _TIMED = flags.DEFINE_list("timed", _TIMED_BY_DEFAULT, "Those whose step is measured.")
 _STEPS = flags.DEFINE_integer("steps", 5, "Measured before each save; the median is quoted.")

@@ -5,14 +5,14 @@ import pathlib
 import subprocess
 import sys
 
-from contrastive_jax import collapse
+from contrastive_jax.step import collapse
 
 HOME = pathlib.Path(__file__).resolve().parent.parent
 
 
 def cifar10_methods() -> list[str]:
   """Returns the methods that have a config for CIFAR-10."""
-  return sorted(path.stem.removesuffix("_cifar10") for path in HOME.glob("configs/*_cifar10.py"))
+  return sorted(path.stem for path in HOME.glob("configs/cifar10/[!_]*.py"))
 
 
 def train(workdir: pathlib.Path, config: str, *overrides: str) -> None:

@@ -2,7 +2,7 @@
 
 python benchmarks/step_memory.py [--on=v5e:2x2 --devices=4] [--size=cpu] [--jobs=1] [METHOD ...]
 
-Plans (see docs/planning.md) of `configs/METHOD_cifar10.py` with 1024 images and eight batch-norm
+Plans (see docs/planning.md) of `configs/cifar10/METHOD.py` with 1024 images and eight batch-norm
 groups a device, so that every row is the same step. Without --on it is compiled for a CPU,
 --on=here for the GPU that is there. To compile ResNet-18 takes minutes a cell; --size=cpu takes the
 small network of the CPU recipes.
@@ -41,7 +41,7 @@ def memory(method: str, *overrides: str) -> dict[str, float]:
       [
         sys.executable,
         scripts.HOME / "train.py",
-        f"--config={scripts.HOME / 'configs' / method}_cifar10.py{size}",
+        f"--config={scripts.HOME / 'configs' / 'cifar10' / method}.py{size}",
         f"--plan={_ON.value}",
         f"--workdir={workdir}",
         *(f"--config.{override}" for override in (*same, *overrides)),

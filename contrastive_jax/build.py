@@ -10,13 +10,14 @@ import optax
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, data, errors, methods, models, online, optim, parallel
+from contrastive_jax import augment, data, errors, methods, models, optim, parallel
 from contrastive_jax import config as config_lib
-from contrastive_jax import state as state_lib
 from contrastive_jax import step as step_lib
 from contrastive_jax.config import fields_of
 from contrastive_jax.data import pipeline
 from contrastive_jax.models.network import Network
+from contrastive_jax.step import online
+from contrastive_jax.step import state as state_lib
 
 
 class Run(NamedTuple):

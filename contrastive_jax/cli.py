@@ -20,7 +20,8 @@ from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors, hosts
+from contrastive_jax import errors
+from contrastive_jax.processes import hosts
 
 _WORKDIR = flags.DEFINE_string(
   "workdir", None, "Directory of the run: config, metrics, checkpoints."
@@ -162,7 +163,9 @@ def load(spec: str, pattern: str = config_lib.FILES) -> ConfigDict:
   except (SyntaxError, NameError, ImportError, AttributeError) as error:
     raise errors.UserError(f"config file {path} fails: {_one_line(error)}; correct it") from error
   if "get_config" not in namespace:
-    raise errors.UserError(f"config file {path} has no get_config(); see configs/quickstart.py")
+    raise errors.UserError(
+      f"config file {path} has no get_config(); see configs/shapes/quickstart.py"
+    )
   get_config = namespace["get_config"]
   try:
     return get_config(arg) if arg else get_config()

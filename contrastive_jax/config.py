@@ -96,7 +96,7 @@ class Watchdog:
   peer_silent_s: float = option(60.0, "seconds without a sign of another process; 0: any time")
 
 
-FILES = "configs/*.py"
+FILES = "configs/[!e]*/*.py"
 SECTIONS = {
   "data": Data,
   "monitor": Monitor,
@@ -213,7 +213,7 @@ def check_kind(config: ConfigDict) -> None:
   if "protocols" in config:
     raise errors.UserError(
       "this config is of an evaluation; give it to eval.py, and to train.py one of pre-training, "
-      "e.g. configs/quickstart.py"
+      "e.g. configs/shapes/quickstart.py"
     )
   missing = [key for key in ("method", "model", *SECTIONS) if key not in config]
   if missing:

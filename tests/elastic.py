@@ -14,10 +14,13 @@ from typing import NamedTuple
 import conftest
 import jax
 import numpy as np
-import test_processes
+import runs
 import tiny_config
 
-from contrastive_jax import augment, build, checkpoint, hosts, keys, manifest, parallel, trainer
+from contrastive_jax import augment, build, keys, parallel
+from contrastive_jax.processes import hosts
+from contrastive_jax.training import trainer
+from contrastive_jax.workdir import checkpoint, manifest
 
 TOPOLOGIES = ((1, 1), (1, 4), (2, 2), (4, 1))  # processes, devices of each
 STEPS_AN_EPOCH, EPOCHS = 4, 2
@@ -53,7 +56,7 @@ def run(
     epochs: of the whole run.
   """
   notes = folder / "notes"
-  port = test_processes.free_port()
+  port = runs.free_port()
   environment = dict(os.environ, PYTHONPATH=str(conftest.REPOSITORY))
   shutil.rmtree(notes, ignore_errors=True)
   notes.mkdir(parents=True)
@@ -85,7 +88,7 @@ def run(
   return Seen(
     digests(notes, restored),
     digests(folder / "run", saved),
-    loss=test_processes.losses(folder / "run"),
+    loss=runs.losses(folder / "run"),
     **joined,
   )
 

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from contrastive_jax import parallel, similarity
+from contrastive_jax import parallel
+from contrastive_jax.losses import similarity
 
 
 def problem(m, k, d=8, seed=0):

@@ -1,16 +1,20 @@
 """Configs: every file resolves, round-trips and holds the figures of its source."""
 
 import importlib.util
-import pathlib
 import re
 
 import pytest
+from conftest import REPOSITORY
 
-from contrastive_jax import build, config, errors, eval_config, optim
+from contrastive_jax import build, config, errors, optim
+from contrastive_jax.evaluation import config as eval_config
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PRETRAIN = sorted(p for p in (ROOT / "configs").glob("*.py") if p.stem != "common")
-EVALUATION = sorted((ROOT / "configs" / "eval").glob("*.py"))
+PRETRAIN = sorted(p for p in (REPOSITORY / "configs").glob("[!e]*/[!_]*.py"))
+EVALUATION = sorted((REPOSITORY / "configs" / "eval").glob("[!_]*.py"))
+
+
+def name(path):
+  return f"{path.parent.name}/{path.stem}"
 
 
 def load(path):
@@ -20,7 +24,7 @@ def load(path):
   return module
 
 
-@pytest.mark.parametrize("path", PRETRAIN, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", PRETRAIN, ids=name)
 def test_a_config_file_builds_what_it_names(path):
   c = load(path).get_config()
   config.check(c)
@@ -32,7 +36,7 @@ def test_a_config_file_builds_what_it_names(path):
 def named(path):
   """The arguments that the docstring of a config file names, and the lengths that it knows."""
   module = load(path)
-  found = re.findall(rf"configs/{path.stem}\.py:([\w,]+)", module.__doc__)
+  found = re.findall(rf"configs/{path.parent.name}/{path.stem}\.py:([\w,]+)", module.__doc__)
   return dict.fromkeys([*found, *getattr(module, "LENGTHS", ())])
 
 
@@ -43,18 +47,20 @@ def test_a_named_variant_of_a_config_builds(path, argument):
   build.net(c)
   build.recipe(c)
   build.optimizer(c, steps_per_epoch=10)
-  if argument.isdecimal() and path.stem != "swav_imagenet":  # whose argument is a batch size
+  if (
+    argument.isdecimal() and path.parent.name + path.stem != "imagenetswav"
+  ):  # whose argument is a batch size
     assert c.epochs == int(argument)
 
 
-@pytest.mark.parametrize("path", PRETRAIN + EVALUATION, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", PRETRAIN + EVALUATION, ids=name)
 def test_a_config_file_opens_with_its_command(path):
   script = "eval.py" if path.parent.name == "eval" else "train.py"
   doc = load(path).__doc__
-  assert f"python {script}" in doc and f"--config={path.relative_to(ROOT)}" in doc
+  assert f"python {script}" in doc and f"--config={path.relative_to(REPOSITORY)}" in doc
 
 
-@pytest.mark.parametrize("path", PRETRAIN + EVALUATION, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", PRETRAIN + EVALUATION, ids=name)
 def test_a_config_survives_json(path):
   c = load(path).get_config()
   again = config.from_json(config.to_json(c))
@@ -62,13 +68,13 @@ def test_a_config_survives_json(path):
   assert config.differences(c, again) == []
 
 
-@pytest.mark.parametrize("path", EVALUATION, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", EVALUATION, ids=name)
 def test_every_key_of_an_evaluation_has_its_line(path):
   assert [row for row in eval_config.describe(load(path).get_config()) if not row[3]] == []
 
 
 def test_imagenet_holds_the_figures_of_the_paper():
-  c = load(ROOT / "configs" / "simclr_imagenet.py").get_config("1000")
+  c = load(REPOSITORY / "configs" / "imagenet" / "simclr.py").get_config("1000")
   o = c.optimizer
   assert (c.epochs, c.batch_size, c.image_size_px) == (1000, 4096, 224)
   assert (o.name, o.weight_decay, o.momentum, o.warmup_epochs) == ("lars", 1e-6, 0.9, 10)

@@ -10,7 +10,7 @@ from conftest import ONE_DEVICE_FLAGS, REPOSITORY
 FRAMEWORKS = ("torch", "tensorflow")
 # SystemExit, since a library that tries an import catches ImportError.
 BOMB = "raise SystemExit(f'{__name__} was imported')\n"
-PRETRAIN = ["train.py", "--config=configs/quickstart.py", "--config.epochs=1"]
+PRETRAIN = ["train.py", "--config=configs/shapes/quickstart.py", "--config.epochs=1"]
 PRETRAIN += ["--config.data.shapes.num_train=64", "--config.data.shapes.num_test=32"]
 PRETRAIN += ["--config.data.shapes.size_px=16", "--config.image_size_px=16"]
 PRETRAIN += ["--config.batch_size=32", "--config.log.tensorboard=True"]

@@ -3,23 +3,23 @@
 import errno
 import json
 import os
-import pathlib
 import re
 import signal
 import subprocess
 import sys
 import time
 
+import commands
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import test_mistakes
-from conftest import ONE_DEVICE_FLAGS
+from conftest import ONE_DEVICE_FLAGS, REPOSITORY
 
-from contrastive_jax import checkpoint, errors, manifest, trainer
+from contrastive_jax import errors
 from contrastive_jax import launch as launch_lib
+from contrastive_jax.training import trainer
+from contrastive_jax.workdir import checkpoint, manifest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 METHODS = {
   "simclr": {},
   "moco": {"method__queue_size": 64},
@@ -37,7 +37,7 @@ def launch(
     env=dict(
       os.environ,
       JAX_PLATFORMS="cpu",
-      PYTHONPATH=str(ROOT),
+      PYTHONPATH=str(REPOSITORY),
       XLA_FLAGS=ONE_DEVICE_FLAGS,
       **dict(environment),
     ),
@@ -154,9 +154,9 @@ def test_every_end_of_a_run_has_its_exit_code_and_one_line(end, code, tmp_path, 
 
   monkeypatch.setattr(trainer, "train", train)
   monkeypatch.setattr(sys, "argv", [])
-  monkeypatch.chdir(ROOT)
+  monkeypatch.chdir(REPOSITORY)
   with pytest.raises(SystemExit) as left:
-    test_mistakes.run("train", [test_mistakes.QUICK, f"--workdir={tmp_path}"])
+    commands.run("train", [commands.QUICK, f"--workdir={tmp_path}"])
   assert left.value.code == code
   assert len(capfd.readouterr().err.splitlines()) == 1
 
@@ -167,9 +167,9 @@ def test_a_device_without_enough_memory_ends_the_run_with_one_line(tmp_path, mon
 
   monkeypatch.setattr(trainer, "train", train)
   monkeypatch.setattr(sys, "argv", [])
-  monkeypatch.chdir(ROOT)
+  monkeypatch.chdir(REPOSITORY)
   with pytest.raises(SystemExit) as left:
-    test_mistakes.run("train", [test_mistakes.QUICK, f"--workdir={tmp_path}"])
+    commands.run("train", [commands.QUICK, f"--workdir={tmp_path}"])
   assert left.value.code == errors.EXIT_USER_ERROR
   (line,) = capfd.readouterr().err.splitlines()
   assert re.fullmatch(
@@ -182,10 +182,10 @@ def train_command(folder, method, epochs):
   folder.mkdir(parents=True, exist_ok=True)
   changes = METHODS[method] | {"epochs": epochs}
   (folder / "tiny.py").write_text(
-    f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\nimport tiny_config\n\n\n"
+    f"import sys\nsys.path.insert(0, {str(REPOSITORY / 'tests')!r})\nimport tiny_config\n\n\n"
     f"def get_config():\n  return tiny_config.tiny({method!r}, **{changes!r})\n"
   )
-  run = f"exec {sys.executable} {ROOT / 'train.py'} --config={folder / 'tiny.py'}"
+  run = f"exec {sys.executable} {REPOSITORY / 'train.py'} --config={folder / 'tiny.py'}"
   script = f'echo $$ >> {folder / "pids"}; {run} --workdir={folder / "run"} "$@"'
   return "sh", "-c", script, "sh"
 

@@ -1,29 +1,28 @@
 """What users get wrong, and the one line that each mistake is answered with."""
 
 import os
-import pathlib
 import runpy
 import subprocess
 import sys
 
+import commands
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import flags
+from conftest import REPOSITORY
 from PIL import Image
 
-from contrastive_jax import checkpoint, cli, config, eval_config, evaluate, trainer
+from contrastive_jax import cli, config
 from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.state import TrainState
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-QUICK = "--config=configs/quickstart.py"
+from contrastive_jax.step.state import TrainState
+from contrastive_jax.workdir import checkpoint
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
   """The repository as working directory, and files to go wrong with."""
-  monkeypatch.chdir(ROOT)
+  monkeypatch.chdir(REPOSITORY)
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
   np.savez(tmp_path / "good.npz", images=images, labels=np.zeros(20, np.int64))
@@ -59,10 +58,10 @@ def npz(name):
 
 MISTAKES = {
   "no config": (train("--workdir={here}/w"), "--config is missing; use one of"),
-  "no workdir": (train(QUICK), "--workdir is missing; give a directory"),
+  "no workdir": (train(commands.QUICK), "--workdir is missing; give a directory"),
   "misspelt config file": (
     train("--config=configs/quickstrat.py", "--workdir={here}/w"),
-    "config file configs/quickstrat.py does not exist; did you mean configs/quickstart.py?",
+    "config file configs/quickstrat.py does not exist; did you mean configs/shapes/quickstart.py?",
   ),
   "config file with a syntax error": (
     train("--config={here}/broken.py", "--workdir={here}/w"),
@@ -70,74 +69,74 @@ MISTAKES = {
   ),
   "config file without get_config": (
     train("--config={here}/without.py", "--workdir={here}/w"),
-    "without.py has no get_config(); see configs/quickstart.py",
+    "without.py has no get_config(); see configs/shapes/quickstart.py",
   ),
   "misspelt flag": (
-    train(QUICK, "--workdri={here}/w"),
+    train(commands.QUICK, "--workdri={here}/w"),
     "Unknown command line flag 'workdri'. Did you mean: workdir",
   ),
   "a word that is no flag": (
-    train(QUICK, "--workdir={here}/w", "again"),
+    train(commands.QUICK, "--workdir={here}/w", "again"),
     "argument 'again' is not",
   ),
   "plain accumulation of gradients": (
-    train(QUICK, "--workdir={here}/w", "--config.optimizer.accumulate_steps=4"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.optimizer.accumulate_steps=4"),
     "over all of it (if that is what you want: --config.optimizer.plain_accumulation)",
   ),
   "two of three flags of several processes": (
-    train(QUICK, "--workdir={here}/w", "--num_processes=2", "--process_id=0"),
+    train(commands.QUICK, "--workdir={here}/w", "--num_processes=2", "--process_id=0"),
     "--coordinator is missing; give all of --coordinator, --num_processes, --process_id",
   ),
   "misspelt key": (
-    train(QUICK, "--workdir={here}/w", "--config.bach_size=64"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.bach_size=64"),
     "config has no key bach_size; did you mean --config.batch_size?",
   ),
   "key in the wrong section": (
-    train(QUICK, "--workdir={here}/w", "--config.base_lr=1"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.base_lr=1"),
     "config has no key base_lr; did you mean --config.optimizer.base_lr?",
   ),
   "value for a section": (
-    train(QUICK, "--workdir={here}/w", "--config.model=resnet18"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.model=resnet18"),
     "--config.model is a section; set a key in it",
   ),
   "word for a number": (
-    train(QUICK, "--workdir={here}/w", "--config.epochs=many"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.epochs=many"),
     "--config.epochs=many is not a whole number; the default is",
   ),
   "fraction for a whole number": (
-    train(QUICK, "--workdir={here}/w", "--config.batch_size=12.5"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.batch_size=12.5"),
     "--config.batch_size=12.5 is not a whole number",
   ),
   "word for a switch": (
-    train(QUICK, "--workdir={here}/w", "--config.log.views=perhaps"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.log.views=perhaps"),
     "--config.log.views=perhaps is not true or false",
   ),
   "word for numbers": (
-    train(QUICK, "--workdir={here}/w", "--config.optimizer.milestones=abc"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.optimizer.milestones=abc"),
     "optimizer.milestones ('abc',) is not a tuple of numbers; the default is ()",
   ),
   "one number for two": (
-    train(QUICK, "--workdir={here}/w", "--config.data.shapes.scale_range=0.3"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.shapes.scale_range=0.3"),
     "data.shapes.scale_range (0.3,) is not a tuple of 2 numbers; the default is (0.22, 0.4)",
   ),
   "three numbers for two": (
-    train(QUICK, "--workdir={here}/w", "--config.data.shapes.hue_range=(0.1,0.2,0.3)"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.shapes.hue_range=(0.1,0.2,0.3)"),
     "data.shapes.hue_range (0.1, 0.2, 0.3) is not a tuple of 2 numbers; the default is (0.0, 1.0)",
   ),
   "word for whole numbers": (
-    train(QUICK, "--workdir={here}/w", "--config.data.shapes.rotations=abc"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.shapes.rotations=abc"),
     "data.shapes.rotations ('abc',) is not a tuple of whole numbers; the default is (0, 1, 2, 3)",
   ),
   "fraction among whole numbers": (
-    train(QUICK, "--workdir={here}/w", "--config.data.shapes.rotations=(0,0.5)"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.shapes.rotations=(0,0.5)"),
     "data.shapes.rotations (0, 0.5) is not a tuple of whole numbers",
   ),
   "word for rules": (
-    train(QUICK, "--workdir={here}/w", "--config.optimizer.lr_rules=abc"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.optimizer.lr_rules=abc"),
     "optimizer.lr_rules ('abc',) is not a tuple of tuples",
   ),
   "rule without a pattern": (
-    train(QUICK, "--workdir={here}/w", "--config.optimizer.lr_rules=((0.5,True),)"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.optimizer.lr_rules=((0.5,True),)"),
     "lr_rules has (0.5, True); a rule is (path pattern, multiplier, constant), e.g. ",
   ),
   "numbers for names": (
@@ -145,7 +144,7 @@ MISTAKES = {
     "linear_sgd.step_epochs (0.5,) is not a tuple of whole numbers; the default is (60, 80)",
   ),
   "seed of more than 32 bits": (
-    train(QUICK, "--workdir={here}/w", "--config.seed=99999999999999999999"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.seed=99999999999999999999"),
     "seed 99999999999999999999 is outside 0..4294967295; set --config.seed=",
   ),
   "negative seed of an evaluation": (
@@ -157,105 +156,108 @@ MISTAKES = {
     "this config is of an evaluation; give it to eval.py",
   ),
   "config of training for an evaluation": (
-    evaluation("--config", "configs/quickstart.py", "--workdir={here}/norun"),
+    evaluation("--config", "configs/shapes/quickstart.py", "--workdir={here}/norun"),
     "this config is of pre-training; give it to train.py",
   ),
   "no temperature for neighbours": (
-    train(QUICK, "--workdir={here}/w", "--config.monitor.temperature=0"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.monitor.temperature=0"),
     "monitor.temperature 0.0 is not positive; set e.g. --config.monitor.temperature=0.07",
   ),
   "no number for the neighbours' temperature": (
-    train(QUICK, "--workdir={here}/w", "--config.monitor.temperature=nan"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.monitor.temperature=nan"),
     "monitor.temperature nan is not positive; set e.g. --config.monitor.temperature=0.07",
   ),
   "fewer neighbours than none": (
-    train(QUICK, "--workdir={here}/w", "--config.monitor.max_train=-5"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.monitor.max_train=-5"),
     "monitor.max_train -5 is below 0; set --config.monitor.max_train=0 or more",
   ),
   "fewer images to score than none": (
-    train(QUICK, "--workdir={here}/w", "--config.monitor.max_test=-5"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.monitor.max_test=-5"),
     "monitor.max_test -5 is below 0; set --config.monitor.max_test=0 or more",
   ),
   "neighbours in batches of none": (
-    train(QUICK, "--workdir={here}/w", "--config.monitor.batch_size=0"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.monitor.batch_size=0"),
     "monitor.batch_size 0 is below 1; set --config.monitor.batch_size=1 or more",
   ),
-  "no epochs": (train(QUICK, "--workdir={here}/w", "--config.epochs=0"), "epochs 0 is below 1"),
+  "no epochs": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.epochs=0"),
+    "epochs 0 is below 1",
+  ),
   "batch of one": (
-    train(QUICK, "--workdir={here}/w", "--config.batch_size=1"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.batch_size=1"),
     "batch_size 1 is below 2",
   ),
   "batch that devices do not divide": (
-    train(QUICK, "--workdir={here}/w", "--config.batch_size=100"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.batch_size=100"),
     "batch_size 100 is not divisible by 8 devices; use 96 or 104",
   ),
   "more images in a batch than in the set": (
-    train(QUICK, "--workdir={here}/w", "--config.batch_size=8192"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.batch_size=8192"),
     "batch_size 8192 exceeds the 4096 images of the set",
   ),
   "temperature of zero": (
-    train(QUICK, "--workdir={here}/w", "--config.method.temperature=0"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.method.temperature=0"),
     "method.temperature 0.0 is not positive",
   ),
   "unknown head": (
-    train(QUICK, "--workdir={here}/w", "--config.method.head=deep"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.method.head=deep"),
     "method.head 'deep' is unknown; use one of none, linear, mlp",
   ),
   "embedding of no numbers": (
-    train(QUICK, "--workdir={here}/w", "--config.method.embedding_size=0"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.method.embedding_size=0"),
     "each must be at least 1; set the sizes of heads in the section method, e.g. --config.method.",
   ),
   "batch norm in no groups": (
-    train(QUICK, "--workdir={here}/w", "--config.model.bn_groups=0"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.model.bn_groups=0"),
     "model.bn_groups 0 is below 1; set --config.model.bn_groups=1",
   ),
   "groups that do not divide the batch": (
-    train(QUICK, "--workdir={here}/w", "--config.model.bn_groups=3"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.model.bn_groups=3"),
     "model.bn_groups 3 does not divide batch_size 256; set --config.model.bn_groups=2, or",
   ),
   "half precision that loses small gradients": (
-    train(QUICK, "--workdir={here}/w", "--config.model.dtype=float16"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.model.dtype=float16"),
     "model.dtype float16 would need its loss scaled; use bfloat16 or float32",
   ),
   "option of another family of models": (
-    train(QUICK, "--workdir={here}/w", "--config.model.name=vit_small"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.model.name=vit_small"),
     "is unknown to vit_small; use one of patch_px, frozen_patch_projection, weight_init, dtype",
   ),
   "unknown method": (
-    train(QUICK, "--workdir={here}/w", "--config.method.name=simclear"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.method.name=simclear"),
     'method "simclear" is unknown; use one of',
   ),
   "unknown model": (
-    train(QUICK, "--workdir={here}/w", "--config.model.name=resnet51"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.model.name=resnet51"),
     "model 'resnet51' is unknown; use one of",
   ),
   "unknown stem": (
-    train(QUICK, "--workdir={here}/w", "--config.model.stem=big"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.model.stem=big"),
     "model stem 'big' is unknown; use one of",
   ),
   "unknown recipe": (
-    train(QUICK, "--workdir={here}/w", "--config.augment.recipe=simclrr"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.augment.recipe=simclrr"),
     "augment.recipe 'simclrr' is unknown; did you mean 'simclr'?",
   ),
   "probability above one": (
-    train(QUICK, "--workdir={here}/w", "--config.augment.blur=1.5"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.augment.blur=1.5"),
     "augment.blur 1.5 is not a probability; use 0 to 1",
   ),
   "unknown optimiser": (
-    train(QUICK, "--workdir={here}/w", "--config.optimizer.name=lasr"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.optimizer.name=lasr"),
     "optimizer 'lasr' is unknown; use one of",
   ),
   "warm-up longer than the run": (
-    train(QUICK, "--workdir={here}/w", "--config.optimizer.warmup_epochs=99"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.optimizer.warmup_epochs=99"),
     "optimizer warmup_epochs 99.0 must be between 0 and epochs",
   ),
   "unknown source": (
-    train(QUICK, "--workdir={here}/w", "--config.data.source=s3"),
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.source=s3"),
     'data source "s3" is unknown; use one of folder, npz, shapes, tfds',
   ),
   "folder that is not there": (
     train(
-      QUICK,
+      commands.QUICK,
       "--workdir={here}/w",
       "--config.data.source=folder",
       "--config.data.folder.path={here}/photos",
@@ -264,7 +266,7 @@ MISTAKES = {
   ),
   "folder without images": (
     train(
-      QUICK,
+      commands.QUICK,
       "--workdir={here}/w",
       "--config.data.source=folder",
       "--config.data.folder.path={here}/empty",
@@ -273,7 +275,7 @@ MISTAKES = {
   ),
   "classes in a folder without splits": (
     train(
-      QUICK,
+      commands.QUICK,
       "--workdir={here}/w",
       "--config.batch_size=8",
       "--config.data.source=folder",
@@ -282,7 +284,7 @@ MISTAKES = {
     ("classes has no sub-folder 'test'; make one", "set --config.monitor.max_train=0)"),
   ),
   "one npz with labels": (
-    train(QUICK, "--workdir={here}/w", "--config.batch_size=8", *npz("good.npz")),
+    train(commands.QUICK, "--workdir={here}/w", "--config.batch_size=8", *npz("good.npz")),
     (
       "good.npz holds no split 'test'",
       "use one file per split",
@@ -291,7 +293,7 @@ MISTAKES = {
   ),
   "folder with too few images": (
     train(
-      QUICK,
+      commands.QUICK,
       "--workdir={here}/w",
       "--config.data.source=folder",
       "--config.data.folder.path={here}/folder",
@@ -299,20 +301,20 @@ MISTAKES = {
     "batch_size 256 exceeds the 3 images of the set",
   ),
   "npz that is not there": (
-    train(QUICK, "--workdir={here}/w", *npz("gone.npz")),
+    train(commands.QUICK, "--workdir={here}/w", *npz("gone.npz")),
     '/gone.npz"; set data.npz.path to a .npz file',
   ),
   "npz of floats": (
-    train(QUICK, "--workdir={here}/w", *npz("float.npz")),
+    train(commands.QUICK, "--workdir={here}/w", *npz("float.npz")),
     "images is float64, not uint8 in 0..255; convert it",
   ),
   "npz without images": (
-    train(QUICK, "--workdir={here}/w", *npz("unnamed.npz")),
+    train(commands.QUICK, "--workdir={here}/w", *npz("unnamed.npz")),
     "has no array 'images' (nor image, x) but pixels; rename one",
   ),
   "tfds set that is not prepared": (
     train(
-      QUICK,
+      commands.QUICK,
       "--workdir={here}/w",
       "--config.data.source=tfds",
       "--config.data.tfds.name=cifar10",
@@ -321,34 +323,18 @@ MISTAKES = {
     "download_and_prepare()",
   ),
   "workdir that is a file": (
-    train(QUICK, "--workdir={here}/file"),
+    train(commands.QUICK, "--workdir={here}/file"),
     ("file cannot be written", "; give another --workdir"),
   ),
   "evaluation of a directory that is no run": (
     evaluation("--workdir={here}/norun"),
-    "norun holds no run (no config.json)",
+    "norun holds no commands.run (no config.json)",
   ),
   "evaluation of a directory that is not there": (
     evaluation("--workdir={here}/gone"),
-    "gone holds no run (no config.json); give the --workdir of a train.py run",
+    "gone holds no commands.run (no config.json); give the --workdir of a train.py run",
   ),
 }
-
-
-def forget_flags():
-  flags.FLAGS.unparse_flags()
-  for name in [name for name in flags.FLAGS if name.startswith("config.")]:
-    delattr(flags.FLAGS, name)  # an override defines a flag, once in the life of a process
-
-
-def run(script, arguments):
-  forget_flags()
-  main, schema, default = {
-    "train": (trainer.train, config, None),
-    "eval": (evaluate.run, eval_config, "configs/eval/all.py"),
-  }[script]
-  sys.argv = [f"{script}.py", *arguments]
-  cli.main(main, schema, default)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -356,7 +342,7 @@ def test_a_mistake_is_answered_by_one_line(mistake, here, capfd, monkeypatch):
   (script, arguments), wanted = MISTAKES[mistake]
   monkeypatch.setattr(sys, "argv", [])
   with pytest.raises(SystemExit) as left:
-    run(script, [a.format(here=here) for a in arguments])
+    commands.run(script, [a.format(here=here) for a in arguments])
   err = capfd.readouterr().err
   assert left.value.code == 2, err
   lines = [line for line in err.splitlines() if line]
@@ -369,21 +355,21 @@ def test_a_mistake_is_answered_by_one_line(mistake, here, capfd, monkeypatch):
 
 def test_a_training_run_is_offered_no_config_of_an_evaluation(here, capfd):
   with pytest.raises(SystemExit):
-    run("train", [])
+    commands.run("train", [])
   offered = capfd.readouterr().err
-  assert "configs/quickstart.py" in offered
+  assert "configs/shapes/quickstart.py" in offered
   assert "configs/eval" not in offered and "configs/common.py" not in offered
 
 
 def test_an_evaluation_finds_its_default_config_from_any_directory(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  default = runpy.run_path(str(ROOT / "eval.py"), run_name="imported")["_ALL"]
-  assert default == ROOT / "configs" / "eval" / "all.py" and default.exists()
+  default = runpy.run_path(str(REPOSITORY / "eval.py"), run_name="imported")["_ALL"]
+  assert default == REPOSITORY / "configs" / "eval" / "all.py" and default.exists()
 
 
 def test_help_of_the_wrong_kind_of_config_is_one_line(here, capfd):
   with pytest.raises(SystemExit) as left:
-    run("train", ["--config=configs/eval/knn.py", "--help_config"])
+    commands.run("train", ["--config=configs/eval/knn.py", "--help_config"])
   assert left.value.code == 2
   assert capfd.readouterr().err.startswith("error: this config is of an evaluation")
 
@@ -391,9 +377,9 @@ def test_help_of_the_wrong_kind_of_config_is_one_line(here, capfd):
 def test_a_checkpoint_of_another_network_is_answered_by_one_line(here, capfd):
   other = str(here / "other")
   changes = ("--config.model.width=0.25", "--config.batch_size=16", "--config.monitor.max_train=0")
-  asked = ["train.py", QUICK, *changes, "--config.data.shapes.num_train=32"]
+  asked = ["train.py", commands.QUICK, *changes, "--config.data.shapes.num_train=32"]
   sys.argv = asked
-  forget_flags()
+  commands.forget_flags()
   workdir_lib.make(other)
   workdir_lib.stamp(other, cli.parse(asked, config))
   checkpoints = checkpoint.Checkpoints(other)
@@ -402,7 +388,7 @@ def test_a_checkpoint_of_another_network_is_answered_by_one_line(here, capfd):
   checkpoints.wait()
   checkpoints.close()
   with pytest.raises(SystemExit) as left:
-    run("train", [*asked[1:], f"--workdir={other}"])
+    commands.run("train", [*asked[1:], f"--workdir={other}"])
   (line,) = capfd.readouterr().err.splitlines()
   assert left.value.code == 2
   assert line.startswith("error: checkpoint 1 has ")
@@ -415,10 +401,10 @@ def test_there_are_thirty_mistakes():
 
 
 def test_the_script_itself_exits_with_code_2_and_one_line(tmp_path):
-  environment = dict(os.environ, JAX_PLATFORMS="cpu", PYTHONPATH=str(ROOT))
+  environment = dict(os.environ, JAX_PLATFORMS="cpu", PYTHONPATH=str(REPOSITORY))
   done = subprocess.run(
-    [sys.executable, "train.py", QUICK, f"--workdir={tmp_path}", "--config.epochs=-1"],
-    cwd=ROOT,
+    [sys.executable, "train.py", commands.QUICK, f"--workdir={tmp_path}", "--config.epochs=-1"],
+    cwd=REPOSITORY,
     env=environment,
     capture_output=True,
     text=True,
@@ -430,7 +416,7 @@ def test_the_script_itself_exits_with_code_2_and_one_line(tmp_path):
 
 def test_help_config_lists_every_key_with_type_value_and_line(here, capfd):
   with pytest.raises(SystemExit) as left:
-    run("train", [QUICK, "--help_config"])
+    commands.run("train", [commands.QUICK, "--help_config"])
   assert left.value.code == 0
   out = capfd.readouterr().out
   flags.FLAGS["help_config"].value = False
@@ -442,7 +428,9 @@ def test_help_config_lists_every_key_with_type_value_and_line(here, capfd):
 
 def test_print_config_shows_what_overrides_made_of_it(here, capfd):
   with pytest.raises(SystemExit) as left:
-    run("train", [QUICK, "--print_config", "--config.epochs=7", "--config.augment.blur=0.5"])
+    commands.run(
+      "train", [commands.QUICK, "--print_config", "--config.epochs=7", "--config.augment.blur=0.5"]
+    )
   assert left.value.code == 0
   flags.FLAGS["print_config"].value = False
   shown = config.from_json(capfd.readouterr().out)
@@ -452,7 +440,7 @@ def test_print_config_shows_what_overrides_made_of_it(here, capfd):
 @pytest.mark.parametrize(("given", "meant"), [("best", "best"), ("5", 5)])
 def test_a_checkpoint_is_asked_for_by_step_or_as_the_best(given, meant, here, capfd):
   with pytest.raises(SystemExit) as left:
-    run("eval", ["--print_config", f"--config.checkpoint_step={given}"])
+    commands.run("eval", ["--print_config", f"--config.checkpoint_step={given}"])
   assert left.value.code == 0
   flags.FLAGS["print_config"].value = False
   assert config.from_json(capfd.readouterr().out).checkpoint_step == meant

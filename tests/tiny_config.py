@@ -3,7 +3,8 @@
 Beside them nothing: processes that tests start import this, with devices of their own choice.
 """
 
-from contrastive_jax import config, eval_config
+from contrastive_jax import config
+from contrastive_jax.evaluation import config as eval_config
 
 
 def tiny(method="simclr", **changes):

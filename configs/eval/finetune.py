@@ -7,7 +7,7 @@ python eval.py --workdir=DIR --config=configs/eval/finetune.py \\
 SimCLR v2, from the first layer of its head of three: --config.layers=z.1
 """
 
-from contrastive_jax import eval_config
+from contrastive_jax.evaluation import config as eval_config
 
 
 def get_config():

@@ -3,7 +3,7 @@
 python eval.py --workdir=DIR --config=configs/eval/linear_sgd.py
 """
 
-from contrastive_jax import eval_config
+from contrastive_jax.evaluation import config as eval_config
 
 
 def get_config():

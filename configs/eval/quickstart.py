@@ -3,7 +3,7 @@
 python eval.py --workdir=runs/quickstart --config=configs/eval/quickstart.py
 """
 
-from contrastive_jax import eval_config
+from contrastive_jax.evaluation import config as eval_config
 
 
 def get_config():

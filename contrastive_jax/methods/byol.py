@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from contrastive_jax import losses
-from contrastive_jax import memory as memory_lib
+from contrastive_jax.losses import memory as memory_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from contrastive_jax import errors, losses, parallel, similarity
+from contrastive_jax import errors, losses, parallel
+from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.options import option
 

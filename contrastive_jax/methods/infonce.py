@@ -10,7 +10,7 @@ import dataclasses
 import jax.numpy as jnp
 
 from contrastive_jax import errors, losses
-from contrastive_jax import similarity as similarity_lib
+from contrastive_jax.losses import similarity as similarity_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from contrastive_jax import errors, losses, similarity
-from contrastive_jax import memory as memory_lib
+from contrastive_jax import errors, losses
+from contrastive_jax.losses import memory as memory_lib
+from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network

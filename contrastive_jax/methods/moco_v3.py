@@ -9,8 +9,9 @@ import dataclasses
 
 import jax
 
-from contrastive_jax import errors, losses, parallel, similarity
-from contrastive_jax import memory as memory_lib
+from contrastive_jax import errors, losses, parallel
+from contrastive_jax.losses import memory as memory_lib
+from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network

@@ -22,8 +22,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from contrastive_jax import errors, losses, parallel, similarity
+from contrastive_jax import errors, losses, parallel
 from contrastive_jax.augment import cells, overlap
+from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network

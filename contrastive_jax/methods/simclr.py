@@ -6,7 +6,8 @@ between the views over the global batch, both views sharing their batch-norm sta
 
 import dataclasses
 
-from contrastive_jax import errors, losses, similarity
+from contrastive_jax import errors, losses
+from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.options import option
 

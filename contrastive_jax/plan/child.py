@@ -15,7 +15,8 @@ import time
 import jax
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors, similarity
+from contrastive_jax import errors
+from contrastive_jax.losses import similarity
 from contrastive_jax.plan import chips, fit, program
 from contrastive_jax.plan.images import Images
 from contrastive_jax.plan.topology import Topology, devices

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 import jax
 from ml_collections import ConfigDict
 
-from contrastive_jax import agree, build, errors
+from contrastive_jax import build, errors
 from contrastive_jax import config as config_lib
 from contrastive_jax.plan import program
 from contrastive_jax.plan.images import Images
+from contrastive_jax.processes import agree
 
 GIB = 2**30
 _SHARE = 0.95  # of what a device says that it has: allocations leave gaps

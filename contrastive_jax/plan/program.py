@@ -15,9 +15,9 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from contrastive_jax import build, keys, parallel
-from contrastive_jax import state as state_lib
 from contrastive_jax.plan import arithmetic, hlo, traffic
 from contrastive_jax.plan.images import Images
+from contrastive_jax.step import state as state_lib
 
 
 class Program(NamedTuple):

@@ -1,0 +1,1 @@
+"""Each method on CIFAR-10, for one accelerator or a CPU (`:cpu`)."""

@@ -1,0 +1,21 @@
+"""Autoencoder on CIFAR-10.
+
+python train.py --config=configs/cifar10/autoencoder.py --workdir=runs/autoencoder \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+python train.py --config=configs/cifar10/autoencoder.py:cpu ...
+"""
+
+from contrastive_jax.configs import common
+
+
+def get_config(size="gpu"):
+  config = common.cifar10("autoencoder", "crop_only", size)
+  config.augment.min_area = 0.6  # whole objects, as are probed
+  config.augment.normalize = "cifar"
+  if size == "cpu":
+    config.method.decoder_width = 64
+    config.batch_size = 64
+    config.optimizer.name = "adamw"  # the gradient of a mean over pixels is small for SGD
+    config.optimizer.base_lr = 5e-3
+    config.optimizer.lr_scaling = "none"
+  return config

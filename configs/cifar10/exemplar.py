@@ -1,0 +1,19 @@
+"""Exemplar (Dosovitskiy et al., 2014) on CIFAR-10.
+
+python train.py --config=configs/cifar10/exemplar.py --workdir=runs/exemplar \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+python train.py --config=configs/cifar10/exemplar.py:cpu ...
+"""
+
+from contrastive_jax.configs import common
+
+
+def get_config(size="gpu"):
+  config = common.cifar10("exemplar", "crop_only", size)
+  config.augment.grey_p = 0.66
+  if size == "cpu":
+    config.method.embedding_size = 64
+    config.method.crops = 4
+    config.batch_size = 64
+    config.optimizer.base_lr = 0.6
+  return config

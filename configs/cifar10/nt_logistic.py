@@ -1,0 +1,18 @@
+"""NT-Logistic on CIFAR-10: ResNet-18 for one accelerator, or a small net for a CPU.
+
+python train.py --config=configs/cifar10/nt_logistic.py --workdir=runs/nt_logistic_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+python train.py --config=configs/cifar10/nt_logistic.py:cpu ...
+
+Plain SGD as the other methods here; temperature 0.5 is SimCLR's for CIFAR-10.
+"""
+
+from contrastive_jax.configs import common
+
+
+def get_config(size="gpu"):
+  config = common.cifar10("nt_logistic", "simclr_cifar", size)
+  config.method.temperature = 0.5
+  if size == "gpu":
+    config.method.head_width = 1024
+  return config

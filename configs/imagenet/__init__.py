@@ -1,0 +1,1 @@
+"""Published recipes for ImageNet, for many accelerators."""

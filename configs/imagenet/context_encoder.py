@@ -1,0 +1,16 @@
+"""Context encoder (Pathak et al., 2016), reconstruction loss on ImageNet with ResNet-50.
+
+python train.py --config=configs/imagenet/context_encoder.py --workdir=runs/context_encoder \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+
+The schedule of Kolesnikov et al. (2019). Probe an earlier block too: --config.layers=block3,h
+"""
+
+from contrastive_jax.configs import common
+
+
+def get_config():
+  config = common.pretext(
+    common.imagenet("context_encoder", "crop_only", epochs=35, batch_size=256)
+  )
+  return config

@@ -1,0 +1,18 @@
+"""Jigsaw (Noroozi and Favaro, 2016) on ImageNet with ResNet-50.
+
+python train.py --config=configs/imagenet/jigsaw.py --workdir=runs/jigsaw \\
+  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+
+The schedule of Kolesnikov et al. (2019). Probe an earlier block too: --config.layers=block3,h
+"""
+
+from contrastive_jax.configs import common
+
+
+def get_config():
+  config = common.pretext(common.imagenet("jigsaw", "crop_only", epochs=35, batch_size=256))
+  config.image_size_px = 255  # cells of 85 px, patches of 64
+  config.augment.min_area = 0.76  # 255 px of 292
+  config.augment.grey_p = 0.66
+  config.augment.normalize = "imagenet"  # as patches are standardised, whole images are, too
+  return config

@@ -1,0 +1,1 @@
+"""Runs on the built-in images: minutes on a CPU, no files."""

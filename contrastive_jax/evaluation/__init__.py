@@ -1,0 +1,1 @@
+"""What a frozen encoder is worth: features, protocols that score them, pictures."""

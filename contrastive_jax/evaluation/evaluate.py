@@ -1,0 +1,140 @@
+"""Evaluation of a frozen encoder: a run's checkpoint in, one line and one JSON record a result out.
+
+  from contrastive_jax.evaluation import config as eval_config
+  from contrastive_jax.evaluation import evaluate
+  found = evaluate.run(eval_config.evaluation("knn"), "runs/first")
+
+Features of every image are extracted once for each encoder (the run's and, if asked, baselines);
+every protocol then scores every layer. The result is also in WORKDIR/eval/NAME.json.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from contrastive_jax import augment, build, keys, once, parallel
+from contrastive_jax import config as config_lib
+from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.evaluation import features, protocols
+from contrastive_jax.evaluation import images as eval_images
+from contrastive_jax.evaluation.protocols import Encoder, Task, extract, say
+from contrastive_jax.processes import agree, hosts
+from contrastive_jax.workdir import checkpoint
+
+
+def run(
+  config: ConfigDict | None, workdir: str, devices: list[jax.Device] | None = None
+) -> dict[str, Any]:
+  """Scores the checkpoint of `workdir` and writes WORKDIR/eval/NAME.json.
+
+  Args:
+    config: from a file in `configs/eval/`, or `eval_config.evaluation()`; None is the latter.
+    workdir: of a training run.
+    devices: all by default.
+
+  Returns:
+    What the file holds: settings, versions, counts, and `results`, a list of records with the keys
+    protocol, encoder, layer, settings, and top1, top5, mean_per_class and per_class in [0, 1].
+
+  Raises:
+    UserError: config, workdir or data cannot work.
+    PeerLost: another process is gone.
+  """
+  with hosts.losses_named():
+    return _run(eval_config.evaluation() if config is None else config, workdir, devices)
+
+
+def _run(config: ConfigDict, workdir: str, devices: list[jax.Device] | None) -> dict[str, Any]:
+  config, options = eval_config.resolve(config)
+  agree.check_equal(lambda: config_lib.flatten(config) | workdir_lib.versions())
+  loaded = checkpoint.load_run(workdir, config.checkpoint_step)
+  mesh = parallel.make_mesh(devices)
+  images = eval_images.load(config, loaded.config)
+  folder = pathlib.Path(workdir) / "eval"
+  workdir_lib.make(str(folder))
+  results = []
+  for encoder in encoders(config, loaded, images.view):
+    train, test = (extract(encoder, s, images, mesh) for s in (images.train, images.test))
+    if set(options) != {"picture"}:
+      train = features.labelled(train, images.train_name)
+      test = features.labelled(test, images.test_name)
+    for layer in encoder.layers:
+      task = Task(encoder, layer, train, test, images, mesh, config.seed, folder / config.name)
+      for protocol, settings in options.items():
+        if protocol == "finetune" and not isinstance(encoder.function, features.OfNet):
+          continue  # pixels have no weights
+        record = _record(task, protocol, settings, getattr(protocols, protocol)(task, settings))
+        results.append(record)
+        say(_line(record, settings))
+  found = {
+    "name": config.name,
+    "checkpoint_step": loaded.step,
+    "train": images.train_name,
+    "test": images.test_name,
+    "label_names": list(images.label_names),
+    "results": results,
+    "config": config.to_dict(),
+    "versions": workdir_lib.versions(),
+  }
+  if jax.process_index() == 0:
+    workdir_lib.write(folder / f"{config.name}.json", json.dumps(found, indent=2) + "\n")
+  return found
+
+
+def encoders(config: ConfigDict, loaded: checkpoint.Run, view: augment.Recipe) -> Iterator[Encoder]:
+  """Returns the run's encoder and the baselines asked for."""
+  net, layers = build.net(loaded.config), tuple(config.layers)
+  features.check_layers(net, loaded.params, loaded.stats, layers, view.size_px)
+  patches = (config.patch_grid, config.patch_fraction)
+  of_net = features.OfNet(net, layers, config.max_features, *patches)
+  variables = {"params": loaded.params, "stats": loaded.stats}
+  yield Encoder("checkpoint", of_net, variables, layers)
+  if "random_init" in config.baselines:
+    image = jnp.zeros((1, view.size_px, view.size_px, 3))
+    key = keys.stream(config.seed, "random_init")
+    fresh = jax.device_get(once.jit(lambda: net.init(key, image, train=False))())
+    variables = {"params": fresh["params"], "stats": fresh.get("batch_stats", {})}
+    yield Encoder("random_init", of_net, variables, layers)
+  if "raw_pixels" in config.baselines:
+    yield Encoder("raw_pixels", features.OfPixels(config.max_features), {}, ("pixels",))
+
+
+def _record(task: Task, protocol: str, settings: Any, found: dict[str, Any]) -> dict[str, Any]:
+  record = {
+    "protocol": protocol,
+    "encoder": task.encoder.name,
+    "layer": task.layer,
+    "num_features": int(np.shape(task.test.layers[task.layer])[1]),
+    "num_train": len(task.train.label),
+    "num_test": len(task.test.label),
+    "settings": dataclasses.asdict(settings),
+  }
+  counted = found.pop("scores", None)
+  if counted is not None:
+    record |= {
+      "top1": counted.top1,
+      "top5": counted.top5,
+      "mean_per_class": counted.mean_per_class,
+      "per_class": list(counted.per_class),
+    }
+  return record | found
+
+
+def _line(record: dict[str, Any], settings: Any) -> str:
+  what = f"{record['protocol']:<12}  {record['encoder']:<11}  {record['layer']:<6}"
+  if "file" in record:
+    return f"{what}  {record['file']}  ({settings.describe()})"
+  penalty = f", chosen {record['penalty']:g}" if "penalty" in record else ""
+  return (
+    f"{what}  top-1 {100 * record['top1']:5.2f} %  top-5 {100 * record['top5']:6.2f} %  "
+    f"({settings.describe()}{penalty}; {record['num_features']} features, "
+    f"{record['num_train']:,} train, {record['num_test']:,} test)"
+  )

@@ -1,0 +1,214 @@
+"""Nearest neighbours: how well a representation tells classes apart, with nothing trained.
+
+Weighted vote of InstDisc (Wu et al., CVPR 2018, section 3.4): class c of a query scores the sum of
+exp(s_i / temperature) over those of its k nearest examples of the bank that have class c. Results
+of different k, temperature or distance are not comparable.
+
+The bank passes by block after block and each query keeps its k best, so memory holds one block and
+one tile of similarities, not the whole matrix.
+"""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Float, Int
+
+from contrastive_jax import errors, parallel
+from contrastive_jax.evaluation import features
+from contrastive_jax.evaluation import scores as scores_lib
+from contrastive_jax.options import option
+
+DISTANCES = ("cosine", "euclidean")
+VOTES = ("weighted", "uniform")
+
+_BLOCK = 16384  # rows of the bank on the devices at a time
+_TILE = 512  # queries of a device whose similarities to a block exist at a time: 32 MiB
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """How neighbours vote. InstDisc: k 200, temperature 0.07; DINO: k 20."""
+
+  k: int = option(20, "neighbours that vote")
+  temperature: float = option(0.07, "of the weights exp(s / temperature)")
+  distance: str = option("cosine", f"between examples: {' or '.join(DISTANCES)}")
+  vote: str = option("weighted", f"{' or '.join(VOTES)} (each neighbour counts 1)")
+
+  def __post_init__(self):
+    if self.k < 1:
+      raise errors.UserError(f"knn.k {self.k} is below 1; use e.g. 20")
+    if not (self.temperature > 0 and math.isfinite(self.temperature)):
+      raise errors.UserError(f"knn.temperature {self.temperature} is not positive; use e.g. 0.07")
+    for field, allowed in (("distance", DISTANCES), ("vote", VOTES)):
+      value = getattr(self, field)
+      if value not in allowed:
+        raise errors.UserError(f'knn.{field} "{value}" is unknown; use {" or ".join(allowed)}')
+
+  def describe(self) -> str:
+    """Returns what a result depends on, in a few words."""
+    tau = f", tau {self.temperature:g}" if self.vote == "weighted" else ", uniform vote"
+    return f"k {self.k}{tau}, {self.distance}"
+
+
+def accuracy(
+  train_features: Float[np.ndarray, "n F"],
+  train_labels: Int[np.ndarray, " n"],
+  test_features: Float[np.ndarray, "m F"],
+  test_labels: Int[np.ndarray, " m"],
+  num_classes: int,
+  *,
+  k: int = 20,
+  temperature: float = 0.07,
+  distance: str = "cosine",
+  vote: str = "weighted",
+  mesh: Mesh | None = None,
+) -> dict[str, float]:
+  """Returns {"top1", "top5"} in [0, 1] of the vote of `train` on `test`; see `evaluate`."""
+  options = Options(k=k, temperature=temperature, distance=distance, vote=vote)
+  found = evaluate(
+    train_features, train_labels, test_features, test_labels, num_classes, options, mesh
+  )
+  return {"top1": found.top1, "top5": found.top5}
+
+
+def evaluate(
+  train_features: Float[np.ndarray, "n F"],
+  train_labels: Int[np.ndarray, " n"],
+  test_features: Float[np.ndarray, "m F"],
+  test_labels: Int[np.ndarray, " m"],
+  num_classes: int,
+  options: Options,
+  mesh: Mesh | None = None,
+) -> scores_lib.Scores:
+  """Lets the bank `train` vote on every example of `test`.
+
+  The similarity s is the cosine, or minus half the squared distance (the same up to a constant for
+  vectors of length 1). Among equally near examples the earlier is nearer. A class that none of the
+  k votes for is not predicted, so where fewer than five get a vote, top-5 counts only those.
+
+  Args:
+    train_features, test_features: as they are; "cosine" scales them to unit length itself. Every
+      process holds all of them.
+    train_labels, test_labels: 0..num_classes - 1.
+    mesh: devices that share the queries; None: those in use, or all.
+
+  Raises:
+    UserError: k exceeds the bank, or a label is out of range.
+  """
+  _check(train_labels, test_labels, num_classes, options)
+  mesh = mesh or jax.sharding.get_mesh()
+  mesh = parallel.make_mesh() if mesh.empty else mesh
+  prepare = _unit if options.distance == "cosine" else _around_mean_of(train_features)
+  tile = min(_TILE, -(-len(test_features) // mesh.size))
+  short = -len(test_features) % (tile * mesh.size)  # whole tiles on every device
+  queries = np.pad(prepare(test_features), ((0, short), (0, 0)))
+  with parallel.use(mesh):
+    rows = features.put_rows((queries, np.pad(test_labels, (0, short)).astype(np.int32)), mesh)
+    best = _nothing_yet(rows[0], options.k)
+    size = min(_BLOCK, len(train_features))
+    for start in range(0, len(train_features), size):
+      block = _block(train_features, train_labels, start, size, prepare)
+      block = parallel.replicate(block, mesh)
+      best = _nearer(best, rows[0], block, options=options, tile=tile)
+      jax.block_until_ready(best)  # or all blocks would wait on the devices at once
+    rank = _vote(best, rows[1], options=options, num_classes=num_classes, tile=tile)
+    rank = parallel.fetch(rank)[: len(test_labels)]
+  return scores_lib.summarize(rank, np.asarray(test_labels), num_classes)
+
+
+def _check(train_labels, test_labels, num_classes, options):
+  if options.k > len(train_labels):
+    raise errors.UserError(
+      f"knn.k {options.k} exceeds the bank of {len(train_labels)} examples; "
+      f"use {len(train_labels)} or less"
+    )
+  if not len(test_labels):
+    raise errors.UserError("there are 0 test examples to vote on; give at least 1")
+  for name, labels in (("train", train_labels), ("test", test_labels)):
+    low, high = int(np.min(labels)), int(np.max(labels))
+    if low < 0 or high >= num_classes:
+      raise errors.UserError(
+        f"{name} labels {low}..{high} are outside 0..{num_classes - 1}; leave the others out"
+      )
+
+
+def _unit(x):
+  x = np.asarray(x, np.float32)
+  return x / np.sqrt(np.einsum("nf,nf->n", x, x) + 1e-12)[:, None]
+
+
+def _around_mean_of(bank):
+  """Distances do not see a shift of everything, but float32 products of large numbers do."""
+  mean = np.mean(bank, axis=0, dtype=np.float64).astype(np.float32)
+  return lambda x: np.asarray(x, np.float32) - mean
+
+
+def _block(bank, labels, start, size, prepare):
+  """Cuts a block of `size` rows and their labels; -1 marks the padding of the last one."""
+  rows, label = prepare(bank[start : start + size]), labels[start : start + size].astype(np.int32)
+  short = size - len(rows)
+  return np.pad(rows, ((0, short), (0, 0))), np.pad(label, (0, short), constant_values=-1)
+
+
+@functools.partial(jax.jit, static_argnames="k")
+def _nothing_yet(queries, k):
+  zero = queries[:, :1] * 0  # sharded as the queries are
+  return (zero + jnp.full(k, -jnp.inf)), (zero + jnp.full(k, -1.0)).astype(jnp.int32)
+
+
+@functools.partial(jax.jit, static_argnames=("options", "tile"), donate_argnums=0)
+def _nearer(best, queries, block, *, options, tile):
+  """Merges a block of the bank into each query's k nearest: similarities and labels [m, k]."""
+
+  def local(rows, block):
+    bank, label = block
+    shift = jnp.sum(bank * bank, axis=-1) / 2 if options.distance == "euclidean" else 0.0
+    shift = jnp.where(label < 0, jnp.inf, shift)
+
+    def one_tile(xs):
+      s, kept, q = xs
+      new = jnp.matmul(q, bank.T, precision=jax.lax.Precision.HIGHEST) - shift
+      new, where = jax.lax.top_k(new, min(options.k, new.shape[-1]))
+      merged = jnp.concatenate([s, new], axis=-1)  # what came earlier stands first and wins ties
+      s, order = jax.lax.top_k(merged, options.k)
+      label_of = jnp.concatenate([kept, label[where]], axis=-1)
+      return s, jnp.take_along_axis(label_of, order, axis=-1)
+
+    return _by_tiles(one_tile, rows, tile)
+
+  return parallel.over_rows(local, (*best, queries), block)
+
+
+@functools.partial(jax.jit, static_argnames=("options", "num_classes", "tile"))
+def _vote(best, label, *, options, num_classes, tile):
+  """Returns the rank of each query's label [m], on every device."""
+
+  def local(rows, _):
+    def one_tile(xs):
+      s, voters, label = xs
+      log_weight = s / options.temperature if options.vote == "weighted" else jnp.zeros_like(s)
+
+      def one_neighbour(log_score, xs):
+        log_weight, voter = xs
+        chosen = voter[:, None] == jnp.arange(num_classes)
+        vote = jnp.where(chosen, log_weight[:, None], -jnp.inf)
+        return jnp.logaddexp(log_score, vote), None  # no weight is too large or too small
+
+      nobody = jnp.where(jnp.zeros(num_classes, bool), s[:, :1], -jnp.inf)
+      log_score, _ = jax.lax.scan(one_neighbour, nobody, (log_weight.T, voters.T))
+      return scores_lib.ranks(log_score, label)  # last, if nobody voted for the label
+
+    return _by_tiles(one_tile, rows, tile)
+
+  return parallel.gather(parallel.over_rows(local, (*best, label), ()))
+
+
+def _by_tiles(f, rows, tile):
+  """Calls f on `tile` rows at a time, one after the other."""
+  cut = jax.tree.map(lambda x: x.reshape(-1, tile, *x.shape[1:]), rows)
+  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), jax.lax.map(f, cut))

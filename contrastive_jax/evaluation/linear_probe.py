@@ -1,0 +1,279 @@
+"""Linear probe: a linear classifier on frozen features, trained by SGD.
+
+| protocol         | base_lr | batch_size | epochs | schedule       | nesterov | weight_decay |
+|------------------|---------|------------|--------|----------------|----------|--------------|
+| SimCLR (B.6)     | 0.1     | 4096       | 90     | cosine         | yes      | 0 or 1e-6    |
+| MoCo v1, v2      | 30      | 256        | 100    | step at 60, 80 | no       | 0            |
+| MoCo v3 (ResNet) | 0.1     | 1024       | 90     | cosine         | no       | 0            |
+| BYOL             | 0.2     | 1024       | 80     | cosine         | yes      | 0            |
+| Barlow Twins     | 0.3     | 256        | 100    | cosine         | no       | 1e-6         |
+| VICReg           | 0.02    | 256        | 100    | cosine         | no       | 1e-6         |
+
+All train on random crops and flips (`augment=True`). Without, the features are computed once and a
+probe takes seconds; its accuracy is usually a little lower. A good rate depends on the scale of the
+features, which differs between methods (hence MoCo's 30); `standardize` takes that scale out.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, PyTree
+
+from contrastive_jax import augment as augment_lib
+from contrastive_jax import errors, losses, parallel
+from contrastive_jax.data import Source, pipeline
+from contrastive_jax.evaluation import features, probe_batches
+from contrastive_jax.options import option
+
+SCHEDULES = ("cosine", "step")
+_BATCH_SIZE = "linear_sgd.batch_size"  # in errors: an evaluation has a batch_size of its own
+
+# A step on features that are there is shorter than the time to start it: many go in one program.
+_STEPS_AT_ONCE, _BYTES_AT_ONCE = 64, 64 * 2**20
+
+Classifier = tuple[Float[np.ndarray, "F C"], Float[np.ndarray, " C"]]  # kernel, bias
+Progress = Callable[[int, int, float], None]  # (step from 1, steps in all, its loss)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Settings of the optimiser; the defaults are SimCLR's for a batch of 256."""
+
+  base_lr: float = option(0.1, "learning rate for a batch of 256; scaled by batch_size / 256")
+  batch_size: int = option(256, "images in a global batch")
+  epochs: int = option(90, "passes over the training set")
+  schedule: str = option("cosine", "cosine (to 0), or step (times 0.1 at step_epochs)")
+  step_epochs: tuple[int, ...] = option((60, 80), "where the schedule `step` falls")
+  momentum: float = option(0.9, "of SGD")
+  nesterov: bool = option(True, "Nesterov's form of momentum")
+  weight_decay: float = option(0.0, "of the kernel, not of the bias")
+  init_std: float = option(0.0, "of the kernel at the start (0: it starts at zero)")
+  standardize: bool = option(False, "give each feature mean 0 and variance 1 over the training set")
+  augment: bool = option(False, "train on random crops and flips, through the encoder each time")
+
+  def __post_init__(self):
+    for name in ("batch_size", "epochs"):
+      if getattr(self, name) < 1:
+        raise errors.UserError(f"linear_sgd.{name} {getattr(self, name)} is below 1; use 1 or more")
+    if not self.base_lr > 0:
+      raise errors.UserError(f"linear_sgd.base_lr {self.base_lr} is not positive; use e.g. 0.1")
+    for name in ("weight_decay", "init_std"):
+      if not getattr(self, name) >= 0:
+        raise errors.UserError(
+          f"linear_sgd.{name} {getattr(self, name)} is negative; use 0 or more"
+        )
+    if not 0 <= self.momentum < 1:
+      raise errors.UserError(f"linear_sgd.momentum {self.momentum} is outside [0, 1); use e.g. 0.9")
+    if self.schedule not in SCHEDULES:
+      raise errors.UserError(
+        f'linear_sgd.schedule "{self.schedule}" is unknown; use {" or ".join(SCHEDULES)}'
+      )
+
+  def describe(self) -> str:
+    """Returns what a result depends on, in a few words."""
+    return (
+      f"lr {self.base_lr:g} x {self.batch_size}/256, {self.epochs} epochs, {self.schedule}"
+      f"{', crop and flip' if self.augment else ', no augmentation'}"
+      f"{', standardised' if self.standardize else ''}"
+    )
+
+
+def fit(
+  x: Float[np.ndarray, "n F"],
+  label: Int[np.ndarray, " n"],
+  num_classes: int,
+  options: Options,
+  mesh: Mesh,
+  *,
+  seed: int = 0,
+  progress: Progress | None = None,
+) -> Classifier:
+  """Trains on features that are there already; every process holds all of them.
+
+  Raises:
+    UserError: the batch exceeds the set or does not divide over the devices; the probe diverged.
+  """
+  mean, std = standardization(x) if options.standardize else as_they_are(x.shape[1])
+  steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size, _BATCH_SIZE)
+  total = steps_per_epoch * options.epochs
+
+  order = functools.partial(
+    pipeline.positions, num_images=len(x), batch_size=options.batch_size, seed=seed
+  )
+  at_once = max(1, min(_STEPS_AT_ONCE, _BYTES_AT_ONCE // (4 * options.batch_size * x.shape[1])))
+
+  def batches():
+    for first in range(0, total, at_once):
+      steps = range(first, min(first + at_once, total))
+      chosen = np.stack([order(step) for step in steps], axis=1)  # [B, steps]
+      yield features.put_rows(((x[chosen] - mean) / std, label[chosen]), mesh)
+
+  start = _start(x.shape[1], num_classes, options, seed)
+  step_fn = functools.partial(_steps, options, steps_per_epoch)
+  return fold(*_train(step_fn, start, batches(), total, options, mesh, progress), mean, std)
+
+
+def fit_augmented(
+  encoder: features.Encoder,
+  layer: str,
+  variables: PyTree,
+  source: Source,
+  num_classes: int,
+  options: Options,
+  mesh: Mesh,
+  *,
+  view: augment_lib.Recipe,
+  clean: Float[np.ndarray, "n F"],
+  seed: int = 0,
+  pipeline_options: dict | None = None,
+  progress: Progress | None = None,
+) -> Classifier:
+  """Trains on features of random crops and flips, new ones in every epoch.
+
+  Args:
+    encoder, variables: frozen; see `features.collect`.
+    layer: of the encoder's layers.
+    source: the training images.
+    view: whose probe view the encoder sees.
+    clean: the layer's features of `source` without augmentation, for `standardize`.
+    pipeline_options: of `pipeline.train_batches`.
+    progress: called after every step.
+
+  Raises:
+    UserError: as `fit`.
+  """
+  num_features = clean.shape[1]
+  mean, std = standardization(clean) if options.standardize else as_they_are(num_features)
+  steps_per_epoch, total, batches = probe_batches.make(
+    source,
+    batch_size=options.batch_size,
+    epochs=options.epochs,
+    seed=seed,
+    mesh=mesh,
+    key=_BATCH_SIZE,
+    pipeline_options=pipeline_options,
+  )
+  frozen = parallel.replicate((variables, mean, std), mesh)
+  inputs = ((frozen, *batch) for batch in batches)
+  start = _start(num_features, num_classes, options, seed)
+  step_fn = functools.partial(_augmented_step, options, steps_per_epoch, encoder, layer, view)
+  return fold(*_train(step_fn, start, inputs, total, options, mesh, progress), mean, std)
+
+
+def standardization(
+  x: Float[np.ndarray, "n F"],
+) -> tuple[Float[np.ndarray, " F"], Float[np.ndarray, " F"]]:
+  """Returns mean and standard deviation of each feature; 1 for a feature that is constant."""
+  mean = x.mean(axis=0, dtype=np.float64)
+  std = x.std(axis=0, dtype=np.float64)
+  std = np.where(std > 1e-6 * np.maximum(1.0, np.abs(mean)), std, 1.0)
+  return mean.astype(np.float32), std.astype(np.float32)
+
+
+def as_they_are(num_features: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the mean and standard deviation that change nothing."""
+  return np.zeros(num_features, np.float32), np.ones(num_features, np.float32)
+
+
+def fold(kernel, bias, mean, std) -> Classifier:
+  """Returns the classifier of plain features that equals this one of standardised features."""
+  kernel = kernel.astype(np.float64) / std[:, None]
+  return kernel.astype(np.float32), (bias - mean @ kernel).astype(np.float32)
+
+
+def _start(num_features, num_classes, options, seed):
+  # NumPy's generator: jax.random.normal takes seconds to compile for each new shape.
+  noise = np.random.default_rng(seed).standard_normal((num_features, num_classes))
+  kernel = (options.init_std * noise).astype(np.float32)
+  return {"kernel": kernel, "bias": np.zeros(num_classes, np.float32)}
+
+
+def _train(
+  step_fn: Callable,
+  start: PyTree,
+  batches: Iterator[tuple],
+  total: int,
+  options: Options,
+  mesh: Mesh,
+  progress: Progress | None,
+) -> Classifier:
+  """Runs `step_fn(classifier, optimiser state, *batch)`, which also returns its steps' losses."""
+  parallel.check_batch_size(options.batch_size, mesh.size, _BATCH_SIZE)
+  with parallel.use(mesh):
+    classifier = parallel.replicate(start, mesh)
+    state = parallel.replicate(_optimizer(options, 1).init(start), mesh)
+    done, pending = 0, ()
+    for batch in batches:
+      classifier, state, loss = step_fn(classifier, state, *batch)
+      done += _read(done, total, pending, options, progress)  # while the new ones are under way
+      pending = loss
+    _read(done, total, pending, options, progress)
+    classifier = parallel.fetch(classifier)
+  return classifier["kernel"], classifier["bias"]
+
+
+def _read(done, total, loss, options, progress):
+  """Looks at the losses of the steps that follow `done`; returns how many they are."""
+  values = np.asarray(parallel.fetch(loss)).tolist()
+  for step, value in enumerate(values, start=done + 1):
+    if not np.isfinite(value):
+      raise errors.UserError(
+        f"the linear probe diverged at step {step} with linear_sgd.base_lr {options.base_lr:g}; "
+        "lower it, or set linear_sgd.standardize=True"
+      )
+    if progress:
+      progress(step, total, value)
+  return len(values)
+
+
+def _optimizer(options: Options, steps_per_epoch: int) -> optax.GradientTransformation:
+  peak = options.base_lr * options.batch_size / 256
+  if options.schedule == "cosine":
+    schedule = optax.cosine_decay_schedule(peak, options.epochs * steps_per_epoch)
+  else:
+    falls = {epoch * steps_per_epoch: 0.1 for epoch in options.step_epochs}
+    schedule = optax.piecewise_constant_schedule(peak, falls)
+  return optax.chain(
+    optax.add_decayed_weights(options.weight_decay, mask={"kernel": True, "bias": False}),
+    optax.sgd(schedule, options.momentum or None, options.nesterov),
+  )
+
+
+def _update(options, steps_per_epoch, classifier, state, x, label):
+  def loss_fn(classifier):
+    logits = x @ classifier["kernel"] + classifier["bias"]
+    return losses.cross_entropy(logits, label)[0]
+
+  loss, grads = jax.value_and_grad(loss_fn)(classifier)
+  updates, state = _optimizer(options, steps_per_epoch).update(grads, state, classifier)
+  return optax.apply_updates(classifier, updates), state, loss
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
+def _steps(options, steps_per_epoch, classifier, state, x, label):
+  """Takes a step on each of the batches x [B, steps, F]."""
+
+  def one(carry, batch):
+    classifier, state, loss = _update(options, steps_per_epoch, *carry, *batch)
+    return (classifier, state), loss
+
+  batches = jnp.moveaxis(x, 1, 0), label.T
+  (classifier, state), loss = jax.lax.scan(one, (classifier, state), batches)
+  return classifier, state, loss
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4), donate_argnums=(5, 6))
+def _augmented_step(
+  options, steps_per_epoch, encoder, layer, view, classifier, state, frozen, key, batch
+):
+  variables, mean, std = frozen
+  image = augment_lib.probe_view(view, key, batch["image"], batch["extent"], batch["index"])
+  x: Array = (encoder(variables, image)[layer] - mean) / std
+  new = _update(options, steps_per_epoch, classifier, state, x, batch["label"])
+  return *new[:2], new[2][None]

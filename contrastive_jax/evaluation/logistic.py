@@ -1,0 +1,218 @@
+"""Linear probe by L-BFGS: multinomial logistic regression with an l2 penalty, to the optimum.
+
+SimCLR's transfer protocol (Chen et al., ICML 2020, B.8; Kornblith et al., CVPR 2019): features
+without augmentation; the penalty is chosen from a logarithmic range by accuracy on held-out
+examples, then the classifier is fitted again to all of them. No learning rate, no schedule: the
+result depends on the features alone.
+
+The objective is sum_i CE(i) + penalty / 2 |W|^2, divided by the number of examples. The bias is
+not penalised. (scikit-learn's C is 1 / penalty.)
+"""
+
+import contextlib
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+from jax.sharding import Mesh
+from jaxtyping import Float, Int
+
+from contrastive_jax import errors, parallel
+from contrastive_jax.evaluation import features
+from contrastive_jax.evaluation import scores as scores_lib
+from contrastive_jax.evaluation.linear_probe import Classifier, fold, standardization
+from contrastive_jax.options import option
+
+_CHUNK = 65536  # rows whose logits exist at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """SimCLR takes 45 penalties of the same range and does not say whether features are scaled."""
+
+  min_penalty: float = option(1e-6, "weakest l2 penalty tried")
+  max_penalty: float = option(1e5, "strongest l2 penalty tried")
+  num_penalties: int = option(12, "penalties tried, log-spaced (1: min_penalty, nothing held out)")
+  validation_fraction: float = option(0.2, "of the training set, held out to choose the penalty")
+  standardize: bool = option(True, "give each feature mean 0 and variance 1 over the training set")
+  max_iterations: int = option(500, "of L-BFGS, for each penalty")
+  float64: bool = option(False, "compute in float64: slower, to more digits")
+
+  def __post_init__(self):
+    if not 0 < self.min_penalty <= self.max_penalty:
+      raise errors.UserError(
+        f"linear_lbfgs.min_penalty {self.min_penalty} is not in (0, max_penalty "
+        f"{self.max_penalty}]; use e.g. 1e-6"
+      )
+    for name in ("num_penalties", "max_iterations"):
+      if getattr(self, name) < 1:
+        raise errors.UserError(
+          f"linear_lbfgs.{name} {getattr(self, name)} is below 1; use 1 or more"
+        )
+    if not 0 < self.validation_fraction < 1:
+      raise errors.UserError(
+        f"linear_lbfgs.validation_fraction {self.validation_fraction} is outside (0, 1); "
+        "use e.g. 0.2"
+      )
+
+  def describe(self) -> str:
+    """Returns what a result depends on, in a few words."""
+    scaled = "standardised" if self.standardize else "features as they are"
+    return f"l2 {self.min_penalty:g}..{self.max_penalty:g} x {self.num_penalties}, {scaled}"
+
+
+class Fit(NamedTuple):
+  """A classifier and how its penalty was found."""
+
+  classifier: Classifier
+  penalty: float
+  validation: dict[float, float]  # top-1 of each penalty tried; {} if only one
+
+
+def fit(
+  x: Float[np.ndarray, "n F"],
+  label: Int[np.ndarray, " n"],
+  num_classes: int,
+  options: Options,
+  mesh: Mesh,
+  *,
+  seed: int = 0,
+) -> Fit:
+  """Chooses the penalty on a held-out part and fits all of `x` with it.
+
+  From strong to weak, each solution starts the next. Of equally good penalties the strongest wins.
+
+  Raises:
+    UserError: too few examples to hold any out.
+  """
+  mean, std = standardization(x)
+  std = std if options.standardize else np.ones_like(std)  # the mean is the free bias' business
+  x = (x - mean) / std
+  axes = principal_axes(x)
+  x = x @ axes  # leaves the problem the same: the penalty does not see a rotation
+  penalties = np.geomspace(options.max_penalty, options.min_penalty, options.num_penalties)
+  start, validation = np.zeros((x.shape[1] + 1, num_classes)), {}
+  penalty = options.min_penalty
+  if options.num_penalties > 1:
+    fitted, held_out = _split(len(x), options.validation_fraction, seed)
+    problem = Problem(x[fitted], label[fitted], num_classes, mesh, float64=options.float64)
+    solutions = {}
+    for penalty in penalties.tolist():
+      start = solutions[penalty] = problem.solve(penalty, start, options.max_iterations)
+      kernel, bias = start[:-1].astype(np.float32), start[-1].astype(np.float32)
+      found = scores_lib.of_linear(kernel, bias, x[held_out], label[held_out], mesh)
+      validation[penalty] = found.top1
+    penalty = max(validation, key=validation.get)  # the first, so the strongest, of equals
+    start = solutions[penalty]
+  problem = Problem(x, label, num_classes, mesh, float64=options.float64)
+  weights = problem.solve(penalty, start, options.max_iterations)
+  return Fit(fold(axes @ weights[:-1], weights[-1], mean, std), penalty, validation)
+
+
+def principal_axes(x: Float[np.ndarray, "n F"]) -> Float[np.ndarray, "F r"]:
+  """Returns the directions in which centred features vary, orthonormal.
+
+  Along them features are uncorrelated, which makes L-BFGS converge in tens of iterations where it
+  would take hundreds; directions without variance get no weight anyway.
+  """
+  x = x.astype(np.float64)
+  variance, axes = np.linalg.eigh(x.T @ x)
+  return axes[:, variance > 1e-10 * max(variance[-1], 1e-30)].astype(np.float32)
+
+
+def _split(n, fraction, seed):
+  """Returns the positions to fit and those held out."""
+  held_out = round(n * fraction)
+  if not 0 < held_out < n:
+    raise errors.UserError(
+      f"linear_lbfgs.validation_fraction {fraction} of {n} examples holds out {held_out}; "
+      "give more examples, or linear_lbfgs.num_penalties=1"
+    )
+  order = np.random.default_rng(seed).permutation(n)
+  return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+class Problem:
+  """The objective over one training set, whose rows lie sharded on the devices.
+
+  Weights are [F + 1, C]; the last row is the bias. It converges fastest when features are centred
+  and uncorrelated.
+  """
+
+  def __init__(
+    self,
+    x: Float[np.ndarray, "n F"],
+    label: Int[np.ndarray, " n"],
+    num_classes: int,
+    mesh: Mesh,
+    *,
+    float64: bool = False,
+  ):
+    self._num, self._mesh, self._float64 = len(x), mesh, float64
+    self._dtype = np.float64 if float64 else np.float32
+    self._shape = (x.shape[1] + 1, num_classes)
+    square = np.append(np.einsum("nf,nf->f", x, x, dtype=np.float64) / len(x), 1.0)
+    self._curvature = square / num_classes * (1 - 1 / num_classes)  # where all classes are equal
+    real = np.ones(len(x), self._dtype)  # the padding of the last chunk is not
+    with self._precision():
+      self._chunks = [
+        features.put_rows((x[i:j].astype(self._dtype), label[i:j], real[i:j]), mesh)
+        for i, j in ((i, i + _CHUNK) for i in range(0, len(x), _CHUNK))
+      ]
+
+  def value_and_grad(
+    self, weights: Float[np.ndarray, "G C"], penalty: float
+  ) -> tuple[float, Float[np.ndarray, "G C"]]:
+    """Returns the objective at `weights` and its gradient."""
+    value, grad = 0.0, np.zeros(self._shape)
+    with self._precision(), parallel.use(self._mesh):
+      on_devices = parallel.replicate(weights.astype(self._dtype), self._mesh)
+      for chunk in self._chunks:
+        part = parallel.fetch(_sum_and_grad(on_devices, *chunk))
+        value, grad = value + float(part[0]), grad + part[1]
+    kernel = weights[:-1]
+    value += penalty / 2 * float(np.sum(kernel * kernel))
+    grad[:-1] += penalty * kernel
+    return value / self._num, grad / self._num
+
+  def solve(
+    self, penalty: float, start: Float[np.ndarray, "G C"], max_iterations: int
+  ) -> Float[np.ndarray, "G C"]:
+    """Returns the minimum, from `start`, to the digits of the dtype."""
+    penalties = np.append(np.full(self._shape[0] - 1, penalty / self._num), 0.0)
+    # Each weight in a unit in which the objective curves alike.
+    unit = 1 / np.sqrt(self._curvature + penalties + 1e-12)[:, None]
+
+    def objective(flat):
+      value, grad = self.value_and_grad(unit * flat.reshape(self._shape), penalty)
+      return value, (unit * grad).ravel()
+
+    # The value has about 7 (16) digits: a smaller relative decrease than that cannot be seen.
+    exact = {"gtol": 1e-10, "ftol": 1e-15} if self._float64 else {"gtol": 1e-6, "ftol": 1e-8}
+    found = scipy.optimize.minimize(
+      objective,
+      (start / unit).ravel(),
+      jac=True,
+      method="L-BFGS-B",
+      options={"maxiter": max_iterations, "maxfun": 2 * max_iterations, **exact},
+    )
+    return unit * found.x.reshape(self._shape)
+
+  def _precision(self):
+    return jax.enable_x64(True) if self._float64 else contextlib.nullcontext()
+
+
+@jax.jit
+def _sum_and_grad(weights, x, label, real):
+  """Returns the sum of the cross entropies of the real rows and its gradient."""
+
+  def total(weights):
+    logits = jnp.matmul(x, weights[:-1], precision=jax.lax.Precision.HIGHEST) + weights[-1]
+    own = label[:, None] == jnp.arange(weights.shape[-1])
+    loss = jax.nn.logsumexp(logits, axis=-1) - jnp.sum(jnp.where(own, logits, 0), axis=-1)
+    return jnp.sum(real * loss)
+
+  return jax.value_and_grad(total)(weights)

@@ -1,0 +1,173 @@
+"""What measures a representation: one function a protocol, called by the name in `eval_config`.
+
+Each takes a task and the options of its section; what it returns goes into the record of a result,
+`Scores` under "scores".
+"""
+
+import pathlib
+import sys
+import time
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+from jaxtyping import PyTree
+
+from contrastive_jax.data import Source, pipeline
+from contrastive_jax.evaluation import features, linear_probe, logistic, scores
+from contrastive_jax.evaluation import finetune as finetune_lib
+from contrastive_jax.evaluation import images as eval_images
+from contrastive_jax.evaluation import knn as knn_lib
+from contrastive_jax.evaluation import picture as picture_lib
+
+_PROGRESS_EVERY_SECONDS = 60
+
+
+class Encoder(NamedTuple):
+  """What is scored: the run's network, or a baseline."""
+
+  name: str  # "checkpoint", "random_init" or "raw_pixels"
+  function: features.Encoder
+  variables: PyTree
+  layers: tuple[str, ...]
+
+
+class Task(NamedTuple):
+  """One layer of one encoder, to be scored by each protocol; examples with a label only."""
+
+  encoder: Encoder
+  layer: str
+  train: features.Features
+  test: features.Features
+  images: eval_images.Images
+  mesh: Mesh
+  seed: int
+  prefix: pathlib.Path  # of files: WORKDIR/eval/NAME
+
+  @property
+  def arrays(self):
+    """Features and labels of the training set, of the test set, and the number of classes."""
+    x, y = self.train.layers[self.layer], self.test.layers[self.layer]
+    return x, self.train.label, y, self.test.label, self.images.num_classes
+
+
+def knn(task: Task, options: knn_lib.Options) -> dict[str, Any]:
+  """Lets the training images vote on the test images."""
+  return {"scores": knn_lib.evaluate(*task.arrays, options, task.mesh)}
+
+
+def linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
+  """Trains a linear classifier by SGD."""
+  x, label, test_x, test_label, num_classes = task.arrays
+  common = {"seed": task.seed, "progress": _progress("linear_sgd")}
+  if options.augment:
+    encoder = task.encoder
+    classifier = linear_probe.fit_augmented(
+      encoder.function,
+      task.layer,
+      encoder.variables,
+      task.images.train,
+      num_classes,
+      options,
+      task.mesh,
+      view=task.images.view,
+      clean=x,
+      pipeline_options=task.images.pipeline_options,
+      **common,
+    )
+  else:
+    classifier = linear_probe.fit(x, label, num_classes, options, task.mesh, **common)
+  train = scores.of_linear(*classifier, x, label, task.mesh)
+  test = scores.of_linear(*classifier, test_x, test_label, task.mesh)
+  return {"scores": test, "train_top1": train.top1}
+
+
+def linear_lbfgs(task: Task, options: logistic.Options) -> dict[str, Any]:
+  """Trains a linear classifier by L-BFGS."""
+  x, label, test_x, test_label, num_classes = task.arrays
+  found = logistic.fit(x, label, num_classes, options, task.mesh, seed=task.seed)
+  return {
+    "scores": scores.of_linear(*found.classifier, test_x, test_label, task.mesh),
+    "train_top1": scores.of_linear(*found.classifier, x, label, task.mesh).top1,
+    "penalty": found.penalty,
+    "validation_top1": {f"{k:g}": v for k, v in found.validation.items()},
+  }
+
+
+def finetune(task: Task, options: finetune_lib.Options) -> dict[str, Any]:
+  """Trains the whole network with a linear classifier on top."""
+  x, _, _, test_label, num_classes = task.arrays
+  encoder = task.encoder
+  variables, classifier = finetune_lib.fit(
+    encoder.function,
+    task.layer,
+    encoder.variables,
+    task.images.train,
+    num_classes,
+    options,
+    task.mesh,
+    num_features=x.shape[1],
+    view=task.images.view,
+    seed=task.seed,
+    pipeline_options=task.images.pipeline_options,
+    progress=_progress("finetune"),
+  )
+  tuned = extract(encoder._replace(variables=variables), task.images.test, task.images, task.mesh)
+  tuned = features.labelled(tuned, task.images.test_name)
+  return {"scores": scores.of_linear(*classifier, tuned.layers[task.layer], test_label, task.mesh)}
+
+
+def picture(task: Task, options: picture_lib.Options) -> dict[str, Any]:
+  """Draws the features of the test images in a plane."""
+  path = task.prefix.with_name(f"{task.prefix.name}_{task.encoder.name}_{task.layer}.png")
+  if jax.process_index() == 0:
+    picture_lib.draw(
+      task.test.layers[task.layer],
+      task.test.label,
+      path,
+      options,
+      label_names=task.images.label_names,
+      title=f"{task.layer} of {task.encoder.name}",
+      seed=task.seed,
+    )
+  return {"file": path.name}
+
+
+def extract(
+  encoder: Encoder, source: Source, images: eval_images.Images, mesh: Mesh
+) -> features.Features:
+  """Returns an encoder's features of all images of a source."""
+  batches = pipeline.eval_batches(
+    source,
+    batch_size=images.batch_size,
+    **pipeline.this_process(),
+    **images.pipeline_options,
+  )
+  found = features.collect(
+    encoder.function, encoder.variables, batches, view=images.view, mesh=mesh
+  )
+  if len(found.index) + found.replaced != len(source):
+    raise RuntimeError(f"{len(source)} images gave {len(found.index)} rows of features")
+  if found.replaced:
+    say(f"{found.replaced} unreadable image(s) of {len(source)} left out")
+  return found
+
+
+def _progress(protocol: str) -> linear_probe.Progress:
+  """Returns what shows a line every minute: what takes less needs none."""
+  last = time.monotonic()
+
+  def show(step: int, total: int, loss: float) -> None:
+    nonlocal last
+    if time.monotonic() - last >= _PROGRESS_EVERY_SECONDS:
+      last = time.monotonic()
+      if jax.process_index() == 0:
+        print(f"{protocol}  step {step}/{total}  loss {loss:.4f}", file=sys.stderr, flush=True)
+
+  return show
+
+
+def say(line: str) -> None:
+  """Prints a line, on process 0 alone."""
+  if jax.process_index() == 0:
+    print(line, flush=True)

@@ -1,0 +1,25 @@
+"""The losses as formulas, the similarities under them, and the memories that they compare with."""
+
+from contrastive_jax.losses.formulas import (
+  cross_entropy,
+  infonce,
+  infonce_between_views,
+  l2_normalize,
+  mean_over_negatives,
+  mean_positive,
+  ntxent,
+  semi_hard,
+  swapped_prediction,
+)
+
+__all__ = [
+  "cross_entropy",
+  "infonce",
+  "infonce_between_views",
+  "l2_normalize",
+  "mean_over_negatives",
+  "mean_positive",
+  "ntxent",
+  "semi_hard",
+  "swapped_prediction",
+]

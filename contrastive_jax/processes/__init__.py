@@ -1,0 +1,1 @@
+"""Several processes of one run: how they meet, agree, are watched and leave."""

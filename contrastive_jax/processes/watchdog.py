@@ -1,0 +1,143 @@
+"""Ends a run that no longer moves, and says what it waits for.
+
+A thread of every process looks at what the process does and since when. Several processes also
+tell each other, in files of the workdir: one that is gone or stopped is named by the others, also
+where the network would keep them waiting.
+"""
+
+import faulthandler
+import json
+import os
+import pathlib
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import jax
+
+from contrastive_jax import errors
+from contrastive_jax.processes import agree
+
+_BEAT_S = 2.0
+
+
+class Watchdog:
+  """Context manager; `doing(what)` says what the process turns to.
+
+  Args:
+    workdir: of the run, seen by all processes.
+    stuck_after_s: seconds that the process may do one thing; then it prints what, with the stacks
+      of its threads, and ends with `errors.EXIT_STUCK`. 0: any time.
+    peer_silent_s: seconds that another process may give no sign of life; then this one names it and
+      ends with `errors.EXIT_PEER_LOST`. 0: any time.
+  """
+
+  def __init__(self, workdir: str, *, stuck_after_s: float, peer_silent_s: float):
+    self._folder = pathlib.Path(workdir) / "processes"
+    self._stuck_after_s, self._peer_silent_s = stuck_after_s, peer_silent_s
+    self._over, self._done = threading.Event(), False
+    self._doing = ("starting", time.monotonic())
+    self._beside: Callable[[], tuple[str, float] | None] = lambda: None
+    self._peers: dict[int, tuple[dict, float]] = {}  # what each said last, and when it was new
+    self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+  def __enter__(self) -> "Watchdog":
+    if jax.process_count() > 1:
+      if jax.process_index() == 0:
+        with errors.saving(str(self._folder)):
+          shutil.rmtree(self._folder, ignore_errors=True)  # of an earlier start
+          self._folder.mkdir()
+      agree.any_process(False)  # not before it is clean
+      now = time.monotonic()
+      others = set(range(jax.process_count())) - {jax.process_index()}
+      self._peers = {process: ({}, now) for process in others}
+    self._thread.start()
+    return self
+
+  def __exit__(self, failure, *_) -> None:
+    self._done = failure is None
+    self._over.set()
+    self._thread.join()
+
+  def doing(self, what: str) -> None:
+    """Says what the process does from now on; the time for it begins anew."""
+    self._doing = (what, time.monotonic())
+
+  def beside(self, ask: Callable[[], tuple[str, float] | None]) -> None:
+    """Watches also what a thread does: `ask` gives what, and since when by `time.monotonic`."""
+    self._beside = ask
+
+  def _watch(self) -> None:
+    beat = 0
+    while not self._over.wait(_BEAT_S):
+      beat += 1
+      if self._peers:
+        self._tell(beat)
+        self._listen()
+      for what, since in filter(None, (self._doing, self._beside())):
+        seconds = time.monotonic() - since
+        if self._stuck_after_s and seconds > self._stuck_after_s:
+          self._end(f"{_name()} is {what} for {seconds:.0f} s", errors.EXIT_STUCK, stacks=True)
+    if self._peers and self._done:  # else the others shall miss this process
+      self._tell(beat + 1, done=True)
+
+  def _tell(self, beat: int, done: bool = False) -> None:
+    what, since = self._doing
+    said = {
+      "beat": beat,
+      "host": socket.gethostname(),
+      "doing": what,
+      "for_s": round(time.monotonic() - since),
+      "done": done,
+    }
+    path = self._folder / f"{jax.process_index()}.json"
+    temporary = path.with_suffix(".tmp")
+    try:
+      temporary.write_text(json.dumps(said))
+      temporary.replace(path)
+    except OSError:
+      pass  # whoever saves there tells of it; the others will miss this process
+
+  def _listen(self) -> None:
+    now = time.monotonic()
+    for process, (last, when) in self._peers.items():
+      try:
+        said = json.loads((self._folder / f"{process}.json").read_text())
+      except (OSError, ValueError):
+        said = last
+      if said != last or said.get("done"):
+        self._peers[process] = (said, now)
+      elif self._peer_silent_s and now - when > self._peer_silent_s:
+        self._end(
+          f"process {process}{_at(last)} gives no sign of life for {now - when:.0f} s",
+          errors.EXIT_PEER_LOST,
+        )
+
+  def _end(self, what: str, code: int, stacks: bool = False) -> None:
+    """Ends the process from this thread: the main one may hang where no exception reaches it."""
+    others = [
+      f"process {process}{_at(said)} is {said['doing']} for {said['for_s']} s"
+      for process, (said, _) in sorted(self._peers.items())
+      if said and code == errors.EXIT_STUCK
+    ]
+    line = "; ".join([what, *others])
+    print(
+      f"stopped: {line}; the same command goes on from the last checkpoint (limits: "
+      "--config.watchdog.stuck_after_s, --config.watchdog.peer_silent_s)",
+      file=sys.stderr,
+      flush=True,
+    )
+    if stacks:
+      faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+    os._exit(code)
+
+
+def _name() -> str:
+  return f"process {jax.process_index()} on {socket.gethostname()}"
+
+
+def _at(said: dict) -> str:
+  return f" on {said['host']}" if said else ""

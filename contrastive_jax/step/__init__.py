@@ -1,0 +1,79 @@
+"""One training step as a pure function of the state and a host batch."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from contrastive_jax import augment, keys, methods, parallel
+from contrastive_jax.models.network import Network
+from contrastive_jax.step import collapse, guard, online
+from contrastive_jax.step.state import TrainState
+
+Step = Callable[[TrainState, dict[str, Array]], tuple[TrainState, dict[str, Array]]]
+
+
+def make(
+  method: methods.Method,
+  net: Network,
+  optimizer: optax.GradientTransformation,
+  probe: online.Probe,
+  recipe: augment.Recipe,
+  *,
+  seed: int,
+  steps_per_epoch: int,
+  total_steps: int,
+) -> Step:
+  """Returns `step(state, batch) -> (state, metrics)`, to be jitted under the mesh.
+
+  The views of an example depend on (seed, epoch, its index, view) alone, so that they are the same
+  on every topology; the method's own key depends on (seed, step).
+  """
+
+  def step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
+    images = (state.step // steps_per_epoch, batch["image"], batch["extent"], batch["index"])
+    views = augment.views(recipe, keys.stream(seed, "views"), *images, link=method.link_views)
+    inputs = {"views": views, "label": batch["label"], "index": batch["index"]}
+    if recipe.local:
+      inputs["local_views"] = augment.views(recipe.local, keys.stream(seed, "local_views"), *images)
+
+    memory = parallel.whole(state.memory)  # state may be stored in parts
+
+    def loss_fn(params):
+      key = jax.random.fold_in(keys.stream(seed, "method"), state.step)
+      return method.loss(net, parallel.whole(params), state.stats, memory, inputs, key)
+
+    (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = method.constrain(optax.apply_updates(state.params, updates))
+    progress = (state.step + 1) / total_steps
+    new_probe, probe_metrics = probe.update(state.probe, aux.features["h"], batch["label"])
+    metrics = {
+      "loss": loss,
+      "grad_norm": optax.tree.norm(grads),
+      "replaced": jnp.sum(batch["replaced"]),
+      **aux.metrics,
+      **probe_metrics,
+      **_collapse(aux.features),
+    }
+    memory = method.update_memory(memory, parallel.whole(params), aux.carry, progress)
+    new = TrainState(
+      step=state.step + 1,
+      params=params,
+      stats=aux.stats,
+      opt_state=opt_state,
+      memory=parallel.as_stored(memory, state.memory),
+      probe=new_probe,
+    )
+    state, metrics["skipped"] = guard.keep_if_not_finite(state, new, loss, metrics["grad_norm"])
+    return state, metrics
+
+  return step
+
+
+def _collapse(features: dict[str, Array]) -> dict[str, Array]:
+  """Measures z, if the method has one: where the targets come from the data nothing collapses."""
+  figures = collapse.metrics(features["z"]) if "z" in features else {}
+  return {f"collapse_{name}": value for name, value in figures.items()}

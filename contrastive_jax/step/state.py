@@ -1,0 +1,80 @@
+"""The state of a run: everything that a resumed run needs and nothing that can be derived."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Int, PyTree
+
+from contrastive_jax import keys, methods, once, parallel
+from contrastive_jax.models.network import Network
+from contrastive_jax.step import online
+
+
+@flax.struct.dataclass
+class TrainState:
+  """One pytree, replicated over devices, or its big leaves cut over them (`shardings`).
+
+  Attributes:
+    step: optimiser steps taken. Epoch, data position and random keys follow from it.
+    params, stats: weights and batch-norm statistics of the network.
+    opt_state: of the optimiser.
+    memory: of the method: target network, queue, bank; {} if it has none.
+    probe: the online linear classifier, {} if the data has no labels.
+  """
+
+  step: Int[Array, ""]
+  params: PyTree
+  stats: PyTree
+  opt_state: Any
+  memory: PyTree
+  probe: PyTree
+
+
+def create(
+  init: Callable[[Array], TrainState], *, seed: int, mesh: Mesh, fsdp: bool = False
+) -> TrainState:
+  """Runs an `initialiser` on all devices of `mesh`; equal for equal seeds, whatever the mesh."""
+  key = keys.stream(seed, "init")
+  with parallel.use(mesh):
+    return once.jit(init, out_shardings=shardings(jax.eval_shape(init, key), mesh, fsdp))(key)
+
+
+def shardings(state: TrainState, mesh: Mesh, fsdp: bool) -> TrainState:
+  """Returns where the leaves of a state lie; `fsdp` cuts the big ones over the devices."""
+  whole = jax.tree.map(lambda _: parallel.replicated(mesh), state)
+  if not fsdp:
+    return whole
+  cut = parallel.cut(state, mesh)
+  return whole.replace(params=cut.params, opt_state=cut.opt_state, memory=cut.memory)
+
+
+def initialiser(
+  method: methods.Method,
+  net: Network,
+  optimizer: optax.GradientTransformation,
+  probe: online.Probe,
+  task: methods.Task,
+) -> Callable[[Array], TrainState]:
+  """Returns the function of a key that makes the first state of a run."""
+
+  def init(key):
+    net_key, memory_key = jax.random.split(key)
+    image = jnp.zeros((1, task.image_size_px, task.image_size_px, 3))
+    variables = net.init(net_key, image, train=False)
+    ends = jax.eval_shape(lambda: net.apply(variables, image, train=False))
+    params, stats = variables["params"], variables.get("batch_stats", {})
+    return TrainState(
+      step=jnp.zeros((), jnp.int32),
+      params=params,
+      stats=stats,
+      opt_state=optimizer.init(params),
+      memory=method.init_memory(net, variables, task, memory_key),
+      probe=probe.init(ends["h"].shape[-1]),
+    )
+
+  return init

@@ -1,0 +1,1 @@
+"""Pre-training: the loop, and what is seen while it goes on."""

@@ -1,0 +1,116 @@
+"""kNN accuracy of the representation while training goes on."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator
+
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from contrastive_jax import augment, build, data, errors
+from contrastive_jax.data import pipeline, subset
+from contrastive_jax.evaluation import features, knn
+from contrastive_jax.models.network import Network
+
+
+@dataclasses.dataclass(frozen=True)
+class Monitor:
+  """Scores an encoder by weighted kNN on h: the training images vote on the test images."""
+
+  net: Network
+  recipe: augment.Recipe
+  mesh: Mesh
+  options: ConfigDict  # the section `monitor`
+  num_classes: int = 0  # of both splits: one may hold a class that the other lacks
+  bank: pipeline.Batches | None = None  # None: nothing to score with
+  queries: pipeline.Batches | None = None
+
+  @classmethod
+  def create(
+    cls,
+    config: ConfigDict,
+    train: data.Source,
+    net: Network,
+    recipe: augment.Recipe,
+    mesh: Mesh,
+  ) -> "Monitor":
+    """Opens the test split; without labels or with an empty bank the monitor is silent."""
+    options = config.monitor
+    monitor = cls(net, recipe, mesh, options)
+    if not (train.num_classes and options.max_train and options.max_test):
+      return monitor
+    try:
+      test = build.source(config, config.data.eval_split)
+    except errors.UserError as error:
+      raise errors.UserError(
+        f"{error} (the split that kNN is scored on, --config.data.eval_split; for a run without "
+        "kNN set --config.monitor.max_train=0)"
+      ) from error
+    build.warn_if_scored_on_itself(config)
+    train, test = subset.evenly(train, options.max_train), subset.evenly(test, options.max_test)
+    if options.k > len(train):
+      raise errors.UserError(
+        f"monitor.k {options.k} exceeds the bank of {len(train)} images; "
+        f"set --config.monitor.k={len(train)} or less"
+      )
+    bank, queries = (
+      pipeline.eval_batches(
+        source,
+        batch_size=options.batch_size,
+        **pipeline.this_process(),
+        **build.pipeline_options(config),
+      )
+      for source in (train, test)
+    )
+    num_classes = max(train.num_classes, test.num_classes)
+    return dataclasses.replace(monitor, num_classes=num_classes, bank=bank, queries=queries)
+
+  def score(self, params, stats, poll: Callable[[], None] = lambda: None) -> dict[str, float]:
+    """Returns {"knn_top1", "knn_top5"} in [0, 1], or {} if there is nothing to score with.
+
+    Images without a label neither vote nor count; with fewer than k that vote, or none to score,
+    a warning says so. `poll` is called before every batch; what it raises ends the scoring.
+    """
+    if self.bank is None:
+      return {}
+    bank, queries = (
+      self._extract(params, stats, _polled(b, poll)) for b in (self.bank, self.queries)
+    )
+    if len(bank.label) < self.options.k or not len(queries.label):
+      logging.getLogger(__name__).warning(
+        "no kNN: %d training images (monitor.k %d) and %d test images have a label",
+        len(bank.label),
+        self.options.k,
+        len(queries.label),
+      )
+      return {}
+    scores = knn.accuracy(
+      bank.layers["h"],
+      bank.label,
+      queries.layers["h"],
+      queries.label,
+      self.num_classes,
+      k=self.options.k,
+      temperature=self.options.temperature,
+    )
+    return {f"knn_{name}": float(scores[name]) for name in ("top1", "top5")}
+
+  def describe(self, scores: dict[str, float]) -> str:
+    """Returns the score with what it depends on."""
+    return (
+      f"kNN {100 * scores['knn_top1']:.1f} % "
+      f"(k {self.options.k}, tau {self.options.temperature}, cosine, on h)"
+    )
+
+  def _extract(self, params, stats, batches: Iterator[pipeline.Batch]) -> features.Features:
+    return features.with_label(
+      features.extract(
+        self.net, params, stats, batches, view=self.recipe, layers=("h",), mesh=self.mesh
+      )
+    )
+
+
+def _polled(batches: pipeline.Batches, poll: Callable[[], None]) -> Iterator[pipeline.Batch]:
+  for batch in batches:
+    poll()
+    yield batch

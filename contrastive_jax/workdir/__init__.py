@@ -1,0 +1,148 @@
+"""The directory of a run: made, checked, and stamped with what will run in it."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import tempfile
+
+import jax
+from ml_collections import ConfigDict
+
+from contrastive_jax import config as config_lib
+from contrastive_jax import errors
+from contrastive_jax.workdir import checkpoint_files
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+def check(workdir: str, config: ConfigDict) -> None:
+  """Refuses to mix two runs in one directory; writes nothing.
+
+  The config of a run that never came to a checkpoint binds nobody: there is nothing to mix with.
+
+  Raises:
+    UserError: `workdir` holds a run whose config differs in a key that changes what is computed and
+      `allow_config_change` is not set.
+  """
+  if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
+    return
+  stored = None if config.allow_config_change else stored_config(workdir)
+  changes = config_lib.differences(stored, config) if stored else []
+  if changes:
+    raise errors.UserError(
+      f"workdir {workdir} holds a run with another config: {'; '.join(changes)}; give a new "
+      "--workdir, or --config.allow_config_change=True to go on with the new one"
+    )
+
+
+def stored_config(workdir: str) -> ConfigDict | None:
+  """Returns the config of the run in `workdir`, None if there is none.
+
+  Raises:
+    UserError: config.json is damaged, or was changed by another hand.
+  """
+  path = pathlib.Path(workdir) / "config.json"
+  if not path.is_file():
+    return None
+  try:
+    text = path.read_bytes().decode()
+    found, problem = config_lib.from_json(text), None
+  except (OSError, ValueError, TypeError, AttributeError) as error:
+    found, problem = None, f"cannot be read ({type(error).__name__})"
+  else:
+    stamp = path.with_name("versions.json")
+    if stamp.is_file() and _digest(text) not in stamp.read_text(errors="replace"):
+      problem = f"is not what was written there (its SHA-256 is not that in {stamp.name})"
+  if problem:
+    raise errors.UserError(
+      f"{path} {problem}; put a good copy there, or start train.py with the run's own config and "
+      "--config.allow_config_change=True, which writes it anew"
+    )
+  return found
+
+
+def make(workdir: str) -> None:
+  """Makes the directory if need be. Raises `UserError` if it cannot be written."""
+  try:
+    pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=workdir):
+      pass
+  except OSError as error:
+    raise errors.UserError(
+      f"workdir {workdir} cannot be written ({error.strerror}); give another --workdir"
+    ) from error
+
+
+def stamp(workdir: str, config: ConfigDict) -> None:
+  """Writes config.json and versions.json, from process 0 alone.
+
+  versions.json names the digest of config.json. One that is about to change has both digests there
+  while it does, so that a run killed between two writes leaves a config that is known.
+  """
+  if jax.process_index() == 0:
+    root = pathlib.Path(workdir)
+    with errors.saving(str(root / "config.json")):
+      for leftover in root.glob("*.tmp"):  # of a killed run
+        leftover.unlink()
+      path, text = root / "config.json", config_lib.to_json(config)
+      stamp = versions() | {"config_sha256": _digest(text)}
+      before = path.read_bytes().decode(errors="replace") if path.exists() else text
+      if before != text:
+        both = stamp | {"config_sha256_before": _digest(before)}
+        write(root / "versions.json", json.dumps(both, indent=2) + "\n")
+        write(path, text)
+      write(root / "versions.json", json.dumps(stamp, indent=2) + "\n")
+      if not path.exists():
+        write(path, text)
+
+
+def _digest(text: str) -> str:
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write(path: pathlib.Path, text: str) -> None:
+  """Writes a whole file or nothing."""
+  temporary = path.with_name(path.name + ".tmp")
+  with temporary.open("w") as file:
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())
+  os.replace(temporary, path)
+
+
+def versions() -> dict[str, str | int | None]:
+  """Returns the versions, the commit and the devices that a result depends on."""
+  found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  return found | {
+    "contrastive_jax": importlib.import_module("contrastive_jax").__version__,
+    "python": platform.python_version(),
+    "git_commit": _commit(),
+    "device_kind": jax.devices()[0].device_kind,
+    "device_count": jax.device_count(),
+    "process_count": jax.process_count(),
+  }
+
+
+def _commit() -> str | None:
+  """The commit of a source checkout, with "+changes" if it differs; None outside one.
+
+  An environment with the package may lie in another project's repository, which has no part in it.
+  """
+  here = pathlib.Path(__file__)
+
+  def git(*command):
+    # No refreshed index is written: on a full disk its lock would stay behind and bar commits.
+    command = "git", "--no-optional-locks", *command
+    done = subprocess.run(command, cwd=here.parent, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+  try:
+    git("ls-files", "--error-unmatch", here.name)
+    changed = git("status", "--porcelain", "--untracked-files=no", ":/")
+    return git("rev-parse", "HEAD") + ("+changes" if changed else "")
+  except (OSError, subprocess.CalledProcessError):
+    return None

@@ -1,0 +1,347 @@
+"""An evaluation from the workdir of a run to its JSON file, its pictures and its error lines."""
+
+import json
+import pathlib
+import runpy
+import sys
+
+import jax
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+
+from contrastive_jax import build, errors, parallel
+from contrastive_jax import config as config_lib
+from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.configs.shapes import quickstart
+from contrastive_jax.data import pipeline
+from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.evaluation import evaluate, features, knn, picture, protocols
+from contrastive_jax.step.state import TrainState
+from contrastive_jax.training import trainer
+from contrastive_jax.workdir import checkpoint
+
+ONE, TWO = jax.devices()[:1], jax.devices()[:2]
+
+
+def _run_config():
+  config = config_lib.pretrain("simclr", model="resnet8")
+  config.image_size_px = 8
+  config.model.width = 0.25
+  config.model.stem = "cifar_s2"
+  config.data.shapes.size_px = 8
+  config.data.shapes.num_train = 70
+  config.data.shapes.num_test = 37
+  config.log.tensorboard = False
+  return config
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+  """A run whose checkpoint of step 5 holds fresh weights."""
+  path, config = str(tmp_path_factory.mktemp("run")), _run_config()
+  net = build.net(config)
+  variables = jax.jit(lambda key: net.init(key, np.zeros((1, 8, 8, 3), np.float32), train=False))(
+    jax.random.key(1)
+  )
+  state = TrainState(
+    step=jax.numpy.asarray(5),
+    params=variables["params"],
+    stats=variables["batch_stats"],
+    opt_state={"count": jax.numpy.zeros(())},
+    memory={},
+    probe={},
+  )
+  checkpoints = checkpoint.Checkpoints(path)
+  checkpoints.save(5, state)
+  checkpoints.close()
+  workdir_lib.stamp(path, config)
+  return path
+
+
+def _eval_config(*protocols, **changes):
+  """A quick evaluation; `changes` have "__" where keys have dots."""
+  config = eval_config.evaluation(*protocols)
+  config.batch_size = 32
+  config.knn.k = 5
+  config.linear_sgd.epochs = 2
+  config.linear_sgd.batch_size = 16
+  config.linear_lbfgs.num_penalties = 2
+  config.linear_lbfgs.max_iterations = 30
+  config.finetune.epochs, config.finetune.batch_size = 1, 32
+  for key, value in changes.items():
+    *sections, last = key.split("__")
+    inner = config
+    for name in sections:
+      inner = inner[name]
+    inner[last] = value
+  return config
+
+
+@pytest.fixture(scope="module")
+def everything(workdir):
+  """All protocols, both baselines."""
+  config = _eval_config(*eval_config.PROTOCOLS, baselines=eval_config.BASELINES)
+  config.name = "everything"
+  return evaluate.run(config, workdir, ONE)
+
+
+def test_every_encoder_and_protocol_gets_a_record(everything):
+  encoders = (("checkpoint", "h"), ("random_init", "h"), ("raw_pixels", "pixels"))
+  asked = [(*encoder, protocol) for encoder in encoders for protocol in eval_config.PROTOCOLS]
+  asked.remove(("raw_pixels", "pixels", "finetune"))  # which have no weights
+  results = everything["results"]
+  assert [(r["encoder"], r["layer"], r["protocol"]) for r in results] == asked
+  for record in results:
+    assert (record["num_train"], record["num_test"]) == (70, 37)
+    if record["protocol"] != "picture":
+      assert 0 <= record["top1"] <= record["top5"] <= 1
+      assert len(record["per_class"]) == len(everything["label_names"]) == 10
+  by_layer = {r["layer"]: r["num_features"] for r in results}
+  assert by_layer == {"h": 16, "pixels": 192}
+  scored = {}
+  for record in results:
+    figures = (record.get(k) for k in ("top1", "top5", "train_top1"))
+    scored.setdefault(record["encoder"], []).extend(figures)
+  assert len({tuple(figures) for figures in scored.values()}) == 3  # three different encoders
+
+
+def test_the_file_holds_what_run_returns(everything, workdir):
+  path = pathlib.Path(workdir) / "eval" / "everything.json"
+  assert json.loads(path.read_text()) == json.loads(json.dumps(everything))
+  assert everything["checkpoint_step"] == 5
+  assert everything["config"]["knn"]["k"] == 5
+  assert {"jax", "git_commit", "device_kind"} <= set(everything["versions"])
+  assert not list(path.parent.glob("*.tmp"))
+
+
+def test_pictures_lie_beside_the_file(everything, workdir):
+  files = [r["file"] for r in everything["results"] if r["protocol"] == "picture"]
+  assert "everything_checkpoint_h.png" in files and len(set(files)) == 3
+  for file in files:
+    content = (pathlib.Path(workdir) / "eval" / file).read_bytes()
+    assert content.startswith(b"\x89PNG") and len(content) > 10_000
+
+
+def test_the_score_is_that_of_the_checkpoints_features(everything, workdir):
+  loaded = checkpoint.load_run(workdir)
+  net, view = build.net(loaded.config), build.recipe(loaded.config)
+  found = []
+  for split in ("train", "test"):
+    batches = pipeline.eval_batches(build.source(loaded.config, split), batch_size=32)
+    found.append(
+      features.extract(
+        net, loaded.params, loaded.stats, batches, view=view, mesh=parallel.make_mesh(ONE)
+      )
+    )
+  (x, label), (y, test_label) = ((f.layers["h"], f.label) for f in found)
+  expected = knn.accuracy(x, label, y, test_label, 10, k=5, mesh=parallel.make_mesh(ONE))
+  record = everything["results"][0]
+  assert {k: record[k] for k in ("top1", "top5")} == expected
+
+
+def test_a_long_probe_shows_where_it_is(workdir, capsys, monkeypatch):
+  monkeypatch.setattr(protocols, "_PROGRESS_EVERY_SECONDS", 0)
+  evaluate.run(_eval_config("linear_sgd"), workdir, ONE)
+  lines = capsys.readouterr().err.splitlines()
+  steps = [line.split()[2] for line in lines if line.startswith("linear_sgd  step")]
+  assert steps == [f"{i}/8" for i in range(1, 9)]  # 2 epochs of 70 // 16 steps
+
+
+def test_one_line_a_result_and_the_same_on_two_devices(everything, workdir, capsys):
+  again = evaluate.run(_eval_config("knn", layers=("h", "z")), workdir, TWO)
+  lines = capsys.readouterr().out.splitlines()
+  assert [r["layer"] for r in again["results"]] == ["h", "z"]
+  assert len(lines) == 2
+  assert "k 5, tau 0.07, cosine; 16 features, 70 train, 37 test" in lines[0]
+  assert f"top-1 {100 * again['results'][0]['top1']:5.2f} %" in lines[0]
+  one, two = everything["results"][0], again["results"][0]
+  assert one["top1"] == two["top1"] and one["per_class"] == two["per_class"]
+
+
+def test_a_part_of_the_images_another_layer_and_another_label(workdir):
+  config = _eval_config("knn", layers=("block1",), max_features=64)
+  config.data.max_train, config.data.max_test = 50, 20
+  config.data.label = "rotation"
+  config.data.eval_split = "validation"
+  found = evaluate.run(config, workdir, ONE)
+  (record,) = found["results"]
+  assert (record["num_train"], record["num_test"], record["num_features"]) == (50, 20, 64)
+  assert len(record["per_class"]) == 4
+  assert found["test"] == 'split "validation" of data source "shapes"'
+
+
+def _npz(path, labelled=True):
+  rng = np.random.default_rng(0)
+  arrays = {"images": rng.integers(0, 256, (40, 12, 12, 3), np.uint8)}
+  if labelled:
+    arrays["labels"] = rng.integers(0, 3, 40)
+  np.savez(path, **arrays)
+
+
+def test_another_data_set_may_be_scored(workdir, tmp_path):
+  _npz(tmp_path / "train.npz")
+  _npz(tmp_path / "test.npz")
+  config = _eval_config("linear_sgd", data__source="npz", linear_sgd__augment=True)
+  config.data.npz.path = str(tmp_path / "{split}.npz")
+  found = evaluate.run(config, workdir, ONE)
+  (record,) = found["results"]
+  assert (record["num_train"], record["num_test"], len(record["per_class"])) == (40, 40, 3)
+  assert record["settings"]["augment"] is True
+
+
+def test_images_without_labels_can_be_drawn_but_not_scored(workdir, tmp_path):
+  _npz(tmp_path / "train.npz")
+  _npz(tmp_path / "test.npz", labelled=False)
+  config = _eval_config("knn", data__source="npz")
+  config.data.npz.path = str(tmp_path / "{split}.npz")
+  with pytest.raises(errors.UserError, match='split "test" of data source "npz" has no labels'):
+    evaluate.run(config, workdir, ONE)
+  config.protocols = ("picture",)
+  assert evaluate.run(config, workdir, ONE)["results"][0]["num_test"] == 40
+
+
+def test_a_directory_without_a_run_or_a_checkpoint_is_named(tmp_path):
+  with pytest.raises(errors.UserError, match=f"workdir {tmp_path} holds no run"):
+    evaluate.run(None, str(tmp_path))
+  workdir_lib.stamp(str(tmp_path), _run_config())
+  with pytest.raises(errors.UserError, match=f"workdir {tmp_path} holds no checkpoint yet"):
+    evaluate.run(None, str(tmp_path))
+  assert not (tmp_path / "eval").exists()
+
+
+@pytest.mark.parametrize(
+  "changes, line",
+  [
+    ({"protocols": ("svm",)}, 'protocols has "svm"; use some of knn, linear_sgd, linear_lbfgs'),
+    ({"baselines": ("zero",)}, 'baselines has "zero"; use some of random_init, raw_pixels'),
+    ({"layers": ()}, "layers is empty; name at least one"),
+    ({"layers": ("hh",)}, 'layer "hh" is unknown to this network; use one of block1, block2'),
+    ({"name": "a/b"}, 'name "a/b" is no file name'),
+    ({"batch_size": 0}, "batch_size 0 is below 1; use 1 or more"),
+    ({"image_size_px": 0}, "image_size_px 0 is below 1; use e.g. 32"),
+    ({"patch_grid": -1}, "patch_grid -1 is below 0; use 0 or more"),
+    ({"patch_fraction": 0.0}, "patch_fraction 0.0 is outside (0, 1]; use e.g. 1"),
+    ({"patch_grid": 7}, "a view of 8 px is too small for 7x7 patches; use a grid of 4 or less"),
+    ({"data__max_test": -1}, "data.max_test -1 is negative; use 0 for all images"),
+    ({"data__label": "taste"}, 'data.label "taste" is no factor of the source; it has shape,'),
+    ({"checkpoint_step": 6}, "has no checkpoint of step 6; it has [5]"),
+    (
+      {"checkpoint_step": "best"},
+      "has a kNN score, so none is the best; give the step of one of [5]",
+    ),
+    (
+      {"checkpoint_step": "last"},
+      "has no checkpoint of step last; it has [5], and best is the one",
+    ),
+    (
+      {"checkpoint_step": 0.5},
+      "checkpoint_step 0.5 is not a whole number or a word; the default is",
+    ),
+    ({"knn__k": 71}, "knn.k 71 exceeds the bank of 70 examples; use 70 or less"),
+    ({"linear_sgd__momentum": 2.0}, "linear_sgd.momentum 2.0 is outside [0, 1)"),
+    ({"protocols": ("picture",), "picture__method": "umap"}, 'picture.method "umap" is unknown'),
+    ({"protocols": ("picture",), "picture__max_points": 2}, "picture.max_points 2 is below 3"),
+  ],
+)
+def test_errors_name_value_limit_and_remedy(workdir, changes, line):
+  with pytest.raises(errors.UserError) as caught:
+    evaluate.run(_eval_config("knn", "linear_sgd", **changes), workdir, ONE)
+  assert line in str(caught.value)
+  assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  "path", sorted((REPOSITORY / "configs" / "eval").glob("[!_]*.py")), ids=lambda p: p.stem
+)
+def test_eval_configs_are_valid_and_open_with_their_command(path):
+  module = runpy.run_path(str(path))
+  config = module["get_config"]()
+  assert set(eval_config.resolve(config)[1]) == set(config.protocols)
+  assert config.name == path.stem  # two configs never write one file
+  command = module["__doc__"].splitlines()[2]
+  assert command.startswith("python eval.py --workdir=")
+  assert command.endswith(f"--config=configs/eval/{path.name}")
+
+
+def test_lists_of_names_may_be_given_as_one_flag():
+  config = eval_config.evaluation("knn")
+  config.layers = ("h,z",)  # what --config.layers=h,z gives
+  config.baselines = ("",)  # --config.baselines=
+  resolved, _ = eval_config.resolve(config)
+  assert resolved.layers == ("h", "z") and resolved.baselines == ()
+  assert config.layers == ("h,z",)  # the caller's own is left alone
+
+
+def test_every_key_is_described():
+  config = eval_config.evaluation()
+  rows = eval_config.describe(config)
+  assert [row[0] for row in rows] == list(config_lib.flatten(config))
+  own = [row for row in rows if row[0].count(".") < 2]  # the sources describe theirs
+  assert [row[0] for row in own if not row[3]] == []
+
+
+def test_the_plane_is_that_of_largest_variance():
+  rng = np.random.default_rng(0)
+  for n, dim in ((50, 7), (7, 50), (9, 1)):
+    x = rng.normal(size=(n, dim)).astype(np.float32) + 4
+    points, share = picture.pca(x)
+    u, s, _ = np.linalg.svd((x - x.mean(0)).astype(np.float64), full_matrices=False)
+    expected = np.zeros((n, 2))
+    expected[:, : min(2, dim)] = (u * s)[:, :2]
+    np.testing.assert_allclose(np.abs(points), np.abs(expected), atol=1e-4)  # x.mean in float32
+    np.testing.assert_allclose(share[: len(s)], (s**2 / np.sum(s**2))[:2], rtol=1e-5)
+    assert all(points[np.abs(points[:, i]).argmax(), i] >= 0 for i in range(2))
+
+
+@pytest.mark.parametrize("num_classes", [3, 30])
+def test_a_legend_for_as_many_classes_as_can_be_told_apart(tmp_path, num_classes, monkeypatch):
+  from matplotlib.figure import Figure
+
+  drawn = []
+  monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.append(figure))
+  x = np.random.default_rng(0).normal(size=(90, 4))
+  label = np.arange(90) % num_classes
+  label[0] = -1
+  names = [f"class {i}" for i in range(num_classes)]
+  picture.draw(x, label, tmp_path / "a.png", picture.Options(max_points=60), label_names=names)
+  (figure,) = drawn
+  scattered = figure.axes[0].collections
+  assert sum(len(points.get_offsets()) for points in scattered) == 60
+  texts = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+  assert texts == (["no label", "class 0", "class 1", "class 2"] if num_classes == 3 else [])
+
+
+def test_tsne_without_scikit_learn_names_the_extra(monkeypatch):
+  monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
+  with pytest.raises(errors.UserError, match=r"pip install -e .\[tsne\]"):
+    picture.tsne(np.zeros((5, 3)))
+
+
+@pytest.mark.slow
+def test_tsne_keeps_clusters_apart():
+  pytest.importorskip("sklearn")
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(60, 5)) + np.repeat([[0.0], [50.0]], 30, axis=0)
+  points = picture.tsne(x)
+  centres = points[:30].mean(0), points[30:].mean(0)
+  spread = max(points[:30].std(), points[30:].std())
+  assert np.linalg.norm(centres[0] - centres[1]) > 3 * spread
+
+
+@pytest.mark.slow
+def test_a_trained_run_beats_its_untrained_net(tmp_path):
+  config = quickstart.get_config()
+  config.epochs, config.batch_size = 6, 32
+  config.optimizer.base_lr = 0.6
+  config.data.shapes.num_train = 512
+  config.data.shapes.num_test = 256
+  config.monitor.every_epochs = 0
+  config.log.tensorboard = config.log.views = False
+  trained = trainer.train(config, str(tmp_path), ONE)
+  settings = eval_config.evaluation("knn")
+  settings.baselines = ("random_init",)
+  found = evaluate.run(settings, str(tmp_path), ONE)
+  after, before = (r["top1"] for r in found["results"])
+  assert after > before + 0.06
+  assert after == pytest.approx(trained.metrics["knn_top1"], abs=1e-6)  # k and tau are the same

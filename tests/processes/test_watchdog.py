@@ -1,0 +1,45 @@
+"""A watchdog sees what hangs, in the loop and beside it."""
+
+import threading
+import time
+
+import pytest
+from states import state
+
+from contrastive_jax import errors
+from contrastive_jax.processes import watchdog
+from contrastive_jax.workdir import checkpoint, tree_files
+
+
+def test_a_save_that_hangs_in_the_background_ends_the_run(tmp_path, monkeypatch, capfd):
+  ended, go_on, codes = threading.Event(), threading.Event(), []
+  write = tree_files.write
+  monkeypatch.setattr(watchdog, "_BEAT_S", 0.02)
+  monkeypatch.setattr(watchdog.os, "_exit", lambda code: (codes.append(code), ended.set()))
+  monkeypatch.setattr(tree_files, "write", lambda *a: (go_on.wait(60), write(*a)))
+  checkpoints, saved = checkpoint.Checkpoints(str(tmp_path)), state(3)
+  with watchdog.Watchdog(str(tmp_path), stuck_after_s=1.0, peer_silent_s=0) as watching:
+    watching.beside(checkpoints.under_way)
+    checkpoints.save(3, saved)
+    until = time.monotonic() + 20
+    while not ended.wait(0.01) and time.monotonic() < until:
+      watching.doing("computing step 4")  # the loop goes on
+    watching.beside(lambda: None)
+  go_on.set()
+  checkpoints.close()
+  assert codes and set(codes) == {errors.EXIT_STUCK}
+  said = capfd.readouterr().err
+  assert "is writing checkpoint 3 for" in said and "test_watchdog.py" in said, "with the stacks"
+  assert checkpoint.saved_steps(str(tmp_path)) == [3]
+
+
+@pytest.mark.parametrize("age_s, ends", [(0.0, False), (9.0, True)])
+def test_what_is_done_for_too_long_is_named(tmp_path, monkeypatch, capfd, age_s, ends):
+  codes = []
+  monkeypatch.setattr(watchdog, "_BEAT_S", 0.01)
+  monkeypatch.setattr(watchdog.os, "_exit", codes.append)
+  with watchdog.Watchdog(str(tmp_path), stuck_after_s=5, peer_silent_s=0) as watching:
+    watching._doing = ("compiling the step", time.monotonic() - age_s)
+    time.sleep(0.2)
+  assert bool(codes) == ends
+  assert ("is compiling the step for 9 s" in capfd.readouterr().err) == ends

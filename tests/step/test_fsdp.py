@@ -1,0 +1,137 @@
+"""A state stored in parts: the same step, a fraction of the memory, one checkpoint for all."""
+
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import runs
+import tiny_config
+import trial
+from conftest import ONE_DEVICE_FLAGS, REPOSITORY
+
+from contrastive_jax import build, parallel
+from contrastive_jax.plan import images, program
+from contrastive_jax.training import trainer
+from contrastive_jax.workdir import checkpoint
+
+# One of two processes, for four steps of a run.
+WORKER = """
+import itertools, json, sys
+import jax
+port, index, workdir, changes = sys.argv[1:]
+jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=int(index))
+import tiny_config
+from contrastive_jax import parallel
+from contrastive_jax.training import trainer
+parallel._CUT_FROM = 64
+run = trainer._Loop.run
+def four_steps(self, step_fn, state, batches, preemption):
+  for name in ("params", "opt_state", "memory"):
+    assert not all(x.is_fully_replicated for x in jax.tree.leaves(getattr(state, name))), name
+  print("starts at", int(state.step), file=sys.stderr)
+  return run(self, step_fn, state, itertools.islice(batches, 4), preemption)
+trainer._Loop.run = four_steps
+trainer.train(tiny_config.tiny("moco", fsdp=True, **json.loads(changes)), workdir)
+"""
+
+
+@pytest.fixture(autouse=True)
+def small_leaves_count(monkeypatch):
+  monkeypatch.setattr(parallel, "_CUT_FROM", 64)
+
+
+@pytest.mark.parametrize(
+  "name",
+  ["moco", "instdisc"]
+  + [pytest.param(name, marks=pytest.mark.thorough) for name in ("simclr", "byol", "swav")],
+)
+def test_parts_give_the_step_of_the_whole_state(name):
+  one, eight = trial.Trial(name, 1), trial.Trial(name, 8, fsdp=True)
+  trial.assert_close((one.after, one.metrics), (eight.after, eight.metrics))
+  assert eight.argument_bytes < one.argument_bytes / 4
+  assert 8 * eight.flops <= 1.15 * one.flops
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_what_a_step_gathers_is_less_than_what_parts_save():
+  """Weights, target and queue are whole for a while; the optimiser's state is not."""
+
+  def needed(fsdp):
+    c = tiny_config.tiny("moco", fsdp=fsdp, method__queue_size=32_768, optimizer__name="adamw")
+    c.model.width, c.method.embedding_size = 8, 128  # 5 million weights
+    sizes = images.of_source(c, build.source(c, "train"))
+    return program.memory(program.make(c, sizes, jax.devices()).compile())
+
+  whole, parts = needed(False), needed(True)
+  assert parts["arguments"] < whole["arguments"] / 7
+  assert parts["total"] < 0.75 * whole["total"]  # 112 of 165 MB
+
+
+def test_big_leaves_are_cut_along_the_longest_axis_that_divides():
+  mesh = parallel.make_mesh()  # 8 devices
+  shapes = {"kernel": (3, 3, 16, 64), "odd": (7, 30), "bias": (8,), "table": (80, 64)}
+  placed = parallel.cut({k: jax.ShapeDtypeStruct(v, np.float32) for k, v in shapes.items()}, mesh)
+  local = {k: placed[k].shard_shape(v) for k, v in shapes.items()}
+  assert local == {"kernel": (3, 3, 16, 8), "odd": (7, 30), "bias": (8,), "table": (10, 64)}
+
+
+@pytest.mark.slow
+def test_a_run_in_parts_goes_on_with_the_whole_state(tmp_path, monkeypatch):
+  with monkeypatch.context() as patch:
+    runs.interrupt_after_save(patch, 1)
+    with pytest.raises(KeyboardInterrupt):
+      trainer.train(tiny_config.tiny(fsdp=True), str(tmp_path / "a"), jax.devices()[:2])
+  saved = checkpoint.load_run(str(tmp_path / "a"))
+  assert saved.step == 4
+  mixed = trainer.train(tiny_config.tiny(), str(tmp_path / "a"), jax.devices()[:2])
+  whole = trainer.train(tiny_config.tiny(), str(tmp_path / "b"), jax.devices()[:2])
+  pairs = zip(
+    jax.tree.leaves(parallel.fetch(mixed.state.params)),
+    jax.tree.leaves(parallel.fetch(whole.state.params)),
+    strict=True,
+  )
+  for a, b in pairs:  # sums over devices in another order, which twelve steps enlarge
+    np.testing.assert_allclose(a, b, atol=1e-2 * np.abs(b).max())
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_two_processes_save_their_parts_and_go_on_with_them(tmp_path):
+  changes = {"epochs": 2, "method__queue_size": 64, "optimizer__base_lr": 0.003}
+  changes |= {"log__every_steps": 1, "checkpoint__keep": 2}
+  environment = dict(
+    os.environ,
+    XLA_FLAGS=f"{ONE_DEVICE_FLAGS} --xla_force_host_platform_device_count=2",
+    PYTHONPATH=os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests"))),
+  )
+  for start in (0, 4):
+    port = str(runs.free_port())
+    workers = [
+      subprocess.Popen(
+        [sys.executable, "-c", WORKER, port, str(i), str(tmp_path / "two"), json.dumps(changes)],
+        env=environment,
+        stdout=subprocess.DEVNULL,  # gloo talks there
+        stderr=subprocess.PIPE,
+        text=True,
+      )
+      for i in range(2)
+    ]
+    said = [worker.communicate(timeout=400)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], "\n".join(said)
+    assert all(f"starts at {start}\n" in text for text in said)
+  one = trainer.train(tiny_config.tiny("moco", **changes), str(tmp_path / "one"), jax.devices()[:4])
+  a, b = (runs.losses(tmp_path / name) for name in ("one", "two"))
+  assert list(a) == list(b) == list(range(1, 9))
+  np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-5)
+  two = checkpoint.load_run(str(tmp_path / "two"))
+  for x, y in zip(
+    jax.tree.leaves((one.state.params, one.state.stats)),
+    jax.tree.leaves((two.params, two.stats)),
+    strict=True,
+  ):
+    np.testing.assert_allclose(x, y, atol=1e-4 * np.abs(x).max())

@@ -1,0 +1,50 @@
+"""A step that is not finite leaves every bit of the state but its number."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from contrastive_jax import parallel
+from contrastive_jax.step import guard
+from contrastive_jax.step.state import TrainState
+
+
+def state(seed):
+  rng = np.random.default_rng(seed)
+  names = ("params", "stats", "opt_state", "memory", "probe")
+  trees = {k: {"x": jnp.asarray(rng.normal(size=5), jnp.float32)} for k in names}
+  trees["memory"]["pointer"] = jnp.asarray(seed, jnp.int32)
+  return TrainState(step=jnp.asarray(seed, jnp.int32), **trees)
+
+
+@pytest.mark.parametrize("loss", (1.0, np.nan, np.inf))
+@pytest.mark.parametrize("norm", (1.0, np.nan, np.inf))
+def test_what_is_not_finite_changes_the_number_of_steps_alone(loss, norm):
+  mesh = parallel.make_mesh()
+  old, new = (parallel.replicate(state(seed), mesh) for seed in (1, 2))
+  bad = jax.tree.map(lambda x: x * jnp.nan if x.dtype == jnp.float32 else x, new)
+  good = np.isfinite(loss) and np.isfinite(norm)
+  with parallel.use(mesh):
+    kept, skipped = jax.jit(guard.keep_if_not_finite)(
+      old, new if good else bad, jnp.float32(loss), jnp.float32(norm)
+    )
+  expected = new if good else old.replace(step=new.step)
+  assert skipped == (not good)
+  for path, leaf in jax.tree_util.tree_leaves_with_path(kept):
+    twin = dict(jax.tree_util.tree_leaves_with_path(expected))[path]
+    for shard in leaf.addressable_shards:  # on every device alike
+      assert np.asarray(shard.data).tobytes() == np.asarray(twin).tobytes(), path
+
+
+@pytest.mark.parametrize("part", ["params", "stats", "opt_state", "memory", "probe"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_update_that_overflows_is_none_though_loss_and_gradient_are_finite(part, value):
+  old, new = state(1), state(2)
+  broken = getattr(new, part) | {"x": getattr(new, part)["x"].at[3].set(value)}
+  kept, skipped = jax.jit(guard.keep_if_not_finite)(
+    old, new.replace(**{part: broken}), jnp.float32(1), jnp.float32(1)
+  )
+  assert skipped == 1 and kept.step == 2
+  for a, b in zip(jax.tree.leaves(kept.replace(step=old.step)), jax.tree.leaves(old), strict=True):
+    assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
