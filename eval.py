@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Evaluates a frozen encoder: python eval.py --workdir=runs/first --config=configs/eval/all.py."""
+"""Evaluates a frozen encoder: python eval.py --workdir=runs/first --config=eval/all.
 
-import pathlib
+The door to `contrastive_jax eval` from a clone.
+"""
+
+import sys
 
 from contrastive_jax import cli
-from contrastive_jax.evaluation import config as eval_config
-from contrastive_jax.evaluation import evaluate
-
-_ALL = pathlib.Path(__file__).with_name("configs") / "eval" / "all.py"
 
 if __name__ == "__main__":
-  cli.main(evaluate.run, eval_config, default_config=str(_ALL))
+  cli.main(["eval", *sys.argv[1:]])

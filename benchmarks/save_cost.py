@@ -24,7 +24,7 @@ import numpy as np
 from absl import app, flags, logging
 from jaxtyping import PyTree
 
-from contrastive_jax import build, cli, parallel
+from contrastive_jax import build, config_files, parallel
 from contrastive_jax.plan import images
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.workdir import checkpoint
@@ -65,7 +65,7 @@ def random_batch(size: int, size_px: int, classes: int, rng: np.random.Generator
 
 def measure(path: str) -> str:
   """Returns the row of one config."""
-  config, rng = cli.load(path), np.random.default_rng(0)
+  config, rng = config_files.load(path), np.random.default_rng(0)
   mesh = parallel.make_mesh()
   sizes = images.describe(config)
   run = build.run(config, sizes.count, sizes.classes, mesh.size)

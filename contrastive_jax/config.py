@@ -13,8 +13,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, data, errors, keys, methods, models, optim, options
-from contrastive_jax.options import docs, kind_name, option, section
+from contrastive_jax import catalogue, errors, options
+from contrastive_jax.options import Section, docs, kind_name, nearest, option, section
+
+_MAX_SEED = 2**32 - 1  # jax.random.key takes the lower 32 bits: a larger seed would repeat another
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +98,6 @@ class Watchdog:
   peer_silent_s: float = option(60.0, "seconds without a sign of another process; 0: any time")
 
 
-FILES = "configs/[!e]*/*.py"
 SECTIONS = {
   "data": Data,
   "monitor": Monitor,
@@ -114,6 +115,9 @@ _NOT_NEGATIVE = (
   "watchdog.stuck_after_s",
   "watchdog.peer_silent_s",
 )
+_NAMES = {"method.name", "model.name", "augment.recipe"}  # which say what a section's keys are
+_CHECKED_WHERE_USED = ("method.", "model.")  # which know what a method or a backbone takes
+_ALWAYS_SHOWN = (*_NAMES, "epochs", "batch_size", "image_size_px", "data.source")
 # May change when a run goes on.
 _OPEN_KEYS = (
   "allow_config_change",
@@ -127,35 +131,75 @@ _OPEN_KEYS = (
 )
 
 
-def pretrain(method: str = "simclr", model: str = "resnet18", recipe: str = "simclr") -> ConfigDict:
-  """Returns the config of a pre-training run with every key at its default."""
-  config = section(Run)
-  config.method = section(methods.get(method))
+class Config(Section):
+  """The config of a run; it prints what differs from the defaults of its method and network."""
+
+  def __repr__(self) -> str:
+    named = {k: v for k, v in flatten(self).items() if k in _ALWAYS_SHOWN}
+    plain = flatten(pretrain(self.method.name, self.model.name, self.augment.recipe))
+    changed = {k: v for k, v in flatten(self).items() if plain.get(k) != v}
+    rest = f"\n({len(plain)} keys in all; contrastive_jax.describe(config) lists them)"
+    return options.rows(named | changed) + rest
+
+  __str__ = __repr__
+
+
+def pretrain(method: str = "simclr", model: str = "resnet18", recipe: str = "simclr") -> Config:
+  """Returns the config of a pre-training run with every key at its default.
+
+  Args:
+    method: file in `contrastive_jax/methods`.
+    model: backbone, one of `catalogue.models()`.
+    recipe: named views, one of `catalogue.recipes()`.
+
+  Raises:
+    UserError: there is no such method or model.
+  """
+  config = Config(section(Run))
+  config.method = section(catalogue.method(method))
   config.method.name = method
-  config.model = section(models.constructor(model))
-  config.model.name = model
-  config.augment = section(augment.Options)
+  config.model = backbone(model)
+  config.augment = section(catalogue.augmentation())
   config.augment.recipe = recipe
-  config.optimizer = section(optim.Options)
+  config.optimizer = section(catalogue.optimizer())
   for name, cls in SECTIONS.items():
     config[name] = section(cls)
-  for name in data.sources():
-    config.data[name] = section(data.options(name))
-  return config
+  for name in catalogue.sources():
+    config.data[name] = section(catalogue.source(name))
+  return config.lock()
+
+
+def backbone(name: str, **values: Any) -> Section:
+  """Returns the section `model` of a backbone, with `values` in place of its defaults."""
+  result = section(catalogue.model(name), **values)
+  result.name = name
+  return result
 
 
 def describe(config: ConfigDict) -> list[tuple[str, str, Any, str]]:
   """Returns (key, type, value, line) of every key of a config, in order."""
   lines = {
     "method.name": "file in contrastive_jax/methods",
-    "model.name": f"backbone: {', '.join(models.names())}",
-    "augment.recipe": "named views: " + ", ".join(augment.NAMES),
+    "model.name": f"backbone: {', '.join(catalogue.models())}",
+    "augment.recipe": f"named views: {', '.join(catalogue.recipes())}",
   }
-  kinds = {}
-  for prefix, cls in _classes(config):
+  return describe_by(_classes(config), config, lines)
+
+
+def describe_by(
+  classes: list[tuple[str, type]], config: ConfigDict, lines: dict[str, str]
+) -> list[tuple[str, str, Any, str]]:
+  """Returns (key, type, value, line) of every key, from the classes of its sections.
+
+  Args:
+    classes: the prefix of each section's keys and the dataclass that they are fields of.
+    config: whose keys and values are described.
+    lines: of keys that are fields of no class.
+  """
+  lines, kinds = dict(lines), {}
+  for prefix, cls in classes:
     lines.update(docs(cls, prefix))
-    names = [f.name for f in dataclasses.fields(cls)]
-    kinds.update({prefix + n: kind_name(cls, n) for n in names if prefix + n in lines})
+    kinds.update({prefix + f.name: kind_name(cls, f.name) for f in dataclasses.fields(cls)})
   flat = flatten(config)
   return [(k, kinds.get(k, type(v).__name__), v, lines.get(k, "")) for k, v in flat.items()]
 
@@ -164,12 +208,12 @@ def _classes(config: ConfigDict) -> list[tuple[str, type]]:
   """Returns the prefix of each section's keys and the dataclass that they are fields of."""
   return [
     ("", Run),
-    ("optimizer.", optim.Options),
-    ("augment.", augment.Options),
-    ("method.", methods.get(config.method.name)),
-    ("model.", models.constructor(config.model.name)),
+    ("optimizer.", catalogue.optimizer()),
+    ("augment.", catalogue.augmentation()),
+    ("method.", catalogue.method(config.method.name)),
+    ("model.", catalogue.model(config.model.name)),
     *((f"{name}.", cls) for name, cls in SECTIONS.items()),
-    *((f"data.{name}.", data.options(name)) for name in data.sources()),
+    *((f"data.{name}.", catalogue.source(name)) for name in catalogue.sources()),
   ]
 
 
@@ -190,22 +234,22 @@ def to_json(config: ConfigDict) -> str:
   return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
 
 
-def from_json(text: str) -> ConfigDict:
+def from_json(text: str) -> Config:
   """Reads a config back; lists become tuples, as config files write them."""
 
   def tuples(value):
     if isinstance(value, dict):
-      return {k: tuples(v) for k, v in value.items()}
+      return Section({k: tuples(v) for k, v in value.items()})
     return tuple(tuples(v) for v in value) if isinstance(value, list) else value
 
-  return ConfigDict(tuples(json.loads(text)))
+  return Config({k: tuples(v) for k, v in json.loads(text).items()})
 
 
 def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:
   """Returns "key stored -> asked" for every key that changes what a run computes."""
   old, new = flatten(stored), flatten(asked)
-  keys = [k for k in sorted(old.keys() | new.keys()) if k.split(".")[0] not in _OPEN_KEYS]
-  return [f"{k} {old.get(k)} -> {new.get(k)}" for k in keys if old.get(k) != new.get(k)]
+  changed = [k for k in sorted(old.keys() | new.keys()) if k.split(".")[0] not in _OPEN_KEYS]
+  return [f"{k} {old.get(k)} -> {new.get(k)}" for k in changed if old.get(k) != new.get(k)]
 
 
 def check_kind(config: ConfigDict) -> None:
@@ -213,7 +257,7 @@ def check_kind(config: ConfigDict) -> None:
   if "protocols" in config:
     raise errors.UserError(
       "this config is of an evaluation; give it to eval.py, and to train.py one of pre-training, "
-      "e.g. configs/shapes/quickstart.py"
+      "e.g. shapes/quickstart"
     )
   missing = [key for key in ("method", "model", *SECTIONS) if key not in config]
   if missing:
@@ -226,9 +270,14 @@ def check(config: ConfigDict) -> None:
   """Raises `UserError` for a value that no run could use, before anything is built or written."""
   check_kind(config)
   flat = flatten(config)
-  for prefix, cls in _classes(config):
+  classes = _classes(config)
+  known = {prefix + field.name for prefix, cls in classes for field in dataclasses.fields(cls)}
+  for key in flat:
+    if key not in known | _NAMES and not key.startswith(_CHECKED_WHERE_USED):
+      raise errors.UserError(f"config has no key {key}{nearest(key, known)}")
+  for prefix, cls in classes:
     options.check(cls, flat, prefix)
-  keys.check_seed(config.seed)
+  check_seed(config.seed)
   for key in ("epochs", "batch_size", "image_size_px", "max_skipped_steps"):
     _at_least(key, config[key], 1)
   _at_least("batch_size", config.batch_size, 2)  # one image has no negatives
@@ -243,6 +292,12 @@ def check(config: ConfigDict) -> None:
       f"monitor.temperature {config.monitor.temperature} is not positive; "
       "set e.g. --config.monitor.temperature=0.07"
     )
+
+
+def check_seed(seed: int) -> None:
+  """Raises `UserError` for a seed that is no key of its own."""
+  if not 0 <= seed <= _MAX_SEED:
+    raise errors.UserError(f"seed {seed} is outside 0..{_MAX_SEED}; set --config.seed=0, 1, ...")
 
 
 def _at_least(key, value, limit):

@@ -1,10 +1,11 @@
 """Hyper-parameters as fields of frozen dataclasses, each with its one line of documentation."""
 
 import dataclasses
+import difflib
 import numbers
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
@@ -15,17 +16,60 @@ _ONE = {bool: "true or false", int: "a whole number", float: "a number", str: "a
 _MANY = {int: "whole numbers", float: "numbers", str: "words", tuple: "tuples"}
 
 
+class Section(ConfigDict):
+  """Typed keys. Once locked it takes no other: a misspelt one is refused with the nearest."""
+
+  def __setitem__(self, key: str, value: Any) -> None:
+    if self.is_locked and key not in self:
+      raise KeyError(f"config has no key {key}{nearest(key, self)}")
+    super().__setitem__(key, value)
+
+  def __repr__(self) -> str:
+    return rows({key: self[key] for key in self if not isinstance(self[key], ConfigDict)})
+
+  __str__ = __repr__
+
+
+def nearest(key: str, known: Iterable[str], prefix: str = "") -> str:
+  """Returns "; did you mean ...?" with the key most like `key`, or "" if none is."""
+  found = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
+  return f"; did you mean {prefix}{found[0]}?" if found else ""
+
+
+def rows(values: Mapping[str, Any]) -> str:
+  """Returns a line a value, "key  value", the values under each other."""
+  width = max(map(len, values), default=0)
+  return "\n".join(f"{key:{width}}  {_shown(value)}" for key, value in values.items())
+
+
+def table(rows: list[tuple[str, str, Any, str]]) -> str:
+  """Returns a line a row, (key, type, value, line) each under the other."""
+  texts = [
+    (key, kind, "" if value is None else str(value), line) for key, kind, value, line in rows
+  ]
+  widths = [min(max(len(row[i]) for row in texts), 44) for i in range(3)]
+  lines = []
+  for row in texts:
+    cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
+    lines.append("  ".join([*cells, row[3]]).rstrip())
+  return "\n".join(lines) + "\n"
+
+
+def _shown(value: Any) -> str:
+  return "unset" if value is None else str(value)
+
+
 def option(default: Any, doc: str) -> Any:
   """Returns a dataclass field with a default and the line that `--help_config` prints."""
   return dataclasses.field(default=default, metadata={"doc": doc})
 
 
-def section(cls: type, **values: Any) -> ConfigDict:
+def section(cls: type, **values: Any) -> Section:
   """Builds the config section of a dataclass from its defaults, with `values` in their place.
 
   A field that may be None becomes a typed placeholder, so that a flag can still set it.
   """
-  result = ConfigDict()
+  result = Section()
   annotations = typing.get_type_hints(cls)
   for field in dataclasses.fields(cls):
     default = None if field.default is dataclasses.MISSING else field.default

@@ -36,7 +36,7 @@ def test_a_config_file_builds_what_it_names(path):
 def named(path):
   """The arguments that the docstring of a config file names, and the lengths that it knows."""
   module = load(path)
-  found = re.findall(rf"configs/{path.parent.name}/{path.stem}\.py:([\w,]+)", module.__doc__)
+  found = re.findall(rf"--config={name(path)}:([\w,]+)", module.__doc__)
   return dict.fromkeys([*found, *getattr(module, "LENGTHS", ())])
 
 
@@ -55,9 +55,9 @@ def test_a_named_variant_of_a_config_builds(path, argument):
 
 @pytest.mark.parametrize("path", PRETRAIN + EVALUATION, ids=name)
 def test_a_config_file_opens_with_its_command(path):
-  script = "eval.py" if path.parent.name == "eval" else "train.py"
+  command = "eval" if path.parent.name == "eval" else "train"
   doc = load(path).__doc__
-  assert f"python {script}" in doc and f"--config={path.relative_to(REPOSITORY)}" in doc
+  assert f"contrastive_jax {command} " in doc and f"--config={name(path)}" in doc
 
 
 @pytest.mark.parametrize("path", PRETRAIN + EVALUATION, ids=name)

@@ -1,8 +1,8 @@
 """Autoencoder on CIFAR-10.
 
-python train.py --config=configs/cifar10/autoencoder.py --workdir=runs/autoencoder \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/autoencoder.py:cpu ...
+contrastive_jax train --config=cifar10/autoencoder --workdir=runs/autoencoder \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/autoencoder:cpu ...
 """
 
 from contrastive_jax.configs import common

@@ -1,10 +1,10 @@
 """Barlow Twins on CIFAR-10: ResNet-18 for one accelerator, or a small network for a laptop's CPU.
 
-python train.py --config=configs/cifar10/barlow.py --workdir=runs/barlow_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/barlow.py:200 ...    # epochs; 1000 are published
-python train.py --config=configs/cifar10/barlow.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/barlow_cifar10
+contrastive_jax train --config=cifar10/barlow --workdir=runs/barlow_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/barlow:200 ...    # epochs; 1000 are published
+contrastive_jax train --config=cifar10/barlow:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/barlow_cifar10
 
 solo-learn's recipe (published: 92.1 %, online probe): asymmetric views without blur, three layers
 of 2048, a tenth of the loss, LARC at 0.3 with weight decay 1e-4. On the CPU AdamW, which does not

@@ -1,10 +1,10 @@
 """BYOL on CIFAR-10: ResNet-18 for one accelerator, or a network small enough for a laptop's CPU.
 
-python train.py --config=configs/cifar10/byol.py --workdir=runs/byol \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/byol.py:200 ...    # epochs; 1000 are published
-python train.py --config=configs/cifar10/byol.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/byol
+contrastive_jax train --config=cifar10/byol --workdir=runs/byol \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/byol:200 ...    # epochs; 1000 are published
+contrastive_jax train --config=cifar10/byol:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/byol
 
 solo-learn's recipe (published: 92.6 %, online probe): BYOL's views without blur, its heads, LARC
 at 1.0 with weight decay 1e-5, a target momentum that starts at 0.99.

@@ -1,8 +1,8 @@
 """Context encoder (Pathak et al., 2016), reconstruction loss on CIFAR-10.
 
-python train.py --config=configs/cifar10/context_encoder.py --workdir=runs/context_encoder \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/context_encoder.py:cpu ...
+contrastive_jax train --config=cifar10/context_encoder --workdir=runs/context_encoder \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/context_encoder:cpu ...
 """
 
 from contrastive_jax.configs import common

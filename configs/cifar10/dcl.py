@@ -1,8 +1,8 @@
 """DCL on CIFAR-10: ResNet-18 for one accelerator, or a network small enough for a laptop's CPU.
 
-python train.py --config=configs/cifar10/dcl.py --workdir=runs/dcl_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/dcl.py:cpu ...
+contrastive_jax train --config=cifar10/dcl --workdir=runs/dcl_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/dcl:cpu ...
 
 It is made for small batches: try --config.batch_size=32 to 256. Temperature 0.1 is the paper's.
 """

@@ -1,10 +1,10 @@
 """DINO on CIFAR-10: ResNet-18 with two views of 32 px, or a small network with small crops, too.
 
-python train.py --config=configs/cifar10/dino.py --workdir=runs/dino_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/dino.py:200 ...    # epochs; 1000 are published
-python train.py --config=configs/cifar10/dino.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/dino_cifar10
+contrastive_jax train --config=cifar10/dino --workdir=runs/dino_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/dino:200 ...    # epochs; 1000 are published
+contrastive_jax train --config=cifar10/dino:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/dino_cifar10
 
 The paper has no CIFAR-10; its figures are in dino_imagenet.py. solo-learn's recipe (published:
 89.5 %, online probe): asymmetric views without blur and no small crops, 4096 outputs, a teacher

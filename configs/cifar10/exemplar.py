@@ -1,8 +1,8 @@
 """Exemplar (Dosovitskiy et al., 2014) on CIFAR-10.
 
-python train.py --config=configs/cifar10/exemplar.py --workdir=runs/exemplar \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/exemplar.py:cpu ...
+contrastive_jax train --config=cifar10/exemplar --workdir=runs/exemplar \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/exemplar:cpu ...
 """
 
 from contrastive_jax.configs import common

@@ -1,8 +1,8 @@
 """InfoNCE between views on CIFAR-10: ResNet-18 for one accelerator, or a small net for a CPU.
 
-python train.py --config=configs/cifar10/infonce.py --workdir=runs/infonce_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/infonce.py:cpu ...
+contrastive_jax train --config=cifar10/infonce --workdir=runs/infonce_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/infonce:cpu ...
 
 Plain SGD and the views of the other methods here; E-SSL's CIFAR-10 code has temperature 0.5.
 """

@@ -1,9 +1,9 @@
 """InstDisc on CIFAR-10: ResNet-18 for one accelerator, or one small enough for a laptop's CPU.
 
-python train.py --config=configs/cifar10/instdisc.py --workdir=runs/instdisc \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/instdisc.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/instdisc
+contrastive_jax train --config=cifar10/instdisc --workdir=runs/instdisc \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/instdisc:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/instdisc
 
 The released code (Wu et al., CVPR 2018; the paper has 80.4 % kNN): temperature 0.1, 4096 noise
 rows, 200 epochs of batches of 128, SGD at 0.03, divided by ten at epoch 80 and every 40 after it,

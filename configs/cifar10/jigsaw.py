@@ -1,8 +1,8 @@
 """Jigsaw (Noroozi and Favaro, 2016) on CIFAR-10.
 
-python train.py --config=configs/cifar10/jigsaw.py --workdir=runs/jigsaw \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/jigsaw.py:cpu ...
+contrastive_jax train --config=cifar10/jigsaw --workdir=runs/jigsaw \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/jigsaw:cpu ...
 """
 
 from contrastive_jax.configs import common

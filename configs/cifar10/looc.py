@@ -1,9 +1,9 @@
 """LooC on CIFAR-10, keeping rotation and colour.
 
-python train.py --config=configs/cifar10/looc.py --workdir=runs/looc_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/looc.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/looc_cifar10    # h: LooC, z: LooC++
+contrastive_jax train --config=cifar10/looc --workdir=runs/looc_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/looc:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/looc_cifar10    # h: LooC, z: LooC++
 
 The paper has no CIFAR-10; its figures are in looc_imagenet.py. Short runs take few steps, so the
 key network follows faster here. On the CPU the batch's other keys are the negatives: a queue would

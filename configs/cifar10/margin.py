@@ -1,8 +1,8 @@
 """The margin loss on CIFAR-10: ResNet-18 for one accelerator, or a small net for a CPU.
 
-python train.py --config=configs/cifar10/margin.py --workdir=runs/margin_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/margin.py:cpu ...
+contrastive_jax train --config=cifar10/margin --workdir=runs/margin_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/margin:cpu ...
 
 Plain SGD as the other methods here, with semi-hard mining, which SimCLR found better. On the CPU
 smaller batches and a higher rate: few triplets of a batch have a gradient.

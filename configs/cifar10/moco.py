@@ -1,11 +1,11 @@
 """MoCo v2+ on CIFAR-10: ResNet-18 for one accelerator, or a small network for a laptop's CPU.
 
-python train.py --config=configs/cifar10/moco.py --workdir=runs/moco \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/moco.py:200 ...    # epochs; 1000 are published
-python train.py --config=configs/cifar10/moco.py:v1 ...
-python train.py --config=configs/cifar10/moco.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/moco
+contrastive_jax train --config=cifar10/moco --workdir=runs/moco \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/moco:200 ...    # epochs; 1000 are published
+contrastive_jax train --config=cifar10/moco:v1 ...
+contrastive_jax train --config=cifar10/moco:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/moco
 
 solo-learn's recipe (published: 92.9 %, online probe): both views ask for one another, views of
 MoCo v2 with crops from 0.08, 32,768 keys, a momentum from 0.99 to 0.999, a head of 2048 and 256,

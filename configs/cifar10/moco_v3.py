@@ -1,12 +1,12 @@
 """MoCo v3 on CIFAR-10: ResNet-18 for one accelerator, or a network small enough for a laptop's CPU.
 
-python train.py --config=configs/cifar10/moco_v3.py --workdir=runs/moco_v3 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/moco_v3.py:200 ...    # epochs; 1000 are published
-python train.py --config=configs/cifar10/moco_v3.py:vit_tiny ...
-python train.py --config=configs/cifar10/moco_v3.py:cpu ...
-python train.py --config=configs/cifar10/moco_v3.py:cpu_vit ...    # ViT-Ti, patches of 8 px
-python eval.py --config=configs/eval/all.py --workdir=runs/moco_v3
+contrastive_jax train --config=cifar10/moco_v3 --workdir=runs/moco_v3 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/moco_v3:200 ...    # epochs; 1000 are published
+contrastive_jax train --config=cifar10/moco_v3:vit_tiny ...
+contrastive_jax train --config=cifar10/moco_v3:cpu ...
+contrastive_jax train --config=cifar10/moco_v3:cpu_vit ...    # ViT-Ti, patches of 8 px
+contrastive_jax eval --config=eval/all --workdir=runs/moco_v3
 
 solo-learn's recipe (published: 93.1 %, online probe): asymmetric views without blur, temperature
 0.2, LARC at 0.3 with weight decay 1e-6, a key network that starts with momentum 0.99. vit_tiny,
@@ -14,9 +14,8 @@ with patches of 4 px, has the paper's recipe for transformers (moco_v3_vit_image
 views; no figure is known for it.
 """
 
-from contrastive_jax import models
+from contrastive_jax import config as config_lib
 from contrastive_jax.configs import common
-from contrastive_jax.options import section
 
 
 def get_config(size="1000"):
@@ -39,8 +38,7 @@ def _cpu(transformer):
   config.method.predictor_width = 256
   config.method.momentum = 0.97
   if transformer:
-    config.model = section(models.constructor("vit_tiny"), patch_px=8, frozen_patch_projection=True)
-    config.model.name = "vit_tiny"
+    config.model = config_lib.backbone("vit_tiny", patch_px=8, frozen_patch_projection=True)
     config.optimizer.name = "adamw"
     config.optimizer.lr_scaling = "none"
     config.optimizer.base_lr = 1e-3
@@ -52,10 +50,9 @@ def _cpu(transformer):
 def _vit(model):
   config = common.cifar10_solo("moco_v3", "solo_cifar_asym", "300")
   config.batch_size = 1024
-  config.model = section(
-    models.constructor(model), patch_px=4, dtype="bfloat16", frozen_patch_projection=True
+  config.model = config_lib.backbone(
+    model, patch_px=4, dtype="bfloat16", frozen_patch_projection=True
   )
-  config.model.name = model
   config.method.temperature = 0.2
   config.method.head_layers = 3
   config.method.predictor_bn = True

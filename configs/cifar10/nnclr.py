@@ -1,10 +1,10 @@
 """NNCLR on CIFAR-10: ResNet-18 for one accelerator, or a network small enough for a laptop's CPU.
 
-python train.py --config=configs/cifar10/nnclr.py --workdir=runs/nnclr \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/nnclr.py:200 ...    # epochs; 1000 are published
-python train.py --config=configs/cifar10/nnclr.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/nnclr
+contrastive_jax train --config=cifar10/nnclr --workdir=runs/nnclr \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/nnclr:200 ...    # epochs; 1000 are published
+contrastive_jax train --config=cifar10/nnclr:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/nnclr
 
 solo-learn's recipe (published: 91.9 %, online probe): asymmetric views without blur, temperature
 0.2, 65,536 embeddings in the queue, LARC at 0.4 with weight decay 1e-5.

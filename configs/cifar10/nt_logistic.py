@@ -1,8 +1,8 @@
 """NT-Logistic on CIFAR-10: ResNet-18 for one accelerator, or a small net for a CPU.
 
-python train.py --config=configs/cifar10/nt_logistic.py --workdir=runs/nt_logistic_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/nt_logistic.py:cpu ...
+contrastive_jax train --config=cifar10/nt_logistic --workdir=runs/nt_logistic_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/nt_logistic:cpu ...
 
 Plain SGD as the other methods here; temperature 0.5 is SimCLR's for CIFAR-10.
 """

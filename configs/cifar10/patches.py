@@ -1,10 +1,10 @@
 """Contrast between 2x2 patches of an image on CIFAR-10.
 
-python train.py --config=configs/cifar10/patches.py --workdir=runs/patches_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/patches.py:feature_map ...    # points in a map
-python train.py --config=configs/cifar10/patches.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/patches_cifar10
+contrastive_jax train --config=cifar10/patches --workdir=runs/patches_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/patches:feature_map ...    # points in a map
+contrastive_jax train --config=cifar10/patches:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/patches_cifar10
 
 Patches of 16 px, since one of 8 px (a grid of 3) shows little more than a colour. Four patches
 leave three negatives in an image, so those of the other images in the batch are negatives, too;

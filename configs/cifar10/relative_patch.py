@@ -1,8 +1,8 @@
 """Relative patch location (Doersch et al., 2015) on CIFAR-10.
 
-python train.py --config=configs/cifar10/relative_patch.py --workdir=runs/relative_patch \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/relative_patch.py:cpu ...
+contrastive_jax train --config=cifar10/relative_patch --workdir=runs/relative_patch \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/relative_patch:cpu ...
 """
 
 from contrastive_jax.configs import common

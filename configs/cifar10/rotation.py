@@ -1,8 +1,8 @@
 """Rotation (Gidaris et al., 2018) on CIFAR-10.
 
-python train.py --config=configs/cifar10/rotation.py --workdir=runs/rotation \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/rotation.py:cpu ...
+contrastive_jax train --config=cifar10/rotation --workdir=runs/rotation \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/rotation:cpu ...
 
 The released code's 200 epochs of batches of 128 images (512 views), SGD with Nesterov's momentum
 at 0.1, multiplied by 0.2 at epochs 60, 120 and 160, weight decay 5e-4 on everything. Two things

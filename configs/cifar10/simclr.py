@@ -1,10 +1,10 @@
 """SimCLR on CIFAR-10: ResNet-18 for one accelerator, or a network small enough for a laptop's CPU.
 
-python train.py --config=configs/cifar10/simclr.py --workdir=runs/cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/simclr.py:v2 ...    # a head of three layers
-python train.py --config=configs/cifar10/simclr.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/cifar10
+contrastive_jax train --config=cifar10/simclr --workdir=runs/cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/simclr:v2 ...    # a head of three layers
+contrastive_jax train --config=cifar10/simclr:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/cifar10
 
 The recipe of dkobak/simclr-cifar10 (published for 100 epochs: 85.6 % linear, 83.2 % kNN): SGD at
 0.06 B/256 without warm-up, torchvision's views without blur and with grey in one of ten, pixels

@@ -1,11 +1,11 @@
 """SimSiam on CIFAR-10: ResNet-18 for one accelerator, or a network small enough for a laptop's CPU.
 
-python train.py --config=configs/cifar10/simsiam.py --workdir=runs/simsiam \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/simsiam.py:200 ...    # epochs; 1000 are published
-python train.py --config=configs/cifar10/simsiam.py:paper ...
-python train.py --config=configs/cifar10/simsiam.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/simsiam
+contrastive_jax train --config=cifar10/simsiam --workdir=runs/simsiam \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/simsiam:200 ...    # epochs; 1000 are published
+contrastive_jax train --config=cifar10/simsiam:paper ...
+contrastive_jax train --config=cifar10/simsiam:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/simsiam
 
 solo-learn's recipe (published: 90.5 %, online probe): views of MoCo v2 with crops from 0.08, SGD
 at 0.5 with weight decay 1e-5, the predictor at a constant rate. The paper's appendix D (91.8 %):

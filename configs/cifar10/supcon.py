@@ -1,10 +1,10 @@
 """SupCon on CIFAR-10: ResNet-18 for one accelerator, or a network small enough for a laptop's CPU.
 
-python train.py --config=configs/cifar10/supcon.py --workdir=runs/supcon_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/supcon.py:200 ...    # epochs; 1000 are published
-python train.py --config=configs/cifar10/supcon.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/supcon_cifar10
+contrastive_jax train --config=cifar10/supcon --workdir=runs/supcon_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/supcon:200 ...    # epochs; 1000 are published
+contrastive_jax train --config=cifar10/supcon:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/supcon_cifar10
 
 solo-learn's recipe (published: 93.8 %, online probe): SimCLR's views with blur, temperature 0.2
 and no factor of the loss, a head of 2048 and 256, SGD at 0.4 with weight decay 1e-5. The run that

@@ -1,10 +1,10 @@
 """SwAV on CIFAR-10: ResNet-18 with two views of 32 px, or a small network with small crops, too.
 
-python train.py --config=configs/cifar10/swav.py --workdir=runs/swav_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/swav.py:200 ...    # epochs; 1000 are published
-python train.py --config=configs/cifar10/swav.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/swav_cifar10
+contrastive_jax train --config=cifar10/swav --workdir=runs/swav_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/swav:200 ...    # epochs; 1000 are published
+contrastive_jax train --config=cifar10/swav:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/swav_cifar10
 
 The paper has no CIFAR-10; its figures are in swav_imagenet.py. solo-learn's recipe (published:
 89.2 %, online probe): SimCLR's views with blur and no small crops, 3000 prototypes that stand

@@ -1,8 +1,8 @@
 """The triplet loss on CIFAR-10: ResNet-18 for one accelerator, or a small net for a CPU.
 
-python train.py --config=configs/cifar10/triplet.py --workdir=runs/triplet_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/triplet.py:cpu ...
+contrastive_jax train --config=cifar10/triplet --workdir=runs/triplet_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/triplet:cpu ...
 
 Plain SGD as the other methods here, with FaceNet's margin and semi-hard mining.
 """

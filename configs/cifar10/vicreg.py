@@ -1,10 +1,10 @@
 """VICReg on CIFAR-10: ResNet-18 for one accelerator, or a small network for a laptop's CPU.
 
-python train.py --config=configs/cifar10/vicreg.py --workdir=runs/vicreg_cifar10 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/cifar10/vicreg.py:200 ...    # epochs; 1000 are published
-python train.py --config=configs/cifar10/vicreg.py:cpu ...
-python eval.py --config=configs/eval/all.py --workdir=runs/vicreg_cifar10
+contrastive_jax train --config=cifar10/vicreg --workdir=runs/vicreg_cifar10 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=cifar10/vicreg:200 ...    # epochs; 1000 are published
+contrastive_jax train --config=cifar10/vicreg:cpu ...
+contrastive_jax eval --config=eval/all --workdir=runs/vicreg_cifar10
 
 solo-learn's recipe (published: 92.1 %, online probe): crops from a fifth, solarisation of one view
 in ten, no blur; three layers of 2048; LARC at 0.3 with weight decay 1e-4; the variances of the two

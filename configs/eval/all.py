@@ -1,6 +1,6 @@
 """Every protocol on h and z, beside an untrained net and raw pixels.
 
-python eval.py --workdir=DIR --config=configs/eval/all.py
+contrastive_jax eval --workdir=DIR --config=eval/all
 """
 
 from contrastive_jax.evaluation import config as eval_config

@@ -1,7 +1,7 @@
 """Fine-tuning from h, beside the same network trained from scratch on the same labels.
 
-python eval.py --workdir=DIR --config=configs/eval/finetune.py
-python eval.py --workdir=DIR --config=configs/eval/finetune.py \\
+contrastive_jax eval --workdir=DIR --config=eval/finetune
+contrastive_jax eval --workdir=DIR --config=eval/finetune \\
   --config.data.max_train=1000 --config.finetune.epochs=60    # few labels, evenly taken
 
 SimCLR v2, from the first layer of its head of three: --config.layers=z.1

@@ -1,6 +1,6 @@
 """Weighted nearest neighbours on h.
 
-python eval.py --workdir=DIR --config=configs/eval/knn.py
+contrastive_jax eval --workdir=DIR --config=eval/knn
 """
 
 from contrastive_jax.evaluation import config as eval_config

@@ -1,6 +1,6 @@
 """Linear probe by L-BFGS on h, its l2 penalty chosen on held-out examples.
 
-python eval.py --workdir=DIR --config=configs/eval/linear_lbfgs.py
+contrastive_jax eval --workdir=DIR --config=eval/linear_lbfgs
 """
 
 from contrastive_jax.evaluation import config as eval_config

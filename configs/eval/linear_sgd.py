@@ -1,6 +1,6 @@
 """Linear probe by SGD on h, trained on random crops and flips.
 
-python eval.py --workdir=DIR --config=configs/eval/linear_sgd.py
+contrastive_jax eval --workdir=DIR --config=eval/linear_sgd
 """
 
 from contrastive_jax.evaluation import config as eval_config

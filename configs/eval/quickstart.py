@@ -1,6 +1,6 @@
 """Neighbours, a linear probe and a picture of the quickstart's run, beside an untrained net.
 
-python eval.py --workdir=runs/quickstart --config=configs/eval/quickstart.py
+contrastive_jax eval --workdir=runs/quickstart --config=eval/quickstart
 """
 
 from contrastive_jax.evaluation import config as eval_config

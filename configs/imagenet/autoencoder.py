@@ -1,7 +1,7 @@
 """Autoencoder on ImageNet with ResNet-50.
 
-python train.py --config=configs/imagenet/autoencoder.py --workdir=runs/autoencoder \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+contrastive_jax train --config=imagenet/autoencoder --workdir=runs/autoencoder \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
 
 The schedule of Kolesnikov et al. (2019). Probe an earlier block too: --config.layers=block3,h
 """

@@ -1,8 +1,8 @@
 """BYOL on ImageNet with ResNet-50 (Grill et al., NeurIPS 2020, section 3.3 and released code).
 
-python train.py --config=configs/imagenet/byol.py --workdir=runs/byol \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/byol.py:1000 ...    # epochs: 40, 100, 300 or 1000
+contrastive_jax train --config=imagenet/byol --workdir=runs/byol \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/byol:1000 ...    # epochs: 40, 100, 300 or 1000
 
 Batch 4096, LARS with the rate outside the momentum, ten epochs of warm-up and a cosine; rate, decay
 and the target's momentum depend on the length.

@@ -1,7 +1,7 @@
 """Context encoder (Pathak et al., 2016), reconstruction loss on ImageNet with ResNet-50.
 
-python train.py --config=configs/imagenet/context_encoder.py --workdir=runs/context_encoder \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+contrastive_jax train --config=imagenet/context_encoder --workdir=runs/context_encoder \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
 
 The schedule of Kolesnikov et al. (2019). Probe an earlier block too: --config.layers=block3,h
 """

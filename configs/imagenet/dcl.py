@@ -1,8 +1,8 @@
 """DCL on ImageNet with ResNet-50 and small batches (Yeh et al., 2022).
 
-python train.py --config=configs/imagenet/dcl.py --workdir=runs/dcl \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/dcl.py --config.method.weighted=True ...    # DCLW
+contrastive_jax train --config=imagenet/dcl --workdir=runs/dcl \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/dcl --config.method.weighted=True ...    # DCLW
 
 The paper's main comparison: batches of 256, 200 epochs, temperature 0.1, against SimCLR in the same
 frame. The optimiser is SimCLR's for small batches (its appendix B.1): LARS at 0.075 sqrt(B).

@@ -1,8 +1,8 @@
 """DINO with multi-crop on ImageNet (Caron et al., ICCV 2021; released code).
 
-python train.py --config=configs/imagenet/dino.py --workdir=runs/dino \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/dino.py:resnet50 ...
+contrastive_jax train --config=imagenet/dino --workdir=runs/dino \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/dino:resnet50 ...
 
 ViT-S/16, with DeiT's and DINO's six heads of attention: 800 epochs of batches of 1024, AdamW at
 5e-4 B/256 down to 1e-6, ten epochs of warm-up, weight decay from 0.04 to 0.4 along a cosine,
@@ -12,9 +12,8 @@ the end). ResNet-50 (the code's instructions): SGD at 0.03 B/256 with weight dec
 areas and a teacher at 0.04 throughout. Epochs and batch size are recalled for both.
 """
 
-from contrastive_jax import models
+from contrastive_jax import config as config_lib
 from contrastive_jax.configs import common
-from contrastive_jax.options import section
 
 LAST_LR = 1e-6
 
@@ -36,8 +35,7 @@ def get_config(model="deit_small"):
     config.optimizer.final_fraction = LAST_LR / (0.03 * 1024 / 256)
     config.optimizer.weight_decay = 1e-4
     return config
-  config.model = section(models.constructor(model), dtype="bfloat16")
-  config.model.name = model
+  config.model = config_lib.backbone(model, dtype="bfloat16")
   config.optimizer.name = "adamw"
   config.optimizer.base_lr = 5e-4
   config.optimizer.final_fraction = LAST_LR / (5e-4 * 1024 / 256)

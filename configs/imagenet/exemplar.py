@@ -1,7 +1,7 @@
 """Exemplar (Dosovitskiy et al., 2014) on ImageNet with ResNet-50.
 
-python train.py --config=configs/imagenet/exemplar.py --workdir=runs/exemplar \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+contrastive_jax train --config=imagenet/exemplar --workdir=runs/exemplar \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
 
 The schedule of Kolesnikov et al. (2019). Two things differ from their code: it standardises every
 crop by itself, here mean and deviation are those of ImageNet; and its crops have distorted colours,

@@ -1,8 +1,8 @@
 """InfoNCE between views on ImageNet with ResNet-50: E-SSL's SimCLR (Dangovski et al., 2022, code).
 
-python train.py --config=configs/imagenet/infonce.py --workdir=runs/infonce \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/infonce.py:800 ...    # epochs
+contrastive_jax train --config=imagenet/infonce --workdir=runs/infonce \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/infonce:800 ...    # epochs
 
 Asymmetric views, LARS at a fixed 4.8 for batches of 4096, weight decay 1e-6, ten epochs of warm-up,
 cosine to a thousandth.

@@ -1,7 +1,7 @@
 """InstDisc on ImageNet with ResNet-50 (Wu et al., CVPR 2018, released code).
 
-python train.py --config=configs/imagenet/instdisc.py --workdir=runs/instdisc \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+contrastive_jax train --config=imagenet/instdisc --workdir=runs/instdisc \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
 
 200 epochs of SGD at 0.03 for a batch of 256, divided by ten at epoch 120 and every 40 after it;
 weight decay on every parameter; temperature 0.07, 4096 noise rows. The paper's proximal term, which

@@ -1,7 +1,7 @@
 """Jigsaw (Noroozi and Favaro, 2016) on ImageNet with ResNet-50.
 
-python train.py --config=configs/imagenet/jigsaw.py --workdir=runs/jigsaw \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+contrastive_jax train --config=imagenet/jigsaw --workdir=runs/jigsaw \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
 
 The schedule of Kolesnikov et al. (2019). Probe an earlier block too: --config.layers=block3,h
 """

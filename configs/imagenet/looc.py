@@ -1,9 +1,9 @@
 """LooC on ImageNet-100 with ResNet-50: the paper's recipe (Xiao et al., ICLR 2021, section 4).
 
-python train.py --config=configs/imagenet/looc.py --workdir=runs/looc \\
+contrastive_jax train --config=imagenet/looc --workdir=runs/looc \\
   --config.data.folder.path=DIR    # DIR/train and DIR/val, a sub-folder for each of the 100 classes
-python train.py --config=configs/imagenet/looc.py:rotation ...    # kept factors, here one of them
-python eval.py --config=configs/eval/linear_sgd.py --workdir=runs/looc \\
+contrastive_jax train --config=imagenet/looc:rotation ...    # kept factors, here one of them
+contrastive_jax eval --config=eval/linear_sgd --workdir=runs/looc \\
   --config.layers=h,z    # h: LooC, z: LooC++
 
 ImageNet-100 is the class list of CMC (Tian et al., 2020). 500 epochs of batches of 256, SGD at

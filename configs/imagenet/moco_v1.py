@@ -1,7 +1,7 @@
 """MoCo v1 on ImageNet with ResNet-50 (He et al., CVPR 2020, section 4).
 
-python train.py --config=configs/imagenet/moco_v1.py --workdir=runs/moco_v1 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+contrastive_jax train --config=imagenet/moco_v1 --workdir=runs/moco_v1 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
 
 200 epochs of SGD at 0.03 for a batch of 256, divided by ten at epochs 120 and 160; weight decay on
 every parameter; linear head, temperature 0.07, 65,536 keys. Eight groups of batch norm, shuffled

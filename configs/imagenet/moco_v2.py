@@ -1,8 +1,8 @@
 """MoCo v2 on ImageNet with ResNet-50 (Chen et al., 2020, arXiv:2003.04297).
 
-python train.py --config=configs/imagenet/moco_v2.py --workdir=runs/moco_v2 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/moco_v2.py:800 ...    # epochs; 200 and 800 are published
+contrastive_jax train --config=imagenet/moco_v2 --workdir=runs/moco_v2 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/moco_v2:800 ...    # epochs; 200 and 800 are published
 
 SGD at 0.03 for a batch of 256, a cosine that moves once an epoch, no warm-up; weight decay on every
 parameter; head of two layers, temperature 0.2, 65,536 keys. Eight groups of batch norm, shuffled

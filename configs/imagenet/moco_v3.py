@@ -1,8 +1,8 @@
 """MoCo v3 on ImageNet with ResNet-50 (Chen, Xie and He, ICCV 2021, released code).
 
-python train.py --config=configs/imagenet/moco_v3.py --workdir=runs/moco_v3 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/moco_v3.py:1000 ...    # epochs: 100, 300 or 1000
+contrastive_jax train --config=imagenet/moco_v3 --workdir=runs/moco_v3 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/moco_v3:1000 ...    # epochs: 100, 300 or 1000
 
 Batch 4096, LARS with the rate outside the momentum, ten epochs of warm-up and a cosine; rate, decay
 and the key network's momentum depend on the length. Temperature 1.

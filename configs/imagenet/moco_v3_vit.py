@@ -1,23 +1,21 @@
 """MoCo v3 on ImageNet with ViT-S/16 (Chen, Xie and He, ICCV 2021, section 4 and released code).
 
-python train.py --config=configs/imagenet/moco_v3_vit.py --workdir=runs/moco_v3_vit \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/moco_v3_vit.py:vit_base ...
+contrastive_jax train --config=imagenet/moco_v3_vit --workdir=runs/moco_v3_vit \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/moco_v3_vit:vit_base ...
 
 300 epochs at batch 4096, AdamW at 1.5e-4 B/256 with weight decay 0.1 on all that is trained, 40
 epochs of warm-up and a cosine, temperature 0.2, crops from 0.08 of the area. The patch projection
 stays at its random start, for stability (section 4.2), and so is not decayed either.
 """
 
-from contrastive_jax import models
+from contrastive_jax import config as config_lib
 from contrastive_jax.configs import common
-from contrastive_jax.options import section
 
 
 def get_config(model="vit_small"):
   config = common.imagenet("moco_v3", "moco_v3", epochs=300, batch_size=4096)
-  config.model = section(models.constructor(model), dtype="bfloat16", frozen_patch_projection=True)
-  config.model.name = model
+  config.model = config_lib.backbone(model, dtype="bfloat16", frozen_patch_projection=True)
   config.method.temperature = 0.2
   config.method.head_layers = 3
   config.method.predictor_bn = True

@@ -1,8 +1,8 @@
 """NNCLR on ImageNet with ResNet-50 (Dwibedi et al., ICCV 2021).
 
-python train.py --config=configs/imagenet/nnclr.py --workdir=runs/nnclr \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/nnclr.py:1000 ...    # epochs: 100, 200, 400, 800, 1000
+contrastive_jax train --config=imagenet/nnclr --workdir=runs/nnclr \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/nnclr:1000 ...    # epochs: 100, 200, 400, 800, 1000
 
 Batch 4096, LARS at 0.3 B/256, weight decay 1e-6, a cosine. Recalled, not read again: 98,304
 embeddings in the queue, temperature 0.1, ten epochs of warm-up; that the views are BYOL's and that

@@ -1,7 +1,7 @@
 """NT-Logistic on ImageNet with ResNet-50, in the frame of SimCLR.
 
-python train.py --config=configs/imagenet/nt_logistic.py --workdir=runs/nt_logistic \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+contrastive_jax train --config=imagenet/nt_logistic --workdir=runs/nt_logistic \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
 
 SimCLR's frame of 100 epochs with batches of 4096 (Chen et al., 2020, Table 4): LARS, weight decay
 1e-6, ten epochs of warm-up, cosine decay. The paper searched the rate (0.01 to 1, times B/256) and

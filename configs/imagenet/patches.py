@@ -1,8 +1,8 @@
 """Contrast between patches of one image on ImageNet with ResNet-50.
 
-python train.py --config=configs/imagenet/patches.py --workdir=runs/patches \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/patches.py:feature_map ...    # points in the last map
+contrastive_jax train --config=imagenet/patches --workdir=runs/patches \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/patches:feature_map ...    # points in the last map
 
 No paper has exactly this: optimiser and epochs are MoCo v2's, grey views for two images of three
 are those of patch pretext tasks (Kolesnikov et al., CVPR 2019), and the form feature_map has

@@ -1,7 +1,7 @@
 """Relative patch location (Doersch et al., 2015) on ImageNet with ResNet-50.
 
-python train.py --config=configs/imagenet/relative_patch.py --workdir=runs/relative_patch \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+contrastive_jax train --config=imagenet/relative_patch --workdir=runs/relative_patch \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
 
 The schedule of Kolesnikov et al. (2019). Probe an earlier block too: --config.layers=block3,h
 """

@@ -1,7 +1,7 @@
 """Rotation (Gidaris et al., 2018) on ImageNet with ResNet-50.
 
-python train.py --config=configs/imagenet/rotation.py --workdir=runs/rotation \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+contrastive_jax train --config=imagenet/rotation --workdir=runs/rotation \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
 
 The schedule of Kolesnikov et al. (2019). Views are Gidaris et al.'s: crops of 224 px of 256 and
 flips; here such a crop is not always square (3/4 to 4/3). The code of Kolesnikov et al. distorts

@@ -1,8 +1,8 @@
 """SimCLR on ImageNet with ResNet-50: the paper's main recipe (Chen et al., 2020, sections 2 and 5).
 
-python train.py --config=configs/imagenet/simclr.py --workdir=runs/imagenet \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/simclr.py:1000 ...    # epochs; the studies have 100
+contrastive_jax train --config=imagenet/simclr --workdir=runs/imagenet \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/simclr:1000 ...    # epochs; the studies have 100
 
 LARS with 0.3 B/256 (4.8 at 4096) and weight decay 1e-6, ten epochs of warm-up, cosine decay, global
 batch norm, temperature 0.1, full-strength colour distortion and blur. The loss is twice eq. 1, as

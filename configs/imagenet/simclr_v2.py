@@ -1,8 +1,8 @@
 """SimCLR v2 on ImageNet (Chen et al., NeurIPS 2020): a deeper head and selective kernels.
 
-python train.py --config=configs/imagenet/simclr_v2.py --workdir=runs/simclr_v2 \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/simclr_v2.py --config.model.name=resnet152 \\
+contrastive_jax train --config=imagenet/simclr_v2 --workdir=runs/simclr_v2 \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/simclr_v2 --config.model.name=resnet152 \\
   --config.model.width=3 --config.model.remat=True ...    # the largest; needs many accelerators
 
 Head of three layers; fine-tuning starts from its first, the endpoint "z.1". Recalled, not read

@@ -1,8 +1,8 @@
 """SimSiam on ImageNet with ResNet-50 (Chen and He, CVPR 2021, section 3 and released code).
 
-python train.py --config=configs/imagenet/simsiam.py --workdir=runs/simsiam \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/simsiam.py:800 ...    # epochs: 100, 200, 400, 800
+contrastive_jax train --config=imagenet/simsiam --workdir=runs/simsiam \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/simsiam:800 ...    # epochs: 100, 200, 400, 800
 
 Batch 512, SGD at 0.05 B/256, a cosine that moves once an epoch, no warm-up; weight decay on every
 parameter; the predictor's rate stays at the peak.

@@ -1,7 +1,7 @@
 """SupCon on ImageNet with ResNet-50 (Khosla et al., 2020).
 
-python train.py --config=configs/imagenet/supcon.py --workdir=runs/supcon \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+contrastive_jax train --config=imagenet/supcon --workdir=runs/supcon \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
 
 700 epochs with batches of 6144 and LARS are recalled from the paper, not read again. The paper uses
 AutoAugment; the views here are SimCLR's, and so are the learning rate and the weight decay. The

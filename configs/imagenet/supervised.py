@@ -1,8 +1,8 @@
 """Supervised ResNet-50 on ImageNet, the yardstick of the other methods.
 
-python train.py --config=configs/imagenet/supervised.py --workdir=runs/supervised \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/supervised.py --config.augment.recipe=simclr ...
+contrastive_jax train --config=imagenet/supervised --workdir=runs/supervised \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/supervised --config.augment.recipe=simclr ...
 
 The usual recipe, recalled and not read again (Goyal et al., 2017, with a cosine): crops and flips,
 SGD at 0.1 B/256, momentum 0.9, five epochs of warm-up, weight decay 1e-4 on all weights but biases

@@ -1,8 +1,8 @@
 """SwAV with multi-crop on ImageNet with ResNet-50 (Caron et al., NeurIPS 2020; released scripts).
 
-python train.py --config=configs/imagenet/swav.py --workdir=runs/swav \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/swav.py:256 ...    # small batches, with a queue
+contrastive_jax train --config=imagenet/swav --workdir=runs/swav \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/swav:256 ...    # small batches, with a queue
 
 Batch 4096: LARC of all parameters, batch norm and biases too, at 0.3 B/256 (4.8) down to a
 thousandth, ten epochs of warm-up from 0.3, 800 epochs. Its 64 GPUs share batch statistics by

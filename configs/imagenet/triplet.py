@@ -1,7 +1,7 @@
 """The triplet loss on ImageNet with ResNet-50, in the frame of SimCLR.
 
-python train.py --config=configs/imagenet/triplet.py --workdir=runs/triplet \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
+contrastive_jax train --config=imagenet/triplet --workdir=runs/triplet \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
 
 FaceNet's loss (Schroff et al., 2015) on SimCLR's frame: margin 0.2 and semi-hard mining are the
 paper's; views, network, batch and optimiser are those of SimCLR at 100 epochs.

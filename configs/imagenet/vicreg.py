@@ -1,8 +1,8 @@
 """VICReg on ImageNet with ResNet-50 (Bardes et al., 2022, section 4.2).
 
-python train.py --config=configs/imagenet/vicreg.py --workdir=runs/vicreg \\
-  --config.data.tfds.path=DIR    # prepared: see "Data" in README.md
-python train.py --config=configs/imagenet/vicreg.py:100 ...    # epochs; the paper has 1000
+contrastive_jax train --config=imagenet/vicreg --workdir=runs/vicreg \\
+  --config.data.tfds.path=DIR    # prepared: see docs/data.md
+contrastive_jax train --config=imagenet/vicreg:100 ...    # epochs; the paper has 1000
 
 LARS at 0.2 B/256 with batches of 2048, ten epochs of warm-up, cosine to a thousandth. The authors'
 example of 100 epochs has another rate and batch:

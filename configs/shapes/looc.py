@@ -1,16 +1,16 @@
 """LooC on the built-in images: are the kept factors, rotation and hue, still in the features?
 
-python train.py --config=configs/shapes/looc.py:rotation --workdir=runs/looc_rotation
-python train.py --config=configs/shapes/looc.py:color --workdir=runs/looc_color
-python train.py --config=configs/shapes/looc.py:rotation,color --workdir=runs/looc_both
-python eval.py --config=configs/eval/quickstart.py --workdir=runs/looc_rotation \\
+contrastive_jax train --config=shapes/looc:rotation --workdir=runs/looc_rotation
+contrastive_jax train --config=shapes/looc:color --workdir=runs/looc_color
+contrastive_jax train --config=shapes/looc:rotation,color --workdir=runs/looc_both
+contrastive_jax eval --config=eval/quickstart --workdir=runs/looc_rotation \\
   --config.layers=h,z --config.data.label=rotation    # or shape, hue; h: LooC, z: LooC++
 
 MoCo with the same network and views, invariant to both factors or, without one of the two
 augmentations, to the other:
 
-python train.py --config=configs/shapes/looc.py:moco --workdir=runs/moco
-python train.py --config=configs/shapes/looc.py:moco --workdir=runs/moco_no_rotation \\
+contrastive_jax train --config=shapes/looc:moco --workdir=runs/moco
+contrastive_jax train --config=shapes/looc:moco --workdir=runs/moco_no_rotation \\
   --config.augment.rotate=0.0    # or color_strength=0.0
 
 Network and views of quickstart.py, but no flip, and in every view a turn by a right angle, whatever

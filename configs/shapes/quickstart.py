@@ -1,11 +1,11 @@
 """SimCLR on the built-in images with a small network: the whole chain in minutes on two cores.
 
-python train.py --config=configs/shapes/quickstart.py --workdir=runs/quickstart
-python eval.py --config=configs/eval/quickstart.py --workdir=runs/quickstart
+contrastive_jax train --config=shapes/quickstart --workdir=runs/quickstart
+contrastive_jax eval --config=eval/quickstart --workdir=runs/quickstart
 
 The same network, views and steps with labels, the yardstick:
 
-python train.py --config=configs/shapes/quickstart.py:supervised --workdir=runs/supervised_shapes
+contrastive_jax train --config=shapes/quickstart:supervised --workdir=runs/supervised_shapes
 """
 
 from contrastive_jax import config as config_lib

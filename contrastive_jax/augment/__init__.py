@@ -12,6 +12,8 @@ as `link`):
   params = augment.sample_views(recipe, key, extent)
   params = (params[0], params[1] | {"jitter": params[0]["jitter"]})
   views = augment.apply_views(recipe, params, image)
+
+Imports: errors, options, parallel.
 """
 
 import zlib

@@ -4,17 +4,17 @@ A source module (`shapes`, `folder`, `npz`, `tfds`) defines a frozen dataclass `
 function `build(split, options)`; adding one is adding a file. Sources know files and pixels;
 batches, order and processes belong to `pipeline`. Nothing in a source imports JAX, so that worker
 processes start quickly.
+
+Imports: catalogue, errors, options.
 """
 
 import dataclasses
 import importlib
-import importlib.util
-import pkgutil
 from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
-from contrastive_jax import errors
+from contrastive_jax import catalogue, errors
 
 
 class Unreadable(Exception):
@@ -44,18 +44,6 @@ class Source(Protocol):
   def __getitem__(self, index: int) -> Example: ...
 
 
-def sources() -> tuple[str, ...]:
-  """Returns the names that `build` knows."""
-  modules = (f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__))
-  found = (name for name in modules if hasattr(importlib.import_module(name), "Options"))
-  return tuple(sorted(name.rpartition(".")[2] for name in found))
-
-
-def options(source: str) -> type:
-  """Returns the frozen dataclass of a source's options. Raises UserError: no such source."""
-  return _module(source).Options
-
-
 def build(source: str, *, split: str, **given: Any) -> Source:
   """Opens a split of a source by the name of its module.
 
@@ -70,22 +58,12 @@ def build(source: str, *, split: str, **given: Any) -> Source:
     UserError: an unknown source, an option that it does not have, or whatever the source finds
     wrong.
   """
-  module = _module(source)
+  known = [field.name for field in dataclasses.fields(catalogue.source(source))]
+  module = importlib.import_module(f"{__name__}.{source}")
   given = {key: value for key, value in given.items() if value is not None and value != ""}
-  fields = [field.name for field in dataclasses.fields(module.Options)]
   for key, value in given.items():
-    if key not in fields:
+    if key not in known:
       raise errors.UserError(
-        f'data source "{source}" has no option {key} (given {value!r}); '
-        f"it takes {', '.join(fields)}"
+        f'data source "{source}" has no option {key} (given {value!r}); it takes {", ".join(known)}'
       )
   return module.build(split, module.Options(**given))
-
-
-def _module(source: str):
-  name = f"{__name__}.{source}"
-  if source.isidentifier() and importlib.util.find_spec(name):
-    module = importlib.import_module(name)
-    if hasattr(module, "Options"):
-      return module
-  raise errors.UserError(f'data source "{source}" is unknown; use one of {", ".join(sources())}')

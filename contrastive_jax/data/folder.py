@@ -65,7 +65,7 @@ def build(split: str, options: Options) -> Folder:
       + (f" but {', '.join(present)}" if present else "")
       + "; make one, or name another split"
     )
-  paths = _list(root)
+  paths = listed(root)
   if not paths:
     raise errors.UserError(
       f"no image under {root}; it must hold files ending in {', '.join(SUFFIXES)}"
@@ -92,7 +92,7 @@ def _folders(root: pathlib.Path) -> list[str]:
     return [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
 
 
-def _list(root: pathlib.Path) -> list[str]:
+def listed(root: pathlib.Path) -> list[str]:
   """Relative paths of all images below root, links followed, nothing hidden."""
   found = []
   for folder, subfolders, files in os.walk(root, followlinks=True):

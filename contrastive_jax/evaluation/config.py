@@ -4,25 +4,24 @@ A config file in `configs/eval/` starts from `evaluation()` and changes what it 
 """
 
 import dataclasses
+import importlib
 import re
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from contrastive_jax import catalogue, declared, errors, options
 from contrastive_jax import config as config_lib
-from contrastive_jax import data, errors, keys, options
-from contrastive_jax.augment import cells
-from contrastive_jax.evaluation import features, finetune, knn, linear_probe, logistic, picture
-from contrastive_jax.options import docs, kind_name, option, section
+from contrastive_jax.options import Section, option, section
 
-FILES = "configs/eval/*.py"
-# What measures a representation, and the options of each (the section of its name).
+# What measures a representation, and the module of each with its `Options` (the section of its
+# name) and what computes it.
 PROTOCOLS = {
-  "knn": knn.Options,
-  "linear_sgd": linear_probe.Options,
-  "linear_lbfgs": logistic.Options,
-  "finetune": finetune.Options,
-  "picture": picture.Options,
+  "knn": "knn",
+  "linear_sgd": "linear_probe",
+  "linear_lbfgs": "logistic",
+  "finetune": "finetune",
+  "picture": "picture",
 }
 BASELINES = ("random_init", "raw_pixels")
 
@@ -41,13 +40,15 @@ class Evaluation:
   image_size_px: int | None = option(None, "side of a view, pixels; unset: that of the run")
   batch_size: int = option(256, "images in a forward pass")
   max_features: int = option(
-    features.MAX_FEATURES, "feature maps are averaged over cells to at most so many numbers"
+    declared.constant("evaluation.features", "MAX_FEATURES"),
+    "feature maps are averaged over cells to at most so many numbers",
   )
   patch_grid: int = option(
     0, "features are the mean over the patches of so many cells squared (0: of the whole view)"
   )
   patch_fraction: float = option(
-    cells.PATCH_OF_CELL, "side of such a patch, of its cell's (1: the whole cell)"
+    declared.constant("augment.cells", "PATCH_OF_CELL"),
+    "side of such a patch, of its cell's (1: the whole cell)",
   )
   seed: int = option(0, "of the probes' order, the held-out part and the random net")
 
@@ -68,33 +69,48 @@ class Data:
   num_workers: int | None = option(None, "processes that decode images")
 
 
-def evaluation(*protocols: str, name: str = "results") -> ConfigDict:
+class EvaluationConfig(Section):
+  """The config of an evaluation; it prints the options of the protocols that it asks for."""
+
+  def __repr__(self) -> str:
+    shown = {k: v for k, v in config_lib.flatten(self).items() if self._is_shown(k)}
+    return options.rows(shown)
+
+  __str__ = __repr__
+
+  def _is_shown(self, key: str) -> bool:
+    section, _, rest = key.partition(".")
+    return (
+      section in self.protocols if section in PROTOCOLS else section != "data" or rest == "label"
+    )
+
+
+def evaluation(*protocols: str, name: str = "results") -> EvaluationConfig:
   """Returns the config of an evaluation with every key at its default, or with these protocols."""
-  config = section(Evaluation)
+  config = EvaluationConfig(section(Evaluation))
   config.name = name
   config.protocols = protocols or config.protocols
   config.data = section(Data)
-  for source in data.sources():
-    config.data[source] = section(data.options(source))
-  for protocol, cls in PROTOCOLS.items():
-    config[protocol] = section(cls)
-  return config
+  for source in catalogue.sources():
+    config.data[source] = section(catalogue.source(source))
+  for protocol in PROTOCOLS:
+    config[protocol] = section(_options(protocol))
+  return config.lock()
+
+
+def _options(protocol: str) -> type:
+  return declared.options(f"evaluation.{PROTOCOLS[protocol]}", "Options")
 
 
 def describe(config: ConfigDict) -> list[tuple[str, str, Any, str]]:
   """Returns (key, type, value, line) of every key of a config, in order."""
-  lines, kinds = {}, {}
-  for prefix, cls in _classes():
-    lines.update(docs(cls, prefix))
-    kinds.update({prefix + f.name: kind_name(cls, f.name) for f in dataclasses.fields(cls)})
-  flat = config_lib.flatten(config)
-  return [(k, kinds.get(k, type(v).__name__), v, lines.get(k, "")) for k, v in flat.items()]
+  return config_lib.describe_by(_classes(), config, {})
 
 
 def _classes() -> list[tuple[str, type]]:
   """Returns the prefix of each section's keys and the dataclass that they are fields of."""
-  sources = ((f"data.{name}.", data.options(name)) for name in data.sources())
-  protocols = ((f"{name}.", cls) for name, cls in PROTOCOLS.items())
+  sources = ((f"data.{name}.", catalogue.source(name)) for name in catalogue.sources())
+  protocols = ((f"{name}.", _options(name)) for name in PROTOCOLS)
   return [("", Evaluation), ("data.", Data), *sources, *protocols]
 
 
@@ -103,7 +119,7 @@ def check_kind(config: ConfigDict) -> None:
   if "epochs" in config:
     raise errors.UserError(
       "this config is of pre-training; give it to train.py, and to eval.py one of an evaluation, "
-      "e.g. configs/eval/all.py"
+      "e.g. eval/all"
     )
   missing = [key for key in ("protocols", "data", *PROTOCOLS) if key not in config]
   if missing:
@@ -130,7 +146,7 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   flat = config_lib.flatten(config)
   for prefix, cls in _classes():
     options.check(cls, flat, prefix)
-  keys.check_seed(config.seed)
+  config_lib.check_seed(config.seed)
   if not re.fullmatch(r"[\w.-]+", config.name):
     raise errors.UserError(f'name "{config.name}" is no file name; use letters, digits, "_", "-"')
   for key, allowed in (("protocols", PROTOCOLS), ("baselines", BASELINES)):
@@ -150,4 +166,9 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   for key in ("max_train", "max_test"):
     if config.data[key] < 0:
       raise errors.UserError(f"data.{key} {config.data[key]} is negative; use 0 for all images")
-  return config, {name: PROTOCOLS[name](**config[name]) for name in config.protocols}
+  return config, {name: _made(name, config[name]) for name in config.protocols}
+
+
+def _made(protocol: str, values: ConfigDict) -> Any:
+  module = importlib.import_module(f"contrastive_jax.evaluation.{PROTOCOLS[protocol]}")
+  return module.Options(**values)

@@ -1,4 +1,7 @@
-"""The losses as formulas, the similarities under them, and the memories that they compare with."""
+"""The losses as formulas, the similarities under them, and the memories that they compare with.
+
+Imports: errors, parallel.
+"""
 
 from contrastive_jax.losses.formulas import (
   cross_entropy,

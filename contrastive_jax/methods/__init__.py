@@ -1,17 +1,17 @@
-"""Methods of learning: one file each, found by its name. Adding one is adding a file."""
+"""Methods of learning: one file each, found by its name. Adding one is adding a file.
+
+Imports: augment, catalogue, errors, losses, models, options, parallel.
+"""
 
 import importlib
-import pkgutil
 
-from contrastive_jax import errors
+from contrastive_jax import catalogue
 from contrastive_jax.methods.base import Aux, Method, Task, apply_head, forward
 
 __all__ = ["Aux", "Method", "Task", "apply_head", "forward", "get", "names"]
 
 
-def names() -> tuple[str, ...]:
-  """Returns the names that `get` knows."""
-  return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base"))
+names = catalogue.methods
 
 
 def get(name: str) -> type[Method]:
@@ -20,6 +20,5 @@ def get(name: str) -> type[Method]:
   Raises:
     UserError: there is no such module.
   """
-  if name not in names():
-    raise errors.UserError(f'method "{name}" is unknown; use one of {", ".join(names())}')
+  catalogue.method(name)
   return importlib.import_module(f"{__name__}.{name}").Method

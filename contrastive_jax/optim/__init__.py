@@ -1,4 +1,7 @@
-"""Optimisers, learning-rate rules and schedules of contrastive learning, on top of optax."""
+"""Optimisers, learning-rate rules and schedules of contrastive learning, on top of optax.
+
+Imports: errors, options.
+"""
 
 from contrastive_jax.optim import builder
 from contrastive_jax.optim.builder import LrRule, build

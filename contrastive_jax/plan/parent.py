@@ -8,7 +8,6 @@ import tempfile
 
 from ml_collections import ConfigDict
 
-import contrastive_jax
 from contrastive_jax import build, errors, parallel, workdir
 from contrastive_jax import config as config_lib
 from contrastive_jax.plan import figures, report, topology
@@ -82,7 +81,7 @@ def _with_batch(config: ConfigDict, batch_size: int) -> ConfigDict:
 def _compile(config: ConfigDict, asked: topology.Topology, sizes: images_lib.Images) -> dict:
   """Runs the child process; its errors of use are raised here."""
   environment = topology.environment(asked)
-  package = str(pathlib.Path(contrastive_jax.__file__).resolve().parent.parent)
+  package = str(pathlib.Path(__file__).resolve().parents[2])
   environment["PYTHONPATH"] = ":".join(filter(None, [package, environment.get("PYTHONPATH")]))
   request = {
     "topology": (asked.family, asked.size),

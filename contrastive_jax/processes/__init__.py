@@ -1,1 +1,4 @@
-"""Several processes of one run: how they meet, agree, are watched and leave."""
+"""Several processes of one run: how they meet, agree, are watched and leave.
+
+Imports: errors, parallel.
+"""

@@ -1,4 +1,7 @@
-"""One training step as a pure function of the state and a host batch."""
+"""One training step as a pure function of the state and a host batch.
+
+Imports: augment, keys, losses, methods, models, once, parallel.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""The directory of a run: made, checked, and stamped with what will run in it."""
+"""The directory of a run: made, checked, and stamped with what will run in it.
+
+Imports: config, errors, processes, step.
+"""
 
 import hashlib
 import importlib.metadata

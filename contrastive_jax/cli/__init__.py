@@ -1,0 +1,61 @@
+"""The command line: `contrastive_jax train`, `eval` and `launch`, their flags and their answers.
+
+What a flag or a key gets wrong is answered before JAX is imported.
+
+Imports: __init__, config, config_files, errors, evaluation, launch, options, plan, processes,
+training.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from contrastive_jax import config, errors, launch, options
+from contrastive_jax.cli import evaluate, parse, texts, train
+from contrastive_jax.cli.command import Command
+from contrastive_jax.cli.leave import leave
+
+COMMANDS: dict[str, Command] = {"train": train.COMMAND, "eval": evaluate.COMMAND}
+_HELP = ("--help", "-h", "-help", "--helpfull", "-helpfull", "--helpshort")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+  """Does what the words of a command line say, and exits with a code of `errors`.
+
+  Args:
+    arguments: what follows the name of the program; those of this process by default.
+  """
+  words = list(sys.argv[1:] if arguments is None else arguments)
+  name, *rest = words or [""]
+  if name == "launch":
+    sys.exit(launch.main(rest))
+  elif name in COMMANDS:
+    _run(COMMANDS[name], rest)
+  elif name in _HELP:
+    print(texts.program(COMMANDS.values()), end="")
+  elif name == "--version":
+    print(texts.version())
+  else:
+    said = f"{name!r} is no command" if name else "no command is given"
+    known = ", ".join((*COMMANDS, "launch"))
+    leave(f"error: {said}; use one of {known}, or contrastive_jax --help", errors.EXIT_USER_ERROR)
+
+
+def _run(command: Command, words: list[str]) -> None:
+  if any(word in _HELP for word in words):
+    print(texts.command(command, everything="--helpfull" in words), end="")
+    return
+  if "--version" in words:
+    print(texts.version())
+    return
+  try:
+    asked = parse.parse(command, words)
+  except errors.UserError as error:
+    leave(f"error: {error}", errors.EXIT_USER_ERROR)
+  if asked.flags["help_config"].value:
+    print(options.table(command.schema.describe(asked.config)), end="")
+  elif asked.flags["print_config"].value:
+    print(config.to_json(asked.config), end="")
+  else:
+    from contrastive_jax.cli import run  # JAX is not loaded before the flags are right
+
+    run.run(command, asked)

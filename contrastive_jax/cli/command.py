@@ -1,0 +1,52 @@
+"""What a command is: its kind of config, its flags, and what it does."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from absl import flags
+from ml_collections import ConfigDict
+
+
+class Schema(Protocol):
+  """What the module of a kind of config says about it: `config` or `evaluation.config`."""
+
+  @staticmethod
+  def check_kind(config: ConfigDict) -> None: ...
+
+  @staticmethod
+  def describe(config: ConfigDict) -> list[tuple[str, str, Any, str]]: ...
+
+
+class Asked(NamedTuple):
+  """A command line, understood."""
+
+  config: ConfigDict
+  flags: flags.FlagValues
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+  """A word after `contrastive_jax`.
+
+  Attributes:
+    name: the word.
+    line: what it does.
+    example: of its use.
+    schema: of its configs.
+    evaluations: whether those are of evaluations.
+    run: does it; imports what it needs, so that help and mistakes do without.
+    default_config: stands in for a missing --config.
+    define: adds the flags that no other command has.
+    on_devices: whether a run needs a workdir and the other processes.
+  """
+
+  name: str
+  line: str
+  example: str
+  schema: Schema
+  evaluations: bool
+  run: Callable[[Asked], None]
+  default_config: str | None = None
+  define: Callable[[flags.FlagValues], None] = lambda values: None
+  on_devices: Callable[[flags.FlagValues], bool] = lambda values: True

@@ -1,0 +1,21 @@
+"""`contrastive_jax eval`: scores a frozen encoder."""
+
+from contrastive_jax.cli.command import Asked, Command
+from contrastive_jax.evaluation import config
+
+
+def _run(asked: Asked) -> None:
+  from contrastive_jax.evaluation import evaluate
+
+  evaluate.run(asked.config, asked.flags["workdir"].value)
+
+
+COMMAND = Command(
+  name="eval",
+  line="Scores the frozen encoder of a run.",
+  example="contrastive_jax eval --workdir=runs/first --config=eval/knn",
+  schema=config,
+  evaluations=True,
+  run=_run,
+  default_config="eval/all",
+)

@@ -1,0 +1,159 @@
+"""From the words of a command line to a config and flags, or one line that says what is wrong.
+
+absl parses the flags and `ml_collections` the overrides, `--config.a.b=value`. Neither needs JAX,
+nor do the configs that come with the package.
+"""
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from contrastive_jax import config as config_lib
+from contrastive_jax import config_files, errors
+from contrastive_jax.cli.command import Asked, Command
+
+_OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
+_SPEC = re.compile(r"--?config=(.*)", re.DOTALL)
+
+
+def parse(command: Command, words: Sequence[str]) -> Asked:
+  """Returns what the words after a command ask for.
+
+  Raises:
+    UserError: an unknown flag or key, a value of the wrong type, a config that is unknown, fails
+      or is of another kind.
+  """
+  words = split(words)
+  values = defined(command)
+  unknown = _unknown_flag(values, words)
+  specs = [match[1] for match in map(_SPEC.fullmatch, words) if match]
+  spec = specs[-1] if specs else command.default_config
+  if unknown:
+    raise errors.UserError(_did_you_mean(unknown, values, spec))
+  if not spec:
+    raise errors.UserError(
+      f"--config is missing; e.g. {command.example} (contrastive_jax {command.name} --help lists "
+      "all configs)"
+    )
+  config = config_files.load(spec, command.evaluations)
+  command.schema.check_kind(config)
+  words = [word for word in words if not _SPEC.fullmatch(word)]
+  _check_overrides(words, config)
+  argv = [command.name, *words]
+  try:
+    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+    rest = values(argv)
+  except flags.Error as error:
+    raise errors.UserError(" ".join(str(error).split())) from error
+  if len(rest) > 1:
+    raise errors.UserError(f"argument {rest[1]!r} is not a flag; flags begin with --")
+  return Asked(values["config"].value, values)
+
+
+def split(words: Sequence[str]) -> list[str]:
+  """Returns the words with those of --flagfile in its place and `--config X` as `--config=X`."""
+  words = flags.FlagValues().read_flags_from_files(list(words), force_gnu=False)
+  for i, word in enumerate(words[:-1]):
+    if word in ("--config", "-config"):
+      words[i : i + 2] = [f"--config={words[i + 1]}"]
+  return words
+
+
+def defined(command: Command) -> flags.FlagValues:
+  """Returns the flags of a command, but --config and its overrides; those of absl among them."""
+  values = flags.FlagValues()
+  given = {"flag_values": values}
+  flags.DEFINE_string("workdir", None, "directory of the run: config, metrics, weights", **given)
+  flags.DEFINE_bool("print_config", False, "print the resolved config as JSON and leave", **given)
+  flags.DEFINE_bool(
+    "help_config", False, "print every key, its type, value and line, and leave", **given
+  )
+  command.define(values)
+  flags.DEFINE_string("coordinator", None, "several processes: HOST:PORT of number 0", **given)
+  flags.DEFINE_integer("num_processes", None, "several processes: how many", **given)
+  flags.DEFINE_integer("process_id", None, "several processes: the number of this one", **given)
+  flags.DEFINE_integer(
+    "connect_timeout_s",
+    300,
+    "several processes: seconds to wait for the others",
+    lower_bound=1,
+    **given,
+  )
+  values.append_flag_values(flags.FLAGS)
+  return values
+
+
+def _unknown_flag(values: flags.FlagValues, words: list[str]) -> str | None:
+  """Returns the first flag that there is not, without value; --config and its keys are no flags."""
+  try:
+    rest = values(["", *words], known_only=True)[1:]
+  except flags.Error as error:
+    raise errors.UserError(" ".join(str(error).split())) from error
+  names = (re.match(r"--?([\w.-]+)", word) for word in rest)
+  return next((m[1] for m in names if m and not re.match(r"(no)?config(\.|$)", m[1])), None)
+
+
+def _did_you_mean(name: str, values: flags.FlagValues, spec: str | None) -> str:
+  """Says that there is no flag `name`, and which flag or key of the config may be meant."""
+  try:
+    known = config_lib.flatten(config_files.load(spec)) if spec else {}
+  except errors.UserError:
+    known = {}  # the flag comes first
+  key = next((k for k in known if name in (k, k.split(".")[-1])), None) or _near(name, known)
+  flag = _near(name, values)
+  meant = f"--{flag}" if flag else f"--config.{key}" if key else None
+  return f"there is no flag --{name}; " + (
+    f"did you mean {meant}?" if meant else "--help lists the flags, --help_config the config's keys"
+  )
+
+
+def _check_overrides(words: list[str], config: ConfigDict) -> None:
+  """Raises `UserError` for --config.KEY=VALUE with an unknown key or a value of another type."""
+  known = config_lib.flatten(config)
+  for match in filter(None, map(_OVERRIDE.fullmatch, words)):
+    key, value = match.groups()
+    if key not in known:
+      raise errors.UserError(_no_key(key, known))
+    _check_value(key, value, known[key])
+
+
+def _no_key(key: str, known: dict[str, Any]) -> str:
+  if "accum" in key:
+    return (
+      f"config has no key {key}: gradients of small batches added up would leave each image with "
+      "few negatives; --config.micro_batches divides a batch and keeps the loss over all of it "
+      "(if that is what you want: --config.optimizer.plain_accumulation)"
+    )
+  inside = [k for k in known if k.startswith(key + ".")]
+  if inside:
+    return f"--config.{key} is a section; set a key in it, e.g. {inside[0]}"
+  near = _near(key, known)
+  near = near or next((k for k in known if k.split(".")[-1] == key.split(".")[-1]), None)
+  hint = f"did you mean --config.{near}?" if near else "--help_config lists the keys"
+  return f"config has no key {key}; {hint}"
+
+
+def _check_value(key: str, value: str | None, default: Any) -> None:
+  for kind, word in ((bool, "true or false"), (int, "a whole number"), (float, "a number")):
+    if isinstance(default, kind):
+      if value is not None and not _parses(kind, value):
+        raise errors.UserError(f"--config.{key}={value} is not {word}; the default is {default}")
+      return
+
+
+def _parses(kind: type, text: str) -> bool:
+  if kind is bool:
+    return text.lower() in ("true", "false", "1", "0")
+  try:
+    kind(text)
+  except ValueError:
+    return False
+  return True
+
+
+def _near(name: str, known) -> str | None:
+  return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)

@@ -1,0 +1,71 @@
+"""Runs a command on its devices; however it ends, the exit code says how."""
+
+import logging
+import sys
+import traceback
+
+import jax
+from absl import logging as absl_logging
+
+from contrastive_jax import errors
+from contrastive_jax.cli.command import Asked, Command
+from contrastive_jax.cli.leave import leave
+from contrastive_jax.processes import hosts
+
+
+def run(command: Command, asked: Asked) -> None:
+  """Joins the other processes if there are any, runs, and exits if something was wrong."""
+  try:
+    if command.on_devices(asked.flags):
+      _connect(asked)
+    _log_to_stderr()
+    command.run(asked)
+  except errors.UserError as error:
+    leave(f"error: {error}", errors.EXIT_USER_ERROR)
+  except errors.NonFiniteLoss as error:
+    leave(f"stopped: {error}", errors.EXIT_NON_FINITE)
+  except errors.SaveFailed as error:
+    leave(f"stopped: {error}", errors.EXIT_SAVE_FAILED)
+  except errors.Preempted as error:
+    leave(f"left: {error}", errors.EXIT_PREEMPTED)
+  except errors.PeerLost as error:
+    leave(f"stopped: {error}", errors.EXIT_PEER_LOST)
+  except KeyboardInterrupt:
+    leave("interrupted; the same command goes on from the last checkpoint", 130)
+  except Exception as error:
+    if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error):
+      leave(f"error: {_out_of_memory(error)}", errors.EXIT_USER_ERROR)
+    # Shown in full; raised on, it would wait at the exit for processes that hang.
+    if not jax.distributed.is_initialized():
+      raise
+    traceback.print_exc()
+    leave("stopped: by the error above", 1)
+
+
+def _connect(asked: Asked) -> None:
+  if not asked.flags["workdir"].value:
+    raise errors.UserError("--workdir is missing; give a directory, e.g. --workdir=runs/first")
+  place = (asked.flags[name].value for name in ("coordinator", "num_processes", "process_id"))
+  hint = hosts.connect(*place, timeout_s=asked.flags["connect_timeout_s"].value)
+  if hint:
+    print(f"hint: {hint}", file=sys.stderr, flush=True)
+
+
+def _log_to_stderr() -> None:
+  """Prints what the package logs as it is, from process 0; of others' logs only warnings."""
+  absl_logging.set_verbosity(absl_logging.WARNING)
+  handler = logging.StreamHandler()
+  handler.addFilter(lambda record: jax.process_index() == 0)
+  log = logging.getLogger("contrastive_jax")
+  log.addHandler(handler)
+  log.setLevel(logging.INFO)
+  log.propagate = False
+
+
+def _out_of_memory(error: Exception) -> str:
+  reason = " ".join(str(error).split()).removeprefix("RESOURCE_EXHAUSTED: ")[:200]
+  return (
+    f"too little memory ({reason}); take a smaller --config.batch_size, or to train with this one "
+    "--config.model.remat=True or more --config.micro_batches (--config.fit_memory=True chooses), "
+    "and see that no other process holds the device's memory"
+  )

@@ -1,0 +1,90 @@
+"""Config files: found by the name of an experiment or by path, listed, and run.
+
+A name is a file's place below `configs/`, e.g. "cifar10/simclr"; what comes after a colon is given
+to its `get_config`, e.g. "cifar10/simclr:cpu".
+"""
+
+import ast
+import difflib
+import pathlib
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from contrastive_jax import errors
+
+HOME = pathlib.Path(__file__).resolve().parent / "configs"
+EVALUATIONS = "eval"  # folder of the configs that are no training runs
+
+
+def names(evaluations: bool = False) -> list[str]:
+  """Returns the names of all configs, of training runs or of evaluations, in order."""
+  found = [p.relative_to(HOME).with_suffix("") for p in HOME.glob("*/[!_]*.py")]
+  return sorted(str(p.as_posix()) for p in found if (p.parts[0] == EVALUATIONS) == evaluations)
+
+
+def line(name: str) -> str:
+  """Returns the first line of a config's description."""
+  text = (HOME / f"{name}.py").read_text(encoding="utf-8")
+  return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+
+
+def find(spec: str, evaluations: bool = False) -> tuple[pathlib.Path, str]:
+  """Returns the file that NAME[:ARGUMENT] or PATH[:ARGUMENT] means, and the argument.
+
+  A path as in a clone, `configs/cifar10/simclr.py`, is understood from any directory.
+
+  Args:
+    spec: name or path.
+    evaluations: what may have been meant by one that does not exist.
+
+  Raises:
+    UserError: there is no such file.
+  """
+  name, _, argument = spec.partition(":")
+  if pathlib.Path(name).is_file():
+    return pathlib.Path(name), argument
+  short = name.removeprefix("./").removeprefix("configs/").removesuffix(".py")
+  if short in names() or short in names(evaluations=True):
+    return HOME / f"{short}.py", argument
+  known = names(evaluations)
+  last = difflib.get_close_matches(short.split("/")[-1], {k.split("/")[1] for k in known}, n=1)
+  near = [k for k in known if k.split("/")[1] in last]
+  hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(known)}"
+  raise errors.UserError(f"config {name} is neither a name nor a file; {hint}")
+
+
+def load(spec: str, evaluations: bool = False) -> ConfigDict:
+  """Returns the config of NAME[:ARGUMENT] or PATH[:ARGUMENT].
+
+  Raises:
+    UserError: there is no such file, or it fails.
+  """
+  path, argument = find(spec, evaluations)
+  namespace: dict[str, Any] = {"__name__": "config", "__file__": str(path)}
+  try:
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), namespace)
+  except errors.UserError:
+    raise
+  except Exception as error:
+    raise errors.UserError(f"config file {path} fails: {_one_line(error)}; correct it") from error
+  if "get_config" not in namespace:
+    raise errors.UserError(f"config file {path} has no get_config(); see shapes/quickstart")
+  try:
+    config = namespace["get_config"](*([argument] if argument else []))
+  except errors.UserError:
+    raise
+  except Exception as error:
+    raise errors.UserError(f"config {spec} fails: {_one_line(error)}; correct it") from error
+  if not isinstance(config, ConfigDict):
+    raise errors.UserError(
+      f"config {spec} gives a {type(config).__name__}; return contrastive_jax.config.pretrain() "
+      "with its keys changed"
+    )
+  return config
+
+
+def _one_line(error: BaseException) -> str:
+  """Returns what went wrong, with the kind of error where its words alone say little."""
+  words = " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())
+  return words if len(words.split()) > 1 else f"{type(error).__name__} {words}".strip()

@@ -1,0 +1,249 @@
+"""The public interface: what a notebook needs, by short names.
+
+Each function imports the rest of the package when it is called: a config costs no JAX.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from contrastive_jax import config as config_lib
+from contrastive_jax import config_files, options
+from contrastive_jax.config import Config
+from contrastive_jax.errors import UserError
+from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.evaluation.config import EvaluationConfig
+
+if TYPE_CHECKING:
+  import jax
+  import numpy as np
+
+  from contrastive_jax.step.state import TrainState
+
+__all__ = ["Config", "EvaluationConfig", "UserError"]
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Training:
+  """What `train` returns; it prints its metrics.
+
+  Attributes:
+    workdir: directory of the run.
+    metrics: the last value of every metric, by name.
+    state: weights, statistics, optimiser and memory, as they are on the devices.
+  """
+
+  workdir: str
+  metrics: dict[str, float]
+  state: TrainState
+
+  @property
+  def history(self) -> list[dict[str, float]]:
+    """The metrics of every logged step, in order, earlier parts of a resumed run included."""
+    text = (pathlib.Path(self.workdir) / "metrics.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+  def __repr__(self) -> str:
+    return options.rows({k: f"{v:.6g}" for k, v in sorted(self.metrics.items())})
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Run:
+  """What is left of a training run: enough to take features.
+
+  Attributes:
+    workdir: directory of the run.
+    config: what it was trained with.
+    step: of the checkpoint.
+    params, stats: weights and batch-norm statistics, as numpy.
+  """
+
+  workdir: str
+  config: Config
+  step: int
+  params: Any
+  stats: Any
+
+  def __repr__(self) -> str:
+    return f"step {self.step} of {self.workdir}\n{self.config}"
+
+
+class Scores(dict):
+  """What an evaluation found, as its JSON file holds it; it prints a line a result."""
+
+  def __repr__(self) -> str:
+    lines = []
+    for record in self["results"]:
+      what = f"{record['protocol']:<12}  {record['encoder']:<11}  {record['layer']:<6}"
+      scored = "top1" in record
+      found = f"top-1 {100 * record['top1']:5.2f} %" if scored else record["file"]
+      lines.append(f"{what}  {found}")
+    return "\n".join(lines)
+
+
+def config_names() -> list[str]:
+  """Returns the names that `pretrain_config` knows."""
+  return config_files.names()
+
+
+def pretrain_config(name: str = "shapes/quickstart", **changes: Any) -> Config:
+  """Returns the config of a named experiment, some of its keys changed.
+
+  Args:
+    name: an experiment that comes with the package (`config_names()`), with :ARGUMENT if it takes
+      one, e.g. "cifar10/simclr:cpu", or the path of a config file.
+    **changes: new values by key, e.g. `epochs=5`; of a section, `**{"optimizer.base_lr": 0.1}`.
+
+  Raises:
+    UserError: there is no such config, or no such key in it.
+  """
+  config = config_files.load(name)
+  config_lib.check_kind(config)
+  return _changed(config, changes)
+
+
+def evaluation_config(*protocols: str, **changes: Any) -> EvaluationConfig:
+  """Returns the config of an evaluation, some of its keys changed.
+
+  Args:
+    *protocols: what is measured, of "knn", "linear_sgd", "linear_lbfgs", "finetune", "picture".
+    **changes: new values by key, e.g. `layers=("h", "z")` or `**{"knn.k": 5}`.
+
+  Raises:
+    UserError: there is no such key.
+  """
+  return _changed(eval_config.evaluation(*protocols), changes)
+
+
+def describe(config: Config | EvaluationConfig) -> str:
+  """Returns every key of a config with its type, value and one line about it."""
+  schema = eval_config if "protocols" in config else config_lib
+  return options.table(schema.describe(config))
+
+
+def train(
+  config: Config, workdir: str | os.PathLike, devices: Sequence[jax.Device] | None = None
+) -> Training:
+  """Trains to the end, or goes on with the run in `workdir` from its last checkpoint.
+
+  Args:
+    config: from `pretrain_config`.
+    workdir: directory of config, metrics and checkpoints; made if missing.
+    devices: all by default.
+
+  Raises:
+    UserError: something in config, data or workdir cannot work; nothing was overwritten.
+  """
+  from contrastive_jax.training import trainer
+
+  result = trainer.train(config, str(workdir), devices and list(devices))
+  return Training(str(workdir), result.metrics, result.state)
+
+
+def evaluate(
+  run: str | os.PathLike | Run | Training,
+  *asked: str | EvaluationConfig,
+  devices: Sequence[jax.Device] | None = None,
+) -> Scores:
+  """Scores the frozen encoder of a run on its labelled images.
+
+  Args:
+    run: its workdir, or what `train` or `load` returned.
+    *asked: names of protocols, "knn" if none is given; or one config of `evaluation_config`.
+    devices: all by default.
+
+  Returns:
+    Also written to WORKDIR/eval/NAME.json; `["results"]` is a list of records with protocol,
+    encoder, layer, and top1, top5, mean_per_class and per_class in [0, 1].
+
+  Raises:
+    UserError: config, workdir or data cannot work.
+  """
+  from contrastive_jax.evaluation import evaluate
+
+  if len(asked) == 1 and not isinstance(asked[0], str):
+    config = asked[0]
+  else:
+    config = eval_config.evaluation(*(asked or ("knn",)))
+  return Scores(evaluate.run(config, _workdir(run), devices and list(devices)))
+
+
+def load(workdir: str | os.PathLike, step: int | str | None = None) -> Run:
+  """Returns a run's config, weights and statistics.
+
+  Args:
+    workdir: of the run.
+    step: of the checkpoint; "best": that of the highest kNN; None: the newest that is intact.
+
+  Raises:
+    UserError: `workdir` is no run, or has no intact checkpoint of that step.
+  """
+  from contrastive_jax.workdir import checkpoint
+
+  found = checkpoint.load_run(str(workdir), step)
+  return Run(str(workdir), found.config, found.step, found.params, found.stats)
+
+
+def features(
+  run: str | os.PathLike | Run | Training,
+  images: np.ndarray | str | os.PathLike | Sequence,
+  layer: str = "h",
+  batch_size: int = 256,
+  devices: Sequence[jax.Device] | None = None,
+) -> np.ndarray:
+  """Returns the features of any images: float32 [n, F], in their order.
+
+  They are seen as in an evaluation: the recipe's view for tests, in the size that was trained.
+
+  Args:
+    run: its workdir, or what `train` or `load` returned.
+    images: uint8 [n, h, w, 3]; or a list of files, of arrays [h, w, 3], or of both; or a folder,
+      whose images are taken in the order of their paths.
+    layer: "h" (the representation), "z" (the embedding), "z.1", "block1", ...
+    batch_size: images in a forward pass.
+    devices: all by default.
+
+  Raises:
+    UserError: there are no images, one cannot be read, or there is no such layer.
+  """
+  from contrastive_jax import build, parallel
+  from contrastive_jax.data import given, pipeline
+  from contrastive_jax.evaluation import features
+
+  if not isinstance(run, Run):
+    run = load(_workdir(run))
+  source = given.source(images)
+  found = features.extract(
+    build.net(run.config),
+    run.params,
+    run.stats,
+    pipeline.eval_batches(source, batch_size=batch_size, **pipeline.this_process()),
+    view=build.recipe(run.config),
+    layers=(layer,),
+    mesh=parallel.make_mesh(devices and list(devices)),
+  )
+  given.check_all_read(source, found.index)
+  return found.layers[layer]
+
+
+def _workdir(run: str | os.PathLike | Run | Training) -> str:
+  return run.workdir if isinstance(run, Run | Training) else str(run)
+
+
+def _changed(config: Any, changes: dict[str, Any]) -> Any:
+  """Sets keys of a config, those of sections by dotted names."""
+  known = config_lib.flatten(config)
+  for key, value in changes.items():
+    if key not in known:
+      raise UserError(f"config has no key {key}{options.nearest(key, known)}")
+    section, _, last = key.rpartition(".")
+    part = config
+    for name in section.split(".") if section else ():
+      part = part[name]
+    part[last] = value
+  return config

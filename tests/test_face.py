@@ -1,0 +1,168 @@
+"""The public interface: short names that do what a notebook needs, and print what one looks for."""
+
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from PIL import Image
+
+import contrastive_jax as cj
+
+TINY = {
+  "epochs": 2,
+  "batch_size": 32,
+  "image_size_px": 16,
+  "log.every_steps": 1,
+  "log.views": False,
+  "data.shapes.size_px": 16,
+  "data.shapes.num_train": 64,
+  "data.shapes.num_test": 48,
+  "optimizer.warmup_epochs": 0.0,
+}
+
+
+def tiny(**changes):
+  return cj.pretrain_config("shapes/quickstart", **TINY | changes)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+  return cj.train(tiny(), tmp_path_factory.mktemp("run"), jax.devices()[:1])
+
+
+@pytest.fixture(scope="module")
+def images():
+  return np.random.default_rng(0).integers(0, 256, (6, 20, 14, 3), dtype=np.uint8)
+
+
+def features(run, images, **options):
+  return cj.features(run, images, devices=jax.devices()[:1], **options)
+
+
+def test_importing_the_package_loads_nothing_but_itself():
+  code = "import sys, contrastive_jax; print([m for m in sys.modules if m.startswith('contrastive_jax')])"
+  done = subprocess.run(
+    [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
+  )
+  assert done.stdout == "['contrastive_jax']\n", done.stderr
+
+
+def test_every_public_name_is_there_and_documented():
+  for name in cj.__all__:
+    assert getattr(cj, name).__doc__, name
+    assert name in dir(cj)
+  with pytest.raises(AttributeError, match="has no attribute 'trian'"):
+    _ = cj.trian
+
+
+def test_a_named_config_is_that_of_its_file_with_keys_changed():
+  config = cj.pretrain_config("cifar10/byol:cpu", epochs=3, **{"optimizer.base_lr": 0.5})
+  assert (config.method.name, config.method.momentum) == ("byol", 0.97)
+  assert (config.epochs, config.optimizer.base_lr) == (3, 0.5)
+  assert "cifar10/byol" in cj.config_names()
+
+
+@pytest.mark.parametrize(
+  ("change", "words"),
+  [
+    ({"bach_size": 3}, "config has no key bach_size; did you mean batch_size?"),
+    ({"optimizer.base_rl": 3}, "config has no key optimizer.base_rl; did you mean optimizer.base_"),
+  ],
+)
+def test_a_misspelt_key_is_refused_with_the_nearest(change, words):
+  with pytest.raises(cj.UserError, match=words.replace("?", r"\?")):
+    cj.pretrain_config("shapes/quickstart", **change)
+
+
+def test_a_misspelt_key_is_refused_where_it_is_assigned():
+  config, evaluation = tiny(), cj.evaluation_config("knn")
+  with pytest.raises(AttributeError, match="no key bach_size; did you mean batch_size"):
+    config.bach_size = 3
+  with pytest.raises(AttributeError, match="no key warmup_epoch; did you mean warmup_epochs"):
+    config.optimizer.warmup_epoch = 3
+  with pytest.raises(AttributeError, match="no key layer; did you mean layers"):
+    evaluation.layer = "z"
+  with config.unlocked():  # as an own config file may
+    config.bach_size = 3
+  with pytest.raises(cj.UserError, match="no key bach_size; did you mean batch_size"):
+    cj.train(config, "unused")
+
+
+def test_an_evaluation_of_a_training_config_is_refused(tmp_path):
+  with pytest.raises(cj.UserError, match="of an evaluation"):
+    cj.pretrain_config("eval/knn")
+
+
+def test_things_print_what_one_wants_to_see(trained):
+  config = repr(tiny())
+  assert "method.name" in config and "simclr" in config and "learning_rate" not in config
+  assert "momentum" not in config, "what is as ever is not shown"
+  assert len(config.splitlines()) < 40
+  assert "base_lr" in repr(tiny().optimizer)
+  assert "knn.k " in repr(cj.evaluation_config("knn"))
+  assert "finetune" not in repr(cj.evaluation_config("knn"))
+  assert "loss " in repr(trained) and len(repr(trained)) < 2000
+  run = repr(cj.load(trained.workdir))
+  assert run.startswith("step 4 of ") and len(run) < 3000
+  assert "images in a global batch" in cj.describe(tiny())
+  assert "neighbours" in cj.describe(cj.evaluation_config())
+
+
+def test_training_returns_the_last_metrics_and_all_of_them(trained):
+  losses = [line["loss"] for line in trained.history if "loss" in line]
+  assert len(losses) == 4
+  assert losses[-1] == pytest.approx(trained.metrics["loss"])
+
+
+def test_evaluation_takes_names_or_a_config(trained):
+  named = cj.evaluate(trained, "knn", devices=jax.devices()[:1])
+  config = cj.evaluation_config("knn", **{"knn.k": 20})
+  given = cj.evaluate(trained.workdir, config, devices=jax.devices()[:1])
+  assert named["results"][0]["top1"] == given["results"][0]["top1"]
+  assert repr(named).startswith("knn           checkpoint   h       top-1 ")
+
+
+def test_features_of_an_array_a_list_files_and_a_folder_are_equal(trained, images, tmp_path):
+  for number, image in enumerate(images):
+    Image.fromarray(image).save(tmp_path / f"{number}.png")
+  files = sorted(tmp_path.glob("*.png"))
+  h = features(trained, images)
+  assert (h.shape, h.dtype) == ((6, 64), np.float32)
+  run = cj.load(trained.workdir)
+  for same in (list(images), files, list(map(str, files)), tmp_path, str(tmp_path)):
+    np.testing.assert_array_equal(features(run, same), h)
+  np.testing.assert_array_equal(features(run, [images[0], str(files[1])]), h[:2])
+  assert features(run, images, layer="z").shape == (6, 64)
+  assert np.std(h, axis=0).max() > 0
+
+
+@pytest.mark.parametrize(
+  ("wrong", "words"),
+  [
+    (np.zeros((0, 8, 8, 3), np.uint8), "there are no images"),
+    ([], "there are no images"),
+    (np.zeros((2, 8, 8), np.uint8), r"images have shape \[2, 8, 8\]; give uint8"),
+    (np.zeros((2, 8, 8, 3)), r"images: float64 \[8, 8, 3\] is no RGB image"),
+    ([np.zeros((8, 8, 4), np.uint8)], r"image 0: uint8 \[8, 8, 4\] is no RGB image"),
+    (["nowhere.png"], 'image 0: there is no file "nowhere.png"'),
+    ("nowhere", 'there is no folder or file "nowhere"'),
+  ],
+)
+def test_images_that_cannot_be_used_are_named(trained, wrong, words):
+  with pytest.raises(cj.UserError, match=words):
+    features(trained, wrong)
+
+
+def test_an_image_that_cannot_be_read_is_named_and_not_left_out(trained, images, tmp_path):
+  Image.fromarray(images[0]).save(tmp_path / "good.png")
+  (tmp_path / "bad.png").write_bytes(b"no image")
+  with pytest.raises(cj.UserError, match="1 of 2 images cannot be read, the first is .*bad.png"):
+    features(trained, tmp_path)
+
+
+def test_a_folder_without_images_is_named(trained, tmp_path):
+  with pytest.raises(cj.UserError, match="no image under"):
+    features(trained, tmp_path)
