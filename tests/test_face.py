@@ -43,7 +43,8 @@ def features(run, images, **options):
 
 
 def test_importing_the_package_loads_nothing_but_itself():
-  code = "import sys, contrastive_jax; print([m for m in sys.modules if m.startswith('contrastive_jax')])"
+  ours = "[m for m in sys.modules if m.startswith('contrastive_jax')]"
+  code = f"import sys, contrastive_jax; print({ours})"
   done = subprocess.run(
     [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
   )
