@@ -36,8 +36,8 @@ quickstart: venv  ## pre-train on the built-in images and score it (NAME=run ARG
 	rm -rf $(WORKDIR)
 	mkdir -p $(WORKDIR)
 	touch $(WORKDIR)/made_by_quickstart
-	$(RUN) train.py --config=configs/shapes/quickstart.py --workdir=$(WORKDIR) $(ARGS)
-	$(RUN) eval.py --config=configs/eval/quickstart.py --workdir=$(WORKDIR)
+	$(RUN) train.py --config=shapes/quickstart --workdir=$(WORKDIR) $(ARGS)
+	$(RUN) eval.py --config=eval/quickstart --workdir=$(WORKDIR)
 	@echo 'pictures: $(WORKDIR)/views.png (what it was trained on),' \
 	  '$(WORKDIR)/eval/quickstart_checkpoint_h.png (what it has learnt)'
 

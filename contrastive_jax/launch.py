@@ -1,7 +1,7 @@
 """Starts a run again when it dies; as several processes of this machine if asked to.
 
-python -m contrastive_jax.launch --restarts=10 -- python train.py --config=... --workdir=...
-python -m contrastive_jax.launch --processes=2 -- python train.py --config=... --workdir=...
+contrastive_jax launch --restarts=10 -- contrastive_jax train --config=... --workdir=...
+contrastive_jax launch --processes=2 -- contrastive_jax train --config=... --workdir=...
 
 A run goes on from its last checkpoint, so the command is simply repeated. What starting again
 cannot mend is left alone: success, a user's mistake, a loss that stays not finite. SIGTERM and
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     The exit code of the member that ended first with another than 0, of the last start; 128 + n if
     signal n killed it.
   """
-  parser = argparse.ArgumentParser(prog="python -m contrastive_jax.launch")
+  parser = argparse.ArgumentParser(prog="contrastive_jax launch")
   parser.add_argument("--restarts", type=int, default=10, help="in a row without a new checkpoint")
   parser.add_argument("--pause_s", type=float, default=1.0, help="before the first of them")
   parser.add_argument(
