@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import config_files, options
+from contrastive_jax import config_files, options, paths
 from contrastive_jax.config import Config
 from contrastive_jax.errors import UserError
 from contrastive_jax.evaluation import config as eval_config
@@ -141,8 +141,9 @@ def train(
   """
   from contrastive_jax.training import trainer
 
-  result = trainer.train(config, str(workdir), devices and list(devices))
-  return Training(str(workdir), result.metrics, result.state)
+  workdir = _workdir(workdir)
+  result = trainer.train(config, workdir, devices and list(devices))
+  return Training(workdir, result.metrics, result.state)
 
 
 def evaluate(
@@ -185,8 +186,9 @@ def load(workdir: str | os.PathLike, step: int | str | None = None) -> Run:
   """
   from contrastive_jax.workdir import checkpoint
 
-  found = checkpoint.load_run(str(workdir), step)
-  return Run(str(workdir), found.config, found.step, found.params, found.stats)
+  workdir = _workdir(workdir)
+  found = checkpoint.load_run(workdir, step)
+  return Run(workdir, found.config, found.step, found.params, found.stats)
 
 
 def features(
@@ -232,7 +234,7 @@ def features(
 
 
 def _workdir(run: str | os.PathLike | Run | Training) -> str:
-  return run.workdir if isinstance(run, Run | Training) else str(run)
+  return run.workdir if isinstance(run, Run | Training) else paths.local(run, "workdir")
 
 
 def _changed(config: Any, changes: dict[str, Any]) -> Any:

@@ -66,6 +66,23 @@ MISTAKES = {
     "--config is missing; e.g. contrastive_jax train --config=shapes/quickstart",
   ),
   "no workdir": (train(commands.QUICK), "--workdir is missing; give a directory"),
+  "workdir in a bucket": (
+    train(commands.QUICK, "--workdir=gs://bucket/run"),
+    "--workdir gs://bucket/run is no path of a file system; give a local or mounted directory",
+  ),
+  "evaluation in a bucket": (
+    evaluation("--workdir=s3://bucket/run"),
+    "--workdir s3://bucket/run is no path of a file system",
+  ),
+  "images in a bucket": (
+    train(
+      commands.QUICK,
+      "--workdir={here}/w",
+      "--config.data.source=folder",
+      "--config.data.folder.path=gs://bucket/images",
+    ),
+    "data.folder.path gs://bucket/images is no path of a file system",
+  ),
   "misspelt config file": (
     train("--config=configs/quickstrat.py", "--workdir={here}/w"),
     "config configs/quickstrat.py is neither a name nor a file; did you mean shapes/quickstart?",

@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import config_files, errors
+from contrastive_jax import config_files, errors, paths
 from contrastive_jax.cli.command import Asked, Command
 
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
@@ -51,6 +51,8 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
     raise errors.UserError(" ".join(str(error).split())) from error
   if len(rest) > 1:
     raise errors.UserError(f"argument {rest[1]!r} is not a flag; flags begin with --")
+  if values["workdir"].value:
+    values["workdir"].value = paths.local(values["workdir"].value, "--workdir")
   return Asked(values["config"].value, values)
 
 

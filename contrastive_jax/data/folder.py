@@ -14,6 +14,7 @@ import numpy as np
 from contrastive_jax import errors
 from contrastive_jax.data import Example, images
 from contrastive_jax.options import option
+from contrastive_jax.paths import local
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 SPLITS = ("train", "val", "valid", "validation", "test")
@@ -49,7 +50,7 @@ def build(split: str, options: Options) -> Folder:
   """Lists a split. Raises UserError: no such folder, no image in it, or classes left unclear."""
   if options.labels not in ("auto", "folder", "none"):
     raise errors.UserError(f"data.folder.labels is {options.labels!r}; use auto, folder or none")
-  base = pathlib.Path(options.path).expanduser()
+  base = pathlib.Path(local(options.path, "data.folder.path"))
   if not options.path or not base.is_dir():
     raise errors.UserError(
       f'no folder "{options.path}"; set data.folder.path to a folder of images'

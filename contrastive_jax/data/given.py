@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from contrastive_jax import errors
+from contrastive_jax import errors, paths
 from contrastive_jax.data import Example, folder
 from contrastive_jax.data import images as decoding
 
@@ -42,7 +42,7 @@ def source(images: np.ndarray | str | os.PathLike | Sequence) -> Given:
     UserError: there are none, or one is neither a file nor such an array.
   """
   if isinstance(images, str | os.PathLike):
-    images = _in_folder(pathlib.Path(images).expanduser())
+    images = _in_folder(pathlib.Path(paths.local(images, "images")))
   elif not isinstance(images, np.ndarray) and not isinstance(images, Sequence):
     images = np.asarray(images)  # of JAX or another library
   if isinstance(images, np.ndarray):
@@ -81,7 +81,7 @@ def _in_folder(path: pathlib.Path) -> list[str]:
 
 def _one(image: object, number: int) -> np.ndarray | str:
   if isinstance(image, str | os.PathLike):
-    path = os.path.expanduser(image)
+    path = paths.local(image, f"image {number}")
     if not os.path.isfile(path):
       raise errors.UserError(f'image {number}: there is no file "{path}"')
     return path

@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 
-from contrastive_jax import errors
+from contrastive_jax import errors, paths
 from contrastive_jax.data import Example
 from contrastive_jax.options import option
 
@@ -46,7 +46,7 @@ class Arrays:
 
 def build(split: str, options: Options) -> Arrays:
   """Opens a split. Raises UserError for a missing file or key, a wrong type or shape."""
-  path = pathlib.Path(options.path.replace("{split}", split)).expanduser()
+  path = pathlib.Path(paths.local(options.path.replace("{split}", split), "data.npz.path"))
   arrays = _load(path)
   keys = ["images", "image", "x"]
   if "{split}" not in options.path:

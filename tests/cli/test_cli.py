@@ -8,6 +8,7 @@ import pytest
 from conftest import REPOSITORY
 
 from contrastive_jax import __version__, cli, config, config_files
+from contrastive_jax.cli import parse
 
 DOORS = {
   "train": (["train.py"], ["-m", "contrastive_jax", "train"]),
@@ -138,3 +139,9 @@ def test_a_file_of_ones_own_goes_before_a_name(tmp_path, monkeypatch, capfd):
   commands.run("train", ["--config=configs/shapes/quickstart.py:5", "--print_config"])
   shown = config.from_json(capfd.readouterr().out)
   assert (shown.epochs, shown.method.name) == (5, "byol")
+
+
+def test_a_tilde_is_the_home_of_the_user(monkeypatch):
+  monkeypatch.setenv("HOME", "/somewhere")
+  asked = parse.parse(cli.COMMANDS["train"], [commands.QUICK, "--workdir=~/runs/x"])
+  assert asked.flags["workdir"].value == "/somewhere/runs/x"
