@@ -7,12 +7,12 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 from typing import NamedTuple
 
 import conftest
 import jax
+import members
 import numpy as np
 import runs
 import tiny_config
@@ -56,11 +56,10 @@ def run(
     epochs: of the whole run.
   """
   notes = folder / "notes"
-  port = runs.free_port()
-  environment = dict(os.environ, PYTHONPATH=str(conftest.REPOSITORY))
+  port = members.free_port()
   shutil.rmtree(notes, ignore_errors=True)
   notes.mkdir(parents=True)
-  members = []
+  started = []
   for process in range(processes):
     place = [f"127.0.0.1:{port}", processes, process] if processes > 1 else None
     settings = {
@@ -70,17 +69,9 @@ def run(
       "leave_after": leave_after,
       "epochs": epochs,
     }
-    members.append(
-      subprocess.Popen(
-        [sys.executable, __file__, json.dumps(settings)],
-        env=environment,
-        stdout=subprocess.DEVNULL,  # gloo talks there
-        stderr=subprocess.PIPE,
-        text=True,
-      )
-    )
-  said = [member.communicate(timeout=400)[1] for member in members]
-  assert [member.returncode for member in members] == [0] * processes, "\n".join(said)
+    started.append(members.start(sys.executable, __file__, json.dumps(settings)))
+  codes, said = members.ends(started)
+  assert codes == [0] * processes, "\n".join(said)
   parts = [np.load(notes / f"{process}.npz") for process in range(processes)]
   joined = {k: np.concatenate([p[k] for p in parts], axis=1) for k in ("index", "image", "views")}
   saved = checkpoint.saved_steps(str(folder / "run"))[-1]

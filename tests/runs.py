@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import socket
 
 import jax
 import numpy as np
@@ -34,12 +33,22 @@ def interrupt_after_save(monkeypatch, count):
   monkeypatch.setattr(checkpoint.Checkpoints, "save", counted)
 
 
-def free_port():
-  with socket.socket() as s:
-    s.bind(("127.0.0.1", 0))
-    return s.getsockname()[1]
+def metrics(workdir):
+  """The lines of metrics.jsonl."""
+  return [json.loads(x) for x in (pathlib.Path(workdir) / "metrics.jsonl").read_text().splitlines()]
 
 
 def losses(workdir):
-  lines = (pathlib.Path(workdir) / "metrics.jsonl").read_text().splitlines()
-  return {r["step"]: r["loss"] for r in map(json.loads, lines) if "loss" in r}
+  return {r["step"]: r["loss"] for r in metrics(workdir) if "loss" in r}
+
+
+def assert_alike(workdir, other):
+  """The losses and the last weights of two runs whose sums are added in other orders."""
+  a, b = losses(workdir), losses(other)
+  assert list(a) == list(b) and a
+  np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-5)
+  a, b = (checkpoint.load_run(str(folder)) for folder in (workdir, other))
+  for x, y in zip(
+    jax.tree.leaves((a.params, a.stats)), jax.tree.leaves((b.params, b.stats)), strict=True
+  ):
+    np.testing.assert_allclose(x, y, atol=1e-4 * np.abs(x).max())

@@ -1,17 +1,14 @@
 """A state stored in parts: the same step, a fraction of the memory, one checkpoint for all."""
 
 import json
-import os
-import subprocess
-import sys
 
 import jax
+import members
 import numpy as np
 import pytest
 import runs
 import tiny_config
 import trial
-from conftest import ONE_DEVICE_FLAGS, REPOSITORY
 
 from contrastive_jax import build, parallel
 from contrastive_jax.plan import images, program
@@ -19,11 +16,9 @@ from contrastive_jax.training import trainer
 from contrastive_jax.workdir import checkpoint
 
 # One of two processes, for four steps of a run.
-WORKER = """
-import itertools, json, sys
-import jax
-port, index, workdir, changes = sys.argv[1:]
-jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=int(index))
+CODE = """
+import itertools, json
+workdir, changes = sys.argv[3:]
 import tiny_config
 from contrastive_jax import parallel
 from contrastive_jax.training import trainer
@@ -104,34 +99,9 @@ def test_a_run_in_parts_goes_on_with_the_whole_state(tmp_path, monkeypatch):
 def test_two_processes_save_their_parts_and_go_on_with_them(tmp_path):
   changes = {"epochs": 2, "method__queue_size": 64, "optimizer__base_lr": 0.003}
   changes |= {"log__every_steps": 1, "checkpoint__keep": 2}
-  environment = dict(
-    os.environ,
-    XLA_FLAGS=f"{ONE_DEVICE_FLAGS} --xla_force_host_platform_device_count=2",
-    PYTHONPATH=os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests"))),
-  )
   for start in (0, 4):
-    port = str(runs.free_port())
-    workers = [
-      subprocess.Popen(
-        [sys.executable, "-c", WORKER, port, str(i), str(tmp_path / "two"), json.dumps(changes)],
-        env=environment,
-        stdout=subprocess.DEVNULL,  # gloo talks there
-        stderr=subprocess.PIPE,
-        text=True,
-      )
-      for i in range(2)
-    ]
-    said = [worker.communicate(timeout=400)[1] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], "\n".join(said)
+    said = members.two(CODE, str(tmp_path / "two"), json.dumps(changes))
     assert all(f"starts at {start}\n" in text for text in said)
-  one = trainer.train(tiny_config.tiny("moco", **changes), str(tmp_path / "one"), jax.devices()[:4])
-  a, b = (runs.losses(tmp_path / name) for name in ("one", "two"))
-  assert list(a) == list(b) == list(range(1, 9))
-  np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-5)
-  two = checkpoint.load_run(str(tmp_path / "two"))
-  for x, y in zip(
-    jax.tree.leaves((one.state.params, one.state.stats)),
-    jax.tree.leaves((two.params, two.stats)),
-    strict=True,
-  ):
-    np.testing.assert_allclose(x, y, atol=1e-4 * np.abs(x).max())
+  trainer.train(tiny_config.tiny("moco", **changes), str(tmp_path / "one"), jax.devices()[:4])
+  assert list(runs.losses(tmp_path / "two")) == list(range(1, 9))
+  runs.assert_alike(tmp_path / "one", tmp_path / "two")
