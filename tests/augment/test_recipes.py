@@ -7,154 +7,42 @@ import pytest
 
 from contrastive_jax import augment, errors
 
+_SIMCLR, _MOCO = "crop flip jitter grey blur", "crop jitter grey blur flip"
+_NO_BLUR, _FLIP_LAST = "crop flip jitter grey", "crop jitter grey flip"
+_TV = "torchvision"
+# Crops: sampler, interpolation, smallest area.
+_CROP_TF, _CROP_8 = ("tf", "bicubic", 0.08), (_TV, "bicubic", 0.08)
+_CROP_20 = (_TV, "bilinear", 0.2)
+# Jitter: p, brightness, contrast, saturation, hue.
+_OLD, _STRONG = (1.0, 0.4, 0.4, 0.4, 0.4), (0.8, 0.8, 0.8, 0.8, 0.2)
+_WEAK, _WEAKER = (0.8, 0.4, 0.4, 0.4, 0.1), (0.8, 0.4, 0.4, 0.2, 0.1)
+# Blur: family, p of view 1, p of view 2. Solarisation: p of both.
+_BLUR, _BLUR_FIRST, _NEVER, _SECOND = ("pillow", 0.5, 0.5), ("pillow", 1.0, 0.1), (0, 0), (0, 0.2)
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _CIFAR = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 _NONE = ((0.0,) * 3, (1.0,) * 3)
 
-# name: order of view 1, (sampler, interpolation, smallest area), jitter (family, p, b, c, s, h),
-# grey p, blur (family, p of view 1, p of view 2), solarise p of both, normalisation. Written down
-# from the papers and the authors' code, independently of the table in the package.
-_SIMCLR_CROP, _TV_CROP = ("tf", "bicubic", 0.08), ("torchvision", "bilinear", 0.2)
-_MOCO_ORDER = "crop jitter grey blur flip"
-_WEAK, _BYOL = (0.8, 0.4, 0.4, 0.4, 0.1), (0.8, 0.4, 0.4, 0.2, 0.1)
+# name: order of view 1, crop, family of the jitter, jitter, grey p, blur, solarisation,
+# normalisation. Written down from the papers and the authors' code, independently of the table in
+# the package.
 _FIGURES = {
-  "simclr": (
-    "crop flip jitter grey blur",
-    _SIMCLR_CROP,
-    ("simclr_v2", 0.8, 0.8, 0.8, 0.8, 0.2),
-    0.2,
-    ("tf", 0.5, 0.5),
-    (0, 0),
-    _NONE,
-  ),
-  "simclr_cifar": (
-    "crop flip jitter grey",
-    _SIMCLR_CROP,
-    ("simclr_v2", 0.8, 0.4, 0.4, 0.4, 0.1),
-    0.2,
-    None,
-    (0, 0),
-    _NONE,
-  ),
-  "moco_v1": (
-    "crop grey jitter flip",
-    _TV_CROP,
-    ("torchvision", 1.0, 0.4, 0.4, 0.4, 0.4),
-    0.2,
-    None,
-    (0, 0),
-    _IMAGENET,
-  ),
-  "moco_v2": (
-    _MOCO_ORDER,
-    _TV_CROP,
-    ("torchvision", *_WEAK),
-    0.2,
-    ("pillow", 0.5, 0.5),
-    (0, 0),
-    _IMAGENET,
-  ),
-  "simsiam": (
-    _MOCO_ORDER,
-    _TV_CROP,
-    ("torchvision", *_WEAK),
-    0.2,
-    ("pillow", 0.5, 0.5),
-    (0, 0),
-    _IMAGENET,
-  ),
-  "byol": (
-    "crop flip jitter grey blur",
-    ("torchvision", "bicubic", 0.08),
-    ("simclr_v1", *_BYOL),
-    0.2,
-    ("tf", 1.0, 0.1),
-    (0, 0.2),
-    _IMAGENET,
-  ),
-  "moco_v3": (
-    _MOCO_ORDER,
-    _TV_CROP,
-    ("torchvision", *_BYOL),
-    0.2,
-    ("pillow", 1.0, 0.1),
-    (0, 0.2),
-    _IMAGENET,
-  ),
-  "barlow": (
-    "crop flip jitter grey blur",
-    ("torchvision", "bicubic", 0.08),
-    ("torchvision", *_BYOL),
-    0.2,
-    ("pillow", 1.0, 0.1),
-    (0, 0.2),
-    _IMAGENET,
-  ),
-  "vicreg": (
-    "crop flip jitter grey blur",
-    ("torchvision", "bicubic", 0.08),
-    ("torchvision", *_BYOL),
-    0.2,
-    ("pillow", 1.0, 0.1),
-    (0, 0.2),
-    _IMAGENET,
-  ),
-  "supcon_cifar": (
-    "crop flip jitter grey",
-    _TV_CROP,
-    ("torchvision", *_WEAK),
-    0.2,
-    None,
-    (0, 0),
-    _CIFAR,
-  ),
-  "w_mse_cifar": (
-    "crop jitter grey flip",
-    ("torchvision", "bicubic", 0.2),
-    ("torchvision", *_WEAK),
-    0.1,
-    None,
-    (0, 0),
-    _CIFAR,
-  ),
-  "solo_cifar": (
-    _MOCO_ORDER,
-    ("torchvision", "bicubic", 0.08),
-    ("torchvision", 0.8, 0.8, 0.8, 0.8, 0.2),
-    0.2,
-    ("pillow", 0.5, 0.5),
-    (0, 0),
-    _CIFAR,
-  ),
-  "solo_cifar_asym": (
-    "crop jitter grey flip",
-    ("torchvision", "bicubic", 0.08),
-    ("torchvision", *_BYOL),
-    0.2,
-    None,
-    (0, 0.2),
-    _CIFAR,
-  ),
-  "swav": (
-    "crop flip jitter grey blur",
-    ("torchvision", "bilinear", 0.14),
-    ("torchvision", 0.8, 0.8, 0.8, 0.8, 0.2),
-    0.2,
-    ("pillow", 0.5, 0.5),
-    (0, 0),
-    _IMAGENET,
-  ),
-  "dino": (
-    "crop flip jitter grey blur",
-    ("torchvision", "bicubic", 0.4),
-    ("torchvision", *_BYOL),
-    0.2,
-    ("pillow", 1.0, 0.1),
-    (0, 0.2),
-    _IMAGENET,
-  ),
-  "crop_only": ("crop flip", _SIMCLR_CROP, None, 0, None, (0, 0), _NONE),
-  "none": ("crop", None, None, 0, None, (0, 0), _NONE),
+  "simclr": (_SIMCLR, _CROP_TF, "simclr_v2", _STRONG, 0.2, ("tf", 0.5, 0.5), _NEVER, _NONE),
+  "simclr_cifar": (_NO_BLUR, _CROP_TF, "simclr_v2", _WEAK, 0.2, None, _NEVER, _NONE),
+  "moco_v1": ("crop grey jitter flip", _CROP_20, _TV, _OLD, 0.2, None, _NEVER, _IMAGENET),
+  "moco_v2": (_MOCO, _CROP_20, _TV, _WEAK, 0.2, _BLUR, _NEVER, _IMAGENET),
+  "simsiam": (_MOCO, _CROP_20, _TV, _WEAK, 0.2, _BLUR, _NEVER, _IMAGENET),
+  "byol": (_SIMCLR, _CROP_8, "simclr_v1", _WEAKER, 0.2, ("tf", 1, 0.1), _SECOND, _IMAGENET),
+  "moco_v3": (_MOCO, _CROP_20, _TV, _WEAKER, 0.2, _BLUR_FIRST, _SECOND, _IMAGENET),
+  "barlow": (_SIMCLR, _CROP_8, _TV, _WEAKER, 0.2, _BLUR_FIRST, _SECOND, _IMAGENET),
+  "vicreg": (_SIMCLR, _CROP_8, _TV, _WEAKER, 0.2, _BLUR_FIRST, _SECOND, _IMAGENET),
+  "supcon_cifar": (_NO_BLUR, _CROP_20, _TV, _WEAK, 0.2, None, _NEVER, _CIFAR),
+  "w_mse_cifar": (_FLIP_LAST, (_TV, "bicubic", 0.2), _TV, _WEAK, 0.1, None, _NEVER, _CIFAR),
+  "solo_cifar": (_MOCO, _CROP_8, _TV, _STRONG, 0.2, _BLUR, _NEVER, _CIFAR),
+  "solo_cifar_asym": (_FLIP_LAST, _CROP_8, _TV, _WEAKER, 0.2, None, _SECOND, _CIFAR),
+  "swav": (_SIMCLR, (_TV, "bilinear", 0.14), _TV, _STRONG, 0.2, _BLUR, _NEVER, _IMAGENET),
+  "dino": (_SIMCLR, (_TV, "bicubic", 0.4), _TV, _WEAKER, 0.2, _BLUR_FIRST, _SECOND, _IMAGENET),
+  "crop_only": ("crop flip", _CROP_TF, None, None, 0, None, _NEVER, _NONE),
+  "none": ("crop", None, None, None, 0, None, _NEVER, _NONE),
 }
 
 
@@ -172,7 +60,7 @@ def test_every_recipe_is_pinned():
 
 @pytest.mark.parametrize("name", augment.NAMES)
 def test_recipe_has_the_published_figures(name):
-  order, crop, jitter, grey_p, blur, solarize_p, (mean, std) = _FIGURES[name]
+  order, crop, family, strengths, grey_p, blur, solarize_p, (mean, std) = _FIGURES[name]
   recipe = augment.recipe(name, 32)
   first, second = (dict(pipeline) for pipeline in recipe.views)
   assert _names(recipe.views[0]) == order
@@ -181,11 +69,11 @@ def test_recipe_has_the_published_figures(name):
     if crop:
       assert (view["crop"].sampler, view["crop"].interpolation, view["crop"].min_area) == crop
       assert view["crop"].max_area == 1.0
-    if jitter:
+    if strengths:
       j = view["jitter"]
       got = (j.p, j.brightness, j.contrast, j.saturation, j.hue)
-      assert j.family == jitter[0]
-      np.testing.assert_allclose(got, jitter[1:], rtol=1e-12)
+      assert j.family == family
+      np.testing.assert_allclose(got, strengths, rtol=1e-12)
     if blur:
       assert view["blur"].family == blur[0]
       assert (view["blur"].min_sigma_px, view["blur"].max_sigma_px) == (0.1, 2.0)
@@ -252,14 +140,9 @@ def test_options_change_what_they_name_and_nothing_else():
     return dict(augment.recipe("simclr_cifar", **options).views[0])
 
   plain = view()
-  changed = {
-    "blur": (dict(blur=0.3), "blur", 0.3),
-    "grey": (dict(grey_p=0.1), "grey", 0.1),
-    "flip": (dict(flip=0.25), "flip", 0.25),
-    "solarize": (dict(solarize=0.4), "solarize", 0.4),
-  }
-  for options, name, p in changed.values():
-    got = view(**options)
+  options = {"blur": 0.3, "grey_p": 0.1, "flip": 0.25, "solarize": 0.4}
+  for option, p in options.items():
+    got, name = view(**{option: p}), option.removesuffix("_p")
     assert got[name].p == p
     assert {k: v for k, v in got.items() if k != name} == {
       k: v for k, v in plain.items() if k != name
@@ -295,7 +178,7 @@ def test_family_replaces_crop_jitter_and_blur():
 def test_further_operations_are_appended_in_a_fixed_order():
   recipe = augment.recipe("moco_v2", cutout=0.1, rotate=1.0, noise=0.2, sobel=0.3)
   for pipeline in recipe.views:
-    assert _names(pipeline) == _MOCO_ORDER + " rotate sobel noise cutout"
+    assert _names(pipeline) == _MOCO + " rotate sobel noise cutout"
     got = [_p(pipeline, name) for name in ("rotate", "sobel", "noise", "cutout")]
     assert got == [1.0, 0.3, 0.2, 0.1]
 
