@@ -1,60 +1,15 @@
-"""Order, layout and robustness of host batches, with sources made of arrays."""
+"""Order and layout of host batches, on any number of processes and from any step."""
 
 import gc
 import threading
 import time
-import weakref
 
 import numpy as np
 import pytest
-from absl import logging
-from PIL import Image
+from host_batches import FIELDS, Sizes, assert_same, evaluate, train
 
-from contrastive_jax import data, errors
-from contrastive_jax.data import pipeline, store, subset
-
-FIELDS = {"image", "extent", "label", "index", "mask", "replaced"}
-
-
-class Sizes:
-  """n images of many sizes, some of them damaged; counts how often it is read."""
-
-  num_classes, label_names, factors, native_size_px = 5, (), {}, None
-
-  def __init__(self, n, damaged=(), sizes=((6, 8), (8, 5), (4, 4))):
-    self.n, self.damaged, self.sizes = n, set(damaged), sizes
-    self.reads = self.failures = 0
-
-  def __len__(self):
-    return self.n
-
-  def __getitem__(self, index):
-    self.reads += 1
-    if index in self.damaged:
-      self.failures += 1
-      raise data.Unreadable(f"image {index} is damaged")
-    height, width = self.sizes[index % len(self.sizes)]
-    pixels = np.random.default_rng(index).integers(1, 256, (height, width, 3), np.uint8)
-    return {"image": pixels, "label": index % 5, "index": index}
-
-
-def train(source, **options):
-  return list(
-    pipeline.train_batches(source, **{"batch_size": 8, "seed": 1, "host_size_px": 8} | options)
-  )
-
-
-def evaluate(source, **options):
-  return list(pipeline.eval_batches(source, **{"batch_size": 8, "host_size_px": 8} | options))
-
-
-def assert_same(batches, others):
-  assert len(batches) == len(others) > 0
-  for batch, other in zip(batches, others, strict=True):
-    assert batch.keys() == other.keys() == FIELDS
-    for key in FIELDS:
-      assert batch[key].dtype == other[key].dtype
-      np.testing.assert_array_equal(batch[key], other[key], err_msg=key)
+from contrastive_jax import errors
+from contrastive_jax.data import pipeline, subset
 
 
 def joined(parts):
@@ -166,107 +121,6 @@ def test_evaluation_shows_every_image_once_and_masks_the_padding(n, count):
   padding = {k: np.concatenate([batch[k] for batch in batches])[n:] for k in FIELDS}
   assert (padding["label"] == -1).all() and (padding["index"] == -1).all()
   assert not padding["image"].any() and (padding["extent"] == 8).all()
-
-
-def test_small_images_lie_unchanged_in_the_corner():
-  source = Sizes(3)
-  batch = evaluate(source, host_size_px=11)[0]
-  for i in range(3):
-    image = source[i]["image"]
-    height, width = batch["extent"][i]
-    assert (height, width) == image.shape[:2]
-    np.testing.assert_array_equal(batch["image"][i, :height, :width], image)
-    assert batch["image"][i].sum(dtype=int) == image.sum(dtype=int)  # the rest is 0
-
-
-@pytest.mark.parametrize("shape", [(50, 20), (20, 50), (50, 50), (17, 16), (3, 400)])
-def test_big_images_are_shrunk_to_the_canvas_in_their_own_aspect(shape):
-  source = Sizes(1, sizes=[shape])
-  batch = evaluate(source, host_size_px=16)[0]
-  height, width = batch["extent"][0]
-  assert max(height, width) == 16
-  scale = 16 / max(shape)
-  # Half a pixel of rounding; a side of less than half a pixel becomes one pixel.
-  assert abs(height - shape[0] * scale) <= 0.5 or height == 1
-  assert abs(width - shape[1] * scale) <= 0.5 or width == 1
-  pixels = Image.fromarray(source[0]["image"]).resize((width, height), Image.Resampling.BICUBIC)
-  np.testing.assert_array_equal(batch["image"][0, :height, :width], np.asarray(pixels))
-  assert not batch["image"][0, height:].any() and not batch["image"][0, :, width:].any()
-
-
-def test_an_unreadable_image_is_replaced_by_its_neighbour_and_shifts_nothing():
-  damaged = {3, 4, 19}
-  whole, broken = train(Sizes(20), total_steps=9), train(Sizes(20, damaged), total_steps=9)
-  seen = 0
-  for good, bad in zip(whole, broken, strict=True):
-    hit = np.isin(good["index"], list(damaged))
-    np.testing.assert_array_equal(bad["replaced"], hit)
-    expected = [{3: 5, 4: 5, 19: 0}.get(i, i) for i in good["index"].tolist()]
-    assert bad["index"].tolist() == expected
-    assert bad["label"].tolist() == [i % 5 for i in expected]
-    np.testing.assert_array_equal(bad["image"][~hit], good["image"][~hit])
-    for row in np.flatnonzero(hit):
-      pixels = Sizes(20)[expected[row]]["image"]
-      height, width = bad["extent"][row]
-      np.testing.assert_array_equal(bad["image"][row, :height, :width], pixels)
-    seen += hit.sum()
-  assert seen >= 6
-
-
-def test_an_unreadable_image_is_read_and_logged_once(monkeypatch):
-  messages = []
-  monkeypatch.setattr(logging, "warning", lambda text, *args: messages.append(text % args))
-  source = Sizes(16, damaged={2})
-  train(source, total_steps=8, cache="none")
-  evaluate(source, cache="none")
-  assert len(messages) == 1 and "image 2 is damaged" in messages[0]
-  assert source.failures <= 2  # two steps are under way at once; later ones know
-
-
-@pytest.mark.parametrize("cache", ["none", "memory"])
-def test_a_set_of_unreadable_images_stops_the_run(cache):
-  with pytest.raises(errors.UserError, match="101 images in a row .*limit 100.*repair"):
-    train(Sizes(300, damaged=range(250)), total_steps=99, cache=cache)
-  with pytest.raises(errors.UserError, match="8 images in a row"):
-    train(Sizes(8, damaged=range(8)), total_steps=1, cache=cache)
-
-
-def test_the_cache_changes_no_batch_and_is_filled_once():
-  source = Sizes(43)
-  kept = train(source, total_steps=12, cache="memory")
-  assert source.reads == 43
-  train(source, total_steps=12, cache="memory")
-  evaluate(source, cache="auto")
-  assert source.reads == 43
-  assert_same(train(source, total_steps=12, cache="none"), kept)
-  assert source.reads > 43
-
-
-def test_decoded_images_are_freed_with_their_source():
-  source = Sizes(8)
-  train(source, total_steps=1, cache="memory")
-  pixels = weakref.ref(store._known[source].decoded[8]["image"])
-  assert pixels() is not None
-  del source
-  gc.collect()
-  assert pixels() is None
-
-
-def test_auto_keeps_small_sets_only(monkeypatch):
-  needed = 10 * 8 * 8 * 3
-  monkeypatch.setattr(store, "MEMORY_LIMIT_BYTES", needed)
-  assert store.Store(Sizes(10), host_size_px=8).in_memory
-  assert not store.Store(Sizes(11), host_size_px=8).in_memory
-  assert store.Store(Sizes(11), host_size_px=8, cache="memory").in_memory
-  assert not store.Store(Sizes(10), host_size_px=8, cache="none").in_memory
-
-
-def test_the_canvas_has_the_size_of_the_images_if_they_have_one():
-  source = Sizes(3)
-  assert store.host_size(source, None) == 512
-  assert store.host_size(source, 40) == 40
-  source.native_size_px = 96
-  assert store.host_size(source, None) == 96
 
 
 def test_a_subset_is_even_and_keeps_the_index():
