@@ -1,219 +1,21 @@
-"""Planning: what a compiled step says, what is made of it, and what cannot be planned."""
+"""Planning, from the flag to the file, and what cannot be planned."""
 
 import importlib.util
 import json
-import os
-import re
 import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
+import members
 import numpy as np
 import pytest
-from conftest import ONE_DEVICE_FLAGS, REPOSITORY
 from tiny_config import tiny
 
-from contrastive_jax import config, errors, parallel, plan
-from contrastive_jax.plan import (
-  arithmetic,
-  child,
-  chips,
-  figures,
-  hlo,
-  images,
-  program,
-  report,
-  topology,
-  traffic,
-)
+from contrastive_jax import build, errors, parallel, plan
+from contrastive_jax.data import pipeline
+from contrastive_jax.plan import images, program, topology
 from contrastive_jax.plan.images import Images
-
-SHAPES = traffic.Shapes(rows=frozenset({64, 32, 16, 8}), parameters=frozenset({(3, 3, 8, 8), (8,)}))
-
-# As the TPU's and the CPU's compilers write: one gather in two pieces on one channel, a merged
-# all-reduce without a name, a ring in a loop, an asynchronous gather, and a group of one.
-ALL = "channel_id=1, replica_groups={{0,1,2,3,4,5,6,7}}, dimensions={0}"
-CHAIN = 'frontend_attributes={chain_id="0"}'
-NAMED = 'metadata={op_name="jit(step)/shard_map/all_gather"}'
-BN = 'metadata={op_name="jit(step)/jvp(Network)/(norm1/reduce_sum:norm_skip/reduce_sum)"}'
-TEXT = f"""\
-HloModule step
-
-%add (a: f32[], b: f32[]) -> f32[] {{
-  REPOSITORY %sum = f32[] add(%a, %b)
-}}
-
-%piece1 (p: f32[8,4]) -> f32[64,4] {{
-  REPOSITORY %g1 = f32[64,4]{{1,0:T(8,128)}} all-gather(%p), {ALL}, {CHAIN}, {NAMED}
-}}
-
-%piece2 (p: f32[8,4]) -> f32[64,4] {{
-  REPOSITORY %g2 = f32[64,4]{{1,0}} all-gather(%p), {ALL}, {CHAIN}, {NAMED}
-}}
-
-%ring (s: (s32[], f32[8,4])) -> (s32[], f32[8,4]) {{
-  %product = f32[8,8] dot(%x, %x)
-  REPOSITORY %sent = f32[8,4]{{1,0}} collective-permute(%x), channel_id=9
-}}
-
-%more (s: (s32[], f32[8,4])) -> pred[] {{
-  %bound = s32[]{{:T(128)}} constant(7)
-  REPOSITORY %less = pred[] compare(%i, %bound), direction=LT
-}}
-
-ENTRY %main (x: f32[8,4]) -> f32[64,4] {{
-  %a = f32[64,4] fusion(%x), kind=kOutput, calls=%piece1
-  %b = f32[64,4] fusion(%x), kind=kOutput, calls=%piece2
-  %w = (s32[], f32[8,4]) while(%t), condition=%more, body=%ring
-  %r = (f32[3,3,8,8]{{3,2,1,0}}, /*index=1*/f32[]) all-reduce(%x), replica_groups=[2,4]<=[8]
-  %n = f32[8] all-reduce(%z), replica_groups=mesh['axis_0'=8,'axis_1'=1] {{'axis_0'}}, {BN}
-  %s = (f32[8,4], bf16[64,4]) all-gather-start(%x), {ALL}
-  %one = f32[9] all-reduce(%z), channel_id=5, replica_groups={{{{0}},{{1}}}}, to_apply=%add
-  REPOSITORY %d = f32[64,4] add(%a, %b)
-}}
-"""
-
-
-def test_each_collective_is_found_once_with_its_group_and_rounds():
-  found = [(c.kind, str(c.items[0]), c.group, c.times) for c in hlo.collectives(TEXT, 8)]
-  assert sorted(found) == [
-    ("all-gather", "bf16[64,4]", 8, 1),
-    ("all-gather", "f32[64,4]", 8, 1),
-    ("all-reduce", "f32[3,3,8,8]", 4, 1),
-    ("all-reduce", "f32[8]", 8, 1),
-    ("collective-permute", "f32[8,4]", 8, 7),
-  ]
-  assert hlo.longest_loop(TEXT) == 7
-
-
-def test_bytes_on_the_wire_are_those_of_ring_algorithms():
-  found = {c.kind + str(c.items[0]): c for c in hlo.collectives(TEXT, 8)}
-
-  def wire(name):
-    return sum(found[name].wire_bytes(i) for i in found[name].items)
-
-  assert wire("all-gatherf32[64,4]") == 64 * 4 * 4 * 7 / 8
-  assert wire("all-gatherbf16[64,4]") == 64 * 4 * 2 * 7 / 8, "the result alone, not the operand"
-  assert wire("all-reducef32[3,3,8,8]") == (576 + 1) * 4 * 2 * 3 / 4
-  assert wire("collective-permutef32[8,4]") == 7 * 8 * 4 * 4
-  scatter = hlo.Collective("reduce-scatter", (hlo.Item("f32", (2,)),), 4, 1, "")
-  assert scatter.wire_bytes(scatter.items[0]) == 2 * 4 * 3
-
-
-def test_what_travels_is_named():
-  named = {str(i): traffic.carries(c, i, SHAPES) for c in hlo.collectives(TEXT, 8) for i in c.items}
-  assert named == {
-    "f32[64,4]": "embeddings",
-    "bf16[64,4]": "embeddings",
-    "f32[8,4]": "embeddings",
-    "f32[3,3,8,8]": "gradients",
-    "f32[]": "other statistics",
-    "f32[8]": "batch norm",
-  }
-
-
-def test_images_that_move_between_devices_are_seen():
-  mesh = parallel.make_mesh()
-  x = jax.ShapeDtypeStruct((64, 2, 16, 16, 3), jnp.float32, sharding=parallel.sharded(mesh))
-  with parallel.use(mesh):
-    text = jax.jit(lambda x: parallel.gather(x).sum(axis=0)).lower(x).compile().as_text()
-  carried = [traffic.carries(c, i, SHAPES) for c in hlo.collectives(text, 8) for i in c.items]
-  assert traffic.IMAGES in carried
-
-
-FOUND = {
-  "device_kind": "TPU v5 lite",
-  "devices": 16,
-  "chip": "v5e",
-  "flops_undivided": 160e12,
-  "parameters": 10,
-  "memory": {"arguments": 2**30, "total": 2**30},
-  "flops": 10e12,
-  "hbm_bytes": 819e9 / 100,
-  "collectives": [
-    {
-      "kind": "all-gather",
-      "carries": "embeddings",
-      "largest": "f32[64,4]",
-      "bytes": 3e6,
-      "wire_bytes": 200e9 / 1000,
-      "times": 1,
-      "op": "",
-    }
-  ],
-  "longest_loop": 1,
-  "choices": ["contrast of 512 rows with 512 columns on 16 device(s): dense"],
-  "compile_seconds": 1.0,
-}
-
-
-def figures_of(batch_size=256, **changes):
-  c = tiny(batch_size=batch_size)
-  return figures.of("v5e:4x4", c, Images(1024, 10, 16), FOUND | changes)
-
-
-def test_the_second_pass_of_micro_batches_is_no_repetition():
-  c = tiny(batch_size=256, micro_batches=2)
-  for flops, repeats in ((13.3e12, False), (20e12, True)):
-    found = figures.of("v5e:4x4", c, Images(1024, 10, 16), FOUND | {"flops": flops})
-    assert any("4/3 of it by micro_batches" in line for line in found["warnings"]) == repeats
-
-
-def test_the_form_of_the_loss_is_told_whoever_chose_it():
-  assert figures_of()["choices"] == FOUND["choices"]
-  c = tiny(batch_size=256, method__loss_impl="ring")
-  found = figures.of("v5e:4x4", c, Images(1024, 10, 16), FOUND | {"choices": []})
-  assert "ring, by method.loss_impl" in report.text(found)
-
-
-def test_times_are_those_of_the_published_peaks():
-  found = figures_of()
-  assert found["seconds"]["arithmetic"] == pytest.approx(10 / 197)
-  assert found["seconds"]["memory"] == pytest.approx(0.01)
-  assert found["seconds"]["network"] == pytest.approx(0.001)
-  assert found["steps"] == 3 * 4
-  assert found["hours_at_least"] == pytest.approx(12 * 10 / 197 / 3600)
-  assert found["share_of_ideal_flops"] == 1
-  assert found["headroom"] == 14.75 * 2**30
-  assert not found["warnings"]
-
-
-@pytest.mark.parametrize(
-  "changes, line",
-  [
-    ({"flops": 20e12}, "2.00 times its share"),
-    (
-      {"memory": {"total": 17 * 2**30}},
-      r"needs 17.0 GiB a chip of 15.75; try --config.model.remat",
-    ),
-    ({"memory": {"refused": "no", "needed_bytes": None}}, "needs more than a chip has"),
-    ({"batch_size": 64}, "4 images on each"),
-    ({"longest_loop": 7}, "a loop of 7 rounds"),
-    (
-      {"collectives": [FOUND["collectives"][0] | {"carries": "images"}]},
-      "images or feature maps travel between chips, 3.0 MB a step, largest",
-    ),
-    (
-      {"collectives": [FOUND["collectives"][0] | {"wire_bytes": 1e12}]},
-      "network takes longer",
-    ),
-  ],
-)
-def test_each_warning_names_its_figure(changes, line):
-  (warning,) = figures_of(**changes)["warnings"]
-  assert re.search(line, warning), warning
-
-
-def test_a_table_and_a_plot_hold_every_plan(tmp_path):
-  plans = [figures_of(), figures_of(512, memory={"refused": "no", "needed_bytes": 2**34})]
-  del plans[1]["seconds"], plans[1]["flops"]
-  lines = report.table(plans).splitlines()
-  assert len(lines) == 4 and len({line.count("|") for line in lines}) == 1
-  for each in plans:
-    assert "WARNING" in report.text(each) or not each["warnings"]
-  report.plot(plans, tmp_path / "plan.png")
-  assert (tmp_path / "plan.png").stat().st_size > 1000
+from contrastive_jax.step import state as state_lib
 
 
 def test_names_of_topologies():
@@ -272,69 +74,6 @@ def test_sizes_of_known_sets_need_no_images():
     images.describe(with_tfds("cifar10", "val"))
 
 
-def test_every_chip_has_a_source_and_a_limit_below_its_capacity():
-  for chip in chips.CHIPS.values():
-    assert chip.source.startswith("https://") and "cloud.google.com/tpu/" in chip.source
-    assert 0.9 * chip.hbm_gib < chip.compiler_gib < chip.hbm_gib + 1
-  for chip in chips.GPUS.values():
-    assert chip.source.startswith("https://www.nvidia.com/") and chip.compiler_gib is None
-
-
-def test_the_devices_that_are_here_tell_their_limit_and_their_peaks(monkeypatch):
-  """A GPU, where one is not there: nothing is compiled."""
-
-  class Gpu:
-    device_kind = "NVIDIA H100 80GB HBM3"
-
-    def memory_stats(self):
-      return {"bytes_limit": 64 * 2**30}
-
-  monkeypatch.setattr(child, "devices", lambda topology: [Gpu()])
-  local = jax.local_devices
-  monkeypatch.setattr(jax, "local_devices", lambda backend=None: local() if backend else [Gpu()])
-  monkeypatch.setattr(child.program, "make", lambda *a: None)
-  monkeypatch.setattr(child.program, "count_flops", lambda p: 10e12)
-  monkeypatch.setattr(child.similarity, "_DENSE_SHARE", 0)  # put back
-  read = {k: v for k, v in FOUND.items() if k not in ("device_kind", "devices", "chip")}
-  monkeypatch.setattr(child.program, "compile_and_read", lambda *a: read)
-  c = tiny(batch_size=256)
-  found = child.plan(topology.parse("here")[0], config.to_json(c), Images(1024, 10, 16))
-  plan = figures.of("here", c, Images(1024, 10, 16), found)
-  assert plan["memory_limit"] == pytest.approx(0.95 * 64 * 2**30)
-  assert plan["headroom"] == pytest.approx(plan["memory_limit"] - 2**30)
-  assert plan["seconds"]["arithmetic"] == pytest.approx(FOUND["flops"] / 989e12)
-  assert "dense" in report.text(plan) and "fit_memory, of training, is not" in report.text(plan)
-
-
-@pytest.mark.parametrize(
-  "stride, dilation, padding", [(1, 1, "SAME"), (2, 1, "SAME"), (1, 2, "VALID"), (3, 2, "SAME")]
-)
-def test_products_in_a_loop_are_counted_in_every_round(stride, dilation, padding):
-  """As XLA counts them where there is no loop."""
-
-  def layer(x, w):
-    y = jax.lax.conv_general_dilated(
-      x, w, (stride,) * 2, padding, rhs_dilation=(dilation,) * 2,
-      dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )  # fmt: skip
-    return (y**2).sum() + ((w[0, 0] @ w[1, 1]) ** 2).sum()
-
-  def rounds(count):
-    def total(x, w):
-      def body(carry, _):
-        return carry + layer(x + carry, w), None
-
-      return jax.lax.scan(body, 0.0, None, length=count)[0]
-
-    return jax.jit(jax.grad(total, argnums=(0, 1))).lower(*shapes).compile()
-
-  shapes = [jnp.zeros((2, 9, 11, 8)), jnp.zeros((3, 3, 8, 8))]
-  looped, unrolled = rounds(5), rounds(1)
-  assert arithmetic.missed(unrolled.as_text()) == 0
-  found = looped.cost_analysis()["flops"] + arithmetic.missed(looped.as_text())
-  assert found == pytest.approx(5 * unrolled.cost_analysis()["flops"], rel=0.05)
-
-
 def test_a_step_in_parts_has_the_ideal_of_the_undivided_one():
   c = tiny(micro_batches=2, method__loss_impl="tiled:bfloat16")
   plain = program.in_one_go(c)
@@ -353,10 +92,6 @@ def test_a_compiler_does_not_outlive_who_asked_for_it():
 
 
 def test_the_planned_state_and_batch_are_those_that_training_uses():
-  from contrastive_jax import build
-  from contrastive_jax.data import pipeline
-  from contrastive_jax.step import state as state_lib
-
   c = tiny()
   source = build.source(c, "train")
   made = program.make(c, images.describe(c), jax.devices())
@@ -375,14 +110,13 @@ def test_the_planned_state_and_batch_are_those_that_training_uses():
 
 
 def command(tmp_path, *arguments):
-  (tmp_path / "tiny.py").write_text(
-    f"import sys\nsys.path.insert(0, {str(REPOSITORY / 'tests')!r})\n"
-    "import tiny_config\n\n\ndef get_config():\n  return tiny_config.tiny()\n"
-  )
-  environment = dict(os.environ, JAX_PLATFORMS="cpu", XLA_FLAGS=ONE_DEVICE_FLAGS)
-  train = [sys.executable, str(REPOSITORY / "train.py"), f"--config={tmp_path / 'tiny.py'}"]
+  config = members.config_file(tmp_path)
   return subprocess.run(
-    [*train, *arguments], env=environment, capture_output=True, text=True, cwd=tmp_path
+    members.training(config, tmp_path / "run", *arguments),
+    env=members.environment(),
+    capture_output=True,
+    text=True,
+    cwd=tmp_path,
   )
 
 
@@ -403,7 +137,7 @@ def assert_is_a_plan(done, tmp_path, devices):
 
 @pytest.mark.slow
 def test_a_plan_for_eight_cpu_devices(tmp_path):
-  done = command(tmp_path, "--plan=cpu:8", f"--workdir={tmp_path / 'run'}")
+  done = command(tmp_path, "--plan=cpu:8")
   found = assert_is_a_plan(done, tmp_path, 8)
   assert found["seconds"] is None and found["hours_at_least"] is None, "a CPU has no published peak"
 
@@ -413,6 +147,6 @@ def test_a_plan_for_eight_cpu_devices(tmp_path):
   importlib.util.find_spec("libtpu") is None, reason="libtpu is absent: pip install -e '.[tpu]'"
 )
 def test_a_plan_for_four_tpu_chips(tmp_path):
-  done = command(tmp_path, "--plan=v5e:2x2", f"--workdir={tmp_path / 'run'}")
+  done = command(tmp_path, "--plan=v5e:2x2")
   found = assert_is_a_plan(done, tmp_path, 4)
   assert found["chip"] == "v5e" and found["headroom"] > 0 and found["hours_at_least"] > 0
