@@ -4,8 +4,9 @@ import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
-from contrastive_jax.models import resnet
+from contrastive_jax.models import norm, resnet
 
 KEY = jax.random.key(0)
 
@@ -13,6 +14,16 @@ KEY = jax.random.key(0)
 def tiny(block=resnet.BasicBlock, **options):
   """Two stages of one block each, quick to compile."""
   return resnet.ResNet((1, 1), block, 8, **{"stem": "cifar_s2", **options})
+
+
+class Endpoints(nn.Module):
+  """A convolution, batch norm, a mean: every kind of endpoint in a few operations."""
+
+  @nn.compact
+  def __call__(self, x, train):
+    x = norm.BatchNorm()(nn.Conv(5, (3, 3))(x), train)
+    x = nn.tanh(x)
+    return {"block1": x, "h": x.mean((1, 2)), "z": nn.Dense(3)(x.mean((1, 2)))}
 
 
 def start(module, x, *path):

@@ -1,45 +1,28 @@
 """Every example once, in evaluation mode, on any number of devices and processes."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 
 import jax
+import members
+import nets
 import numpy as np
 import pytest
-from conftest import REPOSITORY
-from flax import linen as nn
 
-from contrastive_jax import augment, errors, parallel
+from contrastive_jax import augment, data, errors, parallel
 from contrastive_jax.augment import cells
-from contrastive_jax.evaluation import features
-from contrastive_jax.models import norm
+from contrastive_jax.data import pipeline
+from contrastive_jax.evaluation import features, knn
 
 SIZE = 6
 VIEW = augment.recipe("simclr", size_px=SIZE)
 
 
-class TinyNet(nn.Module):
-  """A convolution, batch norm, a mean: every kind of endpoint in a few operations."""
-
-  @nn.compact
-  def __call__(self, x, train):
-    x = norm.BatchNorm()(nn.Conv(5, (3, 3))(x), train)
-    x = nn.tanh(x)
-    return {"block1": x, "h": x.mean((1, 2)), "z": nn.Dense(3)(x.mean((1, 2)))}
-
-
 @pytest.fixture(scope="module")
 def net():
   """The net, its weights, and batch statistics that no batch has."""
-  module = TinyNet()
-  variables = module.init(jax.random.key(0), np.zeros((1, SIZE, SIZE, 3)), train=False)
-  variables = jax.device_get(variables)
-  rng = np.random.default_rng(5)
-  stats = jax.tree.map(lambda x: rng.uniform(0.1, 0.5, x.shape).astype(x.dtype), variables)
-  return module, variables["params"], stats["batch_stats"]
+  module = nets.Endpoints()
+  variables = nets.random_variables(module, np.zeros((1, SIZE, SIZE, 3)))
+  return module, variables["params"], variables["batch_stats"]
 
 
 def _examples(n=24):
@@ -251,10 +234,7 @@ def test_labels_are_needed_and_unlabelled_examples_left_out():
 
 
 _PROCESS = """
-import json, sys
-import jax
-jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
-import numpy as np
+import json
 from contrastive_jax import augment, data, parallel
 from contrastive_jax.evaluation import features, knn
 from contrastive_jax.data import pipeline
@@ -265,40 +245,14 @@ found = features.collect(features.OfPixels(), {}, batches, view=view, mesh=mesh)
 x = found.layers["pixels"]
 vote = knn.accuracy(x, found.label, x[::2], found.label[::2], source.num_classes, k=3, mesh=mesh)
 out = {"index": found.index.tolist(), "sum": x.astype(float).sum(1).tolist(), "vote": vote}
-open(sys.argv[3], "w").write(json.dumps(out))
+open(sys.argv[3] + sys.argv[2], "w").write(json.dumps(out))
 """
 
 
 @pytest.mark.slow
 def test_two_processes_both_hold_every_example_once(tmp_path):
-  from contrastive_jax import data
-  from contrastive_jax.data import pipeline
-  from contrastive_jax.evaluation import knn
-
-  with socket.socket() as probe:
-    probe.bind(("localhost", 0))
-    address = f"localhost:{probe.getsockname()[1]}"
-  root = REPOSITORY
-  env = os.environ | {
-    "PYTHONPATH": str(root),
-    "JAX_PLATFORMS": "cpu",
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-  }
-  files = [tmp_path / f"{process}.json" for process in range(2)]
-  running = [
-    subprocess.Popen(
-      [sys.executable, "-c", _PROCESS, address, str(process), str(file)],
-      env=env,
-      stdout=subprocess.DEVNULL,
-      stderr=subprocess.PIPE,
-      text=True,
-    )
-    for process, file in enumerate(files)
-  ]
-  for process in running:
-    _, stderr = process.communicate(timeout=240)
-    assert process.returncode == 0, stderr[-2000:]
-  one, two = (json.loads(file.read_text()) for file in files)
+  members.two(_PROCESS, str(tmp_path / "process"))
+  one, two = (json.loads((tmp_path / f"process{i}").read_text()) for i in range(2))
   assert one == two
   assert one["index"] == list(range(21))
 

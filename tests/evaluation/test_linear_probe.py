@@ -1,0 +1,191 @@
+"""The linear probe that SGD trains, on features and through a frozen encoder."""
+
+import jax
+import nets
+import numpy as np
+import pytest
+from classes import CLASSES, EIGHT, ONE, data, softmax_gradient
+
+from contrastive_jax import augment, errors, keys, parallel
+from contrastive_jax.data import pipeline
+from contrastive_jax.evaluation import features, linear_probe
+
+
+def sgd(batches, dim, options, steps_per_epoch, start=0.0):
+  """SGD with momentum as PyTorch has it: the learning rate outside the buffer."""
+  kernel, bias = np.zeros((dim, CLASSES)) + start, np.zeros(CLASSES)
+  velocity = [0.0, 0.0]
+  total = options.epochs * steps_per_epoch
+  for step, (x, label) in enumerate(batches):
+    rate = options.base_lr * options.batch_size / 256
+    if options.schedule == "cosine":
+      rate *= (1 + np.cos(np.pi * step / total)) / 2
+    else:
+      rate *= 0.1 ** sum(step >= epoch * steps_per_epoch for epoch in options.step_epochs)
+    grads = list(softmax_gradient(kernel, bias, x.astype(np.float64), label))
+    grads[0] += options.weight_decay * kernel
+    velocity = [options.momentum * v + g for v, g in zip(velocity, grads, strict=True)]
+    if options.nesterov:
+      grads = [g + options.momentum * v for v, g in zip(velocity, grads, strict=True)]
+    else:
+      grads = velocity
+    kernel, bias = kernel - rate * grads[0], bias - rate * grads[1]
+  return kernel, bias
+
+
+def in_order(x, label, options, seed):
+  steps = len(x) // options.batch_size * options.epochs
+  for step in range(steps):
+    at = pipeline.positions(step, num_images=len(x), batch_size=options.batch_size, seed=seed)
+    yield x[at], label[at]
+
+
+@pytest.mark.parametrize("num_devices", [1, 8])
+@pytest.mark.parametrize(
+  "changes",
+  [
+    {"nesterov": True, "schedule": "cosine", "weight_decay": 0.0},
+    {"nesterov": False, "schedule": "step", "step_epochs": (2, 3), "weight_decay": 0.1},
+  ],
+)
+def test_sgd_agrees_with_a_loop_in_float64_on_any_devices(changes, num_devices, monkeypatch):
+  monkeypatch.setattr(linear_probe, "_STEPS_AT_ONCE", 8)  # 8, 8 and 4 of the 20 steps
+  x, label = data()
+  options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=4, **changes)
+  mesh = parallel.make_mesh(jax.devices()[:num_devices])
+  kernel, bias = linear_probe.fit(x, label, CLASSES, options, mesh, seed=7)
+  expected = sgd(in_order(x, label, options, 7), x.shape[1], options, 5)
+  assert np.abs(expected[0]).max() > 0.1
+  # 20 steps of float32 rounding.
+  np.testing.assert_allclose(kernel, expected[0], rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(bias, expected[1], rtol=1e-4, atol=1e-5)
+
+
+def test_standardised_sgd_is_sgd_on_standardised_features():
+  x, label = data()
+  x[:, 2] = 3.0  # constant: its variance is nothing to divide by
+  options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=2, standardize=True)
+  kernel, bias = linear_probe.fit(x, label, CLASSES, options, ONE)
+  std = x.std(0, dtype=np.float64)
+  std[2] = 1
+  scaled = (x - x.mean(0, dtype=np.float64)) / std
+  expected = sgd(in_order(scaled, label, options, 0), x.shape[1], options, 5)
+  logits = x @ kernel + bias
+  # 10 steps of float32 rounding, times 1 / std of up to 10.
+  np.testing.assert_allclose(logits, scaled @ expected[0] + expected[1], rtol=1e-3, atol=1e-4)
+
+
+def test_progress_is_called_once_for_every_step(monkeypatch):
+  monkeypatch.setattr(linear_probe, "_STEPS_AT_ONCE", 8)
+  x, label = data()
+  seen = []
+  options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=4)
+  linear_probe.fit(x, label, CLASSES, options, ONE, progress=lambda *values: seen.append(values))
+  assert [step for step, _, _ in seen] == list(range(1, 21))
+  assert {total for _, total, _ in seen} == {20}
+  assert seen[0][2] == pytest.approx(np.log(CLASSES))  # all classes alike at the start
+  assert seen[-1][2] < seen[0][2]
+
+
+def test_random_start_has_the_asked_spread():
+  x, label = data(dim=400)
+  options = linear_probe.Options(base_lr=1e-9, batch_size=80, epochs=1, init_std=0.01)
+  kernel, bias = linear_probe.fit(x, label, CLASSES, options, ONE)
+  assert abs(kernel.std() - 0.01) < 0.001  # 1600 draws: 2 % standard error
+  np.testing.assert_allclose(bias, 0, atol=1e-8)
+
+
+class Source:
+  """Images of one colour each (`plain`), which crop and flip do not change, or of noise."""
+
+  num_classes, label_names, factors, native_size_px = CLASSES, (), {}, 8
+
+  def __init__(self, n, plain):
+    rng = np.random.default_rng(1)
+    self.images = rng.integers(0, 256, (n, 1, 1, 3) if plain else (n, 8, 8, 3), np.uint8)
+    self.images = np.broadcast_to(self.images, (n, 8, 8, 3))
+    self.labels = rng.integers(0, CLASSES, n)
+
+  def __len__(self):
+    return len(self.images)
+
+  def __getitem__(self, i):
+    return {"image": self.images[i], "label": int(self.labels[i]), "index": i}
+
+
+@pytest.fixture(scope="module")
+def encoder():
+  """An encoder with batch statistics that no batch has, and its variables."""
+  module = nets.Endpoints()
+  variables = nets.random_variables(module, np.zeros((1, 8, 8, 3)))
+  frozen = {"params": variables["params"], "stats": variables["batch_stats"]}
+  return features.OfNet(module, ("h",)), frozen
+
+
+VIEW = augment.recipe("simclr", size_px=8)
+
+
+def features_of(encoder, source):
+  batches = pipeline.eval_batches(source, batch_size=16)
+  return features.collect(*encoder, batches, view=VIEW, mesh=ONE).layers["h"]
+
+
+@pytest.mark.parametrize("mesh, standardize", [(ONE, True), (EIGHT, False)], ids=["1", "8"])
+def test_the_encoder_is_frozen_and_in_evaluation_mode(encoder, mesh, standardize):
+  # Views of a plain image are that image: training through the encoder must equal training on
+  # its features, which batch norm in training mode or a moving weight would break.
+  source = Source(40, plain=True)
+  clean = features_of(encoder, source)
+  before = jax.tree.map(np.copy, encoder[1])
+  options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=3, standardize=standardize)
+  through = linear_probe.fit_augmented(
+    encoder[0], "h", encoder[1], source, CLASSES, options, mesh, view=VIEW, clean=clean, seed=3
+  )
+  jax.tree.map(np.testing.assert_array_equal, encoder[1], before)
+  cached = linear_probe.fit(clean, source.labels, CLASSES, options, ONE, seed=3)
+  assert np.abs(cached[0]).max() > 0.05
+  for a, b in zip(through, cached, strict=True):
+    np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)  # resizing adds float32 rounding
+
+
+def test_every_epoch_shows_new_crops(encoder):
+  source = Source(16, plain=False)
+  options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=3, schedule="step")
+  found = linear_probe.fit_augmented(
+    *(encoder[0], "h", encoder[1], source, CLASSES, options, ONE),
+    view=VIEW,
+    clean=features_of(encoder, source),
+    seed=3,
+  )
+
+  @jax.jit
+  def seen(key):
+    image, extent = source.images, np.full((16, 2), 8)
+    return encoder[0](encoder[1], augment.probe_view(VIEW, key, image, extent))["h"]
+
+  key = keys.stream(3, "probe views")
+  per_epoch = [np.asarray(seen(jax.random.fold_in(key, epoch))) for epoch in range(3)]
+  assert np.abs(per_epoch[0] - per_epoch[1]).max() > 0.01
+  expected = sgd(((x, source.labels) for x in per_epoch), 5, options, 1)
+  for a, b in zip(found, expected, strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)  # float32 features and 3 steps
+
+
+@pytest.mark.parametrize(
+  "options, line",
+  [
+    ({"epochs": 0}, "linear_sgd.epochs 0 is below 1; use 1 or more"),
+    ({"base_lr": 0.0}, "linear_sgd.base_lr 0.0 is not positive; use e.g. 0.1"),
+    ({"weight_decay": -1.0}, "linear_sgd.weight_decay -1.0 is negative; use 0 or more"),
+    ({"momentum": 1.0}, "linear_sgd.momentum 1.0 is outside [0, 1); use e.g. 0.9"),
+    ({"schedule": "linear"}, 'linear_sgd.schedule "linear" is unknown; use cosine or step'),
+    ({"batch_size": 4}, "linear_sgd.batch_size 4 is not divisible by 8 devices; use 8"),
+    ({"batch_size": 88}, "linear_sgd.batch_size 88 exceeds the 80 images of the set; use 80"),
+    ({"base_lr": 1e30, "batch_size": 80}, "the linear probe diverged at step 2 with linear_sgd"),
+  ],
+)
+def test_sgd_errors_name_value_limit_and_remedy(options, line):
+  x, label = data()
+  with pytest.raises(errors.UserError) as caught:
+    linear_probe.fit(1e10 * x, label, CLASSES, linear_probe.Options(**options), EIGHT)
+  assert line in str(caught.value)
