@@ -1,17 +1,16 @@
 """A checkpoint is whole, or it is never used and never goes by in silence."""
 
 import errno
-import os
 import pathlib
 import shutil
 import subprocess
 import sys
 
 import jax
+import members
 import numpy as np
 import pytest
 import states
-from conftest import REPOSITORY
 
 from contrastive_jax import config, errors
 from contrastive_jax import workdir as workdir_lib
@@ -213,7 +212,7 @@ def test_of_many_leaves_that_fail_only_the_first_is_told(tmp_path):
   """To whoever saves; the others would be told when the process ends, so it is one of its own."""
   done = subprocess.run(
     [sys.executable, "-c", MANY_LEAVES_FAIL, str(tmp_path)],
-    env=dict(os.environ, PYTHONPATH=str(REPOSITORY)),
+    env=members.environment(),
     capture_output=True,
     text=True,
     timeout=120,

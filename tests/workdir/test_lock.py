@@ -6,20 +6,19 @@ import socket
 import subprocess
 import sys
 
+import members
 import pytest
 import runs
 import tiny_config
-from conftest import REPOSITORY
 
 from contrastive_jax import errors
 from contrastive_jax.training import trainer
 from contrastive_jax.workdir import lock
 
 HOLD = """
-import os, pathlib, signal, sys
-sys.path.insert(0, sys.argv[1])
+import signal, sys
 from contrastive_jax.workdir import lock
-with lock.hold(sys.argv[2]):
+with lock.hold(sys.argv[1]):
   print("held", flush=True)
   signal.pause()
 """
@@ -34,9 +33,8 @@ def test_a_second_run_is_refused_with_the_process_and_host_of_the_first(tmp_path
 
 
 def test_a_killed_run_holds_nothing(tmp_path):
-  root = REPOSITORY
-  command = [sys.executable, "-c", HOLD, str(root), str(tmp_path)]
-  with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+  command, options = [sys.executable, "-c", HOLD, str(tmp_path)], {"stdout": subprocess.PIPE}
+  with subprocess.Popen(command, env=members.environment(), text=True, **options) as holder:
     try:
       assert holder.stdout.readline() == "held\n"
       with pytest.raises(errors.UserError, match=f"process {holder.pid} on"):

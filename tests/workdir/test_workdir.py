@@ -1,5 +1,6 @@
 """The stamp of a run: never half of it, and of the right repository."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -9,40 +10,35 @@ import pytest
 from contrastive_jax import config, workdir
 
 
+def kill_at_write(monkeypatch, number):
+  """The write with this number raises, as a kill would; returns the names of what was written."""
+  write, written = workdir.write, []
+
+  def killed(path, text):
+    if len(written) == number:
+      raise KeyboardInterrupt
+    written.append(path.name)
+    write(path, text)
+
+  monkeypatch.setattr(workdir, "write", killed)
+  return written
+
+
 @pytest.mark.parametrize("killed_at", range(4))
 def test_a_run_killed_while_it_stamps_leaves_the_old_config_or_the_new(
   tmp_path, monkeypatch, killed_at
 ):
   old, new = config.pretrain(), config.pretrain("byol")
   workdir.stamp(str(tmp_path), old)
-  write, written = workdir.write, []
-
-  def killed(path, text):
-    if len(written) == killed_at:
-      raise KeyboardInterrupt
-    written.append(path)
-    write(path, text)
-
-  monkeypatch.setattr(workdir, "write", killed)
-  try:
+  written = kill_at_write(monkeypatch, killed_at)
+  with contextlib.suppress(KeyboardInterrupt):
     workdir.stamp(str(tmp_path), new)
-  except KeyboardInterrupt:
-    pass
-  found = workdir.stored_config(str(tmp_path))
-  assert found == (new if "config.json" in [path.name for path in written] else old)
+  assert workdir.stored_config(str(tmp_path)) == (new if "config.json" in written else old)
 
 
 @pytest.mark.parametrize("killed_at", range(2))
 def test_a_run_killed_at_its_first_stamp_blocks_nothing(tmp_path, monkeypatch, killed_at):
-  write, written = workdir.write, []
-
-  def killed(path, text):
-    if len(written) == killed_at:
-      raise KeyboardInterrupt
-    written.append(path)
-    write(path, text)
-
-  monkeypatch.setattr(workdir, "write", killed)
+  kill_at_write(monkeypatch, killed_at)
   with pytest.raises(KeyboardInterrupt):
     workdir.stamp(str(tmp_path), config.pretrain())
   assert workdir.stored_config(str(tmp_path)) in (None, config.pretrain())
