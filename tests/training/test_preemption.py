@@ -1,0 +1,95 @@
+"""SIGTERM in any phase of a run: it saves what there is and leaves with a code of its own."""
+
+import os
+import signal
+
+import jax
+import members
+import pytest
+import runs
+from tiny_config import tiny, with_monitor
+
+from contrastive_jax import errors
+from contrastive_jax.evaluation import features
+from contrastive_jax.step import guard
+from contrastive_jax.training import monitor, trainer
+from contrastive_jax.workdir import checkpoint, tree_files
+
+
+def send_sigterm():
+  os.kill(os.getpid(), signal.SIGTERM)
+
+
+def sigterm_while_set_up(patch):
+  create = monitor.Monitor.create
+  patch.setattr(monitor.Monitor, "create", lambda *a: (send_sigterm(), create(*a))[1])
+
+
+def sigterm_while_compiled(patch):
+  keep = guard.keep_if_not_finite
+  patch.setattr(guard, "keep_if_not_finite", lambda *a: (send_sigterm(), keep(*a))[1])
+
+
+def sigterm_while_scored(patch):
+  extract = features.extract
+  patch.setattr(features, "extract", lambda *a, **k: (send_sigterm(), extract(*a, **k))[1])
+
+
+def sigterm_while_saved(patch):
+  write = tree_files.write
+  patch.setattr(tree_files, "write", lambda *a: (send_sigterm(), write(*a))[1])
+
+
+@pytest.mark.parametrize(
+  "phase, saved",
+  [
+    (sigterm_while_set_up, []),
+    (sigterm_while_compiled, [1]),
+    (sigterm_while_scored, [2]),
+    (sigterm_while_saved, [2]),
+  ],
+)
+def test_sigterm_in_any_phase_saves_what_there_is_and_leaves(tmp_path, monkeypatch, phase, saved):
+  c = with_monitor()
+  c.epochs, c.monitor.every_epochs = 20, 1
+  with monkeypatch.context() as patch:
+    phase(patch)
+    with pytest.raises(errors.Preempted):
+      trainer.train(c, str(tmp_path), runs.one_device())
+  steps = checkpoint.saved_steps(str(tmp_path))
+  assert steps[: len(saved)] == saved
+  assert len(steps) == len(saved) + (phase is sigterm_while_saved)  # it left one step or so later
+  assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "put back"
+
+
+def test_sigterm_that_also_ends_a_compiler_is_no_error(tmp_path, monkeypatch):
+  def compile(*_):
+    send_sigterm()
+    raise jax.errors.JaxRuntimeError("INTERNAL: ptxas exited with non-zero error code 15, output: ")
+
+  monkeypatch.setattr(trainer, "_step", compile)
+  with pytest.raises(errors.Preempted, match="SIGTERM: it ended what .*code 15, output:.* saved"):
+    trainer.train(tiny(), str(tmp_path), runs.one_device())
+
+
+def test_an_error_of_jax_without_sigterm_stays_one(tmp_path, monkeypatch):
+  def compile(*_):
+    raise jax.errors.JaxRuntimeError("INTERNAL: no such kernel")
+
+  monkeypatch.setattr(trainer, "_step", compile)
+  with pytest.raises(jax.errors.JaxRuntimeError, match="no such kernel"):
+    trainer.train(tiny(), str(tmp_path), runs.one_device())
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_leaves_with_its_code(tmp_path):
+  workdir = tmp_path / "run"
+  config = members.config_file(tmp_path, epochs=2000)
+  process = members.start(*members.training(config, workdir))
+  members.wait_for_saves([process], workdir)
+  process.send_signal(signal.SIGTERM)
+  [code], [err] = members.ends([process])
+  assert code == errors.EXIT_PREEMPTED, err
+  saved = int(err.split("left: SIGTERM: saved step ")[1].split(";")[0])
+  assert checkpoint.saved_steps(str(workdir))[-1] == saved
+  assert "Traceback" not in err
