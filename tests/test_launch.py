@@ -1,9 +1,9 @@
 """The supervisor starts again what died, and a run that is killed again and again loses nothing."""
 
 import errno
-import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,9 +11,11 @@ import time
 
 import commands
 import jax.numpy as jnp
+import members
 import numpy as np
 import pytest
-from conftest import ONE_DEVICE_FLAGS, REPOSITORY
+import runs
+from conftest import REPOSITORY
 
 from contrastive_jax import errors
 from contrastive_jax import launch as launch_lib
@@ -34,13 +36,7 @@ def launch(
   arguments += ["--grace_s=5", "--", *command]
   return subprocess.Popen(
     [sys.executable, "-m", "contrastive_jax.launch", *arguments],
-    env=dict(
-      os.environ,
-      JAX_PLATFORMS="cpu",
-      PYTHONPATH=str(REPOSITORY),
-      XLA_FLAGS=ONE_DEVICE_FLAGS,
-      **dict(environment),
-    ),
+    env=members.environment(**dict(environment)),
     stderr=stderr,
     text=True,
     **options,
@@ -108,13 +104,13 @@ def test_a_new_checkpoint_gives_the_restarts_back_and_ends_the_pauses(tmp_path):
 
 
 def test_a_member_that_cannot_be_started_leaves_none_behind(monkeypatch, capfd):
-  start, members = subprocess.Popen, []
+  start, started = subprocess.Popen, []
 
   def second_fails(command):
-    if members:
+    if started:
       raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-    members.append(start([sys.executable, "-c", "import time; time.sleep(60)"]))
-    return members[0]
+    started.append(start([sys.executable, "-c", "import time; time.sleep(60)"]))
+    return started[0]
 
   monkeypatch.setattr(launch_lib.subprocess, "Popen", second_fails)
   handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -123,7 +119,7 @@ def test_a_member_that_cannot_be_started_leaves_none_behind(monkeypatch, capfd):
   finally:
     for number, handler in handlers.items():
       signal.signal(number, handler)
-  assert members[0].poll() == -signal.SIGKILL
+  assert started[0].poll() == -signal.SIGKILL
   assert "train cannot be started: Resource temporarily" in capfd.readouterr().err
 
 
@@ -179,15 +175,9 @@ def test_a_device_without_enough_memory_ends_the_run_with_one_line(tmp_path, mon
 
 def train_command(folder, method, epochs):
   """train.py on the tiny config of a method, in a shell that first notes its process id."""
-  folder.mkdir(parents=True, exist_ok=True)
-  changes = METHODS[method] | {"epochs": epochs}
-  (folder / "tiny.py").write_text(
-    f"import sys\nsys.path.insert(0, {str(REPOSITORY / 'tests')!r})\nimport tiny_config\n\n\n"
-    f"def get_config():\n  return tiny_config.tiny({method!r}, **{changes!r})\n"
-  )
-  run = f"exec {sys.executable} {REPOSITORY / 'train.py'} --config={folder / 'tiny.py'}"
-  script = f'echo $$ >> {folder / "pids"}; {run} --workdir={folder / "run"} "$@"'
-  return "sh", "-c", script, "sh"
+  config = members.config_file(folder, method=method, epochs=epochs, **METHODS[method])
+  run = shlex.join(members.training(config, folder / "run"))
+  return "sh", "-c", f'echo $$ >> {folder / "pids"}; exec {run} "$@"', "sh"
 
 
 def kill_at_random(process, folder, kills, rng, processes=1):
@@ -269,8 +259,7 @@ def test_several_processes_get_their_places_and_end_together():
 
 
 def assert_no_step_is_logged_twice(folder):
-  lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
-  steps = [json.loads(line)["step"] for line in lines]
+  steps = [line["step"] for line in runs.metrics(folder / "run")]
   assert steps == sorted(set(steps))
 
 
