@@ -18,10 +18,10 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
 
+import damage
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-import test_checkpoint
 import tiny_config
 from absl import app, flags, logging
 from etils import epath
@@ -48,14 +48,14 @@ def main(argv: list[str]) -> None:
     shutil.copytree(run, older)
     shutil.rmtree(older / "checkpoints" / "12")
     before, _ = resume(older, final)
-    counts = {kind: collections.Counter() for kind in test_checkpoint.DAMAGES}
+    counts = {kind: collections.Counter() for kind in damage.DAMAGES}
     for trial in range(_TRIALS.value):
-      kind = test_checkpoint.DAMAGES[trial % len(counts)]
+      kind = damage.DAMAGES[trial % len(counts)]
       copy = pathlib.Path(folder) / "copy"
       shutil.copytree(run, copy)
       newest = copy / "checkpoints" / "12"
       place = newest / "model" / "ocdbt.process_0" / "d" if _ALONE.value else newest
-      test_checkpoint.damage(rng.choice(test_checkpoint.files(place)), kind, rng)
+      damage.damage(rng.choice(damage.files(place)), kind, rng)
       outcomes = orbax(newest, final) if _ALONE.value else ours(copy, final, before)
       counts[kind].update(outcomes)
       shutil.rmtree(copy)
@@ -78,9 +78,9 @@ def ours(copy: pathlib.Path, final, before) -> list[str]:
       print(f"{read.__name__}: {error!r}", file=sys.stderr)
       found.append("error")
       continue
-    if test_checkpoint.same(state, pick(final)):
+    if damage.same(state, pick(final)):
       found.append("newest")
-    elif "is skipped" in told.getvalue() and test_checkpoint.same(state, pick(before)):
+    elif "is skipped" in told.getvalue() and damage.same(state, pick(before)):
       found.append("told, one before")
     else:
       found.append("WRONG AND SILENT")
@@ -94,7 +94,7 @@ def evaluate(workdir: pathlib.Path, like):
 
 
 def resume(workdir: pathlib.Path, like):
-  return test_checkpoint.restore(workdir, like), lambda state: state
+  return damage.restore(workdir, like), lambda state: state
 
 
 def orbax(newest: pathlib.Path, final) -> list[str]:
@@ -105,7 +105,7 @@ def orbax(newest: pathlib.Path, final) -> list[str]:
     )
   except Exception:  # of any kind: that Orbax noticed is what is counted
     return ["error"]
-  return ["newest" if test_checkpoint.same(read, model) else "WRONG AND SILENT"]
+  return ["newest" if damage.same(read, model) else "WRONG AND SILENT"]
 
 
 if __name__ == "__main__":
