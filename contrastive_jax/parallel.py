@@ -36,6 +36,12 @@ def use(mesh: Mesh):
   return jax.set_mesh(mesh)
 
 
+def default_mesh() -> Mesh:
+  """Returns the mesh of `use`, outside of it one over all devices."""
+  mesh = jax.sharding.get_mesh()
+  return make_mesh() if mesh.empty else mesh
+
+
 def check_batch_size(batch_size: int, num_devices: int, key: str = "batch_size") -> None:
   """Raises `UserError`, with `key`, unless `batch_size` images divide evenly over `num_devices`."""
   if batch_size < 1:

@@ -101,8 +101,7 @@ def evaluate(
     UserError: k exceeds the bank, or a label is out of range.
   """
   _check(train_labels, test_labels, num_classes, options)
-  mesh = mesh or jax.sharding.get_mesh()
-  mesh = parallel.make_mesh() if mesh.empty else mesh
+  mesh = mesh or parallel.default_mesh()
   prepare = _unit if options.distance == "cosine" else _around_mean_of(train_features)
   tile = min(_TILE, -(-len(test_features) // mesh.size))
   short = -len(test_features) % (tile * mesh.size)  # whole tiles on every device

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from contrastive_jax import errors
+from contrastive_jax import errors, parallel
 
 
 class BatchNorm(nn.Module):
@@ -126,8 +126,7 @@ def subset_moments(
   else:
     axes = tuple(range(1, x.ndim - 1))
     both = jnp.concatenate([first.mean(axes), second.mean(axes)], axis=-1)
-    whole = None if jax.sharding.get_abstract_mesh().empty else jax.sharding.PartitionSpec()
-    both = jnp.einsum("ns,nc->sc", member, both, precision="highest", out_sharding=whole)
+    both = parallel.sum_of_products(member, both)
     first, second = jnp.split(both * (member.shape[1] / member.shape[0]), 2, axis=-1)
   return first + shift, jnp.maximum(second - jnp.square(first), 0.0)
 
