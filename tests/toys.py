@@ -9,24 +9,16 @@ from contrastive_jax.models import norm
 EPS = 1e-5  # of batch norm
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, norm.Options):
   """h = BN(W x) of the flattened image, with a resnet's options of batch norm."""
 
   features: int = 6
   weight_init: str = "torch"
-  bn_groups: int = 1
-  bn_views: int = 1
-  bn_momentum: float = 0.9
-  bn_eps: float = EPS
-  bn_shuffled: bool = False
 
   @nn.compact
   def __call__(self, x, train):
     x = nn.Dense(self.features, use_bias=False, name="dense")(x.reshape(len(x), -1))
-    bn = norm.BatchNorm(
-      self.bn_groups, self.bn_views, self.bn_momentum, self.bn_eps, self.bn_shuffled, name="norm"
-    )
-    return {"h": bn(x, train)}
+    return {"h": self.batch_norm()(name="norm")(x, train)}
 
 
 def views(num_images, num_views=2, size_px=2, seed=0):

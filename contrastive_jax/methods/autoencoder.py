@@ -26,7 +26,7 @@ class Method(base.Method):
   decoder_width: int = option(256, "channels of the decoder at 4x4 pixels")
 
   def network(self, backbone):
-    decoder = Decoder(self.resolution, self.decoder_width, backbone.bn_groups)
+    decoder = Decoder(self.resolution, self.decoder_width, bn_groups=backbone.bn_groups)
     return Network(backbone, (Head("picture", decoder),))
 
   def loss(self, net, params, stats, memory, batch, key):

@@ -40,7 +40,7 @@ class Method(base.Method):
       raise errors.UserError(f"method.place {self.place!r} is unknown; use {' or '.join(PLACES)}")
 
   def network(self, backbone):
-    decoder = Decoder(self.resolution, self.decoder_width, backbone.bn_groups)
+    decoder = Decoder(self.resolution, self.decoder_width, bn_groups=backbone.bn_groups)
     return Network(backbone, (Head("picture", decoder),))
 
   def loss(self, net, params, stats, memory, batch, key):

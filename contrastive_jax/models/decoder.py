@@ -10,7 +10,7 @@ from contrastive_jax.models import norm as norms
 _SEED_PX = 4
 
 
-class Decoder(nn.Module):
+class Decoder(nn.Module, norms.Options):
   """A linear map to 4x4 pixels, then [double, 3x3 convolution, batch norm, ReLU] to `resolution`.
 
   Doubling repeats pixels; a transposed convolution would draw checkerboards (Odena et al., 2016).
@@ -18,12 +18,10 @@ class Decoder(nn.Module):
   Attributes:
     resolution: side of the picture: 4 times a power of two.
     width: channels at 4x4; each doubling halves them.
-    bn_groups: see norm.BatchNorm.
   """
 
   resolution: int = 32
   width: int = 256
-  bn_groups: int = 1
 
   def __post_init__(self):
     doubled = self.resolution // _SEED_PX
@@ -39,10 +37,10 @@ class Decoder(nn.Module):
   ) -> tuple[Float[Array, "N R R 3"], tuple[()]]:
     x = nn.Dense(_SEED_PX**2 * self.width, name="seed")(x.astype(jnp.float32))
     x = nn.relu(x.reshape(-1, _SEED_PX, _SEED_PX, self.width))
-    width, layer = self.width, 0
+    width, layer, norm = self.width, 0, self.batch_norm()
     while x.shape[1] < self.resolution:
       layer, width = layer + 1, max(width // 2, 8)
       x = x.repeat(2, axis=1).repeat(2, axis=2)
       x = nn.Conv(width, (3, 3), use_bias=False, name=f"conv{layer}")(x)
-      x = nn.relu(norms.BatchNorm(self.bn_groups, name=f"norm{layer}")(x, train))
+      x = nn.relu(norm(name=f"norm{layer}")(x, train))
     return nn.Conv(3, (3, 3), name="to_rgb")(x), ()

@@ -46,7 +46,7 @@ DENSE_INITS = {
 }
 
 
-class MLP(nn.Module):
+class MLP(nn.Module, norms.Options):
   """hidden x [dense, BN, activation], then dense and, if asked, BN. Acts on the last axis.
 
   Attributes:
@@ -58,7 +58,6 @@ class MLP(nn.Module):
     activation: of the hidden layers.
     weight_init: "simclr" (normal, std 0.01, zero bias), "torch" (uniform within 1/sqrt(inputs)) or
       "haiku" (truncated normal within 2/sqrt(inputs), zero bias; BYOL).
-    bn_groups, bn_views, bn_momentum, bn_eps, bn_shuffled: see norm.BatchNorm.
   """
 
   hidden: tuple[int | None, ...] = (2048,)
@@ -69,11 +68,6 @@ class MLP(nn.Module):
   last_bn: str = "none"
   activation: Callable = nn.relu
   weight_init: str = "simclr"
-  bn_groups: int = 1
-  bn_views: int = 1
-  bn_momentum: float = 0.9
-  bn_eps: float = 1e-5
-  bn_shuffled: bool = False
 
   def __post_init__(self):
     for field, value, allowed in (
@@ -96,18 +90,18 @@ class MLP(nn.Module):
     self, x: Float[Array, "N ... F"], train: bool
   ) -> tuple[Float[Array, "N ... D"], tuple[Array, ...]]:
     """Returns the output and the hidden activations, first layer first."""
-    x = x.astype(jnp.float32)
+    x, norm = x.astype(jnp.float32), self.batch_norm()
     inputs, activations = x.shape[-1], []
     for layer, width in enumerate(self.hidden, start=1):
       x = self._dense(inputs if width is None else width, self.hidden_bias, f"dense{layer}", x)
       if self.hidden_bn:
-        x = self._norm(f"norm{layer}")(x, train)
+        x = norm(name=f"norm{layer}")(x, train)
       x = self.activation(x)
       activations.append(x)
     last = len(self.hidden) + 1
     x = self._dense(self.out, self.out_bias, f"dense{last}", x)
     if LAST_BN[self.last_bn] is not None:
-      x = self._norm(f"norm{last}", **LAST_BN[self.last_bn])(x, train)
+      x = norm(name=f"norm{last}", **LAST_BN[self.last_bn])(x, train)
     return x, tuple(activations)
 
   def _dense(self, width: int, use_bias: bool, name: str, x: Array) -> Array:
@@ -119,17 +113,6 @@ class MLP(nn.Module):
       bias_init=bias_init(x.shape[-1]),
       name=name,
     )(x)
-
-  def _norm(self, name: str, **params: bool) -> norms.BatchNorm:
-    return norms.BatchNorm(
-      self.bn_groups,
-      self.bn_views,
-      self.bn_momentum,
-      self.bn_eps,
-      self.bn_shuffled,
-      name=name,
-      **params,
-    )
 
 
 class Identity(nn.Module):

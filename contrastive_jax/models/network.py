@@ -11,6 +11,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from contrastive_jax import errors
+from contrastive_jax.models import norm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +60,10 @@ class Network(nn.Module):
     return self.clone(backbone=self.backbone.clone(whole_px=whole_px))
 
   def _with_batch_norm(self, **options: int) -> "Network":
-    """Sets options of batch norm in backbone and heads, where they exist; undivided."""
+    """Sets options of batch norm in backbone and heads, where they have any; undivided."""
 
     def changed(module):
-      return module.clone(**{k: v for k, v in options.items() if hasattr(module, k)})
+      return module.clone(**options) if isinstance(module, norm.Options) else module
 
     heads = tuple(dataclasses.replace(head, module=changed(head.module)) for head in self.heads)
     return self.clone(backbone=changed(self.backbone), heads=heads, micro_batches=1)

@@ -16,6 +16,9 @@ differ in is the set of rows that share statistics:
 Rows are N = B·V, example-major (the V views of an example are neighbours).
 """
 
+import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -24,6 +27,35 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from contrastive_jax import errors, parallel
+from contrastive_jax.options import option
+
+
+@dataclasses.dataclass(kw_only=True, eq=False, repr=False)
+class Options:
+  """The options of batch norm of a backbone or a head, which inherits these fields.
+
+  Attributes:
+    bn_views: views with batch statistics of their own, see BatchNorm.
+    bn_shuffled: groups of every G-th example, see BatchNorm.
+  """
+
+  bn_groups: int = option(1, "contiguous parts of the batch with batch statistics of their own")
+  bn_momentum: float = option(0.9, "decay of the running statistics (0.9 is PyTorch's 0.1)")
+  bn_eps: float = option(1e-5, "added to the variance")
+  bn_views: int = 1
+  bn_shuffled: bool = False
+
+  def batch_norm(self, **fields: Any) -> Callable[..., "BatchNorm"]:
+    """Returns the constructor of batch norms with these options and other `fields`."""
+    return functools.partial(
+      BatchNorm,
+      groups=self.bn_groups,
+      views=self.bn_views,
+      momentum=self.bn_momentum,
+      epsilon=self.bn_eps,
+      shuffled=self.bn_shuffled,
+      **fields,
+    )
 
 
 class BatchNorm(nn.Module):
@@ -41,11 +73,11 @@ class BatchNorm(nn.Module):
   statistics and leaves the running ones as they are. Initialisation never reads the batch.
   """
 
-  groups: int = 1
-  views: int = 1
-  momentum: float = 0.9  # PyTorch's 0.1
-  epsilon: float = 1e-5
-  shuffled: bool = False
+  groups: int = Options.bn_groups
+  views: int = Options.bn_views
+  momentum: float = Options.bn_momentum
+  epsilon: float = Options.bn_eps
+  shuffled: bool = Options.bn_shuffled
   use_scale: bool = True
   use_bias: bool = True
   scale_init: Any = nn.initializers.ones
@@ -141,7 +173,6 @@ def to_rows(
   return rows.reshape(rows.shape[0], *[1] * (ndim - 2), rows.shape[1])
 
 
-def options(module: nn.Module) -> dict[str, Any]:
+def options(module: Options) -> dict[str, Any]:
   """The batch-norm options of a module, to build another one alike: `MLP(**options(backbone))`."""
-  names = ("bn_groups", "bn_views", "bn_momentum", "bn_eps", "bn_shuffled")
-  return {name: getattr(module, name) for name in names}
+  return {field.name: getattr(module, field.name) for field in dataclasses.fields(Options)}

@@ -141,15 +141,13 @@ def _shortcut(block: nn.Module, x: Array, channels: int, train: bool) -> Array:
   return block.norm(name="norm_skip")(x, train)
 
 
-class ResNet(nn.Module):
+class ResNet(nn.Module, norms.Options):
   """A residual network that returns every stage.
 
   Attributes:
     stage_sizes: blocks per stage; each stage after the first halves the resolution.
     block: BasicBlock or BottleneckBlock.
     base: channels of the stem and of the first stage before `width` and the block's expansion.
-    bn_views: views with batch statistics of their own, see norm.BatchNorm.
-    bn_shuffled: groups of every G-th example, see norm.BatchNorm.
 
   The other fields are the options of a configuration. Blocks with `zero_gamma` start as their
   shortcut (Goyal et al., 2017, section 5.1). For `padding` see SYMMETRIC_CONV. With `remat` only
@@ -159,8 +157,6 @@ class ResNet(nn.Module):
   stage_sizes: tuple[int, ...]
   block: type[nn.Module]
   base: int = 64
-  bn_views: int = 1
-  bn_shuffled: bool = False
   width: float = option(1.0, "multiplies every channel count, the stem's included")
   stem: str = option(
     "auto",
@@ -173,9 +169,6 @@ class ResNet(nn.Module):
     "simclr", "simclr (fan-in, truncated normal), torch (He, fan-out) or haiku (BYOL)"
   )
   dtype: str = option("float32", "of activations: float32, bfloat16; parameters stay float32")
-  bn_groups: int = option(1, "contiguous parts of the batch with batch statistics of their own")
-  bn_momentum: float = option(0.9, "decay of the running statistics (0.9 is PyTorch's 0.1)")
-  bn_eps: float = option(1e-5, "added to the variance")
   remat: bool = option(False, "recompute blocks in the backward pass: less memory, more time")
   sk_ratio: float = option(0.0, "selective kernels and ResNet-D: 0 off, 0.0625 as SimCLR v2")
 
@@ -199,15 +192,7 @@ class ResNet(nn.Module):
       kernel_init=CONV_INITS[self.weight_init],
       dtype=jnp.dtype(self.dtype),
     )
-    norm = functools.partial(
-      norms.BatchNorm,
-      groups=self.bn_groups,
-      views=self.bn_views,
-      momentum=self.bn_momentum,
-      epsilon=self.bn_eps,
-      shuffled=self.bn_shuffled,
-      dtype=jnp.dtype(self.dtype),
-    )
+    norm = self.batch_norm(dtype=jnp.dtype(self.dtype))
     block = nn.remat(self.block, static_argnums=(2,)) if self.remat else self.block
     last_scale_init = nn.initializers.zeros if self.zero_gamma else nn.initializers.ones
 

@@ -15,7 +15,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from contrastive_jax import errors
-from contrastive_jax.models import resnet
+from contrastive_jax.models import norm, resnet
 from contrastive_jax.options import option
 
 __all__ = ["vit_tiny", "vit_small", "vit_base", "vit_large", "deit_small"]
@@ -52,14 +52,13 @@ class Block(nn.Module):
     return _dense(width, self.dtype, "out")(y.reshape(x.shape))
 
 
-class ViT(nn.Module):
+class ViT(nn.Module, norm.Options):
   """A vision transformer that returns every block.
 
   Attributes:
     width: C, features of a token.
     depth: blocks.
     heads: of the attention; they divide the width.
-    bn_views, bn_shuffled: of methods' heads, see norm.BatchNorm.
     whole_px: side of the views on whose grid positions are counted; None: its own. The patches of a
       small view (multi-crop) are then spread over the whole of it, not put into its first corner.
 
@@ -70,8 +69,6 @@ class ViT(nn.Module):
   width: int
   depth: int
   heads: int
-  bn_views: int = 1
-  bn_shuffled: bool = False
   whole_px: int | None = None
   patch_px: int = option(16, "side of a patch (4 suits images of 32 px)")
   frozen_patch_projection: bool = option(
@@ -79,9 +76,6 @@ class ViT(nn.Module):
   )
   weight_init: str = option("torch", "of the method's heads: simclr, torch or haiku")
   dtype: str = option("float32", "of activations: float32, bfloat16; parameters stay float32")
-  bn_groups: int = option(1, "of heads: contiguous parts of the batch with statistics of their own")
-  bn_momentum: float = option(0.9, "of heads: decay of the running statistics")
-  bn_eps: float = option(1e-5, "of heads: added to the variance")
   remat: bool = option(False, "recompute blocks in the backward pass: less memory, more time")
 
   def __post_init__(self):
