@@ -16,9 +16,8 @@ from jaxtyping import PyTree
 
 from contrastive_jax import errors
 from contrastive_jax.optim import algorithms
+from contrastive_jax.optim.options import BIAS_OR_SCALE, Options
 from contrastive_jax.optim.schedules import Schedule
-
-BIAS_OR_SCALE = r"(^|/)(bias|scale)$"  # batch norm's parameters and every bias
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,21 +45,21 @@ def build(
   name: str,
   learning_rate: float | Callable,
   weight_decay: float = 0.0,
-  momentum: float = 0.9,
-  nesterov: bool = False,
-  trust_coefficient: float = 0.001,
+  momentum: float = Options.momentum,
+  nesterov: bool = Options.nesterov,
+  trust_coefficient: float = Options.trust_coefficient,
   exclude: str = BIAS_OR_SCALE,
-  decay_exclude: str = "same",
-  trust_eps: float = 1e-8,
-  trust_clip: bool = False,
-  lr_rules: Sequence[LrRule | tuple] = (),
-  final_weight_decay: float | None = None,
-  clip_norm: float = 0.0,
-  clip_each: bool = False,
-  b1: float = 0.9,
-  b2: float = 0.999,
-  eps: float = 1e-8,
-  plain_accumulation: int = 1,
+  decay_exclude: str = Options.decay_exclude,
+  trust_eps: float = Options.trust_eps,
+  trust_clip: bool = Options.trust_clip,
+  lr_rules: Sequence[LrRule | tuple] = Options.lr_rules,
+  final_weight_decay: float | None = Options.final_weight_decay,
+  clip_norm: float = Options.clip_norm,
+  clip_each: bool = Options.clip_each,
+  b1: float = Options.b1,
+  b2: float = Options.b2,
+  eps: float = Options.eps,
+  plain_accumulation: int = Options.plain_accumulation,
 ) -> optax.GradientTransformation:
   """Builds an optimiser; see `algorithms` for the formulas.
 

@@ -1,11 +1,17 @@
-"""The section `optimizer` of a configuration: the parameters of `schedule` and of `build`."""
+"""The section `optimizer` of a configuration: the parameters of `schedule` and of `build`.
+
+Their defaults are these; without a word about them, though, the functions neither warm up nor decay
+the weights.
+"""
 
 import dataclasses
 
 from contrastive_jax.optim.algorithms import __all__ as ALGORITHMS
-from contrastive_jax.optim.builder import BIAS_OR_SCALE
-from contrastive_jax.optim.schedules import SCALINGS, SCHEDULES
+from contrastive_jax.optim.scaling import SCALINGS
 from contrastive_jax.options import option
+
+SCHEDULES = ("cosine", "constant", "step")
+BIAS_OR_SCALE = r"(^|/)(bias|scale)$"  # batch norm's parameters and every bias
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,34 +1,14 @@
 """Learning rates in natural units: a base rate, a batch size and epochs become a rate per step."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 import optax
 
 from contrastive_jax import errors
-
-# The rate at batch size B from the base rate. They meet at B = 4096: 0.3·4096/256 = 0.075·√4096.
-SCALINGS = {
-  "linear": lambda base_lr, batch_size: base_lr * batch_size / 256,  # Goyal et al., 2017
-  "sqrt": lambda base_lr, batch_size: base_lr * math.sqrt(batch_size),  # SimCLR, section B.1
-  "none": lambda base_lr, batch_size: base_lr,
-}
-SCHEDULES = ("cosine", "constant", "step")
-
-
-def scaled_lr(lr_scaling: str, base_lr: float, batch_size: int) -> float:
-  """Returns the peak learning rate for a global batch of `batch_size` images (not views)."""
-  if lr_scaling not in SCALINGS:
-    raise errors.UserError(
-      f"optimizer lr_scaling {lr_scaling!r} is unknown; use one of {', '.join(SCALINGS)}"
-    )
-  if batch_size < 1:
-    raise errors.UserError(f"batch_size {batch_size} must be at least 1")
-  if not (base_lr >= 0 and math.isfinite(base_lr)):
-    raise errors.UserError(f"optimizer base_lr {base_lr} must be a finite number, 0 or more")
-  return float(SCALINGS[lr_scaling](base_lr, batch_size))
+from contrastive_jax.optim.options import SCHEDULES, Options
+from contrastive_jax.optim.scaling import scaled_lr
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,14 +35,14 @@ def schedule(
   batch_size: int,
   epochs: float,
   steps_per_epoch: int,
-  lr_scaling: str = "linear",
+  lr_scaling: str = Options.lr_scaling,
   warmup_epochs: float = 0,
-  start_fraction: float = 0.0,
-  lr_schedule: str = "cosine",
-  final_fraction: float = 0.0,
-  per_epoch: bool = False,
-  milestones: Sequence[float] = (),
-  milestone_factor: float = 0.1,
+  start_fraction: float = Options.start_fraction,
+  lr_schedule: str = Options.lr_schedule,
+  final_fraction: float = Options.final_fraction,
+  per_epoch: bool = Options.per_epoch,
+  milestones: Sequence[float] = Options.milestones,
+  milestone_factor: float = Options.milestone_factor,
 ) -> Schedule:
   """Builds a linear warm-up, then a decay from the peak.
 
