@@ -15,6 +15,7 @@ from contrastive_jax import config as config_lib
 from contrastive_jax import step as step_lib
 from contrastive_jax.config import fields_of
 from contrastive_jax.data import pipeline
+from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.models.network import Network
 from contrastive_jax.step import online
 from contrastive_jax.step import state as state_lib
@@ -181,8 +182,7 @@ def warn_if_scored_on_itself(config: ConfigDict) -> None:
 
 def pipeline_options(config: ConfigDict) -> dict:
   """Returns how batches are assembled, as keyword arguments of the pipeline's functions."""
-  keys = ("host_size_px", "cache", "num_threads", "num_workers")
-  return {k: config.data[k] for k in keys}
+  return fields_of(Decoding, config.data)
 
 
 def optimizer(

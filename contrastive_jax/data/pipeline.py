@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grain
 import jax
@@ -93,10 +94,7 @@ def train_batches(
   total_steps: int | None = None,
   process_index: int = 0,
   process_count: int = 1,
-  host_size_px: int | None = None,
-  cache: str = "auto",
-  num_threads: int = 4,
-  num_workers: int = 0,
+  **decoding: Any,
 ) -> Batches:
   """Returns the shuffled batches of steps start_step..total_steps.
 
@@ -108,11 +106,8 @@ def train_batches(
     total_steps: of the run from its beginning; None: without end.
     process_index: of the part to load.
     process_count: number of equal parts.
-    host_size_px: side S of the canvas; None: the images' own size, 512 if they have no common one.
-    cache: "auto", "memory" or "none", see `store.Store`.
-    num_threads: that decode.
-    num_workers: processes that decode, num_threads in each; 0: this process. Not used with images
-    in memory.
+    **decoding: fields of `Decoding`. The side S of the canvas is 512 if it is unset and the images
+      have no common one; each process decodes in so many threads, none if all is in memory.
 
   Returns:
     An iterable of dicts for b = batch_size / process_count images: image uint8 [b, S, S, 3] with
@@ -127,11 +122,11 @@ def train_batches(
   steps_per_epoch(len(source), batch_size)
   if seed < 0:
     raise errors.UserError(f"seed {seed} is negative; use 0 or more")
-  store = Store(source, host_size_px=host_size_px, cache=cache, num_threads=num_threads)
+  store = Store(source, **decoding)
   part = slice(process_index * b, (process_index + 1) * b)
   load = functools.partial(_train_batch, store, batch_size, seed, part)
   stop = sys.maxsize if total_steps is None else total_steps
-  return Batches(load, start_step, max(start_step, stop), _workers(store, num_workers))
+  return Batches(load, start_step, max(start_step, stop), store.num_workers)
 
 
 def eval_batches(
@@ -140,10 +135,7 @@ def eval_batches(
   batch_size: int,
   process_index: int = 0,
   process_count: int = 1,
-  host_size_px: int | None = None,
-  cache: str = "auto",
-  num_threads: int = 4,
-  num_workers: int = 0,
+  **decoding: Any,
 ) -> Batches:
   """Returns every image exactly once, in order, as many batches on each process.
 
@@ -151,9 +143,9 @@ def eval_batches(
   the other fields and errors are those of `train_batches`.
   """
   b = _local_batch_size(batch_size, process_index, process_count)
-  store = Store(source, host_size_px=host_size_px, cache=cache, num_threads=num_threads)
+  store = Store(source, **decoding)
   load = functools.partial(_eval_batch, store, batch_size, process_index * b, b)
-  return Batches(load, 0, -(-len(source) // batch_size), _workers(store, num_workers))
+  return Batches(load, 0, -(-len(source) // batch_size), store.num_workers)
 
 
 def _train_batch(store: Store, batch_size: int, seed: int, part: slice, step: int) -> Batch:
@@ -186,9 +178,3 @@ def _local_batch_size(batch_size: int, process_index: int, process_count: int) -
       f" use {near} or {near + process_count}"
     )
   return batch_size // process_count
-
-
-def _workers(store: Store, num_workers: int) -> int:
-  if num_workers < 0:
-    raise errors.UserError(f"data.num_workers {num_workers} is negative; use 0 or more")
-  return 0 if store.in_memory else num_workers

@@ -7,12 +7,14 @@ later batch, and a run could no longer be repeated or taken up again.
 import concurrent.futures
 import threading
 import weakref
+from typing import Any
 
 import numpy as np
 from absl import logging
 
 from contrastive_jax import errors
 from contrastive_jax.data import Source, Unreadable, images
+from contrastive_jax.data.decoding import Decoding
 
 MEMORY_LIMIT_BYTES = 2 * 2**30  # cache="auto" keeps sets up to this size
 MAX_UNREADABLE_NEIGHBOURS = 100
@@ -50,33 +52,23 @@ class Store:
   Decoded sets stay in memory as long as their source lives: opening a second store is free.
   """
 
-  def __init__(
-    self,
-    source: Source,
-    *,
-    host_size_px: int | None = None,
-    cache: str = "auto",
-    num_threads: int = 4,
-  ):
+  def __init__(self, source: Source, **decoding: Any):
     """Opens a store; with a cache, decodes the whole source now.
 
     Args:
       source: where the images come from.
-      host_size_px: side S of the canvas; None: see `host_size`.
-      cache: "memory" (decode everything once), "none", or "auto": memory if it takes up to 2 GiB.
-      num_threads: that decode.
+      **decoding: fields of `Decoding`. For a canvas of size None see `host_size`; a cache that is
+        "auto" keeps what takes up to 2 GiB.
     """
-    if cache not in ("auto", "memory", "none"):
-      raise errors.UserError(f'data.cache "{cache}" is unknown; use auto, memory or none')
-    if num_threads < 1:
-      raise errors.UserError(f"data.num_threads {num_threads} is below 1; use 1 or more")
+    options = Decoding(**decoding)
     if not len(source):
       raise errors.UserError("the source has no images; name another split or path")
-    self.size_px = host_size(source, host_size_px)
-    self._source, self._threads, self._pool = source, num_threads, None
+    self.size_px = host_size(source, options.host_size_px)
+    self._source, self._options, self._pool = source, options, None
     self._state = _known.setdefault(source, _Known())
     bytes_needed = len(source) * self.size_px**2 * 3
-    self.in_memory = cache == "memory" or cache == "auto" and bytes_needed <= MEMORY_LIMIT_BYTES
+    fits = options.cache == "auto" and bytes_needed <= MEMORY_LIMIT_BYTES
+    self.in_memory = options.cache == "memory" or fits
     if self.in_memory and self.size_px not in self._state.decoded:
       self._state.decoded[self.size_px] = self._decode(np.arange(len(source)))
       self._pool.shutdown()
@@ -84,6 +76,11 @@ class Store:
 
   def __len__(self) -> int:
     return len(self._source)
+
+  @property
+  def num_workers(self) -> int:
+    """Processes that decode; none where the images are in memory."""
+    return 0 if self.in_memory else self._options.num_workers
 
   def __getstate__(self):  # to worker processes: no thread, no lock
     return {**self.__dict__, "_pool": None, "_state": None}
@@ -129,7 +126,7 @@ class Store:
 
     with self._state.lock:
       if self._pool is None:
-        self._pool = concurrent.futures.ThreadPoolExecutor(self._threads, "decode")
+        self._pool = concurrent.futures.ThreadPoolExecutor(self._options.num_threads, "decode")
     list(self._pool.map(fill, range(0, b, _PIECE)))  # list(): raise what a thread has raised
     return out
 

@@ -7,8 +7,10 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import augment, build, data, errors
 from contrastive_jax.data import subset
+from contrastive_jax.data.decoding import Decoding
 
-_DECODING = ("cache", "num_threads", "num_workers")  # fits the machine, whatever the images
+# Fits the machine, whatever the images.
+_DECODING = [field.name for field in dataclasses.fields(Decoding) if field.name != "host_size_px"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,26 @@
+"""How images are decoded: the one list of the options that the pipeline takes and a config has."""
+
+import dataclasses
+
+from contrastive_jax import errors
+from contrastive_jax.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoding:
+  """Size of the arrays, what is kept of them, and who makes them."""
+
+  host_size_px: int | None = option(
+    None, "side of the canvas sent to devices; unset: the images' own size"
+  )
+  cache: str = option("auto", "keep decoded images in memory: auto (under 2 GiB), memory or none")
+  num_threads: int = option(4, "threads that assemble batches")
+  num_workers: int = option(0, "processes that decode images (0: none, the threads do it)")
+
+  def __post_init__(self):
+    if self.cache not in ("auto", "memory", "none"):
+      raise errors.UserError(f'data.cache "{self.cache}" is unknown; use auto, memory or none')
+    if self.num_threads < 1:
+      raise errors.UserError(f"data.num_threads {self.num_threads} is below 1; use 1 or more")
+    if self.num_workers < 0:
+      raise errors.UserError(f"data.num_workers {self.num_workers} is negative; use 0 or more")
