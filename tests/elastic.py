@@ -114,7 +114,7 @@ def main(settings: dict) -> None:
   see = jax.jit(
     lambda *images: augment.views(build.recipe(c), keys.stream(c.seed, "views"), *images)
   )
-  loop_run = trainer._Loop.run
+  loop_run = trainer.Loop.run
 
   def noted(batches, mesh, step, leave_after):
     for batch in batches:
@@ -132,10 +132,10 @@ def main(settings: dict) -> None:
     copies = checkpoint.Checkpoints(str(folder / "notes"))
     copies.save(step, state)
     copies.wait()
-    batches = noted(batches, self._mesh, step, settings["leave_after"])
+    batches = noted(batches, self.mesh, step, settings["leave_after"])
     return loop_run(self, step_fn, state, batches, preemption)
 
-  trainer._Loop.run = noting
+  trainer.Loop.run = noting
   trainer.train(c, str(folder / "run"))
   np.savez(
     folder / "notes" / f"{jax.process_index()}.npz", **{k: np.stack(v) for k, v in notes.items()}

@@ -23,13 +23,13 @@ import tiny_config
 from contrastive_jax import parallel
 from contrastive_jax.training import trainer
 parallel._CUT_FROM = 64
-run = trainer._Loop.run
+run = trainer.Loop.run
 def four_steps(self, step_fn, state, batches, preemption):
   for name in ("params", "opt_state", "memory"):
     assert not all(x.is_fully_replicated for x in jax.tree.leaves(getattr(state, name))), name
   print("starts at", int(state.step), file=sys.stderr)
   return run(self, step_fn, state, itertools.islice(batches, 4), preemption)
-trainer._Loop.run = four_steps
+trainer.Loop.run = four_steps
 trainer.train(tiny_config.tiny("moco", fsdp=True, **json.loads(changes)), workdir)
 """
 

@@ -1,0 +1,85 @@
+"""The metrics of steps: read while the next step is under way, judged, and told when due."""
+
+from collections.abc import Sequence
+
+from jaxtyping import PyTree
+
+from contrastive_jax import optim, parallel
+from contrastive_jax.training.alarms import Alarms
+from contrastive_jax.training.due import Due
+from contrastive_jax.training.replaced import Replaced
+from contrastive_jax.training.skips import Skips
+from contrastive_jax.workdir.report import Meter, Reporter
+
+
+class Readings:
+  """Holds the metrics of one step back, since to read them is to wait for the step.
+
+  Attributes:
+    latest: the last value of every metric that was told.
+  """
+
+  def __init__(
+    self,
+    reporter: Reporter,
+    due: Due,
+    schedule: optim.Schedule,
+    batch_size: int,
+    skips: Skips,
+    alarms: Alarms,
+  ):
+    self.latest: dict[str, float] = {}
+    self._reporter, self._due, self._schedule = reporter, due, schedule
+    self._batch_size, self._skips, self._alarms = batch_size, skips, alarms
+    self._replaced = Replaced(due.steps_per_epoch)
+    self._meter = Meter()
+    self._held: tuple[int, PyTree] | None = None
+
+  def start(self, step: int) -> None:
+    """Counts time from here: the steps after `step` are next, and nothing else is done between."""
+    self._meter.start(step)
+
+  def before_next(self) -> None:
+    """Is called right before the next step is."""
+    if self._held:
+      self._meter.before_next(*self._held)
+
+  def hold(self, step: int, metrics: PyTree) -> None:
+    """Holds the metrics of `step`, which is under way, and reads those of the step before."""
+    self.catch_up()
+    self._held = step, metrics
+
+  def catch_up(self) -> None:
+    """Reads what is held. Raises `NonFiniteLoss` if too many steps in a row were not finite."""
+    held, self._held = self._held, None
+    if held:
+      self._read(*held)
+
+  def tell(self, step: int, values: dict[str, float], alarms: Sequence[str] = ()) -> None:
+    """Writes values of a step, and prints the alarms."""
+    self.latest |= values
+    self._reporter.metrics(step, values, alarms)
+
+  def _read(self, step: int, metrics: PyTree) -> None:
+    values = {k: float(v) for k, v in parallel.fetch(metrics).items()}
+    line = self._replaced.count(step, values["replaced"])
+    if line:
+      self._reporter.line(line)
+    skipped = bool(values["skipped"])
+    self._skips.count(skipped)
+    values |= {"skipped": self._skips.total, "replaced": self._replaced.total}
+    if skipped:
+      self._reporter.metrics(step, values, [self._skips.alarm(values)])
+      self._skips.end_if_too_many(step, values)
+    elif self._due.log(step):
+      self._log(step, values)
+
+  def _log(self, step: int, values: dict[str, float]) -> None:
+    seconds = self._meter.read(step)
+    values |= {
+      "epoch": step / self._due.steps_per_epoch,
+      "learning_rate": float(self._schedule(step - 1)),
+      "images_per_second": self._batch_size / seconds,
+    }
+    self.tell(step, values, self._alarms.new(step, values))
+    self._reporter.progress(step, values, seconds)
