@@ -13,8 +13,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from contrastive_jax.augment import color, draw
 from contrastive_jax.augment.resize import PRECISION
 
-BLUR_FAMILIES = ("tf", "pillow")
-
 
 @dataclasses.dataclass(frozen=True)
 class Blur:

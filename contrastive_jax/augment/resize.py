@@ -65,7 +65,6 @@ def _cubic(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 _KERNELS = {"bilinear": _triangle, "bicubic": _cubic}
-INTERPOLATIONS = tuple(_KERNELS)
 
 
 def _weights(

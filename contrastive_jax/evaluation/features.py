@@ -93,7 +93,6 @@ def extract(
   view: augment.Recipe,
   layers: tuple[str, ...] = ("h",),
   mesh: Mesh,
-  max_features: int = MAX_FEATURES,
 ) -> Features:
   """Runs a network in evaluation mode over all examples of `batches`.
 
@@ -104,14 +103,13 @@ def extract(
     view: whose test view the encoder sees.
     layers: which endpoints to keep.
     mesh: the devices; batches need not divide by them.
-    max_features: feature maps are averaged over a grid of cells to at most so many numbers.
 
   Raises:
     UserError: a layer is unknown, or a feature is not finite.
   """
   layers = tuple(layers)
   check_layers(net, params, stats, layers, view.size_px)
-  encoder = OfNet(net, layers, max_features)
+  encoder = OfNet(net, layers)
   return collect(encoder, {"params": params, "stats": stats}, batches, view=view, mesh=mesh)
 
 

@@ -11,6 +11,7 @@ one tile of similarities, not the whole matrix.
 import dataclasses
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -62,16 +63,15 @@ def accuracy(
   test_labels: Int[np.ndarray, " m"],
   num_classes: int,
   *,
-  k: int = 20,
-  temperature: float = 0.07,
-  distance: str = "cosine",
-  vote: str = "weighted",
   mesh: Mesh | None = None,
+  **options: Any,
 ) -> dict[str, float]:
-  """Returns {"top1", "top5"} in [0, 1] of the vote of `train` on `test`; see `evaluate`."""
-  options = Options(k=k, temperature=temperature, distance=distance, vote=vote)
+  """Returns {"top1", "top5"} in [0, 1] of the vote of `train` on `test`; see `evaluate`.
+
+  `options` are fields of `Options`.
+  """
   found = evaluate(
-    train_features, train_labels, test_features, test_labels, num_classes, options, mesh
+    train_features, train_labels, test_features, test_labels, num_classes, Options(**options), mesh
   )
   return {"top1": found.top1, "top5": found.top5}
 

@@ -15,12 +15,11 @@ _CHUNK = 8192  # rows whose logits exist at a time
 
 
 class Scores(NamedTuple):
-  """Shares in [0, 1] of `num` scored examples."""
+  """Shares in [0, 1] of the scored examples."""
 
   top1: float
   top5: float
   per_class: tuple[float | None, ...]  # top-1 of each class; None: the class has no example
-  num: int
 
   @property
   def mean_per_class(self) -> float:
@@ -50,7 +49,7 @@ def summarize(
   count = np.bincount(label, minlength=num_classes)
   hits = np.bincount(label, weights=hit, minlength=num_classes)
   per_class = tuple(float(h / c) if c else None for h, c in zip(hits, count, strict=True))
-  return Scores(float(np.mean(hit)), float(np.mean(rank < 5)), per_class, len(label))
+  return Scores(float(np.mean(hit)), float(np.mean(rank < 5)), per_class)
 
 
 def of_linear(

@@ -14,10 +14,10 @@ from contrastive_jax import parallel
 from contrastive_jax.losses import similarity
 
 
-def l2_normalize(z: Float[Array, "*n D"], eps: float = 1e-12) -> Float[Array, "*n D"]:
-  """Scales each vector to unit length in float32; `eps` is added to the squared length."""
+def l2_normalize(z: Float[Array, "*n D"]) -> Float[Array, "*n D"]:
+  """Scales each vector to unit length in float32; 1e-12 is added to the squared length."""
   z = z.astype(jnp.float32)
-  return z * jax.lax.rsqrt(jnp.sum(z * z, axis=-1, keepdims=True) + eps)
+  return z * jax.lax.rsqrt(jnp.sum(z * z, axis=-1, keepdims=True) + 1e-12)
 
 
 def ntxent(

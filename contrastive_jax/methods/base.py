@@ -252,14 +252,14 @@ def solve(
 
 
 def forward_crops(
-  net: Network, params: PyTree, stats: PyTree, batch: dict[str, Array], head: str = "z"
+  net: Network, params: PyTree, stats: PyTree, batch: dict[str, Array]
 ) -> tuple[Float[Array, "B N F"], Float[Array, "B N D"], PyTree]:
-  """Runs the backbone once for each size of view, and one head on all N = V + L views together.
+  """Runs the backbone once for each size of view, and head "z" on all N = V + L views together.
 
   This is how multi-crop is trained (SwAV, DINO): the head's batch norm sees views of both sizes.
 
   Returns:
-    h and the head's output, the V large views first, and the new batch-norm statistics.
+    h and z, the V large views first, and the new batch-norm statistics.
   """
   ends, new = forward(net, params, stats, batch["views"])
   h = ends["h"]
@@ -267,6 +267,6 @@ def forward_crops(
     small = net.of_local_views(batch["views"].shape[2])
     ends, new = forward(small, params, new, batch["local_views"])
     h = jnp.concatenate([h, ends["h"]], axis=1)
-  own = {head: stats[head]} if head in stats else {}  # not what the head made of each size alone
-  z, new = apply_head(net, head, params, new | own, h)
+  own = {"z": stats["z"]} if "z" in stats else {}  # not what the head made of each size alone
+  z, new = apply_head(net, "z", params, new | own, h)
   return h, z, new

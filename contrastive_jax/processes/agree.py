@@ -13,6 +13,8 @@ from jax.sharding import Mesh
 
 from contrastive_jax import errors, parallel
 
+_MOST_NUMBERS = 64  # that process 0 tells
+
 
 def any_process(flag: bool) -> bool:
   """Returns whether `flag` is true on any process."""
@@ -28,12 +30,13 @@ def least(number: float) -> float:
   return float(np.min(multihost_utils.process_allgather(np.asarray(number, np.float32))))
 
 
-def first_process_says(numbers: list[int], at_most: int = 64) -> list[int]:
-  """Returns the last `at_most` of the int32 `numbers` >= 0 that process 0 has."""
+def first_process_says(numbers: list[int]) -> list[int]:
+  """Returns the last 64 of the int32 `numbers` >= 0 that process 0 has."""
+  last = numbers[-_MOST_NUMBERS:]
   if jax.process_count() == 1:
-    return numbers[-at_most:]
-  padded = np.full(at_most, -1, np.int32)
-  padded[: len(numbers[-at_most:])] = numbers[-at_most:]
+    return last
+  padded = np.full(_MOST_NUMBERS, -1, np.int32)
+  padded[: len(last)] = last
   return [int(n) for n in multihost_utils.broadcast_one_to_all(padded) if n >= 0]
 
 

@@ -1,10 +1,10 @@
 """The metrics of steps: read while the next step is under way, judged, and told when due."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
-from contrastive_jax import optim, parallel
+from contrastive_jax import parallel
 from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.replaced import Replaced
@@ -23,7 +23,7 @@ class Readings:
     self,
     reporter: Reporter,
     due: Due,
-    schedule: optim.Schedule,
+    schedule: Callable[[int], Array],
     batch_size: int,
     skips: Skips,
     alarms: Alarms,
