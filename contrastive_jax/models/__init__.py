@@ -30,6 +30,8 @@ def backbone(name: str = "resnet18", **options) -> nn.Module:
   if unknown:
     documented = catalogue.model(name).__dataclass_fields__
     raise errors.UserError(
-      f"model option {', '.join(unknown)} is unknown to {name}; use one of {', '.join(documented)}"
+      f"model option {', '.join(unknown)} is unknown to {name}; use one of "
+      # Its own first, then those that it inherits.
+      + ", ".join(sorted(documented, key=lambda o: o not in partial.func.__annotations__))
     )
   return partial(**options)
