@@ -127,7 +127,7 @@ def _fields(names: _Names, name: str) -> dict[str, tuple[str, Any]]:
       found |= _fields(names, base.id)
     elif isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name):
       module = names.module(base.value.id)
-      found |= _fields(module, base.attr) if module else {}
+      found |= {} if module is None else _fields(module, base.attr)
   for node in names.classes[name].body:
     if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call):
       if isinstance(node.value.func, ast.Name) and node.value.func.id == "option":

@@ -1,6 +1,6 @@
 """Backbones, heads and the network that joins them (Flax Linen).
 
-Imports: catalogue, errors, options.
+Imports: catalogue, errors, options, parallel.
 """
 
 import functools

@@ -10,7 +10,7 @@ import nets
 import numpy as np
 import pytest
 
-from contrastive_jax import errors, models, parallel
+from contrastive_jax import catalogue, errors, models, parallel
 from contrastive_jax.models import resnet
 
 PUBLISHED = {  # parameters without the classifier, features
@@ -151,8 +151,8 @@ def test_half_precision_stays_inside_the_blocks():
 
 
 def test_config_options_are_the_documented_fields():
-  for name in models.names():
-    options = models.constructor(name)()
+  for name in catalogue.models():
+    options = catalogue.model(name)()
     assert models.backbone(name, **vars(options)) == models.backbone(name)
     assert all(field.metadata["doc"] for field in dataclasses.fields(options))
 
