@@ -11,6 +11,7 @@ VERSION := $(if $(PYTHON),$(shell $(PYTHON) -c \
   'import sys; v = sys.version_info; print("%d%d" % v[:2] if v >= (3, 11) else "")' 2>/dev/null))
 
 LOCK := $(wildcard requirements/py$(VERSION).txt)
+DOCS_LOCK := requirements/docs_py$(VERSION).txt
 VENV := .venv-py$(VERSION)
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
@@ -19,11 +20,14 @@ UV_VERSION := 0.13.9
 # Without compiled modules each start of a process would compile the 1,900 files of JAX and others.
 export PYTHONDONTWRITEBYTECODE :=
 
+COMPILE := .venv-lock/bin/uv pip compile setup.py --generate-hashes --universal --fork-strategy \
+  fewest --no-python-downloads --quiet --custom-compile-command 'make lock' $(UV_ARGS)
+
 WORKDIR := runs/$(or $(NAME),quickstart)
 PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-fast lint format lock venv version clean
+.PHONY: help quickstart test test-fast lint format docs lock venv version clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -55,13 +59,19 @@ format: venv  ## lay the code out and sort imports
 	$(RUN) -m ruff check --select I --fix .
 	$(RUN) -m ruff format .
 
+docs: $(VENV)/docs  ## build the site into build/docs; any warning is an error
+	$(RUN) -m sphinx -b html -W --keep-going -n -q -E docs build/docs
+	@echo 'the site: build/docs/index.html'
+
+# The site's lock is held to the versions of the tests' lock, so that both fit into one environment.
 lock:  ## make the lock files anew (UV_ARGS=--upgrade takes the newest versions)
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	for v in 3.11 3.12; do \
-	  .venv-lock/bin/uv pip compile setup.py --extra test --generate-hashes --universal \
-	    --fork-strategy fewest --python-version $$v --no-python-downloads --quiet $(UV_ARGS) \
-	    --custom-compile-command 'make lock' -o requirements/py$$(echo $$v | tr -d .).txt || exit 1; \
+	  py=py$$(echo $$v | tr -d .); \
+	  $(COMPILE) --python-version $$v --extra test -o requirements/$$py.txt || exit 1; \
+	  $(COMPILE) --python-version $$v --extra docs --constraints requirements/$$py.txt \
+	    -o requirements/docs_$$py.txt || exit 1; \
 	done
 
 venv: $(VENV)/installed  ## make the virtual environment
@@ -81,8 +91,16 @@ ifneq ($(LOCK),)
 	$(PIP) --require-hashes -r $(LOCK)
 	$(PIP) --no-deps -e .
 else
-	@echo 'note: no lock file for Python $(VERSION) (there are: $(notdir $(wildcard requirements/*)));' \
+	@echo 'note: no lock file for Python $(VERSION) (there are: $(notdir $(wildcard requirements/py*)));' \
 	  'installing the newest versions that setup.py allows'
 	$(PIP) -e '.[test]'
+endif
+	touch $@
+
+$(VENV)/docs: $(VENV)/installed $(if $(LOCK),$(DOCS_LOCK))
+ifneq ($(LOCK),)
+	$(PIP) --require-hashes -r $(DOCS_LOCK)
+else
+	$(PIP) -e '.[docs]'
 endif
 	touch $@

@@ -68,5 +68,6 @@ setup(
     "tsne": ["scikit-learn>=1.5"],
     "oracle": ["torch>=2.5"],
     "test": ["pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6", "setuptools>=77"],
+    "docs": ["sphinx>=9.0", "myst-parser>=5.0", "furo>=2025.12"],
   },
 )
