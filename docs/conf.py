@@ -31,4 +31,5 @@ def setup(app):
 
 def _short_arrays(app, what, name, obj, options, signature, returned):
   """Writes Float[Array, "B D"], as the source does: jaxtyping names the module of Array as well."""
-  return tuple(text and text.replace("jaxlib._jax.Array", "Array") for text in (signature, returned))
+  texts = (signature, returned)
+  return tuple(text and text.replace("jaxlib._jax.Array", "Array") for text in texts)
