@@ -16,9 +16,11 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
-# Types of other projects, whose documentation a build without the network cannot look up.
+# Types of other projects, whose documentation a build without the network cannot look up, and what
+# a state consists of, which is nobody's interface.
 nitpick_ignore_regex = [
-  (r"py:.*", r"(collections|flax|jax|jaxlib|jaxtyping|ml_collections|numpy)\..*|Array|ndarray"),
+  (r"py:.*", r"(collections|flax|jax|jaxlib|jaxtyping|ml_collections|np|numpy|os)\..*"),
+  (r"py:.*", r"Array|ndarray|TrainState"),
 ]
 
 html_theme = "furo"
