@@ -2,7 +2,7 @@
 
 python benchmarks/collapse.py --data=DIR --root=runs/collapse [--epochs=1]
 
-DIR holds the prepared TFDS set (see "Data" in README.md). CIFAR-10, the `:cpu` configs, 156 steps
+DIR holds the prepared TFDS set (see docs/data.md). CIFAR-10, the `:cpu` configs, 156 steps
 an epoch; the log is read every 5 steps. The alarms of the sound methods are in the table of
 methods_cifar10.py.
 """

@@ -2,7 +2,7 @@
 
 python benchmarks/equal_time.py --data='DIR/cifar10_{split}.npz' --epochs=20 [METHOD ...]
 
-DIR holds npz files of the two splits (see "Data" in README.md). `--epochs` are those of a method
+DIR holds npz files of the two splits (see docs/data.md). `--epochs` are those of a method
 whose step passes each view through one network, forwards and backwards; one with a second network,
 which goes forwards only, does as much in three quarters of them. Each trains by its own
 `configs/cifar10/METHOD.py` with two epochs of warm-up; the schedule ends with the run. Scored by

@@ -2,7 +2,7 @@
 
 python benchmarks/methods_cifar10.py --data=DIR --root=runs/methods [--epochs=6] [METHOD ...]
 
-DIR holds the prepared TFDS set (see "Data" in README.md). Each method trains by its own
+DIR holds the prepared TFDS set (see docs/data.md). Each method trains by its own
 `configs/cifar10/METHOD.py:cpu` on 10,000 images and is scored on all 10,000 test images, beside the
 same network untrained: same layer, same pixels. Runs that are finished are not run again, so the
 table can grow; without METHOD it is all that have a config, and their variants below.

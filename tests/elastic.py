@@ -14,8 +14,8 @@ import conftest
 import jax
 import members
 import numpy as np
-import runs
 import tiny_config
+import whole_runs
 
 from contrastive_jax import augment, build, keys, parallel
 from contrastive_jax.processes import hosts
@@ -79,7 +79,7 @@ def run(
   return Seen(
     digests(notes, restored),
     digests(folder / "run", saved),
-    loss=runs.losses(folder / "run"),
+    loss=whole_runs.losses(folder / "run"),
     **joined,
   )
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import members
 import numpy as np
 import pytest
-import runs
+import whole_runs
 from conftest import REPOSITORY
 
 from contrastive_jax import errors
@@ -259,7 +259,7 @@ def test_several_processes_get_their_places_and_end_together():
 
 
 def assert_no_step_is_logged_twice(folder):
-  steps = [line["step"] for line in runs.metrics(folder / "run")]
+  steps = [line["step"] for line in whole_runs.metrics(folder / "run")]
   assert steps == sorted(set(steps))
 
 

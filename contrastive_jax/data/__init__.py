@@ -56,7 +56,7 @@ def build(source: str, *, split: str, **given: Any) -> Source:
 
   Raises:
     UserError: an unknown source, an option that it does not have, or whatever the source finds
-    wrong.
+      wrong.
   """
   known = [field.name for field in dataclasses.fields(catalogue.source(source))]
   module = importlib.import_module(f"{__name__}.{source}")

@@ -5,8 +5,8 @@ import json
 import jax
 import members
 import pytest
-import runs
 import tiny_config
+import whole_runs
 
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.training import trainer
@@ -36,4 +36,4 @@ def test_two_processes_of_two_devices_train_as_one_of_four(tmp_path):
 
   # The same four parts of every sum, added in another order; steps enlarge it (in the loss:
   # 1e-6 after two, 1.3e-5 after four), so two must do: the second starts from the first's update.
-  runs.assert_alike(tmp_path / "one", tmp_path / "two")
+  whole_runs.assert_alike(tmp_path / "one", tmp_path / "two")

@@ -6,9 +6,9 @@ import jax
 import members
 import numpy as np
 import pytest
-import runs
 import tiny_config
 import trial
+import whole_runs
 
 from contrastive_jax import build, parallel
 from contrastive_jax.plan import images, program
@@ -78,7 +78,7 @@ def test_big_leaves_are_cut_along_the_longest_axis_that_divides():
 @pytest.mark.slow
 def test_a_run_in_parts_goes_on_with_the_whole_state(tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
-    runs.interrupt_after_save(patch, 1)
+    whole_runs.interrupt_after_save(patch, 1)
     with pytest.raises(KeyboardInterrupt):
       trainer.train(tiny_config.tiny(fsdp=True), str(tmp_path / "a"), jax.devices()[:2])
   saved = checkpoint.load_run(str(tmp_path / "a"))
@@ -103,5 +103,5 @@ def test_two_processes_save_their_parts_and_go_on_with_them(tmp_path):
     said = members.two(CODE, str(tmp_path / "two"), json.dumps(changes))
     assert all(f"starts at {start}\n" in text for text in said)
   trainer.train(tiny_config.tiny("moco", **changes), str(tmp_path / "one"), jax.devices()[:4])
-  assert list(runs.losses(tmp_path / "two")) == list(range(1, 9))
-  runs.assert_alike(tmp_path / "one", tmp_path / "two")
+  assert list(whole_runs.losses(tmp_path / "two")) == list(range(1, 9))
+  whole_runs.assert_alike(tmp_path / "one", tmp_path / "two")

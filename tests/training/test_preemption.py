@@ -6,7 +6,7 @@ import signal
 import jax
 import members
 import pytest
-import runs
+import whole_runs
 from tiny_config import tiny, with_monitor
 
 from contrastive_jax import errors
@@ -55,7 +55,7 @@ def test_sigterm_in_any_phase_saves_what_there_is_and_leaves(tmp_path, monkeypat
   with monkeypatch.context() as patch:
     phase(patch)
     with pytest.raises(errors.Preempted):
-      trainer.train(c, str(tmp_path), runs.one_device())
+      trainer.train(c, str(tmp_path), whole_runs.one_device())
   steps = checkpoint.saved_steps(str(tmp_path))
   assert steps[: len(saved)] == saved
   assert len(steps) == len(saved) + (phase is sigterm_while_saved)  # it left one step or so later
@@ -69,7 +69,7 @@ def test_sigterm_that_also_ends_a_compiler_is_no_error(tmp_path, monkeypatch):
 
   monkeypatch.setattr(trainer, "_step", compile)
   with pytest.raises(errors.Preempted, match="SIGTERM: it ended what .*code 15, output:.* saved"):
-    trainer.train(tiny(), str(tmp_path), runs.one_device())
+    trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
 
 
 def test_an_error_of_jax_without_sigterm_stays_one(tmp_path, monkeypatch):
@@ -78,7 +78,7 @@ def test_an_error_of_jax_without_sigterm_stays_one(tmp_path, monkeypatch):
 
   monkeypatch.setattr(trainer, "_step", compile)
   with pytest.raises(jax.errors.JaxRuntimeError, match="no such kernel"):
-    trainer.train(tiny(), str(tmp_path), runs.one_device())
+    trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
 
 
 @pytest.mark.slow

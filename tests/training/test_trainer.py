@@ -9,7 +9,7 @@ import jax
 import members
 import numpy as np
 import pytest
-import runs
+import whole_runs
 from tiny_config import tiny
 
 from contrastive_jax import config, errors, methods
@@ -23,18 +23,18 @@ from contrastive_jax.workdir import checkpoint, tree_files
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("undisturbed")
-  return trainer.train(tiny(), str(workdir), runs.one_device()), workdir
+  return trainer.train(tiny(), str(workdir), whole_runs.one_device()), workdir
 
 
 def test_an_interrupted_run_goes_on_bit_for_bit(undisturbed, tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
-    runs.interrupt_after_save(patch, 2)
+    whole_runs.interrupt_after_save(patch, 2)
     with pytest.raises(KeyboardInterrupt):
-      trainer.train(tiny(), str(tmp_path), runs.one_device())
+      trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
   assert checkpoint.saved_steps(str(tmp_path)) == [4, 8]
-  resumed = trainer.train(tiny(), str(tmp_path), runs.one_device())
-  runs.assert_equal(resumed.state, undisturbed[0].state)
-  steps = [line["step"] for line in runs.metrics(tmp_path)]
+  resumed = trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
+  whole_runs.assert_equal(resumed.state, undisturbed[0].state)
+  steps = [line["step"] for line in whole_runs.metrics(tmp_path)]
   assert steps == sorted(set(steps)) and steps[-1] == 12, "no step is logged twice or lost"
 
 
@@ -42,25 +42,25 @@ def test_evaluation_reads_the_trained_weights(undisturbed):
   result, workdir = undisturbed
   run = checkpoint.load_run(str(workdir))
   assert run.step == 12
-  runs.assert_equal(run.params, jax.device_get(result.state.params))
-  runs.assert_equal(run.stats, jax.device_get(result.state.stats))
+  whole_runs.assert_equal(run.params, jax.device_get(result.state.params))
+  whole_runs.assert_equal(run.stats, jax.device_get(result.state.stats))
   assert config.flatten(run.config) == config.flatten(tiny())
 
 
 def test_a_finished_run_started_again_changes_nothing(undisturbed):
   result, workdir = undisturbed
   before = checkpoint.saved_steps(str(workdir))
-  again = trainer.train(tiny(), str(workdir), runs.one_device())
-  runs.assert_equal(again.state, result.state)
+  again = trainer.train(tiny(), str(workdir), whole_runs.one_device())
+  whole_runs.assert_equal(again.state, result.state)
   assert checkpoint.saved_steps(str(workdir)) == before
 
 
 def test_another_config_in_the_same_workdir_is_refused_by_key(undisturbed):
   _, workdir = undisturbed
   with pytest.raises(errors.UserError, match="batch_size 16 -> 32; give a new --workdir"):
-    trainer.train(tiny(batch_size=32), str(workdir), runs.one_device())
+    trainer.train(tiny(batch_size=32), str(workdir), whole_runs.one_device())
   trainer.train(
-    tiny(log__every_steps=3), str(workdir), runs.one_device()
+    tiny(log__every_steps=3), str(workdir), whole_runs.one_device()
   )  # what is logged may change
 
 
@@ -73,7 +73,7 @@ def test_a_config_that_never_reached_a_checkpoint_holds_no_workdir(tmp_path, mon
   with monkeypatch.context() as patch:
     patch.setattr(guard, "keep_if_not_finite", refuse)
     with pytest.raises(errors.UserError, match="cannot be traced"):
-      trainer.train(tiny(), str(tmp_path), runs.one_device())
+      trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
   assert workdir_lib.stored_config(str(tmp_path)) == tiny()
   workdir_lib.check(str(tmp_path), tiny(batch_size=32))
 
@@ -81,7 +81,7 @@ def test_a_config_that_never_reached_a_checkpoint_holds_no_workdir(tmp_path, mon
 def test_views_that_are_asked_for_later_are_drawn_then(undisturbed):
   _, workdir = undisturbed
   assert not (workdir / "views.png").exists()
-  trainer.train(tiny(log__views=True), str(workdir), runs.one_device())
+  trainer.train(tiny(log__views=True), str(workdir), whole_runs.one_device())
   assert (workdir / "views.png").stat().st_size > 100
 
 
@@ -89,7 +89,9 @@ def test_a_checkpoint_of_another_network_is_refused_and_kept(undisturbed):
   _, workdir = undisturbed
   stored = (workdir / "config.json").read_text()
   with pytest.raises(errors.UserError, match=r"checkpoint 12 has .*use the run's own config"):
-    trainer.train(tiny(model__width=0.5, allow_config_change=True), str(workdir), runs.one_device())
+    trainer.train(
+      tiny(model__width=0.5, allow_config_change=True), str(workdir), whole_runs.one_device()
+    )
   assert checkpoint.saved_steps(str(workdir))[-1] == 12
   assert (workdir / "config.json").read_text() == stored
 
@@ -99,10 +101,10 @@ def test_steps_that_are_not_finite_are_skipped_and_three_in_a_row_end_the_run(
 ):
   monkeypatch.setattr(methods, "get", broken.not_finite_at(4, 5, 8, 9, 10))
   with pytest.raises(errors.NonFiniteLoss, match="loss is nan.* at step 11, the 3. not finite in"):
-    trainer.train(tiny(), str(tmp_path), runs.one_device())
+    trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
   said = capfd.readouterr().err
   assert re.search(r"ALARM  step 6: loss is nan.*: the update is skipped, 2 since the start", said)
-  lines = runs.metrics(tmp_path)
+  lines = whole_runs.metrics(tmp_path)
   assert [r["step"] for r in lines if r["loss"] is None] == [5, 6, 9, 10, 11]
   assert {r["step"]: r["skipped"] for r in lines}[8] == 2
   assert checkpoint.saved_steps(str(tmp_path)) == [4, 8], "the last good one is kept"
@@ -112,10 +114,10 @@ def test_steps_that_are_not_finite_are_skipped_and_three_in_a_row_end_the_run(
 
 def test_collapse_is_told_once_until_it_clears(tmp_path, capfd):
   limits = {"monitor__alarm_after_steps": 1, "monitor__min_std": 1e9}
-  trainer.train(tiny(**limits), str(tmp_path), runs.one_device())
+  trainer.train(tiny(**limits), str(tmp_path), whole_runs.one_device())
   told = [line for line in capfd.readouterr().err.splitlines() if "ALARM" in line]
   assert len(told) == 1 and "std of z" in told[0] and "< 1000000000.0" in told[0]
-  lines = runs.metrics(tmp_path)
+  lines = whole_runs.metrics(tmp_path)
   [alarms] = [x["alarms"] for x in lines if "alarms" in x]
   assert len(alarms) == 1 and alarms[0] in told[0], "in the file as on the console"
 
@@ -131,11 +133,11 @@ def test_unreadable_images_are_a_line_an_epoch_and_counted_in_the_metrics(
       yield batch
 
   monkeypatch.setattr(pipeline, "train_batches", replaced)
-  trainer.train(tiny(), str(tmp_path), runs.one_device())
+  trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
   told = [line for line in capfd.readouterr().err.splitlines() if "unreadable" in line]
   assert len(told) == 3, told
   assert told[1].startswith("step 5: unreadable images are replaced (5 since the start)")
-  lines = runs.metrics(tmp_path)
+  lines = whole_runs.metrics(tmp_path)
   assert {x["step"]: x["replaced"] for x in lines} == {s: s for s in (2, 4, 6, 8, 10, 12)}
 
 
@@ -152,9 +154,9 @@ def test_a_workdir_that_becomes_read_only_ends_the_run_and_keeps_what_was_saved(
 
   monkeypatch.setattr(tree_files, "write", read_only)
   with pytest.raises(errors.SaveFailed, match="checkpoint 8 cannot .*Read-only file system"):
-    trainer.train(tiny(epochs=50), str(tmp_path), runs.one_device())
+    trainer.train(tiny(epochs=50), str(tmp_path), whole_runs.one_device())
   assert checkpoint.saved_steps(str(tmp_path)) == [4]
-  steps = [line["step"] for line in runs.metrics(tmp_path)]
+  steps = [line["step"] for line in whole_runs.metrics(tmp_path)]
   assert 8 <= steps[-1] < 100, "within some steps, not at the end"
 
 

@@ -8,8 +8,8 @@ import sys
 
 import members
 import pytest
-import runs
 import tiny_config
+import whole_runs
 
 from contrastive_jax import errors
 from contrastive_jax.training import trainer
@@ -27,7 +27,7 @@ with lock.hold(sys.argv[1]):
 def test_a_second_run_is_refused_with_the_process_and_host_of_the_first(tmp_path):
   with lock.hold(str(tmp_path)):
     with pytest.raises(errors.UserError, match="is in use by process") as refused:
-      trainer.train(tiny_config.tiny(), str(tmp_path), runs.one_device())
+      trainer.train(tiny_config.tiny(), str(tmp_path), whole_runs.one_device())
   assert f"process {os.getpid()} on {socket.gethostname()}" in str(refused.value)
   assert [p.name for p in tmp_path.iterdir()] == ["lock"], "nothing was written"
 

@@ -8,7 +8,7 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import runs
+import whole_runs
 
 from contrastive_jax import errors
 from contrastive_jax.workdir import report
@@ -35,7 +35,7 @@ def test_a_cut_off_last_line_of_metrics_is_dropped(tmp_path, capfd):
   path = tmp_path / "metrics.jsonl"
   path.write_text('{"step": 2, "loss": 1.0}\n{"step": 4, "loss": 1.0}\n{"step": 6, "lo')
   reporter(tmp_path, start_step=4).close()
-  assert [x["step"] for x in runs.metrics(tmp_path)] == [2, 4]
+  assert [x["step"] for x in whole_runs.metrics(tmp_path)] == [2, 4]
   assert "metrics.jsonl: 1 damaged line(s) dropped" in capfd.readouterr().err
 
 
@@ -44,7 +44,7 @@ def test_a_bad_byte_costs_its_line_alone(tmp_path, capfd, bad):
   path = tmp_path / "metrics.jsonl"
   path.write_bytes(b'{"step": 1}\n' + bad + b'\n{"step": 3}\n{"step": 9}\n')
   reporter(tmp_path, start_step=4).close()
-  assert [x["step"] for x in runs.metrics(tmp_path)] == [1, 3]
+  assert [x["step"] for x in whole_runs.metrics(tmp_path)] == [1, 3]
   assert "1 damaged line(s) dropped" in capfd.readouterr().err
 
 
@@ -127,7 +127,7 @@ def test_an_alarm_is_in_the_file_with_its_step(tmp_path, capfd):
   made = reporter(tmp_path)
   made.metrics(4, VALUES, alarms=["the loss is odd"])
   made.close()
-  assert runs.metrics(tmp_path) == [{"step": 4, **VALUES, "alarms": ["the loss is odd"]}]
+  assert whole_runs.metrics(tmp_path) == [{"step": 4, **VALUES, "alarms": ["the loss is odd"]}]
   assert "ALARM  step 4: the loss is odd\n" in capfd.readouterr().err
 
 
