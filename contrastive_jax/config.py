@@ -242,7 +242,7 @@ def from_json(text: str) -> Config:
       return Section({k: tuples(v) for k, v in value.items()})
     return tuple(tuples(v) for v in value) if isinstance(value, list) else value
 
-  return Config({k: tuples(v) for k, v in json.loads(text).items()})
+  return Config({k: tuples(v) for k, v in json.loads(text).items()}).lock()
 
 
 def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:

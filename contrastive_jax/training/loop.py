@@ -100,7 +100,7 @@ class Loop:
     if not scores:
       return None
     self.readings.tell(step, scores)
-    self.reporter.line(f"step {step}: {self.monitor.describe(scores)}")
+    self.reporter.console.line(f"step {step}: {self.monitor.describe(scores)}")
     return scores["knn_top1"]
 
   def _save(self, step: int, state: TrainState, knn: float | None) -> None:

@@ -11,6 +11,8 @@ from contrastive_jax.training.replaced import Replaced
 from contrastive_jax.training.skips import Skips
 from contrastive_jax.workdir.report import Meter, Reporter
 
+_SILENCE = {"seconds": 30.0, "seconds_live": 0.5}  # at most, between two lines of progress
+
 
 class Readings:
   """Holds the metrics of one step back, since to read them is to wait for the step.
@@ -34,6 +36,8 @@ class Readings:
     self._replaced = Replaced(due.steps_per_epoch)
     self._meter = Meter()
     self._held: tuple[int, PyTree] | None = None
+    self._first = True  # the next step to be read is the first of this process
+    self._seconds: float | None = None  # that a step took when last told
 
   def start(self, step: int) -> None:
     """Counts time from here: the steps after `step` are next, and nothing else is done between."""
@@ -64,22 +68,28 @@ class Readings:
     values = {k: float(v) for k, v in parallel.fetch(metrics).items()}
     line = self._replaced.count(step, values["replaced"])
     if line:
-      self._reporter.line(line)
+      self._reporter.console.line(line)
     skipped = bool(values["skipped"])
     self._skips.count(skipped)
     values |= {"skipped": self._skips.total, "replaced": self._replaced.total}
+    first, self._first = self._first, False
+    if first:
+      self._meter.read(step)  # compiling is in it, and says nothing of the other steps
     if skipped:
       self._reporter.metrics(step, values, [self._skips.alarm(values)])
       self._skips.end_if_too_many(step, values)
     elif self._due.log(step):
-      self._log(step, values)
+      self._log(step, values, None if first else self._meter.read(step))
+    elif self._reporter.console.is_silent_for(**_SILENCE):
+      self._reporter.console.progress(step, values, self._seconds)
 
-  def _log(self, step: int, values: dict[str, float]) -> None:
-    seconds = self._meter.read(step)
+  def _log(self, step: int, values: dict[str, float], seconds: float | None) -> None:
     values |= {
       "epoch": step / self._due.steps_per_epoch,
       "learning_rate": float(self._schedule(step - 1)),
-      "images_per_second": self._batch_size / seconds,
     }
+    if seconds:
+      values["images_per_second"] = self._batch_size / seconds
+    self._seconds = seconds
     self.tell(step, values, self._alarms.new(step, values))
-    self._reporter.progress(step, values, seconds)
+    self._reporter.console.progress(step, values, seconds)

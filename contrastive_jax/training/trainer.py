@@ -66,18 +66,25 @@ def _train(
     workdir_lib.stamp(workdir, config)  # not before the checkpoint is known to fit
     start = int(parallel.fetch(state.step))
     with _reporter(workdir, config, run, start) as reporter:
-      reporter.line(_introduction(config, run, state, source, mesh, start))
+      reporter.console.line(_introduction(config, run, state, source, mesh, start))
       watchdog.doing("preparing the images")
       load = _loader(config, source)
       batches = load(start_step=start, total_steps=run.total_steps)
       step_fn = _step(config, run, source, mesh, reporter, watchdog)
+      views = None
       if _views_are_wanted(config, workdir, start):
         first = next(iter(load(total_steps=1, cache="none") if start else batches))
-        preview.save(workdir, run.method, run.recipe, first, config.seed)
+        views = preview.save(workdir, run.method, run.recipe, first, config.seed)
+      if views or not start:
+        reporter.show(config_lib.to_json(config), views)
       preemption.leave_if_requested()
       loop = _loop(config, run, mesh, monitor, checkpoints, reporter, watchdog)
+      if start < run.total_steps:
+        reporter.console.line("compiling the step, once a start: seconds to minutes")
       with parallel.use(mesh):
-        return loop.run(step_fn, state, batches, preemption)
+        result = loop.run(step_fn, state, batches, preemption)
+      reporter.console.line(f"done; to score it: contrastive_jax eval --workdir={workdir}")
+      return result
 
 
 def _checked(
@@ -127,11 +134,13 @@ def _introduction(
   config: ConfigDict, run: build.Run, state: TrainState, source: data.Source, mesh: Mesh, start: int
 ) -> str:
   """Returns the first line of a run."""
+  unused = len(source) % config.batch_size
   weights = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(state.params))
   return (
     f"{config.method.name} {config.model.name}: {weights:,} parameters, "
     f"{len(source):,} images, {run.steps_per_epoch} steps an epoch, {run.total_steps} in all, "
     f"peak learning rate {run.schedule.peak:.4g}, {mesh.size} device(s)"
+    + (f"; {unused:,} images a pass are left out, since they fill no batch" if unused else "")
     + (f"; goes on from step {start}" if start else "")
   )
 
@@ -163,7 +172,7 @@ def _step(
   sizes = images.of_source(config, source)
   chosen, compiled = fit.choose(config, sizes, list(mesh.devices.flat), limit, watchdog.doing)
   for change in config_lib.differences(config, chosen):
-    reporter.line(f"to fit into {limit / fit.GIB:.1f} GiB of a device: {change}")
+    reporter.console.line(f"to fit into {limit / fit.GIB:.1f} GiB of a device: {change}")
   return compiled
 
 

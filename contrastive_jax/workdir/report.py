@@ -5,42 +5,43 @@ import json
 import math
 import os
 import pathlib
-import shutil
+import resource
 import sys
 import time
-import types
 from collections.abc import Mapping, Sequence
 
 import jax
 
 from contrastive_jax import errors
+from contrastive_jax.workdir.console import Console
+from contrastive_jax.workdir.events import Events
 
-_ERASE = "\r\033[K"  # to the start of the row of a terminal, and empties it
-_FLUSH_S = 30.0  # between two writings of events to the disk; a checkpoint comes after one too
+_GIB = 2**30
 
 
 class Reporter:
   """Writes metrics of a run; a resumed run continues the files where its checkpoint left off."""
 
   def __init__(self, workdir: str, *, total_steps: int, start_step: int, tensorboard: bool):
-    self._total_steps = total_steps
+    self.console = Console(total_steps)
     self._active = jax.process_index() == 0
-    self._live = sys.stderr.isatty()
     self._jsonl = self._events = None
     if self._active:
       path = pathlib.Path(workdir) / "metrics.jsonl"
       if tensorboard:
-        self._events = _Events(path.with_name("tensorboard"), start_step)
+        self._events = Events(path.with_name("tensorboard"), start_step)
       with errors.saving(str(path)):
         dropped = _keep_until(path, start_step)
         self._jsonl = path.open("a")
       if dropped:
-        self.line(f"warning: {path}: {dropped} damaged line(s) dropped")
+        self.console.line(f"warning: {path}: {dropped} damaged line(s) dropped")
 
   def metrics(self, step: int, values: Mapping[str, float], alarms: Sequence[str] = ()) -> None:
     """Writes scalars of one step to the files; NaN and infinity become null in the JSON.
 
-    What alarms say is written beside them, under "alarms", and printed.
+    Beside them stand "time" (seconds since 1970), the most memory so far of this process
+    ("host_gib") and, where it tells, of its first device ("device_gib"), and what alarms say, which
+    is printed too.
 
     Raises:
       SaveFailed: the disk is full.
@@ -50,38 +51,19 @@ class Reporter:
     finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
     told = {"alarms": list(alarms)} if alarms else {}
     with errors.saving(self._jsonl.name):
-      self._jsonl.write(json.dumps({"step": step, **finite, **told}) + "\n")
+      self._jsonl.write(json.dumps({"step": step, **finite, **_now(), **told}) + "\n")
       self._jsonl.flush()
     if self._events:
       self._events.write(step, values)
     for text in alarms:
-      self.line(f"ALARM  step {step}: {text}")
+      self.console.line(f"ALARM  step {step}: {text}")
 
-  def progress(self, step: int, values: Mapping[str, float], seconds_per_step: float) -> None:
-    """Shows one line: step, share, loss, speed and time left. Overwritten on a terminal."""
-    if not self._active:
-      return
-    left = (self._total_steps - step) * seconds_per_step
-    line = (
-      f"step {step}/{self._total_steps} ({100 * step / self._total_steps:.0f} %)"
-      f"  loss {values['loss']:.4f}"
-      + "".join(
-        f"  {short} {100 * values[name]:.1f} %"
-        for name, short in (("contrastive_accuracy", "contrast"), ("online_accuracy", "online"))
-        if name in values
-      )
-      + f"  {values['images_per_second']:.0f} images/s  {_clock(left)} left"
-    )
-    if self._live and step < self._total_steps:
-      row = line[: shutil.get_terminal_size().columns - 1]  # a second row would not be erased
-      print(f"{_ERASE}{row}", end="", file=sys.stderr, flush=True)
-    else:
-      self.line(line)
-
-  def line(self, text: str) -> None:
-    """Prints one lasting line."""
-    if self._active:
-      print(f"{_ERASE if self._live else ''}{text}", file=sys.stderr, flush=True)
+  def show(self, config: str, views: pathlib.Path | None) -> None:
+    """Gives TensorBoard the config and the picture of views, if there is one."""
+    if self._events:
+      self._events.text("config", config)
+      if views:
+        self._events.picture("views", views)
 
   def sync(self) -> None:
     """Waits until the metrics are on the disk: a checkpoint comes after what led to it."""
@@ -126,57 +108,15 @@ class Meter:
     return seconds
 
 
-class _Events:
-  """Scalars for TensorBoard, written by whoever tells them.
-
-  tensorboardX's SummaryWriter has a thread for it, which a full disk ends; its queue then fills,
-  and who tells the next scalar waits for good.
-  """
-
-  def __init__(self, folder: pathlib.Path, start_step: int):
-    self._folder, self._flushed = folder, time.monotonic()
-    with errors.saving(str(folder)):
-      tensorboard = _tensorboard()
-      self._proto = tensorboard.proto
-      folder.mkdir(parents=True, exist_ok=True)
-      self._file = tensorboard.event_file_writer.EventsWriter(str(folder / "events"))
-      started = self._proto.event_pb2.SessionLog(status=self._proto.event_pb2.SessionLog.START)
-      # Of files before this one nothing counts from that step on.
-      self._write(step=start_step + 1, session_log=started)
-
-  def write(self, step: int, values: Mapping[str, float]) -> None:
-    summary = self._proto.summary_pb2.Summary
-    with errors.saving(str(self._folder)):
-      for name, value in values.items():
-        scalar = summary.Value(tag=name, simple_value=value)
-        self._write(step=step, summary=summary(value=[scalar]))
-    if time.monotonic() - self._flushed > _FLUSH_S:
-      self.flush()
-
-  def flush(self) -> None:
-    with errors.saving(str(self._folder)):
-      self._file.flush()
-    self._flushed = time.monotonic()
-
-  def close(self) -> None:
-    self._file.close()
-
-  def _write(self, **event) -> None:
-    self._file.write_event(self._proto.event_pb2.Event(wall_time=time.time(), **event))
-
-
-def _tensorboard() -> types.ModuleType:
-  """Imports tensorboardX (slow, so only where wanted) without PyTorch, which it takes if it can."""
-  hide = "torch" not in sys.modules
-  if hide:
-    sys.modules["torch"] = None
-  try:
-    import tensorboardX
-    import tensorboardX.event_file_writer
-  finally:
-    if hide:
-      del sys.modules["torch"]
-  return tensorboardX
+def _now() -> dict[str, float]:
+  """Returns when it is and how much memory was taken at most so far."""
+  unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+  host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+  found = {"time": round(time.time(), 3), "host_gib": round(host / _GIB, 3)}
+  device = jax.local_devices()[0].memory_stats() or {}
+  if "peak_bytes_in_use" in device:
+    found["device_gib"] = round(device["peak_bytes_in_use"] / _GIB, 3)
+  return found
 
 
 def _keep_until(path: pathlib.Path, step: int) -> int:
@@ -198,9 +138,3 @@ def _keep_until(path: pathlib.Path, step: int) -> int:
   temporary.write_text("".join(line + "\n" for line in kept))
   temporary.replace(path)
   return damaged
-
-
-def _clock(seconds: float) -> str:
-  minutes, seconds = divmod(int(seconds), 60)
-  hours, minutes = divmod(minutes, 60)
-  return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -134,7 +134,7 @@ def test_unreadable_images_are_a_line_an_epoch_and_counted_in_the_metrics(
 
   monkeypatch.setattr(pipeline, "train_batches", replaced)
   trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
-  told = [line for line in capfd.readouterr().err.splitlines() if "unreadable" in line]
+  told = [line for line in capfd.readouterr().err.splitlines() if "unreadable images" in line]
   assert len(told) == 3, told
   assert told[1].startswith("step 5: unreadable images are replaced (5 since the start)")
   lines = whole_runs.metrics(tmp_path)

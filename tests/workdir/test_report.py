@@ -4,14 +4,16 @@ import errno
 import io
 import os
 import sys
+import time
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import whole_runs
+from PIL import Image
 
 from contrastive_jax import errors
-from contrastive_jax.workdir import report
+from contrastive_jax.workdir import console, events, report
 
 VALUES = {"loss": 1.0, "contrastive_accuracy": 0.5, "images_per_second": 100.0}
 
@@ -76,7 +78,31 @@ def test_events_hold_what_the_run_tells_and_a_resumed_run_takes_back_later_ones(
     assert [e.session_log.status for e in events if e.HasField("session_log")] == [1]  # START
     assert [e.step for e in events if e.HasField("session_log")] == [start + 1]
     told = [(e.step, e.summary.value[0].tag, e.summary.value[0].simple_value) for e in events[2:]]
-    assert told == [(step, name, value) for step in steps for name, value in VALUES.items()]
+    tags = {"contrastive_accuracy": "contrastive/accuracy"}
+    assert told == [(s, tags.get(n, n), value) for s in steps for n, value in VALUES.items()]
+
+
+def test_a_line_of_metrics_says_when_and_how_much_memory(tmp_path):
+  before = time.time()
+  made = reporter(tmp_path)
+  made.metrics(1, VALUES)
+  made.close()
+  (line,) = whole_runs.metrics(tmp_path)
+  assert before - 1 < line["time"] < time.time() + 1
+  assert 0.01 < line["host_gib"] < 100
+
+
+def test_tensorboard_is_given_the_config_and_the_views(tmp_path):
+  views = tmp_path / "views.png"
+  Image.new("RGB", (30, 20)).save(views)
+  made = reporter(tmp_path, tensorboard=True)
+  made.show("epochs: 3", views)
+  made.close()
+  (file,) = (tmp_path / "tensorboard").iterdir()
+  config, picture = (value for event in read_events(file) for value in event.summary.value)
+  assert b"epochs: 3" in config.tensor.string_val[0]
+  assert config.metadata.plugin_data.plugin_name == "text"
+  assert (picture.tag, picture.image.width, picture.image.height) == ("views", 30, 20)
 
 
 def read_events(path):
@@ -100,34 +126,66 @@ def test_what_is_imported_beside_tensorboard_stays_imported(monkeypatch):
     monkeypatch.delitem(sys.modules, name)
   monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
   try:
-    first = report._tensorboard()
+    first = events._tensorboard()
     assert "came_along" in sys.modules and "torch" not in sys.modules
-    assert report._tensorboard() is first
+    assert events._tensorboard() is first
   finally:
     sys.modules.pop("came_along", None)
 
 
-@pytest.mark.parametrize("columns", [40, 80, 200])
-def test_a_line_of_progress_stays_in_one_row_of_the_terminal(tmp_path, monkeypatch, columns):
+@pytest.mark.parametrize(
+  ("columns", "shown"),
+  [
+    (24, "step 12345/1000000  los"),  # not even this has room
+    (40, "step 12345/1000000  loss 5.1234"),
+    (50, "step 12345/1000000  loss 5.1234  54:52:11 left"),
+    (70, "step 12345/1000000  loss 5.1234  10000 images/s  54:52:11 left"),
+    (
+      200,
+      "step 12345/1000000  (1 %)  loss 5.1234  contrast 12.3 %  online 99.9 %  10000 images/s  "
+      "54:52:11 left",
+    ),
+  ],
+)
+def test_a_row_of_a_terminal_holds_whole_figures_and_the_time_left_before_others(
+  monkeypatch, columns, shown
+):
   monkeypatch.setenv("COLUMNS", str(columns))
   monkeypatch.setattr(sys, "stderr", Terminal())
-  made = reporter(tmp_path)
-  made.progress(3, VALUES, 0.5)
+  values = {"loss": 5.1234, "contrastive_accuracy": 0.123, "online_accuracy": 0.999}
+  console.Console(1_000_000).progress(12_345, values | {"images_per_second": 1e4}, 0.2)
+  assert sys.stderr.getvalue().split("\r\033[K")[-1].rstrip() == shown
+
+
+def test_a_row_of_a_terminal_is_erased_before_the_next_line(monkeypatch):
+  monkeypatch.setattr(sys, "stderr", Terminal())
+  made = console.Console(9)
+  made.progress(3, {"loss": 1.0}, 0.5)
   made.line("x" * 300)
-  made.progress(9, VALUES, 0.5)
-  made.close()
-  first, second, third = (part.split("\033[K")[0] for part in sys.stderr.getvalue().split("\r")[1:])
-  assert first == "" and second == "" and third == "", "each begins by erasing the row"
-  rows = [part.removeprefix("\033[K") for part in sys.stderr.getvalue().split("\r")[1:]]
-  assert rows[0].startswith("step 3/9 (33 %)  loss 1.0000") and len(rows[0]) < columns
-  assert rows[1] == "x" * 300 + "\n" and rows[2].startswith("step 9/9") and rows[2][-1] == "\n"
+  made.progress(9, {"loss": 1.0}, 0.5)
+  first, *rest = sys.stderr.getvalue().split("\r\033[K")
+  assert first == ""
+  assert rest[0] == "step 3/9  (33 %)  loss 1.0000  0:03 left"
+  assert rest[1] == "x" * 300 + "\n" and rest[2].startswith("step 9/9") and rest[2][-1] == "\n"
+
+
+def test_the_words_of_a_line_of_progress_are_explained_once(capfd):
+  made = console.Console(9)
+  for step in (1, 2):
+    made.progress(step, {"loss": 1.0, "contrastive_accuracy": 0.5}, None)
+  assert capfd.readouterr().err.splitlines() == [
+    "(contrast: views that find their partner before all others)",
+    "step 1/9  (11 %)  loss 1.0000  contrast 50.0 %",
+    "step 2/9  (22 %)  loss 1.0000  contrast 50.0 %",
+  ]
 
 
 def test_an_alarm_is_in_the_file_with_its_step(tmp_path, capfd):
   made = reporter(tmp_path)
   made.metrics(4, VALUES, alarms=["the loss is odd"])
   made.close()
-  assert whole_runs.metrics(tmp_path) == [{"step": 4, **VALUES, "alarms": ["the loss is odd"]}]
+  (line,) = whole_runs.metrics(tmp_path)
+  assert line.items() >= {"step": 4, **VALUES}.items() and line["alarms"] == ["the loss is odd"]
   assert "ALARM  step 4: the loss is odd\n" in capfd.readouterr().err
 
 

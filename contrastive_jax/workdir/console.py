@@ -1,0 +1,87 @@
+"""What a run says on the console, from process 0 alone."""
+
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+
+import jax
+
+_ERASE = "\r\033[K"  # to the start of the row of a terminal, and empties it
+_SHORT = {"contrastive_accuracy": "contrast", "online_accuracy": "online"}
+_MEANING = {
+  "contrastive_accuracy": "contrast: views that find their partner before all others",
+  "online_accuracy": "online: images that a linear classifier on h, trained along, names rightly",
+}
+
+
+class Console:
+  """Lines that last, and one of progress that a terminal overwrites."""
+
+  def __init__(self, total_steps: int):
+    self._total_steps = total_steps
+    self._active = jax.process_index() == 0
+    self._live = sys.stderr.isatty()
+    self._explained = False
+    self._shown = time.monotonic()
+
+  def line(self, text: str) -> None:
+    """Prints one lasting line."""
+    if self._active:
+      print(f"{_ERASE if self._live else ''}{text}", file=sys.stderr, flush=True)
+
+  def is_silent_for(self, seconds: float, seconds_live: float) -> bool:
+    """Returns whether no progress was shown for so long; on a terminal it may come more often."""
+    return time.monotonic() - self._shown > (seconds_live if self._live else seconds)
+
+  def progress(
+    self, step: int, values: Mapping[str, float], seconds_per_step: float | None
+  ) -> None:
+    """Shows step, share, loss, speed and time left, as far as the row of a terminal reaches.
+
+    Args:
+      step: that is done.
+      values: "loss", and what else there is to show.
+      seconds_per_step: None: not known yet.
+    """
+    if not self._active:
+      return
+    self._explain(values)
+    self._shown = time.monotonic()
+    share = 100 * step / self._total_steps
+    parts = [(0, f"step {step}/{self._total_steps}"), (4, f"({share:.0f} %)")]
+    parts.append((0, f"loss {values['loss']:.4f}"))
+    parts += [
+      (3, f"{short} {100 * values[name]:.1f} %") for name, short in _SHORT.items() if name in values
+    ]
+    if "images_per_second" in values:
+      parts.append((2, f"{values['images_per_second']:.0f} images/s"))
+    if seconds_per_step is not None:
+      parts.append((1, f"{_clock((self._total_steps - step) * seconds_per_step)} left"))
+    if self._live and step < self._total_steps:
+      row = _fitting(parts, shutil.get_terminal_size().columns - 1)  # a second would not be erased
+      print(f"{_ERASE}{row}", end="", file=sys.stderr, flush=True)
+    else:
+      self.line("  ".join(text for _, text in parts))
+
+  def _explain(self, values: Mapping[str, float]) -> None:
+    """Says once what the words of a line of progress mean."""
+    meant = [line for name, line in _MEANING.items() if name in values]
+    if meant and not self._explained:
+      self.line(f"({'; '.join(meant)})")
+    self._explained = True
+
+
+def _fitting(parts: list[tuple[int, str]], columns: int) -> str:
+  """Returns the parts in one row; where there is no room, those of the highest number go first."""
+  for least in range(max(number for number, _ in parts), -1, -1):
+    row = "  ".join(text for number, text in parts if number <= least)
+    if len(row) <= columns:
+      return row
+  return row[:columns]
+
+
+def _clock(seconds: float) -> str:
+  minutes, seconds = divmod(int(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
