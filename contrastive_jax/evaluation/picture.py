@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from contrastive_jax.options import option
 
 METHODS = ("pca", "tsne")
 _MAX_LEGEND = 20  # classes; more cannot be told apart by colour
+_MAX_NAME = 40  # characters of a class in the legend; longer ones would leave the points no room
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,21 +98,43 @@ def draw(
   FigureCanvasAgg(figure)
   axes = figure.subplots()
   classes = np.unique(label)
+  marks, labels = [], []
   for number, which in enumerate(classes):
     name = label_names[which] if 0 <= which < len(label_names) else str(which)
-    axes.scatter(
-      *points[label == which].T,
-      s=9,
-      linewidths=0,
-      color="lightgrey" if which < 0 else _color(number, len(classes)),
-      label="no label" if which < 0 else name,
+    marks.append(
+      axes.scatter(
+        *points[label == which].T,
+        s=9,
+        linewidths=0,
+        color="lightgrey" if which < 0 else _color(number, len(classes)),
+      )
     )
+    labels.append("no label" if which < 0 else _printable(name))
   if len(classes) <= _MAX_LEGEND:
-    figure.legend(loc="outside right upper", fontsize="small", markerscale=2, frameon=False)
-  axes.set(xlabel=names[0], ylabel=names[1], title=title, xticks=[], yticks=[])
+    # Given one by one: a legend that collects its labels leaves out what begins with "_".
+    legend = figure.legend(
+      marks,
+      labels,
+      loc="outside right upper",
+      fontsize="small",
+      markerscale=2,
+      frameon=False,
+    )
+    for text in legend.get_texts():
+      text.set_parse_math(False)  # names are no formulas
+  axes.set(xlabel=names[0], ylabel=names[1], xticks=[], yticks=[])
+  axes.set_title(_printable(title), parse_math=False)
   path = pathlib.Path(path)
-  figure.savefig(path)
+  with warnings.catch_warnings():  # a box in place of a letter that the font lacks says enough
+    warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+    figure.savefig(path)
   return path
+
+
+def _printable(name: str) -> str:
+  """Returns a name as one short line: a folder's may hold any bytes, and be 255 long."""
+  shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+  return shown if len(shown) <= _MAX_NAME else shown[: _MAX_NAME - 1] + "…"
 
 
 def _color(number, count):
