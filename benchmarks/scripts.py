@@ -23,7 +23,7 @@ def train(workdir: pathlib.Path, config: str, *overrides: str) -> None:
 def score(workdir: pathlib.Path, name: str, *overrides: str) -> list[dict]:
   """Returns the records that eval.py writes under `name`."""
   path = workdir / "eval" / f"{name}.json"
-  if not path.exists():
+  if not path.exists() or not json.loads(path.read_text()).get("complete", True):
     _run("eval.py", "--config=configs/eval/all.py", workdir, (f"name={name}", *overrides))
   return json.loads(path.read_text())["results"]
 

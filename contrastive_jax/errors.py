@@ -36,8 +36,15 @@ class PeerLost(RuntimeError):
 
 
 @contextlib.contextmanager
-def saving(what: str) -> Iterator[None]:
-  """Turns whatever fails inside into `SaveFailed` with the name of what was being saved."""
+def saving(
+  what: str, then: str = "the same command goes on from the last checkpoint"
+) -> Iterator[None]:
+  """Turns whatever fails inside into `SaveFailed`.
+
+  Args:
+    what: was being saved.
+    then: what the same command does once it can be.
+  """
   try:
     yield
   except SaveFailed:
@@ -46,5 +53,5 @@ def saving(what: str) -> Iterator[None]:
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     raise SaveFailed(
       f"{what} cannot be written ({' '.join(reason.split())[:1000]}); make room or set the "
-      "permissions right, then the same command goes on from the last checkpoint"
+      f"permissions right, then {then}"
     ) from error

@@ -159,7 +159,8 @@ def evaluate(
     devices: all by default.
 
   Returns:
-    Also written to WORKDIR/eval/NAME.json; `["results"]` is a list of records with protocol,
+    Also written to WORKDIR/eval/NAME.json (`["file"]`, another where that is of another
+    evaluation); `["results"]` is a list of records with protocol,
     encoder, layer, and top1, top5, mean_per_class and per_class in [0, 1].
 
   Raises:

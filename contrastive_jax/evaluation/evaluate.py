@@ -5,11 +5,12 @@
   found = evaluate.run(eval_config.evaluation("knn"), "runs/first")
 
 Features of every image are extracted once for each encoder (the run's and, if asked, baselines);
-every protocol then scores every layer. The result is also in WORKDIR/eval/NAME.json.
+every protocol then scores every layer. The results are also in WORKDIR/eval/NAME.json, each as soon
+as it is there; see `result_files` for a second evaluation of that name.
 """
 
 import dataclasses
-import json
+import logging
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +24,7 @@ from contrastive_jax import augment, build, keys, once, parallel
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.evaluation import config as eval_config
-from contrastive_jax.evaluation import features, protocols
+from contrastive_jax.evaluation import features, protocols, result_files
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation.protocols import Encoder, Task, extract, say
 from contrastive_jax.processes import agree, hosts
@@ -35,6 +36,8 @@ def run(
 ) -> dict[str, Any]:
   """Scores the checkpoint of `workdir` and writes WORKDIR/eval/NAME.json.
 
+  Where that file answers another question it is kept, and this one is NAME-2.json, ...
+
   Args:
     config: from a file in `configs/eval/`, or `eval_config.evaluation()`; None is the latter.
     workdir: of a training run.
@@ -43,9 +46,11 @@ def run(
   Returns:
     What the file holds: settings, versions, counts, and `results`, a list of records with the keys
     protocol, encoder, layer, settings, and top1, top5, mean_per_class and per_class in [0, 1].
+    `file` is its name.
 
   Raises:
     UserError: config, workdir or data cannot work.
+    SaveFailed: the results could not be written.
     PeerLost: another process is gone.
   """
   with hosts.losses_named():
@@ -60,33 +65,56 @@ def _run(config: ConfigDict, workdir: str, devices: list[jax.Device] | None) -> 
   images = eval_images.load(config, loaded.config)
   folder = pathlib.Path(workdir) / "eval"
   workdir_lib.make(str(folder))
-  results = []
+  asked = config.to_dict()
+  # Process 0 may be writing when another looks: all take its word.
+  stem = agree.texts(result_files.stem(folder, config.name, asked, loaded.step))[0]
+  path = folder / f"{stem}.json"
+  found = {
+    "name": config.name,
+    "file": path.name,
+    "complete": False,
+    "checkpoint_step": loaded.step,
+    "train": images.train_name,
+    "test": images.test_name,
+    "label_names": list(images.label_names),
+    "results": [],
+    "config": asked,
+    "versions": workdir_lib.versions(),
+  }
   for encoder in encoders(config, loaded, images.view):
     train, test = (extract(encoder, s, images, mesh) for s in (images.train, images.test))
     if set(options) != {"picture"}:
       train = features.labelled(train, images.train_name)
       test = features.labelled(test, images.test_name)
     for layer in encoder.layers:
-      task = Task(encoder, layer, train, test, images, mesh, config.seed, folder / config.name)
+      task = Task(encoder, layer, train, test, images, mesh, config.seed, folder / stem)
       for protocol, settings in options.items():
         if protocol == "finetune" and not isinstance(encoder.function, features.OfNet):
           continue  # pixels have no weights
         record = _record(task, protocol, settings, getattr(protocols, protocol)(task, settings))
-        results.append(record)
+        found["results"].append(record)
         say(_line(record, settings))
-  found = {
-    "name": config.name,
-    "checkpoint_step": loaded.step,
-    "train": images.train_name,
-    "test": images.test_name,
-    "label_names": list(images.label_names),
-    "results": results,
-    "config": config.to_dict(),
-    "versions": workdir_lib.versions(),
-  }
+        if jax.process_index() == 0:  # now: what comes later may fail
+          result_files.write(path, found)
+  found["complete"] = True
   if jax.process_index() == 0:
-    workdir_lib.write(folder / f"{config.name}.json", json.dumps(found, indent=2) + "\n")
+    result_files.write(path, found)
+  _tell(path, config.name)
   return found
+
+
+def _tell(path: pathlib.Path, name: str) -> None:
+  """Says where the results are; aloud where that is not the file that the name promises."""
+  log = logging.getLogger(__name__)
+  if path.stem == name:
+    log.info("results are in %s", path)
+  else:
+    log.warning(
+      "results are in %s: %s.json is of another evaluation and is kept; --config.name gives "
+      "this one a name of its own",
+      path,
+      name,
+    )
 
 
 def encoders(config: ConfigDict, loaded: checkpoint.Run, view: augment.Recipe) -> Iterator[Encoder]:

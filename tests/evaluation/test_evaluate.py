@@ -114,6 +114,50 @@ def test_the_file_holds_what_run_returns(everything, workdir):
   assert not list(path.parent.glob("*.tmp"))
 
 
+def _held(workdir, name):
+  """The layers whose scores the files of a name hold, by file."""
+  paths = pathlib.Path(workdir, "eval").glob(f"{name}*.json")
+  held = {path.name: json.loads(path.read_text())["results"] for path in paths}
+  return {file: [record["layer"] for record in results] for file, results in held.items()}
+
+
+def test_another_question_of_the_same_name_keeps_the_answer_before(workdir, caplog):
+  first = _eval_config("knn", "picture", name="series")
+  other = _eval_config("knn", "picture", name="series", layers=("z",))
+  assert evaluate.run(first, workdir, ONE)["file"] == "series.json"
+  assert caplog.text == ""
+  assert evaluate.run(other, workdir, ONE)["file"] == "series-2.json"
+  assert "series-2.json: series.json is of another evaluation" in caplog.text
+  other.batch_size = 16  # which changes no answer
+  evaluate.run(other, workdir, ONE)
+  evaluate.run(first, workdir, ONE)
+  assert _held(workdir, "series") == {"series.json": ["h", "h"], "series-2.json": ["z", "z"]}
+  pictures = {path.name for path in pathlib.Path(workdir, "eval").glob("series*.png")}
+  assert pictures == {"series_checkpoint_h.png", "series-2_checkpoint_z.png"}
+
+
+def test_what_fails_does_not_take_the_results_before_it_away(workdir, monkeypatch):
+  def fails(task, options):
+    raise RuntimeError("no picture")
+
+  monkeypatch.setattr(protocols, "picture", fails)
+  asked = _eval_config("knn", "picture", name="half", layers=("h", "z"))
+  with pytest.raises(RuntimeError, match="no picture"):
+    evaluate.run(asked, workdir, ONE)
+  assert _held(workdir, "half") == {"half.json": ["h"]}
+  path = pathlib.Path(workdir, "eval", "half.json")
+  assert not json.loads(path.read_text())["complete"]
+  monkeypatch.undo()
+  assert evaluate.run(asked, workdir, ONE)["complete"]
+  assert _held(workdir, "half") == {"half.json": ["h", "h", "z", "z"]}
+
+
+def test_a_result_that_cannot_be_written_is_one_line(workdir, monkeypatch):
+  monkeypatch.setattr(workdir_lib, "write", lambda *_: pathlib.Path("/proc/none/x").write_text(""))
+  with pytest.raises(errors.SaveFailed, match="full.json cannot be written .*same command again"):
+    evaluate.run(_eval_config("knn", name="full"), workdir, ONE)
+
+
 def test_pictures_lie_beside_the_file(everything, workdir):
   files = [r["file"] for r in everything["results"] if r["protocol"] == "picture"]
   assert "everything_checkpoint_h.png" in files and len(set(files)) == 3

@@ -1,0 +1,63 @@
+"""Where the results of an evaluation are written: no answer takes the place of another question's.
+
+The first evaluation of a name is NAME.json. Another question under the same name is NAME-2.json,
+NAME-3.json and so on; the same question asked again replaces its own file. What was asked is in the
+file: the config and the step of the checkpoint.
+"""
+
+import itertools
+import json
+import pathlib
+from typing import Any
+
+from contrastive_jax import errors
+from contrastive_jax import workdir as workdir_lib
+
+# What changes how fast an answer comes, and not the answer.
+_SPEED = ("batch_size", "data.cache", "data.num_threads", "data.num_workers")
+
+
+def stem(folder: pathlib.Path, name: str, config: dict[str, Any], checkpoint_step: int) -> str:
+  """Returns the name of the file, without ".json", for this question.
+
+  Args:
+    folder: where the results of a run lie.
+    name: of the evaluation.
+    config: all that is asked, by key.
+    checkpoint_step: of whose checkpoint it is asked.
+  """
+  asked = _question({"name": name, "config": config, "checkpoint_step": checkpoint_step})
+  for number in itertools.count(1):
+    candidate = name if number == 1 else f"{name}-{number}"
+    path = folder / f"{candidate}.json"
+    if not path.exists() or _question(_read(path)) == asked:
+      return candidate
+
+
+def write(path: pathlib.Path, found: dict[str, Any]) -> None:
+  """Writes what was found so far. Raises `SaveFailed`."""
+  with errors.saving(str(path), then="give the same command again"):
+    workdir_lib.write(path, json.dumps(found, indent=2) + "\n")
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+  """Returns what a file holds; nothing if it is damaged, which then stays as it is."""
+  try:
+    found = json.loads(path.read_text())
+  except (OSError, ValueError):
+    return {}
+  return found if isinstance(found, dict) else {}
+
+
+def _question(found: dict[str, Any]) -> str:
+  """Returns what a result answers, as text that can be compared."""
+  config = json.loads(json.dumps(found.get("config")))  # tuples become lists
+  for key in _SPEED:
+    *sections, last = key.split(".")
+    part = config
+    for section in sections:
+      part = part.get(section) if isinstance(part, dict) else None
+    if isinstance(part, dict):
+      part.pop(last, None)
+  asked = [found.get("name"), found.get("checkpoint_step"), config]
+  return json.dumps(asked, sort_keys=True)
