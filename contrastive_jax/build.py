@@ -169,15 +169,28 @@ def source(config: ConfigDict, split: str) -> data.Source:
   return data.build(name, split=split, **options)
 
 
-def warn_if_scored_on_itself(config: ConfigDict) -> None:
-  """Warns where images would be scored on themselves, which flatters neighbours above all."""
-  split = config.data.split
-  if split == config.data.eval_split:
-    logging.getLogger(__name__).warning(
-      'warning: data.split and data.eval_split are both "%s": every image finds itself among its '
-      "neighbours, and scores tell nothing of new images; name another split",
-      split,
-    )
+def warn_if_scored_on_itself(config: ConfigDict, train: data.Source, test: data.Source) -> None:
+  """Warns where images would be scored on themselves, which flatters neighbours above all.
+
+  Args:
+    config: names the splits.
+    train: data.split, whole.
+    test: data.eval_split, whole.
+  """
+  split, scored = config.data.split, config.data.eval_split
+  if split == scored:
+    what = f'data.split and data.eval_split are both "{split}": every image'
+  else:
+    count = train.in_common(test) if hasattr(train, "in_common") else 0
+    if not count:
+      return
+    what = f'{count:,} of the {len(test):,} images of data.eval_split "{scored}" are also in '
+    what += f'data.split "{split}": each of them'
+  logging.getLogger(__name__).warning(
+    "warning: %s finds itself among its neighbours, and scores tell nothing of new images; "
+    "name another split",
+    what,
+  )
 
 
 def pipeline_options(config: ConfigDict) -> dict:

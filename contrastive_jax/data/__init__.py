@@ -31,7 +31,9 @@ class Source(Protocol):
   """Random access to the images of one split; `source[i]` may raise `Unreadable`.
 
   Sources are compared by identity. One that reads many records faster than one by one also has
-  `ahead(indices)`, which returns the same source with those records at hand.
+  `ahead(indices)`, which returns the same source with those records at hand. One whose splits may
+  overlap has `in_common(other)`, which counts the images of `other`, of its own kind, that it holds
+  too.
   """
 
   num_classes: int  # 0: no labels

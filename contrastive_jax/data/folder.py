@@ -45,6 +45,14 @@ class Folder:
     path = os.path.join(self.root, self.paths[index])
     return {"image": images.decode(path, path), "label": int(self.labels[index]), "index": index}
 
+  def in_common(self, other: "Folder") -> int:
+    """Returns how many files of `other` are here too: the same folder, or one inside the other."""
+    here, there = (os.path.realpath(source.root) for source in (self, other))
+    if os.path.commonpath((here, there)) not in (here, there):
+      return 0
+    files = {os.path.join(here, path) for path in self.paths}
+    return sum(os.path.join(there, path) in files for path in other.paths)
+
 
 def build(split: str, options: Options) -> Folder:
   """Lists a split. Raises UserError: no such folder, no image in it, or classes left unclear."""

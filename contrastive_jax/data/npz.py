@@ -24,7 +24,8 @@ class Options:
 class Arrays:
   """The arrays of one file, held in memory."""
 
-  def __init__(self, images, labels, label_names, factors):
+  def __init__(self, images, labels, label_names, factors, origin):
+    self.origin = origin  # file and name of the array
     self.images, self.labels, self.factors = images, labels, factors
     self.label_names = label_names
     self.num_classes = 0 if labels is None else max(int(labels.max()) + 1, len(label_names))
@@ -42,6 +43,10 @@ class Arrays:
       "label": -1 if self.labels is None else int(self.labels[index]),
       "index": index,
     }
+
+  def in_common(self, other: "Arrays") -> int:
+    """Returns how many images of `other` are here too: all, if it is the same array."""
+    return len(other) if self.origin == other.origin else 0
 
 
 def build(split: str, options: Options) -> Arrays:
@@ -78,7 +83,7 @@ def build(split: str, options: Options) -> Arrays:
     for key, array in arrays.items()
     if array.shape == (len(images),) and array.dtype.kind in "iu" and key != label_key
   }
-  return Arrays(images, labels, names, factors)
+  return Arrays(images, labels, names, factors, (path.resolve(), image_key))
 
 
 def _load(path: pathlib.Path) -> dict[str, np.ndarray]:

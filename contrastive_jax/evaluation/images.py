@@ -42,7 +42,7 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
   asked = config.data
   splits = (merged.data.split, merged.data.eval_split)
   train, test = (build.source(merged, split) for split in splits)
-  build.warn_if_scored_on_itself(merged)
+  build.warn_if_scored_on_itself(merged, train, test)
   names = [f'split "{split}" of data source "{merged.data.source}"' for split in splits]
   if asked.label:
     num_classes = 1 + max(int(max(_factor(s, asked.label))) for s in (train, test))

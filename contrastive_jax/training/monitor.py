@@ -46,7 +46,7 @@ class Monitor:
         f"{error} (the split that kNN is scored on, --config.data.eval_split; for a run without "
         "kNN set --config.monitor.max_train=0)"
       ) from error
-    build.warn_if_scored_on_itself(config)
+    build.warn_if_scored_on_itself(config, train, test)
     train, test = subset.evenly(train, options.max_train), subset.evenly(test, options.max_test)
     if options.k > len(train):
       raise errors.UserError(

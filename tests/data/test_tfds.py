@@ -95,6 +95,24 @@ def test_tfds_folder_and_npz_give_identical_batches(prepared, tmp_path):
             np.testing.assert_array_equal(batch[key], filed[key][slots])
 
 
+@pytest.mark.parametrize(
+  "one, other, count",
+  [
+    ("train", "test", 0),
+    ("train[:64]", "train[:32]", 32),
+    ("train[:64]", "train[64:]", 0),
+    ("train[:50%]", "train[47:49]", 1),
+    ("test+train[:10]", "train[5:]+test[30:]", 7),
+    ("train[-10:]", "train", 10),
+  ],
+)
+def test_slices_share_the_records_that_both_name(prepared, one, other, count):
+  first, second = opened(prepared, one), opened(prepared, other)
+  assert first.in_common(second) == second.in_common(first) == count
+  in_one = rows(first[i]["image"] for i in range(len(first)))
+  assert sum(second[i]["image"].tobytes() in in_one for i in range(len(second))) == count
+
+
 def test_reading_ahead_changes_nothing_and_survives_a_damaged_record(prepared):
   source = opened(prepared)
   near = source.ahead([5, 2, 7])

@@ -54,6 +54,18 @@ def test_images_that_are_scored_on_themselves_are_a_warning(tmp_path, caplog):
   assert 'data.split and data.eval_split are both "train"' in caplog.text
 
 
+def test_images_of_another_name_that_are_the_same_are_a_warning_too(tmp_path, caplog):
+  c = run_config(tmp_path, [0, 1, 2, 0], [0, 1])
+  (tmp_path / "val.npz").symlink_to("train.npz")
+  c.data.eval_split = "val"
+  create(c)
+  line = '4 of the 4 images of data.eval_split "val" are also in data.split "train"'
+  assert line in caplog.text
+  caplog.clear()
+  eval_images.load(eval_config.evaluation("knn"), c)
+  assert line in caplog.text
+
+
 def test_images_without_a_label_neither_vote_nor_count(tmp_path):
   train, test = np.arange(24) % 3, np.arange(10) % 3
   train[::5], test[::4] = -1, -1
