@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, build, data, errors
+from contrastive_jax import augment, build, catalogue, data, errors
 from contrastive_jax.data import subset
 from contrastive_jax.data.decoding import Decoding
 
@@ -76,6 +76,8 @@ def _merged(config, run_config) -> ConfigDict:
       merged.data.split = asked.split or "train"
       merged.data.eval_split = asked.eval_split or "test"
     else:
+      for key, value in _of_own_source(asked, own.source).items():
+        merged.data[own.source][key] = value
       merged.data.split = asked.split or own.split
       merged.data.eval_split = asked.eval_split or own.eval_split
       merged.data.host_size_px = asked.host_size_px or own.host_size_px
@@ -83,6 +85,25 @@ def _merged(config, run_config) -> ConfigDict:
       merged.data[key] = own[key] if asked[key] is None else asked[key]
     merged.image_size_px = config.image_size_px or run_config.image_size_px
   return merged
+
+
+def _of_own_source(asked: ConfigDict, source: str) -> dict[str, Any]:
+  """Returns the options of the run's source that the evaluation gives: all that are not defaults.
+
+  Raises:
+    UserError: it gives one of another source, which nothing would read.
+  """
+  given = {}
+  for name in catalogue.sources():
+    defaults = {field.name: field.default for field in dataclasses.fields(catalogue.source(name))}
+    given[name] = {key: value for key, value in asked[name].items() if value != defaults[key]}
+    if given[name] and name != source:
+      key, value = next(iter(given[name].items()))
+      raise errors.UserError(
+        f'data.{name}.{key} is {value!r}, but the images are the run\'s own, of source "{source}"; '
+        f"add --config.data.source={name} to take others"
+      )
+  return given[source]
 
 
 class _Relabelled:

@@ -233,6 +233,12 @@ def test_another_data_set_may_be_scored(workdir, tmp_path):
   assert record["settings"]["augment"] is True
 
 
+def test_an_option_of_the_runs_own_source_is_used(workdir):
+  config = _eval_config("knn", data__shapes__num_test=21)
+  (record,) = evaluate.run(config, workdir, ONE)["results"]
+  assert (record["num_train"], record["num_test"]) == (70, 21)
+
+
 def test_images_without_labels_can_be_drawn_but_not_scored(workdir, tmp_path):
   _npz(tmp_path / "train.npz")
   _npz(tmp_path / "test.npz", labelled=False)
@@ -268,6 +274,11 @@ def test_a_directory_without_a_run_or_a_checkpoint_is_named(tmp_path):
     ({"patch_grid": 7}, "a view of 8 px is too small for 7x7 patches; use a grid of 4 or less"),
     ({"data__max_test": -1}, "data.max_test -1 is negative; use 0 for all images"),
     ({"data__label": "taste"}, 'data.label "taste" is no factor of the source; it has shape,'),
+    (
+      {"data__npz__path": "a.npz"},
+      "data.npz.path is 'a.npz', but the images are the run's own, of source \"shapes\"; add "
+      "--config.data.source=npz",
+    ),
     ({"checkpoint_step": 6}, "has no checkpoint of step 6; it has [5]"),
     (
       {"checkpoint_step": "best"},
