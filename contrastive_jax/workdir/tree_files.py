@@ -1,9 +1,12 @@
 """Trees of arrays as files, through Orbax: the only file that knows it."""
 
 import contextlib
+import gc
 import logging
 import pathlib
 import sys
+import time
+import traceback
 from collections.abc import Iterator
 
 import jax
@@ -12,6 +15,9 @@ import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 from etils import epath
 from jaxtyping import PyTree
+
+_CLOSED = "Event loop is closed"  # what a thread of TensorStore meets that comes after the failure
+_QUIET_S, _LONGEST_S = 1.0, 30.0
 
 
 def write(directory: pathlib.Path, trees: dict[str, PyTree[np.ndarray]]) -> None:
@@ -40,20 +46,43 @@ def read(directory: pathlib.Path, like: PyTree | None = None) -> PyTree[np.ndarr
 
 @contextlib.contextmanager
 def _without_tracebacks() -> Iterator[None]:
-  """Keeps threads of Orbax and TensorStore from printing the failure that the caller will tell."""
-  hook = sys.unraisablehook
+  """Keeps threads of Orbax and TensorStore from printing the failure that the caller will tell.
+
+  Orbax waits for the first file that fails alone. Of the others TensorStore tells from its threads,
+  as what cannot be raised, and asyncio when it collects them: both are waited for.
+  """
+  hook, last = sys.unraisablehook, time.monotonic()
   orbax, loops = absl_logging.get_absl_logger(), logging.getLogger("asyncio")
-  sys.unraisablehook = lambda told: None  # after the first failure come those of other files
+
+  def hold(told) -> None:
+    nonlocal last
+    if not isinstance(told.exc_value, RuntimeError) or _CLOSED not in str(told.exc_value):
+      hook(told)
+    last = time.monotonic()
+
+  sys.unraisablehook = hold
   orbax.addFilter(_not_of_orbax)
   loops.addFilter(_not_of_orbax)
   try:
     yield
-    # Not after a failure: more may follow. Orbax waits for the first alone; of the others asyncio
-    # tells when it collects them, which may be at the end of the process.
+  except BaseException as error:
+    begun = last = time.monotonic()
+    while time.monotonic() - last < _QUIET_S and time.monotonic() - begun < _LONGEST_S:
+      time.sleep(_QUIET_S / 10)
+    _let_go(error)
+    raise
+  finally:
     sys.unraisablehook = hook
     loops.removeFilter(_not_of_orbax)
-  finally:
     orbax.removeFilter(_not_of_orbax)
+
+
+def _let_go(error: BaseException | None) -> None:
+  """Frees what the frames of a failure hold, so that asyncio tells of it now."""
+  while error is not None:
+    traceback.clear_frames(error.__traceback__)
+    error = error.__cause__ or error.__context__
+  gc.collect()
 
 
 def _not_of_orbax(record: logging.LogRecord) -> bool:
