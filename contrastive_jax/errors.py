@@ -37,7 +37,7 @@ class PeerLost(RuntimeError):
 
 @contextlib.contextmanager
 def saving(
-  what: str, then: str = "the same command goes on from the last checkpoint"
+  what: str, then: str = "the same command goes on from the last checkpoint, if there is one"
 ) -> Iterator[None]:
   """Turns whatever fails inside into `SaveFailed`.
 

@@ -10,7 +10,7 @@ from absl import logging as absl_logging
 from contrastive_jax import errors
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.cli.leave import leave
-from contrastive_jax.processes import hosts
+from contrastive_jax.processes import hosts, watchdog
 
 
 def run(command: Command, asked: Asked) -> None:
@@ -19,6 +19,7 @@ def run(command: Command, asked: Asked) -> None:
     if command.on_devices(asked.flags):
       _connect(asked)
     _log_to_stderr()
+    watchdog.end_this_process()  # where a run hangs: it is the command's own
     command.run(asked)
   except errors.UserError as error:
     leave(f"error: {error}", errors.EXIT_USER_ERROR)
@@ -31,7 +32,7 @@ def run(command: Command, asked: Asked) -> None:
   except errors.PeerLost as error:
     leave(f"stopped: {error}", errors.EXIT_PEER_LOST)
   except KeyboardInterrupt:
-    leave("interrupted; the same command goes on from the last checkpoint", 130)
+    leave(f"interrupted; {_what_next(command, asked)}", 130)
   except Exception as error:
     if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error):
       leave(f"error: {_out_of_memory(error)}", errors.EXIT_USER_ERROR)
@@ -40,6 +41,19 @@ def run(command: Command, asked: Asked) -> None:
       raise
     traceback.print_exc()
     leave("stopped: by the error above", 1)
+
+
+def _what_next(command: Command, asked: Asked) -> str:
+  """Says what the same command would do after Ctrl-C."""
+  if command.evaluations:
+    return "what it printed is also in WORKDIR/eval; the same command scores all again"
+  from contrastive_jax.workdir import checkpoint_files  # brings Orbax, which a plan does without
+
+  workdir = asked.flags["workdir"].value
+  steps = checkpoint_files.steps_in(checkpoint_files.root(workdir)) if workdir else []
+  if not command.on_devices(asked.flags) or not steps:
+    return "nothing was saved yet: the same command starts from the beginning"
+  return f"the same command goes on from the last checkpoint, step {steps[-1]}"
 
 
 def _connect(asked: Asked) -> None:

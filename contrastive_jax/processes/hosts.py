@@ -137,7 +137,8 @@ def losses_named() -> Iterator[None]:
       raise
     raise errors.PeerLost(
       f"process {jax.process_index()} on {socket.gethostname()} lost another process "
-      f"({text[:200]}); start all {jax.process_count()} again, they go on from the last checkpoint"
+      f"({text[:200]}); start all {jax.process_count()} again, they go on from the last "
+      "checkpoint, if there is one"
     ) from error
 
 

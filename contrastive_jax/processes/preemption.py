@@ -37,7 +37,7 @@ class Preemption:
       reason = " ".join(str(error).split())[:200]
       raise errors.Preempted(
         f"SIGTERM: it ended what JAX was doing ({reason}), and nothing new was saved; the same "
-        "command goes on from the last checkpoint"
+        "command goes on from the last checkpoint, if there is one"
       ) from error
 
   def requested(self, mesh: Mesh) -> bool:
@@ -49,5 +49,6 @@ class Preemption:
     """Raises `Preempted` where there is nothing to save: while a run is set up or scored."""
     if agree.any_process(self._asked.is_set()):
       raise errors.Preempted(
-        "SIGTERM: there was nothing new to save; the same command goes on from the last checkpoint"
+        "SIGTERM: there was nothing new to save; the same command goes on from the last "
+        "checkpoint, if there is one"
       )

@@ -3,6 +3,9 @@
 A thread of every process looks at what the process does and since when. Several processes also
 tell each other, in files of the workdir: one that is gone or stopped is named by the others, also
 where the network would keep them waiting.
+
+It ends the process of a command (`end_this_process`). A process that belongs to somebody else, a
+notebook or a program that calls `train`, it tells the same and lets live.
 """
 
 import faulthandler
@@ -22,6 +25,12 @@ from contrastive_jax import errors
 from contrastive_jax.processes import agree
 
 _BEAT_S = 2.0
+_MAY_END = threading.Event()  # the process of a command: nobody loses it who did not start the run
+
+
+def end_this_process() -> None:
+  """Says that this process is the run's own, to be ended where the run does not move."""
+  _MAY_END.set()
 
 
 class Watchdog:
@@ -30,9 +39,9 @@ class Watchdog:
   Args:
     workdir: of the run, seen by all processes.
     stuck_after_s: seconds that the process may do one thing; then it prints what, with the stacks
-      of its threads, and ends with `errors.EXIT_STUCK`. 0: any time.
+      of its threads, and ends with `errors.EXIT_STUCK`, or warns if it may not end. 0: any time.
     peer_silent_s: seconds that another process may give no sign of life; then this one names it and
-      ends with `errors.EXIT_PEER_LOST`. 0: any time.
+      ends with `errors.EXIT_PEER_LOST`, or warns. 0: any time.
   """
 
   def __init__(self, workdir: str, *, stuck_after_s: float, peer_silent_s: float):
@@ -40,6 +49,7 @@ class Watchdog:
     self._stuck_after_s, self._peer_silent_s = stuck_after_s, peer_silent_s
     self._over, self._done = threading.Event(), False
     self._doing = ("starting", time.monotonic())
+    self._told: set[object] = set()  # what was warned of: once each
     self._beside: Callable[[], tuple[str, float] | None] = lambda: None
     self._peers: dict[int, tuple[dict, float]] = {}  # what each said last, and when it was new
     self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -80,7 +90,8 @@ class Watchdog:
       for what, since in filter(None, (self._doing, self._beside())):
         seconds = time.monotonic() - since
         if self._stuck_after_s and seconds > self._stuck_after_s:
-          self._end(f"{_name()} is {what} for {seconds:.0f} s", errors.EXIT_STUCK, stacks=True)
+          stuck = f"{_name()} is {what} for {seconds:.0f} s"
+          self._end(stuck, errors.EXIT_STUCK, (what, since), stacks=True)
     if self._peers and self._done:  # else the others shall miss this process
       self._tell(beat + 1, done=True)
 
@@ -114,25 +125,34 @@ class Watchdog:
         self._end(
           f"process {process}{_at(last)} gives no sign of life for {now - when:.0f} s",
           errors.EXIT_PEER_LOST,
+          process,
         )
 
-  def _end(self, what: str, code: int, stacks: bool = False) -> None:
-    """Ends the process from this thread: the main one may hang where no exception reaches it."""
+  def _end(self, what: str, code: int, case: object, stacks: bool = False) -> None:
+    """Ends the process from this thread: the main one may hang where no exception reaches it.
+
+    A process that may not end is told instead, once for each `case`.
+    """
+    if case in self._told:
+      return
+    self._told.add(case)
     others = [
       f"process {process}{_at(said)} is {said['doing']} for {said['for_s']} s"
       for process, (said, _) in sorted(self._peers.items())
       if said and code == errors.EXIT_STUCK
     ]
-    line = "; ".join([what, *others])
+    line, ends = "; ".join([what, *others]), _MAY_END.is_set()
+    then = "the same command goes on" if ends else "interrupt it, and the same call goes on"
     print(
-      f"stopped: {line}; the same command goes on from the last checkpoint (limits: "
-      "--config.watchdog.stuck_after_s, --config.watchdog.peer_silent_s)",
+      f"{'stopped' if ends else 'warning'}: {line}; {then} from the last checkpoint, if there is "
+      "one (limits: --config.watchdog.stuck_after_s, --config.watchdog.peer_silent_s)",
       file=sys.stderr,
       flush=True,
     )
     if stacks:
-      faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
-    os._exit(code)
+      faulthandler.dump_traceback(file=sys.__stderr__, all_threads=True)
+    if ends:
+      os._exit(code)
 
 
 def _name() -> str:

@@ -11,6 +11,15 @@ from contrastive_jax.processes import watchdog
 from contrastive_jax.workdir import checkpoint, tree_files
 
 
+@pytest.fixture(autouse=True)
+def may_end(monkeypatch):
+  """The process of a command, for this test alone."""
+  event = threading.Event()
+  event.set()
+  monkeypatch.setattr(watchdog, "_MAY_END", event)
+  return event
+
+
 def test_a_save_that_hangs_in_the_background_ends_the_run(tmp_path, monkeypatch, capfd):
   ended, go_on, codes = threading.Event(), threading.Event(), []
   write = tree_files.write
@@ -43,3 +52,26 @@ def test_what_is_done_for_too_long_is_named(tmp_path, monkeypatch, capfd, age_s,
     time.sleep(0.2)
   assert bool(codes) == ends
   assert ("is compiling the step for 9 s" in capfd.readouterr().err) == ends
+
+
+def test_a_process_of_others_is_warned_once_and_lives(tmp_path, monkeypatch, capfd, may_end):
+  """A notebook, or a program that calls `train`: it has more to lose than the run."""
+  codes, beats = [], []
+  may_end.clear()
+  monkeypatch.setattr(watchdog, "_BEAT_S", 0.01)
+  monkeypatch.setattr(watchdog.os, "_exit", codes.append)
+  three = threading.Event()
+
+  def beside():
+    beats.append(0)
+    if len(beats) > 3:
+      three.set()
+
+  with watchdog.Watchdog(str(tmp_path), stuck_after_s=5, peer_silent_s=0) as watching:
+    watching.beside(beside)
+    watching._doing = ("compiling the step", time.monotonic() - 9)
+    assert three.wait(60)
+  said = capfd.readouterr().err
+  assert codes == []
+  assert said.count("warning: process 0 on") == said.count("is compiling the step for 9 s") == 1
+  assert "test_watchdog.py" in said, "with the stacks"
