@@ -10,6 +10,7 @@ import ctypes
 import importlib.util
 import os
 import pathlib
+import re
 import signal
 import socket
 import sys
@@ -95,16 +96,9 @@ def detect(environment: Mapping[str, str]) -> tuple[dict[str, Any] | None, str |
   env = environment
   if _on_tpu(env):
     return {}, None
-  if "SLURM_JOB_ID" in env and env.get("SLURM_NTASKS", "1") != "1":
-    missing = [name for name in _SLURM if name not in env]
-    if missing:
-      return None, (
-        f"SLURM job {env['SLURM_JOB_ID']} has {env['SLURM_NTASKS']} tasks, but {missing[0]} is not "
-        "set: this process runs alone; start it with srun to use them all"
-      )
-    place = {"cluster_detection_method": "slurm"}
-    return place | ({"local_device_ids": []} if _owns_what_it_sees(env) else {}), None
-  if env.get("OMPI_COMM_WORLD_SIZE", "1") != "1":
+  if (
+    env.get("OMPI_COMM_WORLD_SIZE", "1") != "1"
+  ):  # first: in a SLURM job mpirun passes that on, too
     if all(name in env for name in _OMPI) and "OMPI_MCA_orte_hnp_uri" in env:
       return {"cluster_detection_method": "ompi"}, None
     if importlib.util.find_spec("mpi4py"):
@@ -114,6 +108,20 @@ def detect(environment: Mapping[str, str]) -> tuple[dict[str, Any] | None, str |
       "this process runs alone; pip install mpi4py, or give --coordinator, --num_processes and "
       "--process_id"
     )
+  if "SLURM_JOB_ID" in env and env.get("SLURM_NTASKS", "1") != "1":
+    missing = [name for name in _SLURM if name not in env]
+    if missing:
+      return None, (
+        f"SLURM job {env['SLURM_JOB_ID']} has {env['SLURM_NTASKS']} tasks, but {missing[0]} is not "
+        "set: this process runs alone; start it with srun to use them all"
+      )
+    if _tasks_of_step(env) == 1:  # the shell of salloc: its job has room for more, nobody starts it
+      return None, (
+        f"SLURM job {env['SLURM_JOB_ID']} has room for {env['SLURM_NTASKS']} tasks, and this is "
+        "the only one of its step: it runs alone; start it with srun to use them all"
+      )
+    place = {"cluster_detection_method": "slurm"}
+    return place | ({"local_device_ids": []} if _owns_what_it_sees(env) else {}), None
   if "KUBERNETES_SERVICE_HOST" in env and "JOB_COMPLETION_INDEX" in env:
     if importlib.util.find_spec("kubernetes"):
       return {}, None
@@ -164,6 +172,14 @@ def _on_tpu(env: Mapping[str, str]) -> bool:
   vendors = pathlib.Path("/sys/bus/pci/devices").glob("*/vendor")
   has_chip = any(path.read_text().strip() == _GOOGLE for path in vendors)
   return has_chip and importlib.util.find_spec("libtpu") is not None
+
+
+def _tasks_of_step(env: Mapping[str, str]) -> int | None:
+  """Returns how many tasks SLURM started together with this one; None: it does not tell."""
+  if env.get("SLURM_STEP_NUM_TASKS", "").isdigit():
+    return int(env["SLURM_STEP_NUM_TASKS"])
+  found = re.findall(r"(\d+)(?:\(x(\d+)\))?", env.get("SLURM_STEP_TASKS_PER_NODE", ""))
+  return sum(int(tasks) * int(nodes or 1) for tasks, nodes in found) or None
 
 
 def _owns_what_it_sees(env: Mapping[str, str]) -> bool:

@@ -44,6 +44,11 @@ def without(environment, *names):
       {"cluster_detection_method": "ompi"},
     ),
     (OMPI | {"OMPI_COMM_WORLD_SIZE": "1"}, None),
+    (
+      SLURM | OMPI | {"OMPI_MCA_orte_hnp_uri": "1.0;tcp://a:1"},
+      {"cluster_detection_method": "ompi"},
+    ),
+    (SLURM | {"SLURM_STEP_NUM_TASKS": "8"}, {"cluster_detection_method": "slurm"}),
     ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, None),  # a notebook in a cluster
   ],
 )
@@ -56,6 +61,21 @@ def test_half_a_slurm_environment_is_a_hint_and_no_crash(missing):
   place, hint = hosts.detect(without(SLURM, missing))
   assert place is None
   assert "SLURM job 7 has 8 tasks" in hint and missing in hint and "srun" in hint
+
+
+@pytest.mark.parametrize(
+  "step",
+  [
+    {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_TASKS_PER_NODE": "1"},
+    {"SLURM_STEP_TASKS_PER_NODE": "1"},
+    {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_TASKS_PER_NODE": "1", "SLURM_STEP_ID": "4294967290"},
+  ],
+)
+def test_the_one_process_in_the_shell_of_a_job_waits_for_nobody(step):
+  """`salloc -n 8` opens a step of one task; SLURM_NTASKS is still that of the job."""
+  place, hint = hosts.detect(SLURM | step)
+  assert place is None
+  assert "SLURM job 7 has room for 8 tasks" in hint and "runs alone" in hint and "srun" in hint
 
 
 @pytest.mark.parametrize(
