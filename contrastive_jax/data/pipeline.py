@@ -135,13 +135,18 @@ def eval_batches(
   batch_size: int,
   process_index: int = 0,
   process_count: int = 1,
+  key: str = "batch_size",
   **decoding: Any,
 ) -> Batches:
   """Returns every image exactly once, in order, as many batches on each process.
 
   The last batch is padded: mask False, label and index -1, a black image of full extent. Arguments,
-  the other fields and errors are those of `train_batches`.
+  the other fields and errors are those of `train_batches`, but `batch_size` is rounded up to a
+  multiple of `process_count`: nothing depends on it. Errors call it by its `key`.
   """
+  if batch_size < 1:
+    raise errors.UserError(f"{key} {batch_size} is below 1; use 1 or more")
+  batch_size += -batch_size % process_count
   b = _local_batch_size(batch_size, process_index, process_count)
   store = Store(source, **decoding)
   load = functools.partial(_eval_batch, store, batch_size, process_index * b, b)

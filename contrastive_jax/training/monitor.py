@@ -57,6 +57,7 @@ class Monitor:
       pipeline.eval_batches(
         source,
         batch_size=options.batch_size,
+        key="monitor.batch_size",
         **pipeline.this_process(),
         **build.pipeline_options(config),
       )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import toys
 
-from contrastive_jax import augment, build, config, parallel
+from contrastive_jax import augment, build, config, errors, parallel
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation import knn
@@ -64,6 +64,16 @@ def test_images_of_another_name_that_are_the_same_are_a_warning_too(tmp_path, ca
   caplog.clear()
   eval_images.load(eval_config.evaluation("knn"), c)
   assert line in caplog.text
+
+
+def test_its_batches_need_not_divide_by_the_processes(tmp_path, monkeypatch):
+  c = run_config(tmp_path, np.arange(24) % 3, np.arange(10) % 3)
+  place = {"process_index": 2, "process_count": 3}
+  monkeypatch.setattr(monitor.pipeline, "this_process", lambda: place)
+  assert [len(batch["label"]) for batch in create(c).bank] == [6, 6]  # 18 in place of 16
+  c.monitor.batch_size = 0
+  with pytest.raises(errors.UserError, match="monitor.batch_size 0 is below 1; use 1 or more"):
+    create(c)
 
 
 def test_images_without_a_label_neither_vote_nor_count(tmp_path):
