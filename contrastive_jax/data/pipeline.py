@@ -5,6 +5,7 @@ and process p of P the p-th contiguous part of that slice, so the global batch i
 P. There is no iterator state to save. Grain runs steps ahead in threads, or in worker processes.
 """
 
+import contextlib
 import dataclasses
 import functools
 import sys
@@ -17,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from contrastive_jax import errors
-from contrastive_jax.data import Source
+from contrastive_jax.data import Source, workers
 from contrastive_jax.data.store import Batch, Store
 
 _STEPS_AHEAD = 2  # batches made in advance; each may be gigabytes of pixels
@@ -78,11 +79,12 @@ class Batches:
       if not flags.FLAGS.is_parsed():  # in a notebook; Grain hands its flags to the workers
         flags.FLAGS.mark_as_parsed()
       steps = steps.mp_prefetch(grain.MultiprocessingOptions(num_workers=self.num_workers))
-    iterator = iter(steps)
-    try:
-      yield from iterator
-    finally:
-      iterator.close()
+    with workers.without_main() if self.num_workers else contextlib.nullcontext():
+      iterator = iter(steps)
+      try:
+        yield from iterator
+      finally:
+        iterator.close()
 
 
 def train_batches(
