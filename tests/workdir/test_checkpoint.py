@@ -1,18 +1,15 @@
 """A checkpoint is whole, or it is never used and never goes by in silence."""
 
 import errno
-import logging
 import shutil
 import subprocess
 import sys
-import types
 
 import jax
 import members
 import numpy as np
 import pytest
 import states
-from absl import logging as absl_logging
 from damage import DAMAGES, damage, files, restore, same, save
 
 from contrastive_jax import config, errors
@@ -178,28 +175,6 @@ def test_of_many_leaves_that_fail_only_the_first_is_told(tmp_path):
   assert done.stdout == "OUT_OF_RANGE 19\n", done.stderr
   assert "OUT_OF_RANGE" not in done.stderr
   assert "Traceback" not in done.stderr
-
-
-def test_after_a_save_that_failed_the_process_hears_all_again(tmp_path, monkeypatch):
-  heard, loggers = [], (absl_logging.get_absl_logger(), logging.getLogger("asyncio"))
-
-  def hook(told):
-    heard.append(str(told.exc_value))
-
-  def fails(*_, **__):
-    for word in ("Event loop is closed", "of others"):
-      sys.unraisablehook(types.SimpleNamespace(exc_value=RuntimeError(word)))
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-  monkeypatch.setattr(sys, "unraisablehook", hook)
-  monkeypatch.setattr(tree_files, "_QUIET_S", 0.01)
-  monkeypatch.setattr(tree_files.ocp.StandardCheckpointHandler, "save", fails)
-  before = [list(logger.filters) for logger in loggers]
-  with pytest.raises(OSError, match="No space left"):
-    tree_files.write(tmp_path, {"model": {"a": np.zeros(3)}})
-  assert heard == ["of others"]
-  assert sys.unraisablehook is hook
-  assert [list(logger.filters) for logger in loggers] == before
 
 
 def test_leaves_that_do_not_come_back_as_they_were_are_not_committed(workdir, monkeypatch):
