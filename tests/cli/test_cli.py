@@ -8,6 +8,7 @@ import pytest
 from conftest import REPOSITORY
 
 from contrastive_jax import __version__, cli, config, config_files
+from contrastive_jax.cli import parse
 
 DOORS = {
   "train": (["train.py"], ["-m", "contrastive_jax", "train"]),

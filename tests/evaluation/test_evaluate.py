@@ -314,8 +314,8 @@ def test_eval_configs_are_valid_and_open_with_their_command(path):
   assert set(eval_config.resolve(config)[1]) == set(config.protocols)
   assert config.name == path.stem  # two configs never write one file
   command = module["__doc__"].splitlines()[2]
-  assert command.startswith("python eval.py --workdir=")
-  assert command.endswith(f"--config=configs/eval/{path.name}")
+  assert command.startswith("contrastive_jax eval --workdir=")
+  assert command.endswith(f"--config=eval/{path.stem}")
 
 
 def test_lists_of_names_may_be_given_as_one_flag():
