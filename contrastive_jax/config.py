@@ -8,7 +8,7 @@ import dataclasses
 import inspect
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -27,16 +27,28 @@ class Run:
   epochs: int = option(100, "passes over the training set")
   batch_size: int = option(256, "images in a global batch (views are not counted)")
   micro_batches: int = option(
-    1, "parts a batch passes the network in, one by one: less memory, same loss over all of it"
+    1,
+    "parts a batch passes the network in, one by one: less memory, same loss over all of it",
+    identity=False,
   )
   fit_memory: bool = option(
-    True, "where a step does not fit, recompute blocks, use micro_batches, or both, until it does"
+    True,
+    "where a step does not fit, recompute blocks, use micro_batches, or both, until it does",
+    identity=False,
   )
-  memory_limit_gib: float = option(0.0, "memory of a device for a step (0: what the device has)")
-  fsdp: bool = option(False, "store big weights, optimiser state, memory in parts over the devices")
+  memory_limit_gib: float = option(
+    0.0, "memory of a device for a step (0: what the device has)", identity=False
+  )
+  fsdp: bool = option(
+    False, "store big weights, optimiser state, memory in parts over the devices", identity=False
+  )
   image_size_px: int = option(32, "side of a view, pixels")
-  allow_config_change: bool = option(False, "go on with a run whose stored config differs")
-  max_skipped_steps: int = option(3, "non-finite steps in a row, each skipped, that end the run")
+  allow_config_change: bool = option(
+    False, "go on with a run whose stored config differs", identity=False
+  )
+  max_skipped_steps: int = option(
+    3, "non-finite steps in a row, each skipped, that end the run", identity=False
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,57 +57,83 @@ class Data:
 
   source: str = option("shapes", "shapes (built in), tfds, folder or npz")
   split: str = option("train", "split to train on; tfds takes slices such as train[:10000]")
-  eval_split: str = option("test", "split that monitors and probes are scored on")
+  eval_split: str = option("test", "split that monitors and probes are scored on", identity=False)
   host_size_px: int | None = option(
     None, "side of the canvas sent to devices; unset: the images' own size"
   )
-  cache: str = option("auto", "keep decoded images in memory: auto (under 2 GiB), memory or none")
-  num_threads: int = option(4, "threads that assemble batches")
-  num_workers: int = option(0, "processes that decode images (0: none, the threads do it)")
+  cache: str = option(
+    "auto", "keep decoded images in memory: auto (under 2 GiB), memory or none", identity=False
+  )
+  num_threads: int = option(4, "threads that assemble batches", identity=False)
+  num_workers: int = option(
+    0, "processes that decode images (0: none, the threads do it)", identity=False
+  )
 
 
 @dataclasses.dataclass(frozen=True)
 class Monitor:
   """What is measured while training goes on."""
 
-  every_epochs: int = option(10, "epochs between two scorings by kNN (0: only at the end)")
-  k: int = option(20, "neighbours")
-  temperature: float = option(0.07, "of the neighbours' weights exp(s / temperature)")
-  max_train: int = option(50_000, "training images in the bank, evenly taken (0: none, no kNN)")
-  max_test: int = option(10_000, "test images scored")
-  batch_size: int = option(512, "images in a forward pass")
-  online_learning_rate: float = option(1e-3, "of the linear classifier on stopped h (Adam)")
-  min_std: float = option(0.1, "alarm if the std of unit z, times sqrt(D), is below (collapse: 0)")
-  min_rank: float = option(2.0, "alarm if the effective rank of z is below")
-  max_cosine: float = option(0.95, "alarm if the mean cosine of two images' z is above")
-  alarm_after_steps: int = option(100, "no alarm before: untrained nets may look collapsed")
+  every_epochs: int = option(
+    10, "epochs between two scorings by kNN (0: only at the end)", identity=False
+  )
+  k: int = option(20, "neighbours", identity=False)
+  temperature: float = option(
+    0.07, "of the neighbours' weights exp(s / temperature)", identity=False
+  )
+  max_train: int = option(
+    50_000, "training images in the bank, evenly taken (0: none, no kNN)", identity=False
+  )
+  max_test: int = option(10_000, "test images scored", identity=False)
+  batch_size: int = option(512, "images in a forward pass", identity=False)
+  online_learning_rate: float = option(
+    1e-3, "of the linear classifier on stopped h (Adam)", identity=False
+  )
+  min_std: float = option(
+    0.1, "alarm if the std of unit z, times sqrt(D), is below (collapse: 0)", identity=False
+  )
+  min_rank: float = option(2.0, "alarm if the effective rank of z is below", identity=False)
+  max_cosine: float = option(
+    0.95, "alarm if the mean cosine of two images' z is above", identity=False
+  )
+  alarm_after_steps: int = option(
+    100, "no alarm before: untrained nets may look collapsed", identity=False
+  )
 
 
 @dataclasses.dataclass(frozen=True)
 class Log:
   """What is written where."""
 
-  every_steps: int = option(50, "steps between two lines of metrics")
-  tensorboard: bool = option(True, "also write TensorBoard events")
-  views: bool = option(False, "write views.png, a grid of the first batch's views")
+  every_steps: int = option(50, "steps between two lines of metrics", identity=False)
+  tensorboard: bool = option(True, "also write TensorBoard events", identity=False)
+  views: bool = option(False, "write views.png, a grid of the first batch's views", identity=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
   """When the state is saved and what is kept."""
 
-  every_epochs: float = option(1.0, "epochs between two saves (fractions allowed; 0: only the end)")
-  keep: int = option(2, "newest checkpoints kept")
-  keep_best: int = option(1, "checkpoints kept for their kNN accuracy")
-  restart: bool = option(False, "start over if there are checkpoints and none is intact")
+  every_epochs: float = option(
+    1.0, "epochs between two saves (fractions allowed; 0: only the end)", identity=False
+  )
+  keep: int = option(2, "newest checkpoints kept", identity=False)
+  keep_best: int = option(1, "checkpoints kept for their kNN accuracy", identity=False)
+  restart: bool = option(
+    False, "start over if there are checkpoints and none is intact", identity=False
+  )
 
 
 @dataclasses.dataclass(frozen=True)
 class Watchdog:
   """When a run that does not move is ended (exit codes 70 and 76)."""
 
-  stuck_after_s: float = option(1800.0, "seconds of one phase (load, compile, save); 0: any time")
-  peer_silent_s: float = option(60.0, "seconds without a sign of another process; 0: any time")
+  stuck_after_s: float = option(
+    1800.0, "seconds of one phase (load, compile, save); 0: any time", identity=False
+  )
+  peer_silent_s: float = option(
+    60.0, "seconds without a sign of another process; 0: any time", identity=False
+  )
 
 
 SECTIONS = {
@@ -118,17 +156,6 @@ _NOT_NEGATIVE = (
 _NAMES = {"method.name", "model.name", "augment.recipe"}  # which say what a section's keys are
 _CHECKED_WHERE_USED = ("method.", "model.")  # which know what a method or a backbone takes
 _ALWAYS_SHOWN = (*_NAMES, "epochs", "batch_size", "image_size_px", "data.source")
-# May change when a run goes on.
-_OPEN_KEYS = (
-  "allow_config_change",
-  "fit_memory",
-  "memory_limit_gib",
-  "fsdp",
-  "max_skipped_steps",
-  "log",
-  "checkpoint",
-  "watchdog",
-)
 
 
 class Config(Section):
@@ -246,10 +273,25 @@ def from_json(text: str) -> Config:
 
 
 def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:
-  """Returns "key stored -> asked" for every key that changes what a run computes."""
-  old, new = flatten(stored), flatten(asked)
-  changed = [k for k in sorted(old.keys() | new.keys()) if k.split(".")[0] not in _OPEN_KEYS]
-  return [f"{k} {old.get(k)} -> {new.get(k)}" for k in changed if old.get(k) != new.get(k)]
+  """Returns "key stored -> asked" for every key of a run's identity, see `options.option`.
+
+  A key that the package did not have when the run began was at its default. Options of a data
+  source that neither config takes change nothing.
+  """
+  defaults, free = {}, set()
+  for prefix, cls in _classes(asked):
+    defaults |= {prefix + f.name: f.default for f in dataclasses.fields(cls)}
+    free |= options.not_of_identity(cls, prefix)
+  unused = set(catalogue.sources()) - {stored.data.source, asked.data.source}
+  idle = tuple(f"data.{name}." for name in unused)
+  both = defaults | flatten(stored), defaults | flatten(asked)
+  return changes(*({k: c[k] for k in c if k not in free and not k.startswith(idle)} for c in both))
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+  """Returns "key old -> new" for every key whose values differ."""
+  keys = sorted(old.keys() | new.keys())
+  return [f"{k} {old.get(k)} -> {new.get(k)}" for k in keys if old.get(k) != new.get(k)]
 
 
 def check_kind(config: ConfigDict) -> None:

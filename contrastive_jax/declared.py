@@ -33,7 +33,7 @@ def options(module: str, name: str) -> type:
   except _NOT_READ:
     cls = getattr(importlib.import_module(f"{_PACKAGE}.{module}"), name)
     documented = [f for f in dataclasses.fields(cls) if "doc" in f.metadata]
-    fields = {f.name: (f.type, option(f.default, f.metadata["doc"])) for f in documented}
+    fields = {f.name: (f.type, option(f.default, **f.metadata)) for f in documented}
   copies = [(field, kind, value) for field, (kind, value) in fields.items()]
   return dataclasses.make_dataclass(name, copies, frozen=True)
 

@@ -59,9 +59,16 @@ def _shown(value: Any) -> str:
   return "unset" if value is None else str(value)
 
 
-def option(default: Any, doc: str) -> Any:
-  """Returns a dataclass field with a default and the line that `--help_config` prints."""
-  return dataclasses.field(default=default, metadata={"doc": doc})
+def option(default: Any, doc: str, *, identity: bool = True) -> Any:
+  """Returns a dataclass field with a default and the line that `--help_config` prints.
+
+  Args:
+    default: value of a key that is not set.
+    doc: the line.
+    identity: whether another value makes another run, so that one under way cannot take it on.
+      False for what only says where files lie, how work is done, or what is watched and kept.
+  """
+  return dataclasses.field(default=default, metadata={"doc": doc, "identity": identity})
 
 
 def section(cls: type, **values: Any) -> Section:
@@ -88,6 +95,11 @@ def section(cls: type, **values: Any) -> Section:
 def docs(cls: type, prefix: str = "") -> dict[str, str]:
   """Returns {prefix + field name: its line} for every field of a dataclass."""
   return {prefix + f.name: f.metadata.get("doc", "") for f in dataclasses.fields(cls)}
+
+
+def not_of_identity(cls: type, prefix: str = "") -> set[str]:
+  """Returns prefix + field name of every option that may change while a run goes on."""
+  return {prefix + f.name for f in dataclasses.fields(cls) if not f.metadata.get("identity", True)}
 
 
 def kind_name(cls: type, name: str) -> str:

@@ -1,5 +1,6 @@
 """Configs: every file resolves, round-trips and holds the figures of its source."""
 
+import functools
 import importlib.util
 import re
 
@@ -92,6 +93,87 @@ def test_differences_name_what_changes_the_computation_and_nothing_else():
   b.batch_size, b.log.every_steps, b.checkpoint.keep = 512, 1, 9
   b.method.temperature = 0.5
   assert config.differences(a, b) == ["batch_size 256 -> 512", "method.temperature 0.1 -> 0.5"]
+
+
+OF_NO_IDENTITY = {
+  "data": "cache memory, num_threads 1, num_workers 3, eval_split validation",
+  "data.folder": "path elsewhere",
+  "data.npz": "path elsewhere",
+  "data.tfds": "path elsewhere",
+  "monitor": "every_epochs 3, k 3, temperature 0.5, max_train 3, max_test 3, batch_size 3,"
+  " online_learning_rate 0.5, min_std 0.5, min_rank 0.5, max_cosine 0.5, alarm_after_steps 3",
+  "log": "every_steps 3, tensorboard False, views True",
+  "checkpoint": "every_epochs 0.5, keep 3, keep_best 3, restart True",
+  "watchdog": "stuck_after_s 0.5, peer_silent_s 0.5",
+  "method": "loss_impl dense",
+  "model": "remat True",
+  "": "micro_batches 2, fit_memory False, memory_limit_gib 0.5, fsdp True, max_skipped_steps 9,"
+  " allow_config_change True",
+}
+
+
+def changed(key, word):
+  """The default config with one value another, given as a word, and the data source of its key."""
+  c = config.pretrain()
+  section, _, name = key.rpartition(".")
+  values = {"True": True, "False": False}
+  if section.startswith("data."):
+    c.data.source = section.removeprefix("data.")
+  before = c.copy_and_resolve_references()
+  at = functools.reduce(lambda found, part: found[part], filter(None, section.split(".")), c)
+  at[name] = values[word] if word in values else type(at[name])(word)
+  assert at[name] != functools.reduce(lambda found, part: found[part], key.split("."), before)
+  return before, c
+
+
+@pytest.mark.parametrize(
+  ("key", "value"),
+  [
+    (f"{section}.{name}".strip("."), value)
+    for section, pairs in OF_NO_IDENTITY.items()
+    for name, value in (pair.split() for pair in pairs.split(", "))
+  ],
+)
+def test_what_is_of_no_identity_may_change_while_a_run_goes_on(key, value):
+  assert config.differences(*changed(key, value)) == []
+
+
+@pytest.mark.parametrize(
+  ("key", "value"),
+  [
+    ("seed", "1"),
+    ("epochs", "7"),
+    ("image_size_px", "7"),
+    ("data.split", "train[:50%]"),
+    ("data.folder.labels", "none"),
+    ("data.npz.label", "coarse"),
+    ("data.tfds.name", "cifar100"),
+    ("data.shapes.num_train", "7"),
+    ("model.bn_groups", "2"),
+    ("augment.recipe", "byol"),
+    ("optimizer.base_lr", "7.0"),
+  ],
+)
+def test_what_is_of_a_runs_identity_may_not(key, value):
+  [told] = config.differences(*changed(key, value))
+  assert told.startswith(f"{key} ") and told.endswith(f" -> {value}")
+
+
+def test_the_options_of_other_sources_are_of_no_identity():
+  a, b = config.pretrain(), config.pretrain()
+  b.data.tfds.name, b.data.folder.labels = "cifar10", "none"
+  assert config.differences(a, b) == []
+  a.data.source = b.data.source = "tfds"
+  assert config.differences(a, b) == ["data.tfds.name  -> cifar10"]
+
+
+def test_a_key_that_came_after_a_run_began_was_at_its_default():
+  a, b = config.pretrain(), config.pretrain()
+  with a.unlocked():
+    del a.model["padding"]
+  assert config.differences(a, b) == []
+  b.model.padding = "torch"
+  assert config.differences(a, b) == ["model.padding same -> torch"]
 
 
 def test_a_value_no_run_could_use_is_named_with_its_flag():

@@ -26,7 +26,7 @@ CLASSES = [
 def documented(cls):
   hints = typing.get_type_hints(cls)
   fields = [f for f in dataclasses.fields(cls) if "doc" in f.metadata]
-  return {f.name: (hints[f.name], f.default, f.metadata["doc"]) for f in fields}
+  return {f.name: (hints[f.name], f.default, dict(f.metadata)) for f in fields}
 
 
 @pytest.mark.parametrize(("module", "name"), CLASSES)

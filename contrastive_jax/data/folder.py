@@ -22,7 +22,7 @@ SPLITS = ("train", "val", "valid", "validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  path: str = option("", "folder of images; PATH/SPLIT is used if it is there")
+  path: str = option("", "folder of images; PATH/SPLIT is used if it is there", identity=False)
   labels: str = option("auto", "sub-folders are classes: auto (if any), folder (required) or none")
 
 

@@ -17,7 +17,7 @@ from contrastive_jax.options import option
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  path: str = option("", "FILE.npz, or DIR/NAME_{split}.npz for one file per split")
+  path: str = option("", "FILE.npz, or DIR/NAME_{split}.npz for one file per split", identity=False)
   label: str = option("", "array used as label; empty: labels, label, y or y_SPLIT")
 
 

@@ -23,7 +23,9 @@ from contrastive_jax.options import option
 class Options:
   name: str = option("", "cifar10, NAME/CONFIG, NAME:1.0.0, ...")
   path: str = option(
-    "", "data_dir of prepared sets, or the folder of one version; empty: the default of TFDS"
+    "",
+    "data_dir of prepared sets, or the folder of one version; empty: the default of TFDS",
+    identity=False,
   )
   image: str = option("image", "feature that holds the image")
   label: str = option("", "feature that holds the class; empty: label, if there is one")

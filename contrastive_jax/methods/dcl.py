@@ -26,7 +26,7 @@ class Method(base.Method):
   head_layers: int = option(2, "linear layers of the head")
   head_width: int | None = option(None, "width of the head's hidden layers; unset: as h")
   embedding_size: int = option(128, "D: size of z")
-  loss_impl: str = option("auto", similarity.OPTION)
+  loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
     for name, usual in (("temperature", 0.1), ("sigma", 0.5)):

@@ -29,7 +29,7 @@ class Method(base.Method):
   head_layers: int = option(3, "linear layers of the head")
   head_width: int = option(2048, "width of the head's hidden layers")
   embedding_size: int = option(128, "D: size of z")
-  loss_impl: str = option("auto", similarity_lib.OPTION)
+  loss_impl: str = option("auto", similarity_lib.OPTION, identity=False)
 
   def __post_init__(self):
     if not self.temperature > 0:

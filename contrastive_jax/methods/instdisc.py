@@ -35,7 +35,7 @@ class Method(base.Method):
   momentum: float = option(0.5, "of the rows of the bank")
   start: str = option("random", "of the bank: random unit rows, or empty: zero until seen")
   proximal: float = option(0.0, "lambda: weight of |v - its row|^2 (the paper 30, its code none)")
-  loss_impl: str = option("auto", similarity.OPTION)
+  loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
     if not self.temperature > 0:

@@ -62,7 +62,7 @@ class Method(base.Method):
   momentum: float = option(0.999, "m of the key encoder")
   head_width: int | None = option(None, "width of the heads' hidden layer; unset: as h")
   embedding_size: int = option(128, "D: size of each z")
-  loss_impl: str = option("auto", similarity.OPTION)
+  loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
     unknown = [name for name in self.kept if name not in FACTORS]

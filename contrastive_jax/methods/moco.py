@@ -40,7 +40,7 @@ class Method(base.Method):
   momentum: float = option(0.999, "m: of the key network")
   final_momentum: float | None = option(None, "m rises to it along a cosine; unset: constant")
   symmetric: bool = option(False, "both views ask for one another, and the losses are averaged")
-  loss_impl: str = option("auto", similarity.OPTION)
+  loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
     if not self.temperature > 0:

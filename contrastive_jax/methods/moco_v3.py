@@ -29,7 +29,7 @@ class Method(base.Method):
   predictor_width: int = option(4096, "hidden width of the predictor")
   predictor_bn: bool = option(False, "batch norm without parameters after the predictor (ViT: yes)")
   momentum: float = option(0.99, "m: of the key network, rises to 1 along a cosine")
-  loss_impl: str = option("auto", similarity.OPTION)
+  loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
     if not self.temperature > 0:

@@ -30,7 +30,7 @@ class Method(base.Method):
   head_width: int = option(2048, "width of the projector's two hidden layers")
   embedding_size: int = option(256, "D: size of z and p")
   predictor_width: int = option(4096, "hidden width of the predictor")
-  loss_impl: str = option("auto", similarity.OPTION)
+  loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
     if not self.temperature > 0:

@@ -53,7 +53,7 @@ class Method(base.Method):
   stop_keys: bool = option(False, "no gradient into positives and negatives (as PatchNCE)")
   head_width: int | None = option(None, "width of the head's hidden layer; unset: of its input")
   embedding_size: int = option(128, "D: size of a patch's z")
-  loss_impl: str = option("auto", f"with cross_image: {similarity.OPTION}")
+  loss_impl: str = option("auto", f"with cross_image: {similarity.OPTION}", identity=False)
 
   def __post_init__(self):
     if self.form not in FORMS:

@@ -32,7 +32,7 @@ class Method(base.Method):
   head_width: int | None = option(None, "width of the mlp head's hidden layers; unset: as h")
   head_bn: bool = option(True, "batch norm after the head's layers (as the code) or biases (text)")
   embedding_size: int = option(128, "D: size of z")
-  loss_impl: str = option("auto", similarity.OPTION)
+  loss_impl: str = option("auto", similarity.OPTION, identity=False)
   loss_factor: str = option("paper", f"of the loss: {', '.join(LOSS_FACTORS)} (1, 2, 2 tau)")
   negatives: str = option("both", f"views compared with: {' or '.join(NEGATIVES)} alone (E-SSL)")
 

@@ -27,7 +27,7 @@ class Method(base.Method):
   base_temperature: float = option(0.07, "tau_b: the loss is multiplied by tau / tau_b")
   head_width: int | None = option(None, "width of the head's hidden layer; unset: as h")
   embedding_size: int = option(128, "D: size of z")
-  loss_impl: str = option("auto", similarity.OPTION)
+  loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
     for name, usual in (("temperature", 0.1), ("base_temperature", 0.07)):

@@ -169,7 +169,9 @@ class ResNet(nn.Module, norms.Options):
     "simclr", "simclr (fan-in, truncated normal), torch (He, fan-out) or haiku (BYOL)"
   )
   dtype: str = option("float32", "of activations: float32, bfloat16; parameters stay float32")
-  remat: bool = option(False, "recompute blocks in the backward pass: less memory, more time")
+  remat: bool = option(
+    False, "recompute blocks in the backward pass: less memory, more time", identity=False
+  )
   sk_ratio: float = option(0.0, "selective kernels and ResNet-D: 0 off, 0.0625 as SimCLR v2")
 
   def __post_init__(self):

@@ -76,7 +76,9 @@ class ViT(nn.Module, norm.Options):
   )
   weight_init: str = option("torch", "of the method's heads: simclr, torch or haiku")
   dtype: str = option("float32", "of activations: float32, bfloat16; parameters stay float32")
-  remat: bool = option(False, "recompute blocks in the backward pass: less memory, more time")
+  remat: bool = option(
+    False, "recompute blocks in the backward pass: less memory, more time", identity=False
+  )
 
   def __post_init__(self):
     resnet.check_dtype(self.dtype)

@@ -106,7 +106,7 @@ def choose(
   """
 
   def try_step(candidate):
-    changes = config_lib.differences(config, candidate)
+    changes = config_lib.changes(*map(config_lib.flatten, (config, candidate)))
     doing(f"compiling the step with {', '.join(changes) or 'the config as it is'}")
     return _compile(candidate, images, devices)
 

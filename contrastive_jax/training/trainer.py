@@ -171,7 +171,7 @@ def _step(
     return jax.jit(run.step, donate_argnums=0)
   sizes = images.of_source(config, source)
   chosen, compiled = fit.choose(config, sizes, list(mesh.devices.flat), limit, watchdog.doing)
-  for change in config_lib.differences(config, chosen):
+  for change in config_lib.changes(*map(config_lib.flatten, (config, chosen))):
     reporter.console.line(f"to fit into {limit / fit.GIB:.1f} GiB of a device: {change}")
   return compiled
 
