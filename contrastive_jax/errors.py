@@ -9,6 +9,7 @@ from collections.abc import Iterator
 EXIT_OK = 0
 EXIT_USER_ERROR = 2  # bad input: one line on stderr, no traceback
 EXIT_NON_FINITE = 3  # the loss stayed NaN or infinite; the last good checkpoint is kept
+EXIT_READ_FAILED = 66  # images or a checkpoint could not be read for now (EX_NOINPUT)
 EXIT_STUCK = 70  # nothing moved for too long; the stacks are on stderr (EX_SOFTWARE)
 EXIT_SAVE_FAILED = 74  # disk full or not writable; older checkpoints are kept (EX_IOERR)
 EXIT_PREEMPTED = 75  # SIGTERM: state saved, start the same command again (EX_TEMPFAIL)
@@ -25,6 +26,10 @@ class NonFiniteLoss(RuntimeError):
 
 class SaveFailed(RuntimeError):
   """Something of the run could not be written; the checkpoints before are kept."""
+
+
+class ReadFailed(RuntimeError):
+  """Something could not be read though nothing says that it is damaged; nothing was changed."""
 
 
 class Preempted(RuntimeError):

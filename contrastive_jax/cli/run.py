@@ -25,6 +25,8 @@ def run(command: Command, asked: Asked) -> None:
     leave(f"error: {error}", errors.EXIT_USER_ERROR)
   except errors.NonFiniteLoss as error:
     leave(f"stopped: {error}", errors.EXIT_NON_FINITE)
+  except errors.ReadFailed as error:
+    leave(f"stopped: {error}", errors.EXIT_READ_FAILED)
   except errors.SaveFailed as error:
     leave(f"stopped: {error}", errors.EXIT_SAVE_FAILED)
   except errors.Preempted as error:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
-from contrastive_jax import catalogue, errors
+from contrastive_jax import catalogue, errors, reading
 
 
 class Unreadable(Exception):
@@ -28,7 +28,10 @@ class Example(TypedDict):
 
 
 class Source(Protocol):
-  """Random access to the images of one split; `source[i]` may raise `Unreadable`.
+  """Random access to the images of one split.
+
+  `source[i]` raises `Unreadable` if the image is damaged, and lets through what the system says
+  when it cannot read (`reading.may_pass`): whoever asked waits and asks again.
 
   Sources are compared by identity. One that reads many records faster than one by one also has
   `ahead(indices)`, which returns the same source with those records at hand. One whose splits may
@@ -59,6 +62,7 @@ def build(source: str, *, split: str, **given: Any) -> Source:
   Raises:
     UserError: an unknown source, an option that it does not have, or whatever the source finds
       wrong.
+    ReadFailed: the system could not read it, and waiting did not help.
   """
   known = [field.name for field in dataclasses.fields(catalogue.source(source))]
   module = importlib.import_module(f"{__name__}.{source}")
@@ -68,4 +72,11 @@ def build(source: str, *, split: str, **given: Any) -> Source:
       raise errors.UserError(
         f'data source "{source}" has no option {key} (given {value!r}); it takes {", ".join(known)}'
       )
-  return module.build(split, module.Options(**given))
+  options = module.Options(**given)
+  try:
+    return reading.patiently(f"data source {source}", lambda: module.build(split, options))
+  except PermissionError as error:
+    raise errors.UserError(
+      f'data source "{source}" may not read {error.filename} ({error.strerror}); set its '
+      "permissions right or name another"
+    ) from error

@@ -3,21 +3,35 @@
 `path/split` is used if it is a folder, so PATH/train/cat/1.jpg, PATH/cat/1.jpg and PATH/1.jpg all
 work. Files are ordered by the bytes of their relative path: the same on every machine and file
 system.
+
+Imports: errors, options, reading.
 """
 
+import collections
 import dataclasses
+import logging
 import os
 import pathlib
 
 import numpy as np
+from PIL import Image
 
-from contrastive_jax import errors
-from contrastive_jax.data import Example, images
+from contrastive_jax import errors, reading
+from contrastive_jax.data import Example, images, splits
 from contrastive_jax.options import option
 from contrastive_jax.paths import local
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
-SPLITS = ("train", "val", "valid", "validation", "test")
+# Of pixels; what this Pillow was built without is left out, and told.
+SUFFIXES = (
+  *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif"),
+  *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".avifs"),
+  *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".tga", ".qoi", ".sgi", ".pcx", ".dds"),
+)
+# Lie beside images and are none: nothing is said of them.
+_COMPANIONS = (
+  *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".html", ".md", ".yaml", ".yml", ".py"),
+  *(".db", ".ini", ".log"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +57,7 @@ class Folder:
 
   def __getitem__(self, index: int) -> Example:
     path = os.path.join(self.root, self.paths[index])
-    return {"image": images.decode(path, path), "label": int(self.labels[index]), "index": index}
+    return {"image": images.read(path), "label": int(self.labels[index]), "index": index}
 
   def in_common(self, other: "Folder") -> int:
     """Returns how many files of `other` are here too: the same folder, or one inside the other."""
@@ -59,26 +73,20 @@ def build(split: str, options: Options) -> Folder:
   if options.labels not in ("auto", "folder", "none"):
     raise errors.UserError(f"data.folder.labels is {options.labels!r}; use auto, folder or none")
   base = pathlib.Path(local(options.path, "data.folder.path"))
-  if not options.path or not base.is_dir():
+  if not options.path or not reading.is_folder(base):
     raise errors.UserError(
       f'no folder "{options.path}"; set data.folder.path to a folder of images'
     )
-  present = [name for name in SPLITS if (base / name).is_dir()]
-  if (base / split).is_dir():
-    root, siblings = base / split, sorted({split, *present})
-  elif split == "train" and not present:
-    root, siblings = base, [""]
-  else:
-    raise errors.UserError(
-      f"{base} has no sub-folder {split!r}"
-      + (f" but {', '.join(present)}" if present else "")
-      + "; make one, or name another split"
-    )
+  root, siblings = splits.find(base, split)
+  if len(siblings) == 1 and root != base and splits.kind(root.name):
+    beside = [name for name in splits.folders(base) if name != root.name]
+    splits.check_not_a_class(root, (name for name in beside if listed(base / name)))
   paths = listed(root)
   if not paths:
     raise errors.UserError(
       f"no image under {root}; it must hold files ending in {', '.join(SUFFIXES)}"
     )
+  splits.check_not_within(root, paths)
   if options.labels == "none":
     return Folder(root, paths, np.full(len(paths), -1), ())
   loose = [path for path in paths if os.sep not in path]
@@ -90,28 +98,52 @@ def build(split: str, options: Options) -> Folder:
   if loose:
     return Folder(root, paths, np.full(len(paths), -1), ())
   # Classes of all splits together: one that is missing in this split must not shift the numbers.
-  names = sorted({n for sibling in siblings for n in _folders(base / sibling)}, key=os.fsencode)
+  names = sorted({n for sibling in siblings for n in splits.folders(sibling)}, key=os.fsencode)
   number = {name: i for i, name in enumerate(names)}
   labels = np.array([number[path.split(os.sep, 1)[0]] for path in paths])
   return Folder(root, paths, labels, tuple(names))
 
 
-def _folders(root: pathlib.Path) -> list[str]:
-  with os.scandir(root) as entries:
-    return [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-
-
 def listed(root: pathlib.Path) -> list[str]:
-  """Relative paths of all images below root, links followed, nothing hidden."""
-  found = []
-  for folder, subfolders, files in os.walk(root, followlinks=True):
-    visible = (name for name in subfolders if not name.startswith("."))
+  """Relative paths of all images below root, links followed, nothing hidden.
+
+  A warning tells how many files are left out for their names, and of what kinds.
+  """
+  suffixes = tuple(suffix for suffix in SUFFIXES if suffix in Image.registered_extensions())
+  found, others = [], collections.Counter()
+  for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_tell_or_raise):
+    visible = (name for name in subfolders if splits.belongs(name))
     subfolders[:] = [name for name in visible if not _leads_back(folder, name)]
     inside = os.path.relpath(folder, root)
     for file in files:
-      if file.lower().endswith(SUFFIXES) and not file.startswith("."):
+      if file.startswith("."):
+        continue
+      if file.lower().endswith(suffixes):
         found.append(file if inside == "." else os.path.join(inside, file))
+      else:
+        others[os.path.splitext(file)[1].lower()] += 1
+  _tell_left_out(root, {k: n for k, n in others.most_common() if k not in _COMPANIONS})
   return sorted(found, key=os.fsencode)
+
+
+def _tell_or_raise(error: OSError) -> None:
+  """A folder that is not for us to see is left out; one that cannot be read is no empty one."""
+  if not isinstance(error, PermissionError):
+    raise error
+  logging.getLogger(__name__).warning(
+    "warning: folder %s is left out (%s)", error.filename, error.strerror
+  )
+
+
+def _tell_left_out(root: pathlib.Path, counts: dict[str, int]) -> None:
+  if counts:
+    kinds = [f"{n} {suffix or 'without a suffix'}" for suffix, n in counts.items()]
+    logging.getLogger(__name__).warning(
+      "warning: left out under %s, for their names do not end as those of images: %s%s",
+      root,
+      ", ".join(kinds[:8]),
+      ", ..." if len(kinds) > 8 else "",
+    )
 
 
 def _leads_back(folder: str, name: str) -> bool:

@@ -28,7 +28,7 @@ class Given:
   def __getitem__(self, index: int) -> Example:
     image = self.images[index]
     if not isinstance(image, np.ndarray):
-      image = decoding.decode(image, image)
+      image = decoding.read(image)
     return {"image": image, "label": -1, "index": index}
 
 

@@ -6,33 +6,53 @@ possible there.
 """
 
 import io
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from contrastive_jax import reading
 from contrastive_jax.data import Unreadable
 
 _SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
-def decode(file: bytes | str | BinaryIO, name: str = "image") -> np.ndarray:
+def read(path: str) -> np.ndarray:
+  """Reads an image file and decodes it, see `decode`.
+
+  Raises:
+    Unreadable: the file is damaged, not there or not for us to read.
+    OSError: the system could not read it, which says nothing of the file.
+  """
+  try:
+    with open(path, "rb") as file:  # whole: in a decoder's hands one error is like another
+      encoded = file.read()
+  except OSError as error:
+    if reading.is_missing(error, path) or isinstance(error, PermissionError):
+      raise Unreadable(f"{path}: {type(error).__name__}: {error}") from error
+    raise
+  return decode(encoded, path)
+
+
+def decode(encoded: bytes, name: str = "image") -> np.ndarray:
   """Decodes JPEG, PNG, WebP, ... to uint8 [h, w, 3].
 
   The EXIF orientation is applied. Palettes and grey become RGB, 16-bit grey keeps its upper 8 bits,
   and transparent pixels are laid over white (what lies under them is arbitrary).
 
   Args:
-    file: the encoded bytes, a path or an open file.
+    encoded: the content of a file.
     name: how an error calls the image.
 
   Raises:
     Unreadable: whatever Pillow raises (damaged files make it raise almost anything).
+    OSError, MemoryError: the system could not, see `reading.may_pass`.
   """
   try:
-    with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
+    with Image.open(io.BytesIO(encoded)) as opened:
       return np.asarray(_rgb(ImageOps.exif_transpose(opened)))
   except Exception as error:
+    if reading.may_pass(error):
+      raise
     raise Unreadable(f"{name}: {type(error).__name__}: {error}") from error
 
 

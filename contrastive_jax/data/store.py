@@ -1,7 +1,8 @@
 """Examples of any source as host arrays of one size, decoded once (small sets) or when asked for.
 
 A damaged image is replaced by the next readable one, never skipped: skipping would shift every
-later batch, and a run could no longer be repeated or taken up again.
+later batch, and a run could no longer be repeated or taken up again. What cannot be read for the
+moment is waited for, and never taken for damaged.
 """
 
 import concurrent.futures
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from contrastive_jax import errors
+from contrastive_jax import errors, reading
 from contrastive_jax.data import Source, Unreadable, images
 from contrastive_jax.data.decoding import Decoding
 
@@ -98,7 +99,8 @@ class Store:
       neighbour).
 
     Raises:
-      UserError: more than 100 neighbours in a row cannot be read.
+      UserError: more than 100 neighbours in a row are damaged.
+      ReadFailed: the system could not read an image, and waiting did not help.
     """
     if self.in_memory:
       return {k: values[positions] for k, values in self._state.decoded[self.size_px].items()}
@@ -138,7 +140,8 @@ class Store:
       if neighbour in self._state.unreadable:
         continue
       try:
-        return source[neighbour], int(step > 0)
+        found = reading.patiently(f"image {neighbour}", lambda at=neighbour: source[at])
+        return found, int(step > 0)
       except Unreadable as error:
         with self._state.lock:
           if neighbour not in self._state.unreadable:

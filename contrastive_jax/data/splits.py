@@ -1,0 +1,97 @@
+"""Which sub-folders of a set are its splits, however they are written: Train, val, test_images.
+
+A split that is taken for a class puts test images among those that are trained on, and a class that
+is taken for a split (there are trains among vehicles) leaves all others out. What could be both is
+refused.
+
+Imports: errors, reading.
+"""
+
+import os
+import pathlib
+import re
+from collections.abc import Iterable
+
+from contrastive_jax import errors, reading
+
+_SPLITS = {"train(ing)?": "train", "val(id|idation)?": "validation", "test(ing)?": "test"}
+_BESIDE = r"(images?|imgs?|data|set|split|\d+)"  # train_images, train2017, testset, data-val
+_FORMS = {re.compile(rf"({_BESIDE}[ _.-]?)?{w}([ _.-]?{_BESIDE})*"): k for w, k in _SPLITS.items()}
+# What systems put beside a user's folders.
+_NOT_OF_THE_SET = {"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"}
+
+
+def kind(name: str) -> str:
+  """Returns "train", "validation" or "test" for a name of such a split, "" for any other."""
+  return next((k for form, k in _FORMS.items() if form.fullmatch(name.casefold())), "")
+
+
+def folders(root: str | os.PathLike) -> list[str]:
+  """Returns the names of the sub-folders that belong to a set, in order."""
+  with os.scandir(root) as entries:
+    return sorted(entry.name for entry in entries if entry.is_dir() and belongs(entry.name))
+
+
+def belongs(name: str) -> bool:
+  """Returns whether a folder of that name may hold images of a set."""
+  return not name.startswith(".") and name not in _NOT_OF_THE_SET
+
+
+def find(base: pathlib.Path, split: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
+  """Returns the folder of a split, and those of all splits: a set without any is all "train".
+
+  Raises:
+    UserError: there is no such split, or several folders could be it.
+  """
+  present = [name for name in folders(base) if kind(name)]
+  if reading.is_folder(base / split):
+    name = split
+  else:
+    alike = [name for name in present if kind(name) == kind(split)]
+    if len(alike) > 1:
+      raise errors.UserError(
+        f"{base} has {' and '.join(alike)}: name the split as one of them is written, e.g. "
+        f"--config.data.split={alike[0]}"
+      )
+    if not alike and split == "train" and not present:
+      return base, [base]
+    if not alike:
+      raise errors.UserError(
+        f"{base} has no sub-folder {split!r}"
+        + (f" but {', '.join(present)}" if present else "")
+        + "; make one, or name another split"
+      )
+    name = alike[0]
+  return base / name, [base / n for n in sorted({name, *present})]
+
+
+def check_not_a_class(root: pathlib.Path, with_images: Iterable[str]) -> None:
+  """Raises `UserError` if the folder of the only split lies among what may be classes.
+
+  Args:
+    root: of the split.
+    with_images: the names of the folders beside it that hold images.
+  """
+  others = sorted(with_images)
+  if others:
+    raise errors.UserError(
+      f"{root} lies beside {', '.join(others[:3])}{', ...' if len(others) > 3 else ''}, which hold "
+      f"images too: if it is a split set data.folder.path={root}, if it is a class rename it"
+    )
+
+
+def check_not_within(root: pathlib.Path, paths: Iterable[str]) -> None:
+  """Raises `UserError` if splits lie within what would be classes, whose images would be mixed."""
+  found: dict[str, dict[str, str]] = {}
+  for path in paths:
+    first, _, rest = path.partition(os.sep)
+    second = rest.partition(os.sep)[0] if os.sep in rest else ""
+    if kind(second):
+      found.setdefault(first, {})[kind(second)] = second
+  for first, inside in found.items():
+    if len(inside) > 1:
+      folder, names = root / first, " and ".join(sorted(inside.values()))
+      raise errors.UserError(
+        f"{folder} holds {names}: classes lie in splits, not splits in classes; set "
+        f"data.folder.path={folder} if that is the set, or move them"
+      )

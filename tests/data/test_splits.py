@@ -1,0 +1,96 @@
+"""How a user's folders may be called: splits are never classes, no image vanishes in silence."""
+
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from contrastive_jax import data, errors
+from contrastive_jax.data import folder, given, splits
+
+
+def write(root, *names):
+  for i, name in enumerate(names):
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.full((8, 8, 3), i, np.uint8))
+    with (root / name).open("wb") as file:
+      image.save(file, Image.registered_extensions().get("." + name.rpartition(".")[2], "PNG"))
+
+
+def opened(root, split="train", **options):
+  return data.build("folder", split=split, path=str(root), **options)
+
+
+@pytest.mark.parametrize(
+  ("train", "test"),
+  [
+    ("Train", "Test"),
+    ("TRAIN", "TEST"),
+    ("training", "testing"),
+    ("train_images", "test_images"),
+    ("images_train", "images_test"),
+    ("trainset", "testset"),
+    ("train2017", "test2017"),
+    ("train-images", "Test"),
+  ],
+)
+def test_splits_are_known_however_they_are_written(tmp_path, train, test):
+  write(tmp_path, f"{train}/cat/0.png", f"{train}/dog/1.png", f"{test}/cat/2.png")
+  assert (len(opened(tmp_path)), opened(tmp_path).label_names) == (2, ("cat", "dog"))
+  assert (len(opened(tmp_path, "test")), opened(tmp_path, "test").num_classes) == (1, 2)
+  assert len(opened(tmp_path, train)) == 2, "by its own name too"
+
+
+@pytest.mark.parametrize("name", ["trains", "testament", "value", "train_station", "contest"])
+def test_names_that_only_look_like_splits_are_classes(tmp_path, name):
+  write(tmp_path, f"{name}/0.png", "cat/1.png")
+  assert splits.kind(name) == "" and set(opened(tmp_path).label_names) == {name, "cat"}
+
+
+@pytest.mark.parametrize(
+  ("files", "message"),
+  [
+    (["train/0.png", "bus/1.png", "car/2.png"], "lies beside bus, car, which hold images too"),
+    (["Train/0.png", "train_2/1.png", "test/2.png"], "Train and train_2: name the split as one"),
+    (["cat/train/0.png", "cat/test/1.png"], "cat holds test and train: classes lie in splits"),
+    (["set/Train/0.png", "set/Val/1.png"], "set holds Train and Val: .*set data.folder.path="),
+  ],
+)
+def test_what_may_be_a_split_or_a_class_is_refused(tmp_path, files, message):
+  write(tmp_path, *files)
+  with pytest.raises(errors.UserError, match=message):
+    opened(tmp_path)
+
+
+def test_folders_without_images_beside_a_split_are_no_classes(tmp_path):
+  write(tmp_path, "train/cat/0.png")
+  (tmp_path / "annotations").mkdir()
+  (tmp_path / "annotations" / "0.xml").write_text("")
+  assert opened(tmp_path).label_names == ("cat",)
+
+
+def test_what_systems_leave_behind_is_no_class(tmp_path):
+  write(tmp_path, "cat/0.png", "__MACOSX/1.png", "cat/@eaDir/2.png")
+  (tmp_path / "lost+found").mkdir()
+  assert (len(opened(tmp_path)), opened(tmp_path).label_names) == (1, ("cat",))
+
+
+@pytest.mark.parametrize("suffix", [s for s in folder.SUFFIXES if s not in (".dds", ".sgi")])
+def test_every_suffix_of_pixels_is_read(tmp_path, suffix):
+  if suffix not in Image.registered_extensions():
+    pytest.skip(f"this Pillow was built without {suffix}")
+  write(tmp_path, f"0{suffix}", f"1{suffix.upper()}")
+  source = opened(tmp_path)
+  assert len(source) == 2 and source[0]["image"].shape == (8, 8, 3)
+
+
+def test_files_that_are_left_out_are_counted_by_kind(tmp_path, caplog):
+  write(tmp_path, "0.png")
+  for name in ("1.heic", "2.HEIC", "3", "labels.csv", "README.md"):
+    (tmp_path / name).write_bytes(b"")
+  for open_it in (opened, given.source):
+    assert len(open_it(tmp_path)) == 1
+    [line] = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert line.endswith("of images: 2 .heic, 1 without a suffix")
+    caplog.clear()
