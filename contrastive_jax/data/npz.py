@@ -10,8 +10,9 @@ import zipfile
 
 import numpy as np
 
-from contrastive_jax import errors, paths
+from contrastive_jax import errors, paths, reading
 from contrastive_jax.data import Example
+from contrastive_jax.data.labels import number_of_classes
 from contrastive_jax.options import option
 
 
@@ -24,11 +25,11 @@ class Options:
 class Arrays:
   """The arrays of one file, held in memory."""
 
-  def __init__(self, images, labels, label_names, factors, origin):
+  def __init__(self, images, labels, label_names, factors, num_classes, origin):
     self.origin = origin  # file and name of the array
     self.images, self.labels, self.factors = images, labels, factors
     self.label_names = label_names
-    self.num_classes = 0 if labels is None else max(int(labels.max()) + 1, len(label_names))
+    self.num_classes = num_classes
     self.native_size_px = max(images.shape[1:3])
 
   def __len__(self) -> int:
@@ -74,16 +75,22 @@ def build(split: str, options: Options) -> Arrays:
     raise errors.UserError(
       f"{path} has no array {options.label!r} but {_names(arrays)}; set data.npz.label"
     )
-  labels = (
-    None if label_key is None else _check_labels(path, label_key, arrays[label_key], len(images))
-  )
+  labels, num_classes = None, 0
   names = tuple(str(name) for name in arrays.get("label_names", ()))
+  if label_key is not None:
+    labels = _check_labels(path, label_key, arrays[label_key], len(images))
+    num_classes = number_of_classes(labels, f"{path}: {label_key}")
+    if names and len(names) < num_classes:
+      raise errors.UserError(
+        f"{path}: label_names holds {len(names)} names for {num_classes} classes; name each"
+      )
+    num_classes = max(num_classes, len(names))
   factors = {
     key: array
     for key, array in arrays.items()
     if array.shape == (len(images),) and array.dtype.kind in "iu" and key != label_key
   }
-  return Arrays(images, labels, names, factors, (path.resolve(), image_key))
+  return Arrays(images, labels, names, factors, num_classes, (path.resolve(), image_key))
 
 
 def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -96,6 +103,8 @@ def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
     with loaded as file:
       return {key: file[key] for key in file.files}
   except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    if reading.may_pass(error):
+      raise
     raise errors.UserError(
       f"{path} is not a .npz file of plain arrays ({error});"
       " write it with numpy.savez(path, images=..., labels=...)"
@@ -129,10 +138,6 @@ def _check_labels(path, key, labels, n):
   if labels.dtype.kind not in "iu":
     raise errors.UserError(
       f"{path}: {key} is {labels.dtype}, not integer; give class numbers 0, 1, ..."
-    )
-  if labels.min() < -1:
-    raise errors.UserError(
-      f"{path}: {key} goes down to {labels.min()}; classes start at 0, -1 means none"
     )
   return labels
 

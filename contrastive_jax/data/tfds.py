@@ -8,6 +8,8 @@ are.
 
 import copy
 import dataclasses
+import errno
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -56,7 +58,11 @@ class Prepared:
 
   def __getitem__(self, index: int) -> Example:
     try:
-      record = self._features.deserialize_example_np(self._records[index], decoders=self._decoders)
+      record = self._features.deserialize_example_np(
+        _record(self._records, index), decoders=self._decoders
+      )
+    except (OSError, MemoryError):
+      raise
     except Exception as error:  # array_record and protobuf raise their own kinds
       raise Unreadable(f"record {index}: {type(error).__name__}: {error}") from error
     return {
@@ -81,6 +87,20 @@ class Prepared:
     return source
 
 
+def _record(records, index: int) -> bytes:
+  """Returns a record. Raises OSError if it is the system that could not read.
+
+  A reader that has failed stays so: then the files are opened anew.
+  """
+  try:
+    return records[index]
+  except RuntimeError as error:
+    if not re.match(r"\w+\(\) failed: ", str(error)):  # "open() failed: Too many open files; ..."
+      raise
+    records.data_source = copy.copy(records.data_source)
+    raise OSError(errno.EIO, str(error)) from error
+
+
 class _Ahead:
   """Records read at once; any other, or all if that failed, are read when asked for."""
 
@@ -95,7 +115,7 @@ class _Ahead:
     return len(self._records)
 
   def __getitem__(self, index):
-    return self._held[index] if index in self._held else self._records[index]
+    return self._held[index] if index in self._held else _record(self._records, index)
 
 
 def build(split: str, options: Options) -> Prepared:
@@ -112,7 +132,7 @@ def build(split: str, options: Options) -> Prepared:
     )
   options = dataclasses.replace(options, name=options.name or own)
   features = builder.info.features
-  image_key, label_key = options.image, options.label or ("label" if "label" in features else None)
+  image_key, label_key = options.image, options.label or _default_label(options.name, features)
   image_keys = [
     key for key, feature in features.items() if isinstance(feature, tfds.features.Image)
   ]
@@ -156,6 +176,23 @@ def _ranges(split) -> dict[str, list[tuple[int, int]]]:
     path = os.path.realpath(part.filename)
     found.setdefault(path, []).append((part.skip, part.skip + part.take))
   return found
+
+
+def _default_label(name: str, features) -> str | None:
+  """Returns "label" if that is a class; a number or a text of that name is none."""
+  import tensorflow_datasets as tfds
+
+  if "label" not in features:
+    return None
+  if isinstance(features["label"], tfds.features.ClassLabel):
+    return "label"
+  logging.getLogger(__name__).warning(
+    "warning: the feature label of %s is no class but %s: the images are taken without labels; "
+    "data.tfds.label names another feature",
+    name,
+    type(features["label"]).__name__,
+  )
+  return None
 
 
 def _prepared(name: str, data_dir: str) -> str:

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from contrastive_jax import augment, build, catalogue, data, errors
 from contrastive_jax.data import subset
 from contrastive_jax.data.decoding import Decoding
+from contrastive_jax.data.labels import number_of_classes
 
 # Fits the machine, whatever the images.
 _DECODING = [field.name for field in dataclasses.fields(Decoding) if field.name != "host_size_px"]
@@ -45,7 +46,9 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
   build.warn_if_scored_on_itself(merged, train, test)
   names = [f'split "{split}" of data source "{merged.data.source}"' for split in splits]
   if asked.label:
-    num_classes = 1 + max(int(max(_factor(s, asked.label))) for s in (train, test))
+    num_classes = max(
+      number_of_classes(_factor(s, asked.label), f'factor "{asked.label}"') for s in (train, test)
+    )
     train, test = (_Relabelled(s, asked.label, num_classes) for s in (train, test))
   for source, name in zip((train, test), names, strict=True):
     if not source.num_classes and set(config.protocols) != {"picture"}:

@@ -75,6 +75,10 @@ def test_class_names_are_read(tmp_path):
     ({"images": IMAGES, "labels": LABELS[:3]}, r"labels has shape \(3,\), not \[4\]"),
     ({"images": IMAGES, "labels": LABELS * 1.0}, "labels is float64, not integer"),
     ({"images": IMAGES, "labels": LABELS - 2}, "goes down to -2"),
+    ({"images": IMAGES, "labels": 2**33 + LABELS}, "labels goes up to 8589934594 .*identifiers"),
+    ({"images": IMAGES, "labels": np.uint64(2**63) + LABELS.astype(np.uint64)}, "identifiers"),
+    ({"images": IMAGES, "labels": LABELS * 2**20}, r"up to 2097152 for 4 images \(3 different"),
+    ({"images": IMAGES, "labels": LABELS, "label_names": np.array(["a", "b"])}, "2 names for 3"),
     ({"images": IMAGES, "labels": np.array([{}] * 4)}, "not a .npz file of plain arrays"),
   ],
 )
@@ -98,3 +102,8 @@ def test_files_and_splits_that_are_not_there_are_refused(tmp_path):
     write(tmp_path / f"{name}.npy")
     with pytest.raises(errors.UserError, match="not a .npz file"):
       opened(tmp_path / f"{name}.npy")
+
+
+def test_a_few_images_of_a_large_set_keep_its_class_numbers(tmp_path):
+  source = opened(saved(tmp_path, images=IMAGES, labels=np.array([0, 21_842, 7, -1])))
+  assert source.num_classes == 21_843 and source[1]["label"] == 21_842

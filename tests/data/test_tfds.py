@@ -3,6 +3,7 @@
 import importlib
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -232,6 +233,27 @@ def test_a_set_in_another_format_is_refused_with_the_remedy(prepared, tmp_path):
 def test_bad_values_are_refused(prepared, options, message):
   with pytest.raises(errors.UserError, match=message):
     opened(prepared, **options)
+
+
+@pytest.mark.parametrize("kind", ["scalar.Scalar", "text_feature.Text"])
+def test_a_label_that_is_no_class_leaves_the_images_without_labels(
+  prepared, tmp_path, caplog, kind
+):
+  """As in sets of faces or of measurements: pre-training needs none."""
+  shutil.copytree(prepared[0] / "cifar100", tmp_path / "cifar100")
+  [path] = tmp_path.rglob("features.json")
+  features = json.loads(path.read_text())
+  name, tensor = f"tensorflow_datasets.core.features.{kind}", {"shape": {}, "encoding": "none"}
+  features["featuresDict"]["features"]["label"] = {"pythonClassName": name} | (
+    {"text": {}} if "text" in kind else {"tensor": tensor | {"dtype": "int64"}}
+  )
+  path.write_text(json.dumps(features))
+  source = opened((tmp_path,))
+  assert source.num_classes == 0 and source[0]["label"] == -1
+  assert "label of cifar100 is no class" in caplog.text
+  assert opened((tmp_path,), label="coarse_label").num_classes == 20
+  with pytest.raises(errors.UserError, match="no class feature 'label' but coarse_label"):
+    opened((tmp_path,), label="label")
 
 
 def test_a_damaged_record_is_unreadable(prepared):

@@ -1,0 +1,32 @@
+"""Class numbers, told from numbers that only name things.
+
+Imports: errors.
+"""
+
+import numpy as np
+
+from contrastive_jax import errors
+
+_MOST_OF_FEW = 2**15  # classes that a set of fewer images may have, as a part of a large one
+
+
+def number_of_classes(labels: np.ndarray, what: str) -> int:
+  """Returns the largest class number + 1; -1 means no class.
+
+  Args:
+    labels: int [n].
+    what: how a message calls them.
+
+  Raises:
+    UserError: they are negative, or identifiers: a probe would need a column for each number.
+  """
+  least, most = int(labels.min()), int(labels.max())
+  if least < -1:
+    raise errors.UserError(f"{what} goes down to {least}; classes start at 0, -1 means none")
+  if most >= max(len(labels), _MOST_OF_FEW):
+    raise errors.UserError(
+      f"{what} goes up to {most} for {len(labels)} images ({len(np.unique(labels))} different "
+      "values): these are identifiers, no class numbers 0, 1, ...; number the classes, e.g. by "
+      "numpy.unique(labels, return_inverse=True)[1], or leave the labels out"
+    )
+  return most + 1
