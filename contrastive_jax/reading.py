@@ -11,6 +11,7 @@ Imports: errors.
 import errno
 import logging
 import os
+import pathlib
 import stat
 import time
 from collections.abc import Callable
@@ -35,18 +36,30 @@ def may_pass(error: BaseException) -> bool:
   return isinstance(error, OSError) and error.errno is not None
 
 
-def is_missing(error: OSError, path: str | os.PathLike) -> bool:
-  """Returns whether `error` says that there is no such file, and the folder says so too.
+def is_missing(
+  error: OSError, path: str | os.PathLike, within: str | os.PathLike | None = None
+) -> bool:
+  """Returns whether `error` says that there is no such file, and its folder says so too.
 
-  Where the folder cannot be listed, or is gone as well, a disk may be away.
+  Args:
+    error: of opening or reading `path`.
+    path: of a file.
+    within: a folder above, whose word counts where those below it are gone; None: only the file's
+      own folder counts. Where that is gone as well, or cannot be listed, a disk may be away.
   """
   if error.errno not in _NO_SUCH_FILE:
     return False
-  folder, name = os.path.split(os.path.realpath(path))
-  try:
-    return name not in os.listdir(folder) or error.errno != errno.ENOENT
-  except OSError:
-    return False
+  path = os.path.realpath(path)
+  within = os.path.dirname(path) if within is None else os.path.realpath(within)
+  while path != within:
+    folder, name = os.path.split(path)
+    try:
+      return name not in os.listdir(folder) or error.errno != errno.ENOENT
+    except (FileNotFoundError, NotADirectoryError):
+      path = folder
+    except OSError:
+      return False
+  return False
 
 
 def is_folder(path: str | os.PathLike) -> bool:
@@ -58,6 +71,30 @@ def is_folder(path: str | os.PathLike) -> bool:
     return stat.S_ISDIR(os.stat(path).st_mode)
   except (FileNotFoundError, NotADirectoryError):
     return False
+
+
+def names_in(folder: str | os.PathLike) -> list[str]:
+  """Returns what a folder holds, nothing if there is none. Raises `ReadFailed`."""
+
+  def listed():
+    try:
+      return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+      return []
+
+  return patiently(str(folder), listed)
+
+
+def content(path: pathlib.Path) -> bytes | None:
+  """Returns the content of a file, None if there is none. Raises `ReadFailed`."""
+
+  def read():
+    try:
+      return path.read_bytes()
+    except FileNotFoundError:
+      return None
+
+  return patiently(str(path), read, may_pass=lambda e: isinstance(e, OSError | MemoryError))
 
 
 def patiently(

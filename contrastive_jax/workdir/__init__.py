@@ -1,6 +1,6 @@
 """The directory of a run: made, checked, and stamped with what will run in it.
 
-Imports: config, errors, processes, step.
+Imports: config, errors, processes, reading, step.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import jax
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors
+from contrastive_jax import errors, reading
 from contrastive_jax.workdir import checkpoint_files
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -47,18 +47,20 @@ def stored_config(workdir: str) -> ConfigDict | None:
 
   Raises:
     UserError: config.json is damaged, or was changed by another hand.
+    ReadFailed: it cannot be read, which says nothing of it.
   """
   path = pathlib.Path(workdir) / "config.json"
-  if not path.is_file():
-    return None
   try:
-    text = path.read_bytes().decode()
+    content = reading.content(path)
+    if content is None:
+      return None
+    text = content.decode()
     found, problem = config_lib.from_json(text), None
-  except (OSError, ValueError, TypeError, AttributeError) as error:
+  except (ValueError, TypeError, AttributeError) as error:
     found, problem = None, f"cannot be read ({type(error).__name__})"
   else:
     stamp = path.with_name("versions.json")
-    if stamp.is_file() and _digest(text) not in stamp.read_text(errors="replace"):
+    if _digest(text).encode() not in (reading.content(stamp) or _digest(text).encode()):
       problem = f"is not what was written there (its SHA-256 is not that in {stamp.name})"
   if problem:
     raise errors.UserError(

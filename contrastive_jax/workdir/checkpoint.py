@@ -6,7 +6,8 @@ restored state continues bit for bit.
 
 A checkpoint is written as `STEP.tmp`: arrays, then the manifest, then all is read back and compared
 with it; the renaming to `STEP` is the commit mark. So a directory named by a number was once whole,
-and one that is no longer what the manifest says is never used: `STEP.damaged`.
+and one that is no longer what the manifest says is never used: `STEP.damaged`. One that cannot be
+read for the moment is not touched: the run ends, and can be started again.
 """
 
 import concurrent.futures
@@ -23,7 +24,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from contrastive_jax import errors
+from contrastive_jax import errors, reading
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
@@ -95,11 +96,12 @@ class Checkpoints:
     Raises:
       UserError: the checkpoint is of another network, optimiser or method; or there are
         checkpoints, none is intact, and `restart` is not set.
+      ReadFailed: a checkpoint cannot be read, though nothing says that it is damaged.
     """
     for step in sorted(self._steps, reverse=True):
       directory = self._root / str(step)
-      items, problem = files.attempt(lambda d=directory, s=step: files.read_state(d, s, like))
-      if agree.any_process(problem is not None):
+      items, problem = files.attempt(step, lambda d=directory, s=step: files.read_state(d, s, like))
+      if problem is not None:
         files.tell_skipped(step, problem)
         if self._leads:
           with errors.saving(f"{directory}.damaged"):
@@ -107,7 +109,7 @@ class Checkpoints:
         self._steps.remove(step)
         continue
       return jax.tree.map(_place, TrainState(**items["model"], **items["training"]), like)
-    remains = sorted(path.name for path in self._root.glob("*.damaged"))
+    remains = sorted(n for n in reading.names_in(self._root) if n.endswith(".damaged"))
     if agree.any_process(bool(remains)) and not self._restart:
       raise errors.UserError(
         f"no checkpoint in {self._root} is intact ({', '.join(remains)}); put a good one there, "
@@ -169,6 +171,7 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
 
   Raises:
     UserError: `workdir` is no run, has no checkpoint that is intact, or none of that step.
+    ReadFailed: it cannot be read, though nothing says that it is damaged.
   """
   config = workdir_lib.stored_config(workdir)
   if config is None:
@@ -189,8 +192,10 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
     )
   for candidate in reversed(steps) if step is None else [step]:
     directory = files.root(workdir) / str(candidate)
-    model, problem = files.attempt(lambda d=directory, s=candidate: files.read_model(d, s))
-    if not agree.any_process(problem is not None):
+    model, problem = files.attempt(
+      candidate, lambda d=directory, s=candidate: files.read_model(d, s)
+    )
+    if problem is None:
       return Run(config, model["params"], model["stats"], candidate)
     files.tell_skipped(candidate, problem)
   raise errors.UserError(

@@ -7,13 +7,14 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 from jaxtyping import PyTree
 
-from contrastive_jax import errors
+from contrastive_jax import errors, reading
+from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.workdir import manifest, tree_files
 
@@ -27,13 +28,12 @@ def root(workdir: str) -> pathlib.Path:
 
 def steps_in(root: pathlib.Path) -> list[int]:
   """Returns the steps of the committed checkpoints, oldest first."""
-  names = [path.name for path in root.iterdir()] if root.is_dir() else []
-  return sorted(int(name) for name in names if name.isdigit())
+  return sorted(int(name) for name in reading.names_in(root) if name.isdigit())
 
 
 def any_in(root: pathlib.Path) -> bool:
   """Returns whether a save was ever committed there, be it damaged by now."""
-  return root.is_dir() and any(".tmp" not in path.name for path in root.iterdir())
+  return any(".tmp" not in name for name in reading.names_in(root))
 
 
 def write_state(directory: pathlib.Path, step: int, host: TrainState, knn: float | None) -> None:
@@ -45,7 +45,7 @@ def write_state(directory: pathlib.Path, step: int, host: TrainState, knn: float
   tree_files.write(directory, _items(host))
   described = manifest.describe(directory, _leaves(host), step=step, knn=knn)
   manifest.write(directory, described)
-  read_state(directory, step, host)
+  reading.patiently("what was written", lambda: read_state(directory, step, host))
 
 
 def read_state(directory: pathlib.Path, step: int, like: TrainState) -> dict[str, PyTree]:
@@ -92,28 +92,47 @@ def _manifest(directory: pathlib.Path, step: int, items: Iterable[str]) -> manif
   return listed
 
 
-def attempt(read) -> tuple[Any, str | None]:
-  """Returns (what `read` returns, None), or (None, why the checkpoint cannot be used)."""
+def attempt(step: int, read: Callable[[], PyTree]) -> tuple[PyTree | None, str | None]:
+  """Returns (what `read` returns, None), or (None, how the checkpoint is damaged).
+
+  Orbax and TensorStore read files whose digests are right: whatever they raise is no damage, be it
+  an error of the disk in a ValueError.
+
+  Raises:
+    ReadFailed: the checkpoint may be good and cannot be read, by this process or another.
+  """
+  value = damage = failure = None
   try:
-    return read(), None
-  except errors.UserError:
-    raise
+    value = reading.patiently(f"checkpoint {step}", read, may_pass=_is_no_damage)
   except manifest.Damaged as error:
-    return None, str(error)
-  except Exception as error:  # a damaged file may raise anything in Orbax or TensorStore
-    return None, f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    damage = str(error)
+  except errors.ReadFailed as error:
+    failure = error
+  if agree.any_process(failure is not None):
+    raise failure or errors.ReadFailed(
+      f"checkpoint {step} cannot be read by another process; see what it says"
+    )
+  if agree.any_process(damage is not None) and agree.any_process(damage is None):
+    raise errors.ReadFailed(
+      f"checkpoint {step} is damaged for one process and whole for another "
+      f"(this one: {damage or 'whole'}); see that all hosts read the same disk"
+    )
+  return value, damage
 
 
-def tell_skipped(step: int, problem: str | None) -> None:
-  """Says on stderr that a checkpoint is not used; None: this process could read it."""
-  reason = problem or "another process cannot read it"
-  print(f"warning: checkpoint {step} is skipped: {reason}", file=sys.stderr, flush=True)
+def _is_no_damage(error: BaseException) -> bool:
+  return not isinstance(error, errors.UserError | manifest.Damaged)
+
+
+def tell_skipped(step: int, problem: str) -> None:
+  """Says on stderr that a checkpoint is not used."""
+  print(f"warning: checkpoint {step} is skipped: {problem}", file=sys.stderr, flush=True)
 
 
 def knn(directory: pathlib.Path) -> float | None:
   """Returns the accuracy that was saved with a checkpoint, None if there is none."""
   try:
-    return manifest.read(directory)["knn"]
+    return reading.patiently(str(directory), lambda: manifest.read(directory)["knn"])
   except manifest.Damaged:
     return None
 

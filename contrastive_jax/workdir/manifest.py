@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from contrastive_jax import reading
+
 NAME = "manifest.json"
 _KEYS = ("step", "knn", "leaves", "files")
 Manifest = dict[str, Any]  # "step", "knn", "leaves": {name: {"shape", "dtype", "sha256"}}, "files"
@@ -56,14 +58,21 @@ def write(directory: pathlib.Path, manifest: Manifest) -> None:
 
 
 def read(directory: pathlib.Path) -> Manifest:
-  """Reads it back. Raises `Damaged` if it is missing or not what was written."""
+  """Reads it back.
+
+  Raises:
+    Damaged: it is missing, or not what was written.
+    OSError: the system could not read it, which says nothing of the checkpoint.
+  """
   try:
     manifest = json.loads((directory / NAME).read_bytes())
     body = {key: manifest[key] for key in _KEYS}
     intact = manifest["sha256"] == _digest_of_text(body)
-  except FileNotFoundError as error:
-    raise Damaged(f"{NAME} is missing") from error
-  except (OSError, ValueError, KeyError, TypeError) as error:
+  except OSError as error:
+    if reading.is_missing(error, directory / NAME, within=directory.parent):
+      raise Damaged(f"{NAME} is missing") from error
+    raise
+  except (ValueError, KeyError, TypeError) as error:
     raise Damaged(f"{NAME} cannot be read ({type(error).__name__})") from error
   if not intact:
     raise Damaged(f"{NAME} does not match its own digest")
@@ -71,13 +80,19 @@ def read(directory: pathlib.Path) -> Manifest:
 
 
 def verify_files(manifest: Manifest, directory: pathlib.Path, items: Iterable[str]) -> None:
-  """Raises `Damaged`, with the first file that differs, unless the folders `items` are intact."""
+  """Raises `Damaged`, with the first file that differs, unless the folders `items` are intact.
+
+  A file is missing if its folder, which can be read, does not have it; what else the system says
+  is raised as it is.
+  """
   for name, digest in manifest["files"].items():
     if name.split("/")[0] in items:
       try:
         found = _digest_of_file(directory / name)
       except OSError as error:
-        raise Damaged(f"file {name} cannot be read ({error.strerror})") from error
+        if reading.is_missing(error, directory / name, within=directory.parent):
+          raise Damaged(f"file {name} is missing") from error
+        raise
       if found != digest:
         raise Damaged(f"file {name} does not match its digest")
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 
-from contrastive_jax import errors
+from contrastive_jax import errors, reading
 from contrastive_jax.workdir.console import Console
 from contrastive_jax.workdir.events import Events
 
@@ -124,10 +124,11 @@ def _keep_until(path: pathlib.Path, step: int) -> int:
 
   Returns how many were damaged: the last line of a killed run may be cut off.
   """
-  if not path.exists():
+  content = reading.content(path)
+  if content is None:
     return 0
   kept, damaged = [], 0
-  for line in path.read_bytes().splitlines():
+  for line in content.splitlines():
     try:
       text = line.decode()
       if json.loads(text)["step"] <= step:
