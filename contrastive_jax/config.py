@@ -46,6 +46,9 @@ class Run:
   allow_config_change: bool = option(
     False, "go on with a run whose stored config differs", identity=False
   )
+  allow_data_change: bool = option(
+    False, "go on with a run whose images were others", identity=False
+  )
   max_skipped_steps: int = option(
     3, "non-finite steps in a row, each skipped, that end the run", identity=False
   )
@@ -279,7 +282,7 @@ def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:
   source that neither config takes change nothing.
   """
   defaults, free = {}, set()
-  for prefix, cls in _classes(asked):
+  for prefix, cls in _classes(asked) if "method" in asked else ():  # or it is an evaluation's
     defaults |= {prefix + f.name: f.default for f in dataclasses.fields(cls)}
     free |= options.not_of_identity(cls, prefix)
   unused = set(catalogue.sources()) - {stored.data.source, asked.data.source}

@@ -12,6 +12,7 @@ import numpy as np
 
 from contrastive_jax import errors, paths, reading
 from contrastive_jax.data import Example
+from contrastive_jax.data.identity import digest
 from contrastive_jax.data.labels import number_of_classes
 from contrastive_jax.options import option
 
@@ -34,6 +35,13 @@ class Arrays:
 
   def __len__(self) -> int:
     return len(self.images)
+
+  def content(self) -> str:
+    """Returns a digest of pixels and labels, which are in memory."""
+    labels = np.full(len(self), -1) if self.labels is None else self.labels
+    shape = repr(self.images.shape).encode()
+    pixels = np.ascontiguousarray(self.images).data
+    return digest([shape, pixels, labels.astype(np.int64).tobytes()])
 
   def __getitem__(self, index: int) -> Example:
     image = self.images[index]

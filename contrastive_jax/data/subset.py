@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from contrastive_jax.data import Example, Source
+from contrastive_jax.data import Example, Source, identity
 
 
 class Subset:
@@ -16,6 +16,11 @@ class Subset:
 
   def __len__(self) -> int:
     return len(self._positions)
+
+  def content(self) -> str:
+    """Returns a digest of what the whole source says and of the positions."""
+    whole = identity.of(self._source)["content"]
+    return identity.digest([whole.encode(), self._positions.astype(np.int64).tobytes()])
 
   def __getitem__(self, index: int) -> Example:
     return self._source[int(self._positions[index])]

@@ -38,13 +38,16 @@ class Prepared:
 
   factors: dict[str, np.ndarray] = {}
 
-  def __init__(self, records, ranges, features, image_key: str, label_key: str | None):
+  def __init__(
+    self, records, ranges, features, image_key: str, label_key: str | None, full_name: str = ""
+  ):
     import tensorflow_datasets as tfds
 
     self._ranges = ranges  # first and past the last record of each part, by file
 
     keys = [image_key] + ([label_key] if label_key else [])
     self._records, self._image, self._label = records, image_key, label_key
+    self._full_name = full_name
     self._features = tfds.features.FeaturesDict({key: features[key] for key in keys})
     self._decoders = {image_key: tfds.decode.SkipDecoding()}
     label = features[label_key] if label_key else None
@@ -55,6 +58,10 @@ class Prepared:
 
   def __len__(self) -> int:
     return len(self._records)
+
+  def content(self) -> str:
+    """Returns name, version and features: a prepared version does not change."""
+    return " ".join(filter(None, (self._full_name, self._image, self._label)))
 
   def __getitem__(self, index: int) -> Example:
     try:
@@ -166,7 +173,7 @@ def build(split: str, options: Options) -> Prepared:
     raise errors.UserError(
       f"{options.name} has no split {split!r} ({error}); it has {', '.join(builder.info.splits)}"
     ) from error
-  return Prepared(records, _ranges(builder.info.splits[split]), features, image_key, label_key)
+  return Prepared(records, _ranges(builder.info.splits[split]), features, image_key, label_key, own)
 
 
 def _ranges(split) -> dict[str, list[tuple[int, int]]]:

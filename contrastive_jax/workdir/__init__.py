@@ -1,6 +1,6 @@
 """The directory of a run: made, checked, and stamped with what will run in it.
 
-Imports: config, errors, processes, reading, step.
+Imports: config, data, errors, processes, reading, step.
 """
 
 import hashlib
@@ -17,19 +17,25 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import errors, reading
+from contrastive_jax.data import identity
 from contrastive_jax.workdir import checkpoint_files
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
-def check(workdir: str, config: ConfigDict) -> None:
+def check(workdir: str, config: ConfigDict, images: identity.Identity | None = None) -> None:
   """Refuses to mix two runs in one directory; writes nothing.
 
   The config of a run that never came to a checkpoint binds nobody: there is nothing to mix with.
 
+  Args:
+    workdir: of the run.
+    config: that it is to go on with.
+    images: that it is to go on with; None: not looked at.
+
   Raises:
-    UserError: `workdir` holds a run whose config differs in a key that changes what is computed and
-      `allow_config_change` is not set.
+    UserError: `workdir` holds a run whose config differs in a key of its identity and
+      `allow_config_change` is not set, or whose images were others and `allow_data_change` is not.
   """
   if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
     return
@@ -40,6 +46,27 @@ def check(workdir: str, config: ConfigDict) -> None:
       f"workdir {workdir} holds a run with another config: {'; '.join(changes)}; give a new "
       "--workdir, or --config.allow_config_change=True to go on with the new one"
     )
+  before = None if config.allow_data_change or images is None else _stored_images(workdir)
+  changes = identity.differences(before, images) if before else []
+  if changes:
+    raise errors.UserError(
+      f"workdir {workdir} holds a run on other images: {'; '.join(changes)}; give back those that "
+      "it began with, or a new --workdir, or --config.allow_data_change=True to go on with these "
+      "(in another order, an epoch of another length)"
+    )
+
+
+def _stored_images(workdir: str) -> identity.Identity | None:
+  """Returns what the images of a run were; None: it began before that was written down."""
+  path = pathlib.Path(workdir) / "data.json"
+  content = reading.content(path)
+  try:
+    return None if content is None else identity.checked(json.loads(content))
+  except (ValueError, KeyError, TypeError) as error:
+    raise errors.UserError(
+      f"{path} cannot be read ({type(error).__name__}); put a good copy there, or see that the "
+      "images are those of the run and set --config.allow_data_change=True, which writes it anew"
+    ) from error
 
 
 def stored_config(workdir: str) -> ConfigDict | None:
@@ -82,8 +109,8 @@ def make(workdir: str) -> None:
     ) from error
 
 
-def stamp(workdir: str, config: ConfigDict) -> None:
-  """Writes config.json and versions.json, from process 0 alone.
+def stamp(workdir: str, config: ConfigDict, images: identity.Identity | None = None) -> None:
+  """Writes config.json, versions.json and, of the images, data.json; from process 0 alone.
 
   versions.json names the digest of config.json. One that is about to change has both digests there
   while it does, so that a run killed between two writes leaves a config that is known.
@@ -103,6 +130,8 @@ def stamp(workdir: str, config: ConfigDict) -> None:
       write(root / "versions.json", json.dumps(stamp, indent=2) + "\n")
       if not path.exists():
         write(path, text)
+      if images is not None:
+        write(root / "data.json", json.dumps(images, indent=2) + "\n")
 
 
 def _digest(text: str) -> str:

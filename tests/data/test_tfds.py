@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from contrastive_jax import data, errors
-from contrastive_jax.data import pipeline
+from contrastive_jax.data import identity, pipeline
 
 SIZES = {"train": 96, "test": 32}
 
@@ -289,3 +289,10 @@ def test_the_whole_test_split_of_cifar10_is_read_exactly(shared_data, tmp_path):
   for image, label in zip(images, labels, strict=True):
     wanted.setdefault(image.tobytes(), []).append(int(label))
   assert {k: sorted(v) for k, v in seen.items()} == {k: sorted(v) for k, v in wanted.items()}
+
+
+def test_a_prepared_set_is_known_by_name_version_and_features(prepared):
+  known = identity.of(opened(prepared))
+  assert known["content"] == "cifar100/3.0.2 image label" and known["images"] == SIZES["train"]
+  coarse = identity.of(opened(prepared, label="coarse_label"))
+  assert identity.differences(known, coarse)[0] == "classes 100 -> 20"
