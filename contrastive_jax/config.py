@@ -85,9 +85,9 @@ class Monitor:
     0.07, "of the neighbours' weights exp(s / temperature)", identity=False
   )
   max_train: int = option(
-    50_000, "training images in the bank, evenly taken (0: none, no kNN)", identity=False
+    50_000, "training images in the bank, of each class its share (0: none, no kNN)", identity=False
   )
-  max_test: int = option(10_000, "test images scored", identity=False)
+  max_test: int = option(10_000, "test images scored, of each class its share", identity=False)
   batch_size: int = option(512, "images in a forward pass", identity=False)
   online_learning_rate: float = option(
     1e-3, "of the linear classifier on stopped h (Adam)", identity=False

@@ -36,8 +36,8 @@ class Source(Protocol):
   Sources are compared by identity. One that reads many records faster than one by one also has
   `ahead(indices)`, which returns the same source with those records at hand. One whose splits may
   overlap has `in_common(other)`, which counts the images of `other`, of its own kind, that it holds
-  too; one whose files may change has `content()`, a text that changes with its images, their order
-  or their labels.
+  too; one that knows all labels without reading an image has `labels`, int [n]; one whose files may
+  change has `content()`, a text that changes with its images, their order or their labels.
   """
 
   num_classes: int  # 0: no labels

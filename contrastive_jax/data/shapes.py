@@ -87,7 +87,7 @@ class Shapes:
     # Small sets are drawn at once, which is three times as fast as one by one.
     small = self._n * options.size_px**2 <= _PIXELS_KEPT
     self._drawn = self.images(np.arange(self._n)) if small else None
-    self._labels = self.factors[options.label]
+    self.labels = self.factors[options.label]
     self.label_names = self.factor_names[options.label]
     self.num_classes = len(self.label_names)
 
@@ -96,7 +96,7 @@ class Shapes:
 
   def __getitem__(self, index: int) -> Example:
     image = self.images([index])[0] if self._drawn is None else self._drawn[index]
-    return {"image": image, "label": int(self._labels[index]), "index": index}
+    return {"image": image, "label": int(self.labels[index]), "index": index}
 
   def images(self, indices) -> np.ndarray:
     """Draws images [b] -> uint8 [b, S, S, 3]; many at once cost less than one by one."""

@@ -61,8 +61,9 @@ class Data:
   split: str = option("", "split that probes train on and that neighbours come from")
   eval_split: str = option("", "split that is scored")
   label: str = option("", "another key of the source's factors to take as label")
-  max_train: int = option(0, "training images used, evenly taken (0: all)")
-  max_test: int = option(0, "test images used, evenly taken (0: all)")
+  train_share: float = option(1.0, "part of each class's training images used: 0.01, 0.1, ...")
+  max_train: int = option(0, "training images used, of each class its share (0: all)")
+  max_test: int = option(0, "test images used, of each class its share (0: all)")
   host_size_px: int | None = option(None, "side of the canvas sent to devices")
   cache: str | None = option(None, "keep decoded images in memory: auto, memory or none")
   num_threads: int | None = option(None, "threads that assemble batches")
@@ -166,6 +167,10 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   for key in ("max_train", "max_test"):
     if config.data[key] < 0:
       raise errors.UserError(f"data.{key} {config.data[key]} is negative; use 0 for all images")
+  if not 0 < config.data.train_share <= 1:
+    raise errors.UserError(
+      f"data.train_share {config.data.train_share} is outside (0, 1]; use 1 for all images"
+    )
   return config, {name: _made(name, config[name]) for name in config.protocols}
 
 

@@ -57,7 +57,7 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
         "--config.data.split or --config.data.eval_split to one that has"
       )
   return Images(
-    train=subset.evenly(train, asked.max_train or len(train)),
+    train=subset.evenly(subset.share(train, asked.train_share), asked.max_train or len(train)),
     test=subset.evenly(test, asked.max_test or len(test)),
     train_name=names[0],
     test_name=names[1],
@@ -113,7 +113,7 @@ class _Relabelled:
   """A source whose label is one of its factors."""
 
   def __init__(self, source: data.Source, factor: str, num_classes: int):
-    self._source, self._labels = source, _factor(source, factor)
+    self._source, self.labels = source, _factor(source, factor)
     self.num_classes, self.label_names = num_classes, ()
     self.factors, self.native_size_px = source.factors, source.native_size_px
 
@@ -121,7 +121,7 @@ class _Relabelled:
     return len(self._source)
 
   def __getitem__(self, index: int) -> data.Example:
-    return {**self._source[index], "label": int(self._labels[index])}
+    return {**self._source[index], "label": int(self.labels[index])}
 
 
 def _factor(source, name):

@@ -9,7 +9,7 @@ import pytest
 from host_batches import FIELDS, Sizes, assert_same, evaluate, train
 
 from contrastive_jax import errors
-from contrastive_jax.data import pipeline, subset
+from contrastive_jax.data import pipeline
 
 
 def joined(parts):
@@ -123,13 +123,6 @@ def test_evaluation_shows_every_image_once_and_masks_the_padding(n, count):
   assert not padding["image"].any() and (padding["extent"] == 8).all()
 
 
-def test_a_subset_is_even_and_keeps_the_index():
-  source = Sizes(10)
-  source.factors = {"odd": np.arange(10) % 2}
-  part = subset.evenly(source, 4)
-  assert [part[i]["index"] for i in range(4)] == [0, 2, 5, 7]
-  assert part.factors["odd"].tolist() == [0, 0, 1, 1]
-  assert subset.evenly(source, 10) is source
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""A part of a set has every class in its share, in whatever order the images lie."""
+
+import numpy as np
+import pytest
+from tiny_config import tiny
+
+from contrastive_jax import data, errors
+from contrastive_jax.data import subset
+from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.evaluation import images
+
+
+class Labelled:
+  """Images without pixels."""
+
+  label_names, native_size_px = (), 8
+
+  def __init__(self, labels, known=True):
+    self._labels = np.asarray(labels)
+    self.num_classes = int(self._labels.max()) + 1
+    self.factors = {"half": np.arange(len(labels)) // (len(labels) // 2)}
+    if known:
+      self.labels = self._labels
+
+  def __len__(self):
+    return len(self._labels)
+
+  def __getitem__(self, index):
+    return {"image": np.zeros((8, 8, 3), np.uint8), "label": self._labels[index], "index": index}
+
+
+IN_TURN, SORTED = np.arange(640) % 10, np.arange(640) // 64
+ORDERS = {
+  "in turn": IN_TURN,
+  "sorted": SORTED,
+  "shuffled": np.random.default_rng(0).permutation(IN_TURN),
+  "in turn by blocks": np.arange(640) // 4 % 10,
+}
+
+
+def read(part):
+  examples = [part[i] for i in range(len(part))]
+  return [e["label"] for e in examples], [e["index"] for e in examples]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("count", [10, 63, 64, 128, 320, 639])
+def test_every_class_has_its_share(order, count):
+  labels, index = read(subset.evenly(Labelled(ORDERS[order]), count))
+  assert len(set(index)) == count and index == sorted(index)
+  counts = np.bincount(labels, minlength=10)
+  assert counts.max() - counts.min() <= 2, counts  # a stratum at each end may be shared
+
+
+def test_unequal_classes_keep_their_shares():
+  labels, _ = read(subset.evenly(Labelled(np.arange(1000) % 10 // 9), 100))
+  assert abs(np.bincount(labels)[1] - 10) <= 1
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_labels_that_are_not_known_leave_no_class_out(order):
+  """As of prepared sets, whose records must be read for them: by place, never at equal steps."""
+  labels, index = read(subset.evenly(Labelled(ORDERS[order], known=False), 128))
+  assert np.bincount(labels, minlength=10).min() > 0
+  assert all(5 * i <= place < 5 * (i + 1) for i, place in enumerate(index))
+
+
+def test_a_part_is_the_same_every_time_and_keeps_index_and_factors():
+  source = Labelled(IN_TURN)
+  part, again = subset.evenly(source, 64), subset.evenly(Labelled(IN_TURN), 64)
+  assert read(part) == read(again)
+  np.testing.assert_array_equal(part.labels, read(part)[0])
+  np.testing.assert_array_equal(part.factors["half"], np.array(read(part)[1]) // 320)
+  assert subset.evenly(source, 640) is source
+  assert read(subset.evenly(part, 10))[0] == read(subset.evenly(again, 10))[0]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("part", "each"), [(0.01, 1), (0.1, 6), (0.5, 32)])
+def test_a_share_is_the_same_of_every_class(order, part, each):
+  labels, index = read(subset.share(Labelled(ORDERS[order]), part))
+  assert np.bincount(labels).tolist() == [each] * 10 and len(set(index)) == 10 * each
+
+
+def test_all_is_the_source_itself():
+  source = Labelled(IN_TURN)
+  assert subset.share(source, 1.0) is source
+
+
+def test_a_share_by_chance_is_told(caplog):
+  labels, _ = read(subset.share(Labelled(SORTED, known=False), 0.1))
+  assert len(labels) == 64 and "left to chance" in caplog.text
+
+
+@pytest.mark.parametrize("source", ["folder", "npz", "shapes"])
+def test_sources_know_their_labels(source, tmp_path):
+  options = {}
+  if source == "npz":
+    np.savez(tmp_path / "a.npz", images=np.zeros((40, 4, 4, 3), np.uint8), labels=np.arange(40) % 4)
+    options["path"] = str(tmp_path / "a.npz")
+  if source == "folder":
+    for i in range(40):
+      path = tmp_path / f"{i % 4}" / f"{i}.png"
+      path.parent.mkdir(exist_ok=True)
+      path.touch()
+    options["path"] = str(tmp_path)
+  if source == "shapes":
+    options |= {"num_train": 40, "size_px": 16}
+  opened = data.build(source, split="train", **options)
+  if source != "folder":
+    assert opened.labels.tolist() == [opened[i]["label"] for i in range(40)]
+  counts = np.bincount(subset.share(opened, 0.5).labels, minlength=opened.num_classes)
+  whole = np.bincount(opened.labels, minlength=opened.num_classes)
+  assert np.abs(counts - whole / 2).max() <= 0.5
+
+
+def test_an_evaluation_takes_the_share_and_the_number_that_it_asks_for():
+  asked = eval_config.evaluation("knn")
+  asked.data.train_share, asked.data.max_test = 0.5, 8
+  found = images.load(asked, tiny())
+  whole = data.build("shapes", split="train", num_train=64, size_px=16)
+  count, all_of = (np.bincount(s.labels, minlength=whole.num_classes) for s in (found.train, whole))
+  assert np.abs(count - all_of / 2).max() <= 0.5 and len(found.test) == 8
+  asked.data.train_share = 1.5
+  with pytest.raises(errors.UserError, match=r"train_share 1.5 is outside \(0, 1\]"):
+    eval_config.resolve(asked)
