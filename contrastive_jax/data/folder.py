@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import os
 import pathlib
+import stat
 
 import numpy as np
 from PIL import Image
@@ -60,7 +61,7 @@ class Folder:
   def content(self) -> str:
     """Returns a digest of all paths and labels, and of the sizes of 10,000 files at most."""
     some = range(0, len(self.paths), -(-len(self.paths) // _SIZES))
-    sizes = [os.lstat(os.path.join(self.root, self.paths[i])).st_size for i in some]
+    sizes = [_size(os.path.join(self.root, self.paths[i])) for i in some]
     paths = b"\0".join(map(os.fsencode, self.paths))
     return digest([paths, self.labels.astype(np.int64).tobytes(), repr(sizes).encode()])
 
@@ -153,6 +154,12 @@ def _tell_left_out(root: pathlib.Path, counts: dict[str, int]) -> None:
       ", ".join(kinds[:8]),
       ", ..." if len(kinds) > 8 else "",
     )
+
+
+def _size(path: str) -> int:
+  """Returns a file's bytes; -1 for a link, whose own size is that of a path."""
+  found = os.lstat(path)
+  return -1 if stat.S_ISLNK(found.st_mode) else found.st_size
 
 
 def _leads_back(folder: str, name: str) -> bool:

@@ -51,12 +51,14 @@ def evenly(source: Source, at_most: int) -> Source:
 def share(source: Source, part: float) -> Source:
   """Returns the same part of every class, one image at least: 0.01 of 1,300 are 13 of each.
 
-  Where labels are known only by reading every image, a warning says that the classes have what
-  chance gives them.
+  A source that does not know its labels may have `read_labels()`, which reads them without the
+  images. Else a warning says that the classes have what chance gives them.
   """
   if part == 1:
     return source
   labels = labels_of(source)
+  if labels is None and hasattr(source, "read_labels"):
+    labels = source.read_labels()
   if labels is None:
     logging.getLogger(__name__).warning(
       "warning: the labels of this source are known only by reading every image: %g of the images "

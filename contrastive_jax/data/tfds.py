@@ -6,6 +6,7 @@ Only the image and the label of a record are parsed, and images are decoded as t
 are.
 """
 
+import contextlib
 import copy
 import dataclasses
 import errno
@@ -16,9 +17,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from contrastive_jax import errors
+from contrastive_jax import errors, reading
 from contrastive_jax.data import Example, Unreadable, images
 from contrastive_jax.options import option
+
+_AT_ONCE = 1024  # records read for their labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,15 +66,29 @@ class Prepared:
     """Returns name, version and features: a prepared version does not change."""
     return " ".join(filter(None, (self._full_name, self._image, self._label)))
 
-  def __getitem__(self, index: int) -> Example:
+  def read_labels(self) -> np.ndarray:
+    """Returns all labels, int [n], from every record, which may take minutes; decodes no image."""
+    labels = np.full(len(self), -1)
+    for start in range(0, len(self) if self._label else 0, _AT_ONCE):
+      indices = range(start, min(start + _AT_ONCE, len(self)))
+      some = self.ahead(indices)
+      for i in indices:
+        with contextlib.suppress(Unreadable):
+          parsed = reading.patiently(f"record {i}", lambda some=some, i=i: some._parsed(i))
+          labels[i] = parsed[self._label]
+    return labels
+
+  def _parsed(self, index: int) -> dict:
     try:
-      record = self._features.deserialize_example_np(
-        _record(self._records, index), decoders=self._decoders
-      )
+      record = _record(self._records, index)
+      return self._features.deserialize_example_np(record, decoders=self._decoders)
     except (OSError, MemoryError):
       raise
     except Exception as error:  # array_record and protobuf raise their own kinds
       raise Unreadable(f"record {index}: {type(error).__name__}: {error}") from error
+
+  def __getitem__(self, index: int) -> Example:
+    record = self._parsed(index)
     return {
       "image": images.decode(record[self._image], f"record {index}"),
       "label": int(record[self._label]) if self._label else -1,

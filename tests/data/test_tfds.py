@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from contrastive_jax import data, errors
-from contrastive_jax.data import identity, pipeline
+from contrastive_jax.data import identity, pipeline, subset
 
 SIZES = {"train": 96, "test": 32}
 
@@ -254,6 +254,16 @@ def test_a_label_that_is_no_class_leaves_the_images_without_labels(
   assert opened((tmp_path,), label="coarse_label").num_classes == 20
   with pytest.raises(errors.UserError, match="no class feature 'label' but coarse_label"):
     opened((tmp_path,), label="label")
+
+
+def test_a_share_of_a_prepared_set_is_the_same_of_every_class(prepared):
+  source = opened(prepared, label="coarse_label")
+  labels = np.array([source[i]["label"] for i in range(len(source))])
+  assert source.read_labels().tolist() == labels.tolist()
+  part = subset.share(source, 0.5)
+  counts = np.bincount([part[i]["label"] for i in range(len(part))], minlength=20)
+  whole = np.bincount(labels, minlength=20)
+  assert (np.abs(counts - np.maximum(whole / 2, whole > 0)) <= 0.5).all()
 
 
 def test_a_damaged_record_is_unreadable(prepared):
