@@ -78,6 +78,6 @@ def build(source: str, *, split: str, **given: Any) -> Source:
     return reading.patiently(f"data source {source}", lambda: module.build(split, options))
   except PermissionError as error:
     raise errors.UserError(
-      f'data source "{source}" may not read {error.filename} ({error.strerror}); set its '
-      "permissions right or name another"
+      f'data source "{source}" may not read {error.filename or "its files"} ({error.strerror}); '
+      "set the permissions right or name others"
     ) from error

@@ -7,6 +7,7 @@ Further integer arrays of length n become factors (coarse classes, ...). A path 
 import dataclasses
 import pathlib
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
       raise ValueError("it is one bare array")
     with loaded as file:
       return {key: file[key] for key in file.files}
-  except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+  except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
     if reading.may_pass(error):
       raise
     raise errors.UserError(

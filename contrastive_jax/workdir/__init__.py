@@ -11,6 +11,8 @@ import pathlib
 import platform
 import subprocess
 import tempfile
+from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 from ml_collections import ConfigDict
@@ -20,10 +22,11 @@ from contrastive_jax import errors, reading
 from contrastive_jax.data import identity
 from contrastive_jax.workdir import checkpoint_files
 
+T = TypeVar("T")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
-def check(workdir: str, config: ConfigDict, images: identity.Identity | None = None) -> None:
+def check(workdir: str, config: ConfigDict, images: identity.Identity | None = None) -> list[str]:
   """Refuses to mix two runs in one directory; writes nothing.
 
   The config of a run that never came to a checkpoint binds nobody: there is nothing to mix with.
@@ -33,27 +36,41 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
     config: that it is to go on with.
     images: that it is to go on with; None: not looked at.
 
+  Returns:
+    What is other than before and was allowed, to be told.
+
   Raises:
     UserError: `workdir` holds a run whose config differs in a key of its identity and
       `allow_config_change` is not set, or whose images were others and `allow_data_change` is not.
   """
   if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
-    return
-  stored = None if config.allow_config_change else stored_config(workdir)
+    return []
+  stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
   changes = config_lib.differences(stored, config) if stored else []
-  if changes:
+  if changes and not config.allow_config_change:
     raise errors.UserError(
       f"workdir {workdir} holds a run with another config: {'; '.join(changes)}; give a new "
       "--workdir, or --config.allow_config_change=True to go on with the new one"
     )
-  before = None if config.allow_data_change or images is None else _stored_images(workdir)
-  changes = identity.differences(before, images) if before else []
-  if changes:
+  before = images and _unless_damaged(_stored_images, workdir, config.allow_data_change)
+  others = identity.differences(before, images) if before else []
+  if others and not config.allow_data_change:
     raise errors.UserError(
-      f"workdir {workdir} holds a run on other images: {'; '.join(changes)}; give back those that "
+      f"workdir {workdir} holds a run on other images: {'; '.join(others)}; give back those that "
       "it began with, or a new --workdir, or --config.allow_data_change=True to go on with these "
       "(in another order, an epoch of another length)"
     )
+  return changes + others
+
+
+def _unless_damaged(stored: Callable[[str], T], workdir: str, may_be: bool) -> T | None:
+  """Returns what was stored; None where it is damaged and that is allowed."""
+  try:
+    return stored(workdir)
+  except errors.UserError:
+    if may_be:
+      return None
+    raise
 
 
 def _stored_images(workdir: str) -> identity.Identity | None:

@@ -48,7 +48,9 @@ def test_a_folder_that_grew_is_refused_until_it_is_said_to_be_meant(finished):
   assert (workdir / "metrics.jsonl").read_text() == lines
   with pytest.raises(errors.UserError, match="images 16 -> 32"):  # which says nothing of images
     trainer.train(on_folder(root, allow_config_change=True), str(workdir), runs.one_device())
-  workdir_lib.check(str(workdir), on_folder(root, allow_data_change=True), {"images": 32})
+  allowed = on_folder(root, allow_data_change=True)
+  now = identity.of(data.build("folder", split="train", path=str(root)))
+  assert workdir_lib.check(str(workdir), allowed, now) == ["images 16 -> 32"]
   for name in added:
     (root / name).unlink()
   trainer.train(on_folder(root), str(workdir), runs.one_device())
@@ -81,6 +83,17 @@ def test_a_stamp_that_is_damaged_is_named(finished):
     trainer.train(on_folder(root), str(workdir), runs.one_device())
   (workdir / "data.json").write_text(stamp)
   assert checkpoint.saved_steps(str(workdir)) == [2]
+
+
+def test_a_change_that_was_allowed_is_told(finished, capfd):
+  root, workdir = finished
+  write(root, "dog/90.png")
+  c = on_folder(root, allow_config_change=True, allow_data_change=True)
+  c.seed = 1
+  trainer.train(c, str(workdir), runs.one_device())
+  told = capfd.readouterr().err
+  for change in ("seed 0 -> 1", "images 16 -> 17"):
+    assert f"other than before, as was allowed: {change}\n" in told
 
 
 def of_folder(root, **options):
