@@ -77,23 +77,25 @@ class AnyProcess:
 
 @contextlib.contextmanager
 def mistakes_shared() -> Iterator[None]:
-  """Ends all processes with the `UserError` that any of them meets inside.
+  """Ends all processes with the `UserError` or `ReadFailed` that any of them meets inside.
 
   One that left alone would be a lost process to the others, and they would be started again.
   """
   mine = None
   try:
     yield
-  except errors.UserError as error:
+  except (errors.UserError, errors.ReadFailed) as error:
     if jax.process_count() == 1:
       raise
     mine = error
   if jax.process_count() == 1:
     return
-  said = [json.loads(text) for text in texts(json.dumps([socket.gethostname(), str(mine or "")]))]
-  for process, (host, text) in enumerate(said):
+  passes = isinstance(mine, errors.ReadFailed)
+  mine_said = json.dumps([socket.gethostname(), passes, str(mine or "")])
+  for process, (host, passes, text) in enumerate(map(json.loads, texts(mine_said))):
     if text:
-      raise errors.UserError(f"process {process} on {host}: {text}") from mine
+      kind = errors.ReadFailed if passes else errors.UserError
+      raise kind(f"process {process} on {host}: {text}") from mine
 
 
 def check_equal(facts: Callable[[], Mapping[str, object]]) -> None:

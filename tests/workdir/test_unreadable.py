@@ -1,6 +1,7 @@
 """A checkpoint that cannot be read for the moment is no damaged one: it is waited for, and kept."""
 
 import errno
+import json
 import os
 import pathlib
 import shutil
@@ -166,6 +167,16 @@ def test_a_checkpoint_that_is_damaged_for_one_process_alone_is_kept(workdir, mon
   with pytest.raises(errors.ReadFailed, match="damaged for one process and whole for another"):
     restored(workdir)
   assert names(workdir) == ["1", "2"]
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_what_one_process_alone_cannot_open_ends_all_alike(monkeypatch, passes):
+  """Nobody waits for one that has left, and the supervisor is told the same by all."""
+  monkeypatch.setattr(agree.jax, "process_count", lambda: 2)
+  monkeypatch.setattr(agree, "texts", lambda mine: [mine, json.dumps(["b", passes, "no disk"])])
+  kind = errors.ReadFailed if passes else errors.UserError
+  with pytest.raises(kind, match="process 1 on b: no disk"), agree.mistakes_shared():
+    pass
 
 
 def test_the_supervisor_starts_such_a_run_again(tmp_path, monkeypatch, capfd):
