@@ -3,6 +3,7 @@
 Imports: config, data, errors, processes, reading, step.
 """
 
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -23,6 +24,10 @@ from contrastive_jax.data import identity
 from contrastive_jax.workdir import checkpoint_files
 
 T = TypeVar("T")
+_NO_PLACE = (
+  *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENOENT),
+  *(errno.EINVAL, errno.ENAMETOOLONG, errno.ELOOP),
+)
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -115,12 +120,20 @@ def stored_config(workdir: str) -> ConfigDict | None:
 
 
 def make(workdir: str) -> None:
-  """Makes the directory if need be. Raises `UserError` if it cannot be written."""
+  """Makes the directory if need be.
+
+  Raises:
+    UserError: it is no place that can be written.
+    SaveFailed: it cannot be written now, which may pass: a full disk, a server that is away.
+  """
   try:
     pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=workdir):
       pass
   except OSError as error:
+    if error.errno not in _NO_PLACE:
+      with errors.saving(f"workdir {workdir}"):
+        raise
     raise errors.UserError(
       f"workdir {workdir} cannot be written ({error.strerror}); give another --workdir"
     ) from error

@@ -1,13 +1,15 @@
 """The stamp of a run: never half of it, and of the right repository."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import subprocess
+import tempfile
 
 import pytest
 
-from contrastive_jax import config, workdir
+from contrastive_jax import config, errors, workdir
 
 
 def kill_at_write(monkeypatch, number):
@@ -42,6 +44,26 @@ def test_a_run_killed_at_its_first_stamp_blocks_nothing(tmp_path, monkeypatch, k
   with pytest.raises(KeyboardInterrupt):
     workdir.stamp(str(tmp_path), config.pretrain())
   assert workdir.stored_config(str(tmp_path)) in (None, config.pretrain())
+
+
+@pytest.mark.parametrize(
+  ("number", "kind"),
+  [
+    *((n, errors.UserError) for n in (errno.EACCES, errno.EROFS, errno.ENOTDIR)),
+    *((n, errors.SaveFailed) for n in (errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENOSPC)),
+  ],
+)
+def test_a_workdir_that_cannot_be_written_for_now_is_no_mistake(
+  tmp_path, monkeypatch, number, kind
+):
+  """A mistake would end the supervisor too."""
+
+  def fails(**_):
+    raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr(tempfile, "TemporaryFile", fails)
+  with pytest.raises(kind, match=rf"workdir .* cannot be written \({os.strerror(number)}"):
+    workdir.make(str(tmp_path / "run"))
 
 
 def test_the_commit_is_none_of_a_repository_that_only_holds_the_environment(tmp_path, monkeypatch):
