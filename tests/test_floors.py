@@ -10,7 +10,7 @@ HOME = REPOSITORY / "contrastive_jax"
 # From the ground up. A room imports from lower floors and from nowhere else.
 FLOORS = (
   ("errors", "keys", "once"),
-  ("config_files", "launch", "options", "parallel", "paths"),
+  ("config_files", "launch", "options", "parallel", "paths", "reading"),
   ("augment", "declared", "losses", "optim", "processes"),
   ("catalogue",),
   ("config", "data", "models"),

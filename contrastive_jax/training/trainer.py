@@ -10,10 +10,10 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, parallel
+from contrastive_jax import build, data, parallel, reading
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.data import pipeline
+from contrastive_jax.data import identity, pipeline
 from contrastive_jax.plan import fit, images
 from contrastive_jax.processes import agree, hosts
 from contrastive_jax.processes.preemption import Preemption
@@ -55,18 +55,21 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
 def _train(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None, preemption: Preemption
 ) -> Result:
-  mesh, source = _checked(config, workdir, devices)
+  mesh, source, image_set = _checked(config, workdir, devices)
   run = build.run(config, len(source), source.num_classes, mesh.size)
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
   monitor = Monitor.create(config, source, run.net, run.recipe, mesh)
   preemption.leave_if_requested()
   with _held(workdir, config) as (watchdog, checkpoints):
+    changes = workdir_lib.check(workdir, config, image_set)  # again: now no other can write there
     watchdog.doing("restoring the last checkpoint")
     state = checkpoints.restore(state) or state
-    workdir_lib.stamp(workdir, config)  # not before the checkpoint is known to fit
+    workdir_lib.stamp(workdir, config, image_set)  # not before the checkpoint is known to fit
     start = int(parallel.fetch(state.step))
     with _reporter(workdir, config, run, start) as reporter:
       reporter.console.line(_introduction(config, run, state, source, mesh, start))
+      for change in changes:
+        reporter.console.line(f"other than before, as was allowed: {change}")
       watchdog.doing("preparing the images")
       load = _loader(config, source)
       batches = load(start_step=start, total_steps=run.total_steps)
@@ -89,21 +92,22 @@ def _train(
 
 def _checked(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None
-) -> tuple[Mesh, data.Source]:
+) -> tuple[Mesh, data.Source, identity.Identity]:
   """Returns devices and training images of a run that may begin, the same on every process."""
   with agree.mistakes_shared():
     config_lib.check(config)
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)
     source = build.source(config, config.data.split)
-  agree.check_equal(lambda: _facts(config, source))
-  return mesh, source
+    image_set = reading.patiently("the training set", lambda: identity.of(source))
+  agree.check_equal(lambda: _facts(config, image_set))
+  return mesh, source, image_set
 
 
-def _facts(config: ConfigDict, source: data.Source) -> dict[str, object]:
+def _facts(config: ConfigDict, image_set: identity.Identity) -> dict[str, object]:
   """What must be the same on every process."""
   options = {f"config.{key}": value for key, value in config_lib.flatten(config).items()}
-  facts = {"training images": len(source), "classes": source.num_classes}
+  facts = {f"training {key}": value for key, value in image_set.items()}
   return options | facts | workdir_lib.versions()
 
 
@@ -113,7 +117,6 @@ def _held(workdir: str, config: ConfigDict) -> Iterator[tuple[Watchdog, Checkpoi
   with agree.mistakes_shared():
     workdir_lib.make(workdir)
   with lock.hold(workdir), Watchdog(workdir, **config.watchdog) as watchdog:
-    workdir_lib.check(workdir, config)  # again: now no other run can write there
     options = config_lib.fields_of(Checkpoints, config.checkpoint)
     with contextlib.closing(Checkpoints(workdir, **options)) as checkpoints:
       watchdog.beside(checkpoints.under_way)

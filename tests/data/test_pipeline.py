@@ -123,8 +123,6 @@ def test_evaluation_shows_every_image_once_and_masks_the_padding(n, count):
   assert not padding["image"].any() and (padding["extent"] == 8).all()
 
 
-
-
 @pytest.mark.parametrize(
   ("options", "message"),
   [

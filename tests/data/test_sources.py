@@ -6,19 +6,19 @@ import sys
 
 import pytest
 
-from contrastive_jax import data, errors
+from contrastive_jax import catalogue, data, errors
 
 
 def test_every_source_is_found_by_its_module():
-  assert data.sources() == ("folder", "npz", "shapes", "tfds")
-  for name in data.sources():
-    for field in dataclasses.fields(data.options(name)):
+  assert catalogue.sources() == ("folder", "npz", "shapes", "tfds")
+  for name in catalogue.sources():
+    for field in dataclasses.fields(catalogue.source(name)):
       assert field.metadata["doc"] and field.default is not dataclasses.MISSING
 
 
 @pytest.mark.parametrize("name", ["imagenet", "pipeline", "images", "", "no such", "os.path"])
 def test_unknown_sources_are_refused(name):
-  for use in (lambda: data.build(name, split="train"), lambda: data.options(name)):
+  for use in (lambda: data.build(name, split="train"), lambda: catalogue.source(name)):
     with pytest.raises(errors.UserError, match="unknown; use one of folder, npz, shapes, tfds"):
       use()
 

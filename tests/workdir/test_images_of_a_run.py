@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-import runs
+import whole_runs
 from PIL import Image
 from tiny_config import tiny
 
@@ -33,7 +33,7 @@ def finished(tmp_path_factory):
   root = tmp_path_factory.mktemp("images")
   write(root, *(f"{c}/{i:02}.png" for c in ("cat", "dog") for i in range(8)))
   workdir = tmp_path_factory.mktemp("run")
-  trainer.train(on_folder(root), str(workdir), runs.one_device())
+  trainer.train(on_folder(root), str(workdir), whole_runs.one_device())
   return root, workdir
 
 
@@ -43,17 +43,17 @@ def test_a_folder_that_grew_is_refused_until_it_is_said_to_be_meant(finished):
   added = [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(20, 28)]
   write(root, *added)
   with pytest.raises(errors.UserError, match="other images: images 16 -> 32; give back those"):
-    trainer.train(on_folder(root), str(workdir), runs.one_device())
+    trainer.train(on_folder(root), str(workdir), whole_runs.one_device())
   assert (workdir / "data.json").read_text() == before
   assert (workdir / "metrics.jsonl").read_text() == lines
   with pytest.raises(errors.UserError, match="images 16 -> 32"):  # which says nothing of images
-    trainer.train(on_folder(root, allow_config_change=True), str(workdir), runs.one_device())
+    trainer.train(on_folder(root, allow_config_change=True), str(workdir), whole_runs.one_device())
   allowed = on_folder(root, allow_data_change=True)
   now = identity.of(data.build("folder", split="train", path=str(root)))
   assert workdir_lib.check(str(workdir), allowed, now) == ["images 16 -> 32"]
   for name in added:
     (root / name).unlink()
-  trainer.train(on_folder(root), str(workdir), runs.one_device())
+  trainer.train(on_folder(root), str(workdir), whole_runs.one_device())
 
 
 def test_the_same_images_at_another_place_are_the_same(finished, tmp_path):
@@ -61,7 +61,7 @@ def test_the_same_images_at_another_place_are_the_same(finished, tmp_path):
   moved = tmp_path / "elsewhere"
   root.rename(moved)
   try:
-    trainer.train(on_folder(moved), str(workdir), runs.one_device())
+    trainer.train(on_folder(moved), str(workdir), whole_runs.one_device())
   finally:
     moved.rename(root)
 
@@ -70,7 +70,7 @@ def test_a_run_from_before_the_stamp_goes_on_and_has_it_then(finished):
   root, workdir = finished
   stamp = (workdir / "data.json").read_text()
   (workdir / "data.json").unlink()
-  trainer.train(on_folder(root), str(workdir), runs.one_device())
+  trainer.train(on_folder(root), str(workdir), whole_runs.one_device())
   assert (workdir / "data.json").read_text() == stamp
   assert json.loads(stamp)["class names"] == ["cat", "dog"]
 
@@ -80,7 +80,7 @@ def test_a_stamp_that_is_damaged_is_named(finished):
   stamp = (workdir / "data.json").read_text()
   (workdir / "data.json").write_text('{"images": 16')
   with pytest.raises(errors.UserError, match="data.json cannot be read .*allow_data_change"):
-    trainer.train(on_folder(root), str(workdir), runs.one_device())
+    trainer.train(on_folder(root), str(workdir), whole_runs.one_device())
   (workdir / "data.json").write_text(stamp)
   assert checkpoint.saved_steps(str(workdir)) == [2]
 
@@ -90,7 +90,7 @@ def test_a_change_that_was_allowed_is_told(finished, capfd):
   write(root, "dog/90.png")
   c = on_folder(root, allow_config_change=True, allow_data_change=True)
   c.seed = 1
-  trainer.train(c, str(workdir), runs.one_device())
+  trainer.train(c, str(workdir), whole_runs.one_device())
   told = capfd.readouterr().err
   for change in ("seed 0 -> 1", "images 16 -> 17"):
     assert f"other than before, as was allowed: {change}\n" in told

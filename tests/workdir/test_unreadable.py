@@ -9,8 +9,8 @@ import shutil
 import commands
 import numpy as np
 import pytest
-import runs
 import states
+import whole_runs
 from tiny_config import tiny
 
 from contrastive_jax import config, errors, launch, reading
@@ -193,12 +193,12 @@ def test_the_supervisor_starts_such_a_run_again(tmp_path, monkeypatch, capfd):
 
 def test_a_run_ends_restartably_and_goes_on_when_the_disk_is_back(tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
-    runs.interrupt_after_save(patch, 1)
+    whole_runs.interrupt_after_save(patch, 1)
     with pytest.raises(KeyboardInterrupt):
-      trainer.train(tiny(), str(tmp_path), runs.one_device())
+      trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
   with monkeypatch.context() as patch:
     failing(patch, "arrays", errno.EIO, times=EVER)
     with pytest.raises(errors.ReadFailed):
-      trainer.train(tiny(), str(tmp_path), runs.one_device())
-  result = trainer.train(tiny(), str(tmp_path), runs.one_device())
+      trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
+  result = trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
   assert np.asarray(result.state.step) == 12 and names(tmp_path)[-1] != "4.damaged"
