@@ -10,6 +10,7 @@ so one drawing can be applied to several views. `params["on"]` says whether the 
 
 import dataclasses
 
+import dm_pix as pix
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -27,15 +28,15 @@ class Flip:
     return {"on": draw.uniform(key, 1)[0] < self.p}
 
   def apply(self, params: dict[str, Array], image: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
-    return jnp.where(params["on"], image[:, ::-1], image)
+    return jnp.where(params["on"], pix.flip_left_right(image), image)
 
 
 @dataclasses.dataclass(frozen=True)
 class Rotate:
   """With probability `p`, turns counter-clockwise by 0, 90, 180 or 270 degrees, equally likely.
 
-  A turn is a transposition and two flips, each a selection between two static layouts: no gather,
-  no interpolation. With p = 1 this is the rotation factor of LooC (Xiao et al., 2021, section 4).
+  A quarter turn and a half turn, each a selection between two static layouts: no gather, no
+  interpolation. With p = 1 this is the rotation factor of LooC (Xiao et al., 2021, section 4).
   """
 
   p: float = 1.0
@@ -48,9 +49,8 @@ class Rotate:
 
   def apply(self, params: dict[str, Array], image: Float[Array, "H H 3"]) -> Float[Array, "H H 3"]:
     turns = jnp.where(params["on"], params["turns"], 0)
-    image = jnp.where(turns % 2 == 1, image.swapaxes(0, 1), image)
-    image = jnp.where((turns == 1) | (turns == 2), image[::-1], image)
-    return jnp.where(turns >= 2, image[:, ::-1], image)
+    image = jnp.where(turns % 2 == 1, pix.rot90(image), image)
+    return jnp.where(turns >= 2, pix.rot90(image, 2), image)
 
 
 @dataclasses.dataclass(frozen=True)

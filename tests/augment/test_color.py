@@ -167,13 +167,18 @@ def test_jitter_keeps_values_in_range_at_any_strength(family):
   assert np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1
 
 
-def test_turning_hue_keeps_value_and_chroma_and_a_whole_turn_is_the_identity():
-  planes = tuple(jnp.asarray(_image()[..., c]) for c in range(3))
-  turned = color.turn_hue(planes, 0.3)
+@pytest.mark.parametrize("family", _FAMILIES)
+def test_turning_hue_keeps_value_and_chroma_and_a_whole_turn_is_the_identity(family):
+  image, neutral = _image(), (0.0 if family == "simclr_v1" else 1.0, 1.0, 1.0)
+
+  def turned(turn):
+    return np.asarray(_jitter(family).apply(_params((0, 3, 2, 1), (*neutral, turn)), image))
+
   for extreme in (np.max, np.min):
-    np.testing.assert_allclose(extreme(turned, axis=0), extreme(planes, axis=0), atol=_ATOL)
+    np.testing.assert_allclose(extreme(turned(0.3), -1), extreme(image, -1), atol=_ATOL)
+  assert np.abs(turned(0.3) - image).max() > 0.5
   for turn in (0.0, 1.0, -1.0):
-    np.testing.assert_allclose(color.turn_hue(planes, turn), planes, atol=_ATOL)
+    np.testing.assert_allclose(turned(turn), image, atol=_ATOL)
 
 
 def test_grey_is_pillows_luminance_in_three_channels():
