@@ -123,18 +123,16 @@ def _tensorflow(brighten, same, params, planes: Float[Array, "3 H W"]) -> Float[
     amount = jnp.where(bright & (brightness > contrast), params["brightness"], same)
     return _clip(brighten(planes, amount))
 
-  def step(planes, places):
-    here, end = places
+  def step(planes, here):
     h, s, v = pix.rgb_to_hsv(planes, channel_axis=_CHANNELS)
     h = h + jnp.where(hue == here, params["hue"], 0.0)
     s = _clip(s * jnp.where(saturation == here, params["saturation"], 1.0))
     planes = _clip(pix.hsv_to_rgb(jnp.stack([h, s, v]), channel_axis=_CHANNELS))
-    return between(planes, here, end), None
+    return between(planes, here, jnp.where(here == first, second, 4)), None
 
   # A scan stores what it carries. Right after contrast XLA may compute a channel twice, rounded in
   # two ways; then the largest is equal to none of the three and the hue is any.
-  starts, ends = jnp.stack([first, second]), jnp.stack([second, jnp.full_like(second, 4)])
-  planes, _ = jax.lax.scan(step, between(planes, -1, first), (starts, ends))
+  planes, _ = jax.lax.scan(step, between(planes, -1, first), jnp.stack([first, second]))
   return planes
 
 
