@@ -111,12 +111,23 @@ def pix_grey(operation, params, image):
   return jnp.where(params["on"], pix.rgb_to_grayscale(image, keep_dims=True), image)
 
 
+def pix_contrast(operation, params, image):
+  changed = jnp.clip(pix.adjust_contrast(image, params["contrast"]), 0.0, 1.0)
+  return jnp.where(params["on"], changed, image)
+
+
+def pix_saturation(operation, params, image):
+  changed = jnp.clip(pix.adjust_saturation(image, params["saturation"]), 0.0, 1.0)
+  return jnp.where(params["on"], changed, image)
+
+
 def pix_blur(operation, params, image):
   blurred = pix.gaussian_blur(image, params["sigma_px"], image.shape[0] // 10)
   return jnp.where(params["on"], jnp.clip(blurred, 0.0, 1.0), image)
 
 
 _STRENGTHS = (0.8, 0.8, 0.8, 0.2)
+_V1 = color.Jitter(*_STRENGTHS, family="simclr_v1")
 # What it is, the operation, whose form it has in the package, the other form.
 _ROWS = [
   ("flip", geometry.Flip(), "dm-pix", own_flip),
@@ -128,57 +139,71 @@ _ROWS = [
   ),
   ("grey", color.Grey(0.5), "own", pix_grey),
   ("blur, tf", filters.Blur(1.0), "own", pix_blur),
+  ("switch of dm-pix, simclr_v1", _V1, "dm-pix without", switched_jitter),
 ]
-_SWITCH = ("jitter, simclr_v1, against a switch", color.Jitter(*_STRENGTHS, family="simclr_v1"))
+# Alike in name only: what the definitions differ by.
+_OTHERS = [
+  ("contrast, torchvision", color.Jitter(0.0, 0.8, 0.0, 0.0), pix_contrast),
+  ("saturation, torchvision", color.Jitter(0.0, 0.0, 0.8, 0.0), pix_saturation),
+  ("blur, pillow", filters.Blur(1.0, "pillow"), pix_blur),
+]
 
 
-def cpu_ratio(first: Callable, second: Callable, runs: int) -> tuple[float, float]:
-  """Returns the ratio of the median CPU times of two calls, run in turn, and the first's."""
+def cpu_ratio(first: Callable, second: Callable, runs: int, calls: int = 1) -> tuple[float, float]:
+  """Returns the ratio of the median CPU times of two calls, run in turn, and the first's.
+
+  Args:
+    first, second: what is called.
+    runs: of each.
+    calls: in one run, for what is over too soon to be measured.
+  """
   taken = {first: [], second: []}
   for run in range(runs + 1):
     for call in (first, second) if run % 2 else (second, first):
       start = time.process_time()
-      jax.block_until_ready(call())
+      for _ in range(calls):
+        jax.block_until_ready(call())
       taken[call].append(time.process_time() - start)
   medians = [statistics.median(times[1:]) for times in taken.values()]
   return medians[0] / medians[1], medians[0]
 
 
-def compare(operation, other: Callable, size_px: int) -> tuple[float, float]:
-  """Returns the largest difference of both forms, and the package's CPU time over the other's."""
-  image = np.random.default_rng(0).random((_BATCH, size_px, size_px, 3), np.float32)
-  keys = jax.random.split(jax.random.key(0), _BATCH)
+def prepare(operation, other: Callable, size_px: int) -> tuple[Callable, Callable, float]:
+  """Returns a call of the package's form, one of the other, and their largest difference."""
+  rng = np.random.default_rng(0)
+  image = rng.random((_BATCH, size_px, size_px, 3), np.float32)
+  image = jnp.asarray(image * rng.random((_BATCH, 1, 1, 3), np.float32))  # each of its own colour
   extent = jnp.full(2, size_px)
-  params = jax.jit(jax.vmap(lambda key: operation.sample(key, extent)))(keys)
+  sample = jax.jit(jax.vmap(lambda key: operation.sample(key, extent)))
+  params = sample(jax.random.split(jax.random.key(0), _BATCH))
   forms = (operation.apply, lambda params, image: other(operation, params, image))
   ours, others = (jax.jit(jax.vmap(form)).lower(params, image).compile() for form in forms)
-  image = jnp.asarray(image)
   difference = float(jnp.abs(ours(params, image) - others(params, image)).max())
-  runs = _RUNS.value if size_px < 100 else max(3, _RUNS.value // 3)
-  ratio, _ = cpu_ratio(lambda: ours(params, image), lambda: others(params, image), runs)
-  return difference, ratio
+  return lambda: ours(params, image), lambda: others(params, image), difference
 
 
 def operations() -> None:
   print("| operation | used | largest difference | dm-pix / own, 32 px | 224 px |")
   print("|---|---|--:|--:|--:|")
   for name, operation, used, other in _ROWS:
-    differences, ratios = zip(*(compare(operation, other, px) for px in (32, 224)), strict=True)
-    ratios = ratios if used == "dm-pix" else [1 / ratio for ratio in ratios]
+    differences, ratios = [], []
+    for size_px, runs, calls in ((32, _RUNS.value, 20), (224, max(3, _RUNS.value // 3), 1)):
+      ours, others, difference = prepare(operation, other, size_px)
+      ratio, _ = cpu_ratio(ours, others, runs, calls)
+      differences.append(difference)
+      ratios.append(ratio if used == "dm-pix" else 1 / ratio)
     cells = [name, used, f"{max(differences):.2g}", *(f"{ratio:.2f}" for ratio in ratios)]
     print("| " + " | ".join(cells) + " |", flush=True)
-  name, operation = _SWITCH
-  differences, ratios = zip(
-    *(compare(operation, switched_jitter, px) for px in (32, 224)), strict=True
-  )
-  cells = [name, "dm-pix", f"{max(differences):.2g}", *(f"{ratio:.2f}" for ratio in ratios)]
-  print("| " + " | ".join(cells) + " |", flush=True)
+  for name, operation, other in _OTHERS:
+    difference = max(prepare(operation, other, size_px)[2] for size_px in (32, 224))
+    print(f"| {name} | own | {difference:.2g} | - | - |", flush=True)
 
 
 # What is run: a config, and what is changed in it.
 _STEPS = {
   "shapes/quickstart, 32 px, batch 256": {},
-  "the same at 224 px, stem imagenet, recipe byol, batch 32": {
+  "the same, family torchvision": {"augment.family": "torchvision"},
+  "224 px, stem imagenet, recipe byol, batch 32": {
     "image_size_px": 224,
     "batch_size": 32,
     "model.stem": "imagenet",
