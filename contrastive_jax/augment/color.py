@@ -20,7 +20,7 @@ from contrastive_jax.augment import draw
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
-_CHANNELS = -3  # axis; with whole planes jitter takes two thirds of the time of interleaved pixels
+_CHANNELS = -3  # axis; of whole planes dm-pix's hue takes 0.6 of the CPU time of interleaved pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ def luminance(planes: Float[Array, "3 H W"]) -> Float[Array, "H W"]:
 
 
 def _tensorflow(brighten, same, params, planes: Float[Array, "3 H W"]) -> Float[Array, "3 H W"]:
-  """Applies TensorFlow's four operations in the drawn order, of which no two are independent.
+  """Applies TensorFlow's four operations in the drawn order.
 
   Under vmap a branch is computed for every image, so none is taken: an operation stands wherever
   the order can put it and gets an amount that changes nothing in all places but one. Hue and
@@ -131,7 +131,7 @@ def _tensorflow(brighten, same, params, planes: Float[Array, "3 H W"]) -> Float[
     return between(planes, here, jnp.where(here == first, second, 4)), None
 
   # A scan stores what it carries. Right after contrast XLA may compute a channel twice, rounded in
-  # two ways; then the largest is equal to none of the three and the hue is any.
+  # two ways; then the largest equals none of the three, and the hue is wrong.
   planes, _ = jax.lax.scan(step, between(planes, -1, first), jnp.stack([first, second]))
   return planes
 
