@@ -7,6 +7,7 @@ to its `get_config`, e.g. "cifar10/simclr:cpu".
 import ast
 import difflib
 import pathlib
+import re
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -25,8 +26,17 @@ def names(evaluations: bool = False) -> list[str]:
 
 def line(name: str) -> str:
   """Returns the first line of a config's description."""
+  return _description(name).partition("\n")[0]
+
+
+def arguments(name: str) -> list[str]:
+  """Returns the arguments that a config's description names, in order."""
+  return list(dict.fromkeys(re.findall(rf"--config={name}:([\w,]+)", _description(name))))
+
+
+def _description(name: str) -> str:
   text = (HOME / f"{name}.py").read_text(encoding="utf-8")
-  return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+  return ast.get_docstring(ast.parse(text)) or ""
 
 
 def find(spec: str, evaluations: bool = False) -> tuple[pathlib.Path, str]:

@@ -331,6 +331,6 @@ MISTAKES = {
   ),
   "evaluation of a directory that is not there": (
     evaluation("--workdir={here}/gone"),
-    "gone holds no run (no config.json); give the --workdir of a train.py run",
+    "gone holds no run (no config.json); give the workdir of a training run",
   ),
 }

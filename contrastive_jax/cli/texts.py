@@ -48,12 +48,18 @@ def command(asked: Command, everything: bool = False) -> str:
   others = set(flags.FLAGS)
   own = [("--config=CONFIG", _config_line(asked)), *_flags(values, set(values) - others)]
   own.insert(2, ("--config.KEY=VALUE", "another value for one key of the config"))
-  named = [(name, config_files.line(name)) for name in config_files.names(asked.evaluations)]
+  named = [(name, _config_line_of(name)) for name in config_files.names(asked.evaluations)]
   parts = [asked.line, "", f"  {asked.example}", "", "Flags:", *_columns(own), ""]
   if everything:
     parts += ["Flags of absl:", *_columns(_flags(values, others)), ""]
   parts += ["Configs (--config=CONFIG --help_config lists the keys of one):", *_columns(named), ""]
   return "\n".join(parts)
+
+
+def _config_line_of(name: str) -> str:
+  """Returns what a config is, and the arguments that its description names."""
+  arguments = " ".join(f":{argument}" for argument in config_files.arguments(name))
+  return f"{config_files.line(name)}{f' ({arguments})' if arguments else ''}"
 
 
 def _config_line(asked: Command) -> str:

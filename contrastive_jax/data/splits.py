@@ -59,7 +59,7 @@ def find(base: pathlib.Path, split: str) -> tuple[pathlib.Path, list[pathlib.Pat
       raise errors.UserError(
         f"{base} has no sub-folder {split!r}"
         + (f" but {', '.join(present)}" if present else "")
-        + "; make one, or name another split"
+        + "; make one, or name another (--config.data.split, --config.data.eval_split)"
       )
     name = alike[0]
   return base / name, [base / n for n in sorted({name, *present})]

@@ -176,7 +176,7 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
   config = workdir_lib.stored_config(workdir)
   if config is None:
     raise errors.UserError(
-      f"workdir {workdir} holds no run (no config.json); give the --workdir of a train.py run"
+      f"workdir {workdir} holds no run (no config.json); give the workdir of a training run"
     )
   steps = saved_steps(workdir)
   if not steps:

@@ -52,6 +52,12 @@ def test_help_of_the_program_names_its_commands(capfd):
     assert f"\n  {command} " in out
 
 
+def test_help_names_the_arguments_of_a_config(capfd):
+  assert config_files.arguments("cifar10/moco") == ["200", "v1", "cpu"]
+  commands.run("train", ["--help"])
+  assert "(:200 :v1 :cpu)" in " ".join(capfd.readouterr().out.split())
+
+
 def test_every_config_has_one_line():
   for evaluations in (False, True):
     lines = [config_files.line(name) for name in config_files.names(evaluations)]

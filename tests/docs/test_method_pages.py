@@ -142,8 +142,10 @@ def test_every_command_trains_the_method_and_sets_keys_that_exist(name):
     assert all(key.removeprefix("--config.") in known for key in keys)
     assert any(flag.startswith("--workdir=") for flag in flags)
     assert verb == "eval" or config.method.name == name
-    if verb == "train" and config.data.source != "shapes":
-      assert f"--config.data.{config.data.source}.path" in keys
+    given = [flag.split("=")[1] for flag in flags if flag.startswith("--config.data.source=")]
+    source = given[0] if given else config.data.source
+    if verb == "train" and source != "shapes":
+      assert f"--config.data.{source}.path" in keys
 
 
 @pytest.mark.parametrize("name", methods.names())
