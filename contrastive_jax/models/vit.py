@@ -135,8 +135,9 @@ def patches(x: Float[Array, "N H W 3"], patch_px: int) -> Float[Array, "N h w P"
 def sincos_positions(
   rows: int, columns: int, width: int, grid: int | None = None
 ) -> Float[Array, "h w C"]:
-  """Returns fixed positions: sin and cos of the column, then of the row (MoCo v3, released code).
+  """Returns fixed positions: sin and cos of the row, then of the column (MoCo v3, released code).
 
+  That code calls the first half w, but builds it from the axis along which patches lie row by row.
   A quarter of the features each, at the C/4 frequencies 10000^(-4i/C). With `grid` the places are
   where the middles of the patches lie on a grid of so many rows and columns, stretched over it, as
   DINO's code interpolates its table of positions.
@@ -154,7 +155,7 @@ def sincos_positions(
   across = places(columns)[:, None] * frequency
   across = jnp.broadcast_to(across, (rows, columns, width // 4))
   down = jnp.broadcast_to(places(rows)[:, None, None] * frequency, across.shape)
-  return jnp.concatenate([jnp.sin(across), jnp.cos(across), jnp.sin(down), jnp.cos(down)], axis=-1)
+  return jnp.concatenate([jnp.sin(down), jnp.cos(down), jnp.sin(across), jnp.cos(across)], axis=-1)
 
 
 def _dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:

@@ -68,13 +68,13 @@ def test_heads_follow_the_published_number():
 
 
 def positions_loop(rows, columns, width):
-  """Feature by feature: sin and cos of the column, sin and cos of the row, width/4 each."""
+  """Feature by feature: sin and cos of the row, sin and cos of the column, width/4 each."""
   out, quarter = np.zeros((rows, columns, width)), width // 4
   for i in range(rows):
     for j in range(columns):
       for f in range(quarter):
         rate = 1 / 10_000 ** (f / quarter)
-        parts = (math.sin(j * rate), math.cos(j * rate), math.sin(i * rate), math.cos(i * rate))
+        parts = (math.sin(i * rate), math.cos(i * rate), math.sin(j * rate), math.cos(j * rate))
         for part, value in enumerate(parts):
           out[i, j, part * quarter + f] = value
   return out
@@ -85,13 +85,24 @@ def test_positions_equal_a_float64_loop():
   np.testing.assert_allclose(got, positions_loop(5, 14, 12), atol=1e-5)  # float32 angles up to 13
 
 
+def test_positions_are_in_the_order_of_the_released_weights():
+  """There the first half is of `meshgrid(arange(w), arange(h))` with its axes in that order."""
+  side, width = 3, 8
+  first, second = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+  rate = 1 / 10_000 ** (np.arange(width // 4) / (width // 4))
+  a, b = (grid.reshape(-1, 1) * rate for grid in (first, second))
+  published = np.concatenate([np.sin(a), np.cos(a), np.sin(b), np.cos(b)], axis=1)
+  got = vit.sincos_positions(side, side, width).reshape(-1, width)  # patches row by row
+  np.testing.assert_allclose(got, published, atol=1e-6)
+
+
 def test_positions_of_a_small_view_are_spread_over_the_grid_of_the_large_ones():
   own, on_itself = vit.sincos_positions(6, 6, 12), vit.sincos_positions(6, 6, 12, 6)
   np.testing.assert_allclose(on_itself, own, atol=1e-6)
   # Two rows and columns on a grid of four: each between two places of the grid, 0.5 and 2.5.
   spread, grid = vit.sincos_positions(2, 2, 4, 4), positions_loop(4, 4, 4)
   for i, j in np.ndindex(2, 2):
-    angles = np.asarray([2 * j + 0.5, 2 * i + 0.5])
+    angles = np.asarray([2 * i + 0.5, 2 * j + 0.5])
     wanted = [f(angle) for angle in angles for f in (math.sin, math.cos)]
     np.testing.assert_allclose(spread[i, j], wanted, atol=1e-6)
     middle = grid[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].mean((0, 1))
