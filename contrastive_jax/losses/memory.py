@@ -39,11 +39,10 @@ def check_momentum(momentum: float) -> None:
 
 
 def check_queue(option: str, size: int, batch_size: int) -> None:
-  """Raises `UserError` unless a queue of `size` keys holds whole batches."""
-  if size < batch_size or size % batch_size:
-    good = max(1, round(size / batch_size)) * batch_size
+  """Raises `UserError` unless a queue of `size` keys holds a batch."""
+  if size < batch_size:
     raise errors.UserError(
-      f"{option} {size} is not a multiple of batch_size {batch_size}; use e.g. {good}"
+      f"{option} {size} is smaller than batch_size {batch_size}; use {batch_size} or more"
     )
 
 
@@ -54,14 +53,17 @@ def queue(key: PRNGKeyArray, size: int, dim: int) -> Queue:
 
 
 def enqueue(queue: Queue, keys: Float[Array, "B D"]) -> Queue:
-  """Replaces the oldest B keys; K must be a multiple of B, see `check_queue`."""
-  size = len(queue["keys"])
-  check_queue("queue size", size, len(keys))
+  """Replaces the oldest B of K keys; a batch that meets the end goes on at the beginning.
+
+  B need not divide K, nor be what it was: a run may go on with another batch size.
+  """
+  size, count = len(queue["keys"]), len(keys)
+  check_queue("queue size", size, count)
   whole = parallel.gather(jax.lax.stop_gradient(keys))
-  start = queue["next"]
+  oldest = (queue["next"] + jnp.arange(count, dtype=jnp.int32)) % size
   return {
-    "keys": jax.lax.dynamic_update_slice_in_dim(queue["keys"], whole, start, axis=0),
-    "next": (start + len(whole)) % size,
+    "keys": queue["keys"].at[oldest].set(whole, unique_indices=True),
+    "next": (queue["next"] + count) % size,
   }
 
 

@@ -35,7 +35,7 @@ class Method(base.Method):
   head_width: int | None = option(None, "width of the mlp head's hidden layer; unset: as h")
   embedding_size: int = option(128, "D: size of q and k")
   queue_size: int = option(
-    65_536, "K: keys remembered, a multiple of batch_size; 0: the batch's other keys (as v3)"
+    65_536, "K: keys remembered, batch_size or more; 0: the batch's other keys (as v3)"
   )
   momentum: float = option(0.999, "m: of the key network")
   final_momentum: float | None = option(None, "m rises to it along a cosine; unset: constant")

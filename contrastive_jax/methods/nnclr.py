@@ -26,7 +26,7 @@ class Method(base.Method):
   """Hyper-parameters of NNCLR; the defaults are the paper's for ImageNet, recalled."""
 
   temperature: float = option(0.1, "tau: divides the cosine similarities")
-  queue_size: int = option(98_304, "embeddings remembered, a multiple of batch_size")
+  queue_size: int = option(98_304, "embeddings remembered, batch_size or more")
   head_width: int = option(2048, "width of the projector's two hidden layers")
   embedding_size: int = option(256, "D: size of z and p")
   predictor_width: int = option(4096, "hidden width of the predictor")

@@ -182,7 +182,7 @@ def test_a_value_out_of_range_is_refused(options, message):
     moco.Method(**options)
 
 
-def test_a_queue_that_batches_do_not_fill_is_refused():
-  method = moco.Method(queue_size=20)
-  with pytest.raises(errors.UserError, match="method.queue_size 20 .* batch_size 8; use e.g"):
+def test_a_queue_smaller_than_a_batch_is_refused():
+  method = moco.Method(queue_size=7)
+  with pytest.raises(errors.UserError, match="method.queue_size 7 .* batch_size 8; use 8 or more"):
     method.init_memory(None, {"params": {}}, TASK, jax.random.key(0))
