@@ -51,9 +51,9 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
   check_micro_batches(config, num_devices)
   per_epoch = steps_per_epoch(config, num_images)
   chosen, network, views = method(config), net(config), recipe(config)
-  update, schedule = optimizer(config, per_epoch)
   probe = online.Probe(num_classes, config.monitor.online_learning_rate)
   task = methods.Task(num_images, num_classes, config.batch_size, config.image_size_px)
+  update, schedule = optimizer(config, per_epoch, chosen.frozen(task))
   total = config.epochs * per_epoch
   return Run(
     network,
@@ -199,16 +199,17 @@ def pipeline_options(config: ConfigDict) -> dict:
 
 
 def optimizer(
-  config: ConfigDict, steps_per_epoch: int
+  config: ConfigDict, steps_per_epoch: int, frozen: optim.Frozen = ()
 ) -> tuple[optax.GradientTransformation, optim.Schedule]:
-  """Returns the optimiser and its learning rate per step."""
+  """Returns the optimiser and its learning rate per step; `frozen` see `optim.build`."""
   schedule = optim.schedule(
     batch_size=config.batch_size * config.optimizer.plain_accumulation,
     epochs=config.epochs,
     steps_per_epoch=steps_per_epoch,
     **fields_of(optim.schedule, config.optimizer),
   )
-  return optim.build(learning_rate=schedule, **fields_of(optim.build, config.optimizer)), schedule
+  options = fields_of(optim.build, config.optimizer)
+  return optim.build(learning_rate=schedule, frozen=frozen, **options), schedule
 
 
 def steps_per_epoch(config: ConfigDict, num_images: int) -> int:

@@ -51,6 +51,10 @@ class Task:
   batch_size: int
   image_size_px: int
 
+  @property
+  def steps_per_epoch(self) -> int:
+    return max(1, self.num_images // self.batch_size)
+
 
 @dataclasses.dataclass(frozen=True)
 class Method:
@@ -92,6 +96,22 @@ class Method:
     """
     del net, variables, task, key
     return {}
+
+  def resume(self, memory: PyTree, fresh: PyTree) -> PyTree:
+    """Returns the memory with which a run goes on whose sizes may have changed.
+
+    Args:
+      memory: of the checkpoint.
+      fresh: of `init_memory` for the run as it is now; what follows from its `task` alone, such as
+        the steps of an epoch, is to be taken from here.
+    """
+    del fresh
+    return memory
+
+  def frozen(self, task: Task) -> tuple[tuple[str, int], ...]:
+    """Returns (pattern of paths, steps) of the parameters that stand still at first, if any do."""
+    del task
+    return ()
 
   def loss(
     self,

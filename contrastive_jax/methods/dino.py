@@ -7,11 +7,12 @@ temperature of the teacher keeps the outputs from becoming uniform; together the
 
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from contrastive_jax import errors, losses
 from contrastive_jax.losses import memory as memory_lib
@@ -43,7 +44,7 @@ class Method(base.Method):
   student_temperature: float = option(0.1, "tau_s")
   teacher_temperature: float = option(0.07, "tau_t after its warm-up")
   teacher_start: float = option(0.04, "tau_t at the beginning")
-  teacher_warmup_epochs: float = option(30.0, "of tau_t, linear, step by step (recalled)")
+  teacher_warmup_epochs: float = option(30.0, "of tau_t, linear, a step an epoch")
   center_momentum: float = option(0.9, "of the mean of the teacher's outputs")
   momentum: float = option(0.996, "of the teacher, rises to 1 along a cosine")
   freeze_epochs: float = option(1.0, "first epochs in which the last layer stands still")
@@ -88,7 +89,7 @@ class Method(base.Method):
     return Network(backbone, (Head("z", g), Head("last", LastLayer(self.outputs), "z")))
 
   def init_memory(self, net, variables, task, key):
-    steps_per_epoch = max(1, task.num_images // task.batch_size)
+    steps_per_epoch = task.steps_per_epoch
     return {
       "target": variables["params"],
       "center": jnp.zeros(self.outputs),
@@ -96,14 +97,19 @@ class Method(base.Method):
       "steps_per_epoch": jnp.asarray(steps_per_epoch, jnp.int32),
     }
 
+  def resume(self, memory, fresh):
+    return memory | {"steps_per_epoch": fresh["steps_per_epoch"]}
+
+  def frozen(self, task):
+    return (("(^|/)last/", math.ceil(self.freeze_epochs * task.steps_per_epoch)),)
+
   def loss(self, net, params, stats, memory, batch, key):
     del key
     memory = jax.lax.stop_gradient(memory)
-    epoch = memory["step"] / memory["steps_per_epoch"]
+    epoch = memory["step"] // memory["steps_per_epoch"]
+    still = memory["step"] < self.freeze_epochs * memory["steps_per_epoch"]
     h, z, new_stats = base.forward_crops(net, params, stats, batch)
-    last = jax.tree.map(
-      lambda w: jnp.where(epoch < self.freeze_epochs, jax.lax.stop_gradient(w), w), params["last"]
-    )
+    last = jax.tree.map(lambda w: jnp.where(still, jax.lax.stop_gradient(w), w), params["last"])
     student, _ = base.apply_head(net, "last", {"last": last}, {}, z)
     ends, _ = base.forward(net, memory["target"], stats, batch["views"])
     teacher = jax.lax.stop_gradient(ends["last"])
@@ -115,8 +121,14 @@ class Method(base.Method):
     features = {"h": h[:, : self.num_views], "z": z[:, : self.num_views]}
     return loss, base.Aux(new_stats, metrics, features, carry=teacher.mean((0, 1)))
 
-  def _teacher_temperature(self, epoch: Float[Array, ""]) -> Float[Array, ""]:
-    done = jnp.minimum(epoch / self.teacher_warmup_epochs, 1) if self.teacher_warmup_epochs else 1
+  def _teacher_temperature(self, epoch: Int[Array, ""]) -> Float[Array, ""]:
+    """Returns tau_t of an epoch from 0: the first of the warm-up has its start, the last its end.
+
+    As the released code, which spaces the warm-up's epochs evenly over both ends.
+    """
+    if not self.teacher_warmup_epochs:
+      return jnp.asarray(self.teacher_temperature)
+    done = jnp.minimum(epoch / max(self.teacher_warmup_epochs - 1, 1e-6), 1)
     return self.teacher_start + (self.teacher_temperature - self.teacher_start) * done
 
   def update_memory(self, memory, params, carry, progress):

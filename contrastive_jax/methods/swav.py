@@ -86,13 +86,19 @@ class Method(base.Method):
     memory = {"step": jnp.zeros((), jnp.int32)}
     if self.queue_size:
       memory_lib.check_queue("method.queue_size", self.queue_size, task.batch_size)
-      steps_per_epoch = task.num_images // task.batch_size
-      memory["queue_from"] = jnp.asarray(self.queue_from_epoch * steps_per_epoch, jnp.int32)
+      queue_from = self.queue_from_epoch * task.steps_per_epoch
+      memory["queue_from"] = jnp.asarray(queue_from, jnp.int32)
       memory["queues"] = [
         memory_lib.queue(k, self.queue_size, self.embedding_size)
         for k in jax.random.split(key, self.num_views)
       ]
     return memory
+
+  def resume(self, memory, fresh):
+    return memory | {k: fresh[k] for k in ("queue_from",) if k in fresh}
+
+  def frozen(self, task):
+    return (("(^|/)prototypes/", self.freeze_steps),)
 
   def loss(self, net, params, stats, memory, batch, key):
     del key
@@ -116,7 +122,9 @@ class Method(base.Method):
     """Scores of the earlier embeddings, -inf before the queue is used: they then weigh nothing."""
     if "queues" not in memory:
       return None
-    u = parallel.scatter(memory["queues"][view]["keys"])
+    u = memory["queues"][view]["keys"]
+    if len(u) % parallel.num_devices() == 0:  # else each device takes all of it
+      u = parallel.scatter(u)
     scores = jnp.matmul(u, jax.lax.stop_gradient(c), precision="highest")
     return jnp.where(memory["step"] >= memory["queue_from"], scores, -jnp.inf)
 

@@ -23,6 +23,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from contrastive_jax.optim import frozen
+
 __all__ = ["lars", "lars_outside", "larc", "sgd", "adam", "adamw", "lamb"]
 
 
@@ -42,6 +44,7 @@ class Settings:
   eps: float
   decay_mask: Callable  # params -> tree of bool
   adapt_mask: Callable  # params -> tree of bool
+  updates_missed: Callable  # params -> tree of int: the first updates, in which a leaf is frozen
 
 
 def lars(s: Settings) -> optax.GradientTransformation:
@@ -66,19 +69,21 @@ def sgd(s: Settings) -> optax.GradientTransformation:
 
 def adam(s: Settings) -> optax.GradientTransformation:
   """Adam (Kingma and Ba, 2015) of g + λw: torch.optim.Adam."""
-  return optax.chain(_decay(s), optax.scale_by_adam(s.b1, s.b2, s.eps), s.rate)
+  return optax.chain(_decay(s), _adam(s), s.rate)
 
 
 def adamw(s: Settings) -> optax.GradientTransformation:
   """Adam with λw added after the adaptation (Loshchilov and Hutter, 2019): torch.optim.AdamW."""
-  return optax.chain(optax.scale_by_adam(s.b1, s.b2, s.eps), _decay(s), s.rate)
+  return optax.chain(_adam(s), _decay(s), s.rate)
 
 
 def lamb(s: Settings) -> optax.GradientTransformation:
   """LAMB (You et al., 2020): adamw's step, rescaled per leaf to the norm of the leaf."""
-  return optax.chain(
-    optax.scale_by_adam(s.b1, s.b2, s.eps), _decay(s), _adapt(s, coefficient=1.0), s.rate
-  )
+  return optax.chain(_adam(s), _decay(s), _adapt(s, coefficient=1.0), s.rate)
+
+
+def _adam(s: Settings) -> optax.GradientTransformation:
+  return frozen.scale_by_adam(s.b1, s.b2, s.eps, s.updates_missed)
 
 
 def _decay(s: Settings) -> optax.GradientTransformation:

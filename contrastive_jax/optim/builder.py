@@ -16,6 +16,7 @@ from jaxtyping import PyTree
 
 from contrastive_jax import errors
 from contrastive_jax.optim import algorithms
+from contrastive_jax.optim import frozen as frozen_lib
 from contrastive_jax.optim.options import BIAS_OR_SCALE, Options
 from contrastive_jax.optim.schedules import Schedule
 
@@ -60,6 +61,7 @@ def build(
   b2: float = Options.b2,
   eps: float = Options.eps,
   plain_accumulation: int = Options.plain_accumulation,
+  frozen: frozen_lib.Frozen = (),
 ) -> optax.GradientTransformation:
   """Builds an optimiser; see `algorithms` for the formulas.
 
@@ -82,6 +84,7 @@ def build(
     b1, b2, eps: of "adam", "adamw" and "lamb".
     plain_accumulation: batches whose mean gradient makes one update. No batch gets more negatives
       by it; `micro_batches` of the config divides one batch and keeps them all.
+    frozen: (pattern, steps) of leaves that have no gradient during so many first steps.
 
   Raises:
     UserError: a name is unknown, a value is out of its range or a pattern is no regular expression;
@@ -127,11 +130,14 @@ def build(
     eps=eps,
     decay_mask=unmatched(exclude if decay_exclude == "same" else decay_exclude),
     adapt_mask=unmatched(exclude),
+    updates_missed=frozen_lib.updates_missed(frozen, plain_accumulation),
   )
   optimizer = getattr(algorithms, name)(settings)
   if clip_norm:
     clip = _clip_each(clip_norm) if clip_each else optax.clip_by_global_norm(clip_norm)
     optimizer = optax.chain(clip, optimizer)
+  if frozen:
+    optimizer = frozen_lib.hold(optimizer, frozen, plain_accumulation)
   if plain_accumulation > 1:
     optimizer = optax.MultiSteps(optimizer, plain_accumulation).gradient_transformation()
   return optimizer

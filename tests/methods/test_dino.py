@@ -60,7 +60,7 @@ def test_the_loss_is_algorithm_1_over_all_pairs_of_different_crops(run):
   student = np.concatenate(run.logits(run.params), axis=1)
   teacher = run.logits(run.memory["target"])[0]
   center = np.asarray(run.memory["center"], np.float64)
-  for step, tau_t in ((0, 0.04), (75, 0.055), (150, 0.07), (400, 0.07)):
+  for step, tau_t in ((0, 0.04), (77, 0.04 + 0.03 * 15 / 29), (145, 0.07), (400, 0.07)):
     t, s = softmax((teacher - center) / tau_t), softmax(student / 0.1)
     pairs = [(i, j) for i in range(2) for j in range(2 + L) if j != i]
     wanted = np.mean([-(t[:, i] * np.log(s[:, j])).sum(axis=-1).mean() for i, j in pairs])
@@ -74,6 +74,26 @@ def test_the_last_layer_stands_still_for_the_first_epoch_alone(run):
     grads, _ = jax.grad(run.loss, has_aux=True)(run.params, run.memory | {"step": step})
     assert np.any(grads["last"]["kernel"]) == (step >= STEPS)
     assert np.any(grads["z"]["dense1"]["kernel"])
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 2, 30])
+def test_the_teachers_temperature_is_the_released_codes_in_every_epoch(warmup):
+  start, end, epochs = 0.04, 0.07, 35
+  published = [*np.linspace(start, end, warmup), *np.full(epochs - warmup, end)]
+  method = dino.Method(teacher_warmup_epochs=float(warmup))
+  found = [method._teacher_temperature(jnp.asarray(epoch)) for epoch in range(epochs)]
+  np.testing.assert_allclose(found, published, rtol=1e-6)
+
+
+def test_an_epoch_is_that_of_the_run_as_it_is_now(run):
+  """With a batch of another size a run that goes on has other epochs than its checkpoint says."""
+  task = methods.Task(3 * STEPS * B, 0, B, 8)
+  init = {"params": run.params}
+  fresh = run.method.init_memory(run.net, init, task, jax.random.key(1))
+  memory = run.method.resume(run.memory | {"step": 7}, fresh)
+  assert (int(memory["steps_per_epoch"]), memory["step"]) == (3 * STEPS, 7)
+  assert memory["target"] is run.memory["target"] and set(memory) == set(run.memory)
+  assert run.method.frozen(task) == (("(^|/)last/", 3 * STEPS),)
 
 
 def test_no_gradient_reaches_teacher_or_center(run):

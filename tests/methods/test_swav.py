@@ -111,6 +111,13 @@ def test_prototypes_are_frozen_for_the_first_steps_alone_and_stay_unit_vectors()
     np.testing.assert_allclose(length, 1, rtol=1e-5)
 
 
+def test_the_queue_begins_in_the_epoch_of_the_run_as_it_is_now():
+  method, _, memory, _ = tiny(queue_size=2 * B, queue_from_epoch=2, freeze_steps=3)
+  assert method.resume(memory, memory | {"queue_from": 4})["queue_from"] == 4
+  assert method.resume({"step": 1}, {"step": 0}) == {"step": 1}  # without a queue
+  assert [steps for _, steps in method.frozen(None)] == [3]
+
+
 def test_the_queue_counts_from_its_epoch_on_and_holds_the_large_crops():
   method, params, memory, loss = tiny(queue_size=2 * B, queue_from_epoch=2)
   assert memory["queue_from"] == 10  # five steps an epoch

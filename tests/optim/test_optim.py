@@ -157,7 +157,7 @@ def test_rules_give_leaves_their_own_rate():
 
 
 def test_config_options_are_the_parameters_of_schedule_and_build():
-  derived = {"batch_size", "epochs", "steps_per_epoch", "learning_rate"}
+  derived = {"batch_size", "epochs", "steps_per_epoch", "learning_rate", "frozen"}
   functions = (optim.schedule, optim.build)
   known = {name for f in functions for name in inspect.signature(f).parameters}
   fields = {f.name: f.default for f in dataclasses.fields(optim.Options)}
