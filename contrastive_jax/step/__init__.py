@@ -53,12 +53,14 @@ def make(
     params = method.constrain(optax.apply_updates(state.params, updates))
     progress = (state.step + 1) / total_steps
     new_probe, probe_metrics = probe.update(state.probe, aux.features["h"], batch["label"])
+    new_probe, probe_skipped = guard.keep_probe_if_not_finite(state.probe, new_probe)
     metrics = {
       "loss": loss,
       "grad_norm": optax.tree.norm(grads),
       "replaced": jnp.sum(batch["replaced"]),
       **aux.metrics,
       **probe_metrics,
+      **probe_skipped,
       **_collapse(aux.features),
     }
     memory = method.update_memory(memory, parallel.whole(params), aux.carry, progress)

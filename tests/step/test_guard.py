@@ -37,7 +37,7 @@ def test_what_is_not_finite_changes_the_number_of_steps_alone(loss, norm):
       assert np.asarray(shard.data).tobytes() == np.asarray(twin).tobytes(), path
 
 
-@pytest.mark.parametrize("part", ["params", "stats", "opt_state", "memory", "probe"])
+@pytest.mark.parametrize("part", ["params", "stats", "opt_state", "memory"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_update_that_overflows_is_none_though_loss_and_gradient_are_finite(part, value):
   old, new = state(1), state(2)
@@ -48,3 +48,20 @@ def test_an_update_that_overflows_is_none_though_loss_and_gradient_are_finite(pa
   assert skipped == 1 and kept.step == 2
   for a, b in zip(jax.tree.leaves(kept.replace(step=old.step)), jax.tree.leaves(old), strict=True):
     assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def test_a_probe_that_is_not_finite_is_kept_and_decides_over_nothing_else():
+  old, new = state(1), state(2)
+  broken = {"x": new.probe["x"].at[3].set(jnp.nan)}
+  kept, skipped = jax.jit(guard.keep_if_not_finite)(
+    old, new.replace(probe=broken), jnp.float32(1), jnp.float32(1)
+  )
+  assert skipped == 0
+  np.testing.assert_array_equal(kept.params["x"], new.params["x"])
+  probe, metrics = jax.jit(guard.keep_probe_if_not_finite)(old.probe, broken)
+  np.testing.assert_array_equal(probe["x"], old.probe["x"])
+  assert metrics == {"online_skipped": 1}
+  probe, metrics = jax.jit(guard.keep_probe_if_not_finite)(old.probe, new.probe)
+  np.testing.assert_array_equal(probe["x"], new.probe["x"])
+  assert metrics == {"online_skipped": 0}
+  assert guard.keep_probe_if_not_finite({}, {}) == ({}, {})

@@ -175,3 +175,16 @@ def test_a_disk_that_takes_no_more_ends_the_run_with_one_line_and_its_code(tmp_p
   # Threads of Orbax may leave files after the half checkpoint was removed; they do not count.
   left = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
   assert all(".tmp" in name for name in left), left
+
+
+def test_a_probe_that_is_not_finite_lets_the_encoder_go_on(tmp_path, capfd):
+  """At such a rate its logits overflow from the second step on; the encoder does not notice."""
+  run = lambda name, **changes: trainer.train(  # noqa: E731
+    tiny(epochs=1, **changes), str(tmp_path / name), runs.one_device()
+  )
+  broken, sound = run("broken", monitor__online_learning_rate=3e38), run("sound")
+  jax.tree.map(np.testing.assert_array_equal, broken.state.params, sound.state.params)
+  assert (broken.metrics["online_skipped"], broken.metrics["skipped"]) == (3, 0)
+  assert sound.metrics["online_skipped"] == 0
+  assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(broken.state.probe))
+  assert capfd.readouterr().err.count("Try a lower --config.monitor.online_learning_rate") == 1
