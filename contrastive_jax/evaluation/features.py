@@ -25,6 +25,8 @@ from contrastive_jax.methods import base
 # of ResNet-50 this gives the grids of side 12, 6, 4, 3 and 2 with which VISSL probes them.
 MAX_FEATURES = 9216
 
+_ROWS_NAMED = 5  # in an error
+
 
 class Features(NamedTuple):
   """What an encoder says about n examples, in the order of their index; equal on every process."""
@@ -50,18 +52,26 @@ class OfNet:
   patch_fraction: float = cells.PATCH_OF_CELL
 
   def __call__(self, variables: PyTree, x: Float[Array, "B H W C"]) -> dict[str, Array]:
-    params, stats = variables["params"], variables["stats"]
+    return self.forward(variables["params"], variables["stats"], x, train=False)[0]
+
+  def forward(
+    self, params: PyTree, stats: PyTree, x: Float[Array, "B H W C"], train: bool
+  ) -> tuple[dict[str, Array], PyTree]:
+    """Returns the layers' features and the batch-norm statistics, new ones if `train`.
+
+    Whoever trains through the encoder calls this, so that it trains what is scored.
+    """
     if self.patch_grid:
       views = cells.cut_centred(x, self.patch_grid, self.patch_fraction)
     else:
       views = x[:, None]
-    ends, _ = base.forward(self.net, params, stats, views, train=False)
+    ends, stats = base.forward(self.net, params, stats, views, train=train)
 
     def features(end):  # [B, views, ...]
       flat = pool(end.reshape(-1, *end.shape[2:]), self.max_features)
       return flat.reshape(*end.shape[:2], -1).mean(1)
 
-    return {name: features(ends[name]) for name in self.layers}
+    return {name: features(ends[name]) for name in self.layers}, stats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,12 +191,37 @@ def _ordered(out) -> Features:
     raise RuntimeError(f"{len(twice)} examples came twice, the first with index {twice[0]}")
   layers = {name: x[order] for name, x in out["layers"].items()}
   for name, x in layers.items():
-    bad = np.flatnonzero(~np.isfinite(x).all(axis=-1))
-    if len(bad):
-      raise errors.UserError(
-        f"layer {name} is not finite for {len(bad)} of {len(x)} examples; evaluate an earlier step"
-      )
+    check_finite(x, f"layer {name}", rows=index, remedy="evaluate an earlier step")
   return Features(layers, out["label"][order], index, len(out["replaced"]))
+
+
+def check_finite(
+  x: Float[np.ndarray, "n F"],
+  name: str,
+  *,
+  rows: Int[np.ndarray, " n"] | None = None,
+  remedy: str = "leave these rows out, or see what made them",
+) -> None:
+  """Raises `UserError` that says how many rows of features are not finite in float32, and which.
+
+  A score of them would depend on how a comparison takes NaN, which differs between devices and
+  between the two signs that NaN has.
+
+  Args:
+    name: of the features.
+    rows: their numbers, if not 0..n - 1.
+    remedy: what to do about it.
+  """
+  x = np.asarray(x)
+  with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there
+    bad = np.flatnonzero(~np.isfinite(x.astype(np.float32, copy=False)).all(axis=-1))
+  if len(bad):
+    first = [str(row if rows is None else rows[row]) for row in bad[:_ROWS_NAMED]]
+    more = ", ..." if len(bad) > len(first) else ""
+    raise errors.UserError(
+      f"{name}: {len(bad)} of {len(x)} rows are not finite, number {', '.join(first)}{more} "
+      f"(counted from 0); {remedy}"
+    )
 
 
 def check_layers(

@@ -26,7 +26,6 @@ from contrastive_jax import augment, errors, losses, optim, parallel
 from contrastive_jax.data import Source
 from contrastive_jax.evaluation import features, probe_batches
 from contrastive_jax.evaluation.linear_probe import Classifier
-from contrastive_jax.methods import base
 from contrastive_jax.options import option
 
 Progress = Callable[[int, int, float], None]  # (step from 1, steps in all, its loss)
@@ -159,9 +158,8 @@ def _step(options, steps_per_epoch, encoder, layer, view, state, key, batch):
   image = augment.probe_view(view, key, batch["image"], batch["extent"], batch["index"])
 
   def loss_fn(params):
-    ends, new = base.forward(encoder.net, params["encoder"], stats, image[:, None])
-    x = features.pool(ends[layer][:, 0], encoder.max_features)
-    logits = x @ params["classifier"]["kernel"] + params["classifier"]["bias"]
+    found, new = encoder.forward(params["encoder"], stats, image, train=True)
+    logits = found[layer] @ params["classifier"]["kernel"] + params["classifier"]["bias"]
     return losses.cross_entropy(logits, batch["label"])[0], new
 
   (loss, stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)

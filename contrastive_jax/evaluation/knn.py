@@ -98,9 +98,11 @@ def evaluate(
     mesh: devices that share the queries; None: those in use, or all.
 
   Raises:
-    UserError: k exceeds the bank, or a label is out of range.
+    UserError: k exceeds the bank, a label is out of range, or a feature is not finite.
   """
   _check(train_labels, test_labels, num_classes, options)
+  features.check_finite(train_features, "train features")
+  features.check_finite(test_features, "test features")
   mesh = mesh or parallel.default_mesh()
   prepare = _unit if options.distance == "cosine" else _around_mean_of(train_features)
   tile = min(_TILE, -(-len(test_features) // mesh.size))

@@ -97,8 +97,10 @@ def fit(
   """Trains on features that are there already; every process holds all of them.
 
   Raises:
-    UserError: the batch exceeds the set or does not divide over the devices; the probe diverged.
+    UserError: the batch exceeds the set or does not divide over the devices; a feature is not
+      finite; the probe diverged.
   """
+  features.check_finite(x, "features")
   mean, std = standardization(x) if options.standardize else as_they_are(x.shape[1])
   steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size, _BATCH_SIZE)
   total = steps_per_epoch * options.epochs
@@ -148,6 +150,7 @@ def fit_augmented(
   Raises:
     UserError: as `fit`.
   """
+  features.check_finite(clean, "features without augmentation")
   num_features = clean.shape[1]
   mean, std = standardization(clean) if options.standardize else as_they_are(num_features)
   steps_per_epoch, total, batches = probe_batches.make(

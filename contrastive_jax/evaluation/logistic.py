@@ -86,8 +86,9 @@ def fit(
   From strong to weak, each solution starts the next. Of equally good penalties the strongest wins.
 
   Raises:
-    UserError: too few examples to hold any out.
+    UserError: too few examples to hold any out, or a feature is not finite.
   """
+  features.check_finite(x, "features")
   mean, std = standardization(x)
   std = std if options.standardize else np.ones_like(std)  # the mean is the free bias' business
   x = (x - mean) / std

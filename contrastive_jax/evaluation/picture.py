@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from contrastive_jax import errors
+from contrastive_jax.evaluation import features
 from contrastive_jax.options import option
 
 METHODS = ("pca", "tsne")
@@ -43,7 +44,11 @@ def pca(x: Float[np.ndarray, "n F"]) -> tuple[Float[np.ndarray, "n 2"], Float[np
 
   Returns:
     The coordinates, and the share of the variance along each.
+
+  Raises:
+    UserError: a feature is not finite.
   """
+  features.check_finite(x, "features")
   x = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
   # The eigenvectors of the smaller of the two Gram matrices give the same coordinates.
   wide = x.shape[1] > x.shape[0]
@@ -60,8 +65,9 @@ def tsne(x: Float[np.ndarray, "n F"], seed: int = 0) -> Float[np.ndarray, "n 2"]
   """Projects by t-SNE (van der Maaten and Hinton, JMLR 2008) with scikit-learn.
 
   Raises:
-    UserError: scikit-learn is not installed.
+    UserError: scikit-learn is not installed, or a feature is not finite.
   """
+  features.check_finite(x, "features")
   try:
     from sklearn.manifold import TSNE
   except ImportError as error:
@@ -82,7 +88,12 @@ def draw(
   title: str = "",
   seed: int = 0,
 ) -> pathlib.Path:
-  """Writes a PNG of the points of `x`, coloured by label; -1 is grey. Returns its path."""
+  """Writes a PNG of the points of `x`, coloured by label; -1 is grey. Returns its path.
+
+  Raises:
+    UserError: a feature is not finite; t-SNE is asked for without scikit-learn.
+  """
+  features.check_finite(x, "features")  # all, not only those drawn
   from matplotlib.backends.backend_agg import FigureCanvasAgg  # no display, no global state
   from matplotlib.figure import Figure
 

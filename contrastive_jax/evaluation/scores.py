@@ -59,7 +59,8 @@ def of_linear(
   label: Int[np.ndarray, " n"],
   mesh: Mesh,
 ) -> Scores:
-  """Scores the linear classifier `x @ kernel + bias`."""
+  """Scores the linear classifier `x @ kernel + bias`. Raises `UserError` if `x` is not finite."""
+  features.check_finite(x, "features")
   rank = []
   with parallel.use(mesh):
     classifier = parallel.replicate((kernel, bias), mesh)

@@ -210,7 +210,7 @@ def test_an_unknown_layer_lists_the_known_ones(net):
 def test_a_diverged_network_is_refused(net):
   module, params, stats = net
   broken = jax.tree.map(lambda x: x * np.float32("nan"), params)
-  with pytest.raises(errors.UserError, match="layer h is not finite for 4 of 4 examples"):
+  with pytest.raises(errors.UserError, match="layer h: 4 of 4 rows are not finite, number 0, 1"):
     features.extract(
       module, broken, stats, _batches(_examples(4), 4), view=VIEW, mesh=parallel.make_mesh()
     )

@@ -1,5 +1,7 @@
 """Fine-tuning moves what leads to the layer, learns, and is the same on any number of devices."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -78,6 +80,25 @@ def test_it_learns_its_training_images(start):
   found = features.collect(start[0], variables, batches, view=VIEW, mesh=mesh)
   top1 = scores.of_linear(*classifier, found.layers["h"], found.label, mesh).top1
   assert top1 > 0.5, f"{top1} of its own {NUM_IMAGES} images, by guessing {1 / CLASSES}"
+
+
+def test_it_trains_on_the_patches_that_are_scored(start):
+  """Training sees all that scoring sees: what a step makes of the weights depends on the grid."""
+  encoder, variables = start
+  whole, _ = fit((encoder, variables))
+  patches, _ = fit((dataclasses.replace(encoder, patch_grid=2), variables))
+  equal = jax.tree.map(np.array_equal, whole["params"]["backbone"], patches["params"]["backbone"])
+  assert not any(jax.tree.leaves(equal))
+
+
+def test_what_is_trained_is_what_is_scored(start):
+  encoder, variables = start
+  images = np.random.default_rng(0).normal(size=(3, SIZE_PX, SIZE_PX, 3)).astype(np.float32)
+  for grid in (0, 2):
+    with_grid = dataclasses.replace(encoder, patch_grid=grid)
+    scored = with_grid(variables, images)
+    trained, _ = with_grid.forward(variables["params"], variables["stats"], images, train=False)
+    jax.tree.map(np.testing.assert_array_equal, scored, trained)
 
 
 def test_devices_do_not_change_the_result(start):
