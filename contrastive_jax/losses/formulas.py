@@ -1,6 +1,10 @@
 """The formulas: arrays and a temperature in, a scalar and its metrics out.
 
 All run in float32 whatever the network's dtype. Embeddings come as [B, V, D]: V views of B images.
+
+Where an unreadable image has a stand-in, a batch may hold an image twice. `image` [B] says which
+image each is of: the views of equal ones are no negatives of each other. The positive is always the
+other view in the own place. None says that all are different.
 """
 
 import itertools
@@ -23,6 +27,7 @@ def l2_normalize(z: Float[Array, "*n D"]) -> Float[Array, "*n D"]:
 def ntxent(
   z: Float[Array, "B V D"],
   temperature: float,
+  image: Int[Array, " B"] | None = None,
   *,
   implementation: str = "auto",
   tile: int | None = None,
@@ -36,6 +41,7 @@ def ntxent(
   Args:
     z: projections, not yet normalised.
     temperature: tau, positive.
+    image: of each row, see the head of this file.
     implementation, tile: see `similarity.row_stats`.
 
   Returns:
@@ -47,33 +53,51 @@ def ntxent(
   # Normalised anew in the backward pass: of two million rows this saves one array in eight.
   u = jax.checkpoint(l2_normalize)(z)
   flat = u.reshape(num_images * num_views, dim)
-  row = parallel.row_ids(num_images * num_views)
-  image = row // num_views
-  stats = similarity.row_stats(
+  image = of_views(images(u, image), num_views)
+  others = similarity.row_stats(
     flat,
     flat,
-    row,
-    row,
-    q_group=image,
-    k_group=image,
+    image,
+    image,
     temperature=temperature,
     implementation=implementation,
     tile=tile,
   )
-  positive = mean_positive(u) / temperature
-  loss = jnp.mean(stats.logsumexp) - jnp.mean(positive)
+  own = to_own_views(u) / temperature
+  of_own, of_others = jax.nn.logsumexp(own, axis=-1), others.logsumexp.reshape(num_images, -1)
+  total = jnp.logaddexp(of_own, of_others)
+  positive = own.mean(axis=-1)
+  loss = jnp.mean(total) - jnp.mean(positive)
+
+  own, of_others, total = jax.lax.stop_gradient((own, of_others, total))
+  mean = jnp.exp(of_others - total) * others.mean.reshape(total.shape)
+  mean += jnp.sum(jnp.exp(own - total[..., None]) * own, axis=-1)
   metrics = {
-    "contrastive_accuracy": jnp.mean(positive.reshape(-1) > stats.top),
-    "contrastive_entropy": jnp.mean(jax.lax.stop_gradient(stats.logsumexp) - stats.mean),
+    "contrastive_accuracy": jnp.mean(positive.reshape(-1) > others.top),
+    "contrastive_entropy": jnp.mean(total - mean),
   }
   return loss, metrics
 
 
+def images(rows: Float[Array, "B ..."], image: Int[Array, " B"] | None) -> Int[Array, " B"]:
+  """Returns `image`, or if it is None a number of its own for each row."""
+  return parallel.row_ids(len(rows)) if image is None else image
+
+
+def of_views(image: Int[Array, " B"], num_views: int) -> Int[Array, " N"]:
+  """Repeats what is said of each image for each of its views: N = B V."""
+  return jnp.broadcast_to(image[:, None], (len(image), num_views)).reshape(-1)
+
+
+def to_own_views(u: Float[Array, "B V D"]) -> Float[Array, "B V W"]:
+  """Returns each view's similarities to the other W = V - 1 views in its place."""
+  shifts = range(1, u.shape[1])
+  return jnp.stack([jnp.sum(u * jnp.roll(u, i, axis=1), axis=-1) for i in shifts], axis=-1)
+
+
 def mean_positive(u: Float[Array, "B V D"]) -> Float[Array, "B V"]:
   """Returns each view's mean similarity to the other V - 1 views of its image."""
-  num_views = u.shape[1]
-  shifts = [jnp.sum(u * jnp.roll(u, i, axis=1), axis=-1) for i in range(1, num_views)]
-  return sum(shifts) / (num_views - 1)
+  return to_own_views(u).mean(axis=-1)
 
 
 def cross_entropy(
@@ -112,8 +136,8 @@ def infonce(
     q, positive: pairs of vectors, already normalised.
     columns: negatives of every query: sharded as the batch, or replicated (a queue or a bank).
     temperature: tau, positive.
-    q_id, k_id: if the positives are among the columns: column j is the positive of row i where
-      `k_id[j] == q_id[i]`, and is not counted again.
+    q_id, k_id: if the positives are among the columns: column j is the positive of row i, or of
+      the same image, where `k_id[j] == q_id[i]`, and is not counted again.
     implementation: see `similarity.row_stats`.
 
   Returns:
@@ -131,6 +155,7 @@ def infonce(
 def infonce_between_views(
   u: Float[Array, "B V D"],
   temperature: float,
+  image: Int[Array, " B"] | None = None,
   *,
   symmetric: bool = True,
   implementation: str = "auto",
@@ -143,10 +168,11 @@ def infonce_between_views(
   Args:
     u: embeddings, already normalised if the similarity is to be the cosine.
     temperature: tau, positive.
+    image: of each row, see the head of this file.
     symmetric: every ordered pair of views; else view 0 alone asks, and only for view 1.
     implementation: see `similarity.row_stats`.
   """
-  image = parallel.row_ids(len(u))
+  image = images(u, image)
   pairs = itertools.permutations(range(u.shape[1]), 2) if symmetric else [(0, 1)]
   results = [
     infonce(u[:, a], u[:, b], u[:, b], temperature, image, image, implementation=implementation)
@@ -168,6 +194,7 @@ def semi_hard(
 def mean_over_negatives(
   u: Float[Array, "B 2 D"],
   term: Callable[[Array, Array, Array], tuple[Array, Array]],
+  image: Int[Array, " B"] | None = None,
   *,
   same_view: bool = False,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
@@ -181,6 +208,7 @@ def mean_over_negatives(
     u: unit vectors.
     term: called with the similarity of the positive [b, 1], those of all columns [b, K] and whether
       a column is a negative [b, K]; returns values [b, K] and which of them to keep [b, K].
+    image: of each row, see the head of this file.
     same_view: also take negatives from the anchor's own view; SimCLR's losses do not.
 
   Returns:
@@ -206,13 +234,13 @@ def mean_over_negatives(
         {
           "mean": jnp.sum(jnp.where(keep, value, 0.0), axis=1) / jnp.maximum(kept, 1),
           "any": kept > 0,
-          "mined": kept / jnp.sum(negative, axis=1),
+          "mined": kept / jnp.maximum(jnp.sum(negative, axis=1), 1),
           "right": positive[:, 0] > jnp.max(jnp.where(negative, s, -jnp.inf), axis=1),
         }
       )
     return jax.tree.map(lambda *views: jnp.stack(views, axis=1), *outcomes)
 
-  anchors = (u, parallel.row_ids(len(u)))
+  anchors = (u, images(u, image))
   out = parallel.over_rows(local, anchors, anchors)
   loss = jnp.sum(out["mean"]) / jnp.maximum(jnp.sum(out["any"]), 1)
   metrics = {"contrastive_accuracy": jnp.mean(out["right"]), "mined": jnp.mean(out["mined"])}

@@ -83,6 +83,13 @@ def bank_rows(bank: Float[Array, "M D"], index: Int[Array, " B"]) -> Float[Array
 def bank_update(
   bank: Float[Array, "M D"], index: Int[Array, " B"], rows: Float[Array, "B D"]
 ) -> Float[Array, "M D"]:
-  """Replaces the rows of the images `index`, which are all different."""
+  """Replaces the rows of the images `index`; of an image that comes twice the last one stays.
+
+  A scatter leaves open which of two writes to a row stays: those that do not go beyond the bank,
+  each to a place of its own, where they are dropped.
+  """
   index, rows = parallel.gather(index), parallel.gather(jax.lax.stop_gradient(rows))
-  return bank.at[index].set(rows, unique_indices=True)
+  place = jnp.arange(len(index), dtype=index.dtype)
+  again = jnp.any((index[:, None] == index) & (place[:, None] < place), axis=1)
+  index = jnp.where(again, len(bank) + place, index)
+  return bank.at[index].set(rows, mode="drop", unique_indices=True)

@@ -25,7 +25,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from contrastive_jax import errors, parallel
 from contrastive_jax.losses import pairs, tiles
@@ -61,8 +61,8 @@ def row_stats(
     q: rows, float32, sharded as the batch if a mesh is in use.
     k: columns; sharded as the batch (then all-gathered) or replicated (a queue or a bank). Pass the
       very arrays of the rows where the rows are the columns: that halves the work of tiles.
-    q_id, k_id: column j is left out of row i where `k_id[j] == q_id[i]`; None leaves none out. At
-      least one column must remain in every row.
+    q_id, k_id: column j is left out of row i where `k_id[j] == q_id[i]`; None leaves none out. Of a
+      row without any column that remains `logsumexp` is about -1e30, see `has_columns`.
     q_group, k_group: `top` looks only at columns of another group; None looks at all that remain.
     temperature: divides the similarities.
     implementation: "dense", "tiled", "ring", or "auto" (see `choose`); may end in ":bfloat16".
@@ -92,6 +92,14 @@ def row_stats(
   columns = tiles.Columns(k, *_ids(k_id, k_group, k, -2))
   reduce = tiles.dense if implementation == "dense" else tiles.tiled
   return over(functools.partial(reduce, form), rows, columns)
+
+
+def has_columns(stats: tiles.RowStats) -> Bool[Array, " M"]:
+  """Returns which rows have a column that is not left out; the others' `logsumexp` means nothing.
+
+  Whoever adds the positive to `logsumexp` need not ask: it is then all that counts.
+  """
+  return stats.top > tiles.MASKED / 2
 
 
 def check(option: str, implementation: str) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from contrastive_jax import parallel
 
-_MASKED = -1e30  # finite, so that max - max is 0 and never NaN
+MASKED = -1e30  # finite, so that max - max is 0 and never NaN
 _PRECISION = jax.lax.Precision.HIGHEST  # TPUs and GPUs would round the operands otherwise
 
 
@@ -56,8 +56,8 @@ def similarities(form: Form, rows: Rows, columns: Columns, k_valid=None):
   keep = rows.id[:, None] != columns.id
   if k_valid is not None:
     keep &= k_valid
-  s = jnp.where(keep, s, _MASKED)
-  return s, jnp.where(rows.group[:, None] != columns.group, s, _MASKED)
+  s = jnp.where(keep, s, MASKED)
+  return s, jnp.where(rows.group[:, None] != columns.group, s, MASKED)
 
 
 def dense(form: Form, rows: Rows, columns: Columns) -> RowStats:
@@ -124,7 +124,7 @@ class Running(NamedTuple):
 def nothing(q: Float[Array, "M D"]) -> Running:
   """Returns what rows have gathered that have seen no column."""
   zero = q[:, 0] * 0  # not `zeros`: it varies over devices as the rows do
-  return Running(zero + _MASKED, zero, zero, zero + _MASKED)
+  return Running(zero + MASKED, zero, zero, zero + MASKED)
 
 
 def take(running: Running, s, others, axis: int) -> Running:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, PyTree
 
-from contrastive_jax import errors, parallel
+from contrastive_jax import errors, losses, parallel
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
 
@@ -138,6 +138,14 @@ class Method:
   def constrain(self, params: PyTree) -> PyTree:
     """Returns the parameters after the optimiser's step, put back where they belong (SwAV)."""
     return params
+
+
+def image_ids(batch: dict[str, Array]) -> Int[Array, " B"]:
+  """Returns which image each example is of; those of a batch without "index" are all different.
+
+  Two stand-ins of unreadable images may be the same image, which is no negative of itself.
+  """
+  return losses.images(batch["views"], batch.get("index"))
 
 
 def with_simclr_head(

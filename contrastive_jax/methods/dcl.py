@@ -8,9 +8,9 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import errors, losses
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.options import option
@@ -43,7 +43,9 @@ class Method(base.Method):
     del memory, key
     ends, stats = base.forward(net, params, stats, batch["views"])
     sigma = self.sigma if self.weighted else None
-    loss, metrics = dcl(ends["z"], self.temperature, sigma, implementation=self.loss_impl)
+    loss, metrics = dcl(
+      ends["z"], self.temperature, sigma, base.image_ids(batch), implementation=self.loss_impl
+    )
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})
 
 
@@ -51,25 +53,28 @@ def dcl(
   z: Float[Array, "B 2 D"],
   temperature: float,
   sigma: float | None = None,
+  image: Int[Array, " B"] | None = None,
   *,
   implementation: str = "auto",
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
   """Computes L_DC (eq. 4), or with `sigma` L_DCW (eq. 6), as the mean over the 2 B rows.
 
   A row's denominator holds both views of all other images, and neither itself nor its positive, so
-  the loss may be negative. As in the authors' code the gradient enters the weights; their code adds
-  the two views' means, which is twice this.
+  the loss may be negative. A row without other images has none: nothing pushes it. As in the
+  authors' code the gradient enters the weights; their code adds the two views' means, which is
+  twice this.
 
   Args:
     z: projections, not yet normalised.
     temperature: tau.
     sigma: of the weights, or None for weights of 1.
+    image: of each row, see `losses.formulas`.
     implementation: see `similarity.row_stats`.
   """
   u = losses.l2_normalize(z)
   num_images, num_views, dim = u.shape
   flat = u.reshape(num_images * num_views, dim)
-  image = parallel.row_ids(num_images * num_views) // num_views
+  image = losses.of_views(losses.images(u, image), num_views)
   negatives = similarity.row_stats(
     flat, flat, image, image, temperature=temperature, implementation=implementation
   )
@@ -78,7 +83,8 @@ def dcl(
   if sigma is not None:
     closeness = jnp.exp((s - 1) / sigma)  # the factor exp(-1 / sigma) cancels
     weight = 2 - closeness / closeness.mean()
-  loss = jnp.mean(negatives.logsumexp) - jnp.mean(weight * s) / temperature
+  push = jnp.where(similarity.has_columns(negatives), negatives.logsumexp, 0.0)
+  loss = jnp.mean(push) - jnp.mean(weight * s) / temperature
   accuracy = jnp.mean(s.reshape(-1) / temperature > negatives.top)
   return loss, {
     "contrastive_accuracy": accuracy,

@@ -37,11 +37,11 @@ class Method(base.Method):
     del memory, key
     ends, stats = base.forward(net, params, stats, batch["views"])
     z = ends["z"]
-    loss, active = semi_hard(losses.l2_normalize(z), self.margin)
+    loss, active = semi_hard(losses.l2_normalize(z), self.margin, base.image_ids(batch))
     return loss, base.Aux(stats, {"active_triplets": active}, {"h": ends["h"], "z": z})
 
 
-def semi_hard(u, margin):
+def semi_hard(u, margin, image=None):
   """Computes mean max(d(a, p) - d(a, n) + margin, 0) over all ordered pairs (a, p) of an image.
 
   n is, for each pair, the nearest view of another image that is farther from a than p is; if there
@@ -50,12 +50,13 @@ def semi_hard(u, margin):
   Args:
     u: unit embeddings [B, V, D].
     margin: alpha.
+    image: of each row [B], see `losses.formulas`; without another image there is no term.
 
   Returns:
     The loss and the share of pairs with a positive term.
   """
   num_images, num_views, dim = u.shape
-  row = parallel.row_ids(num_images)
+  image = losses.images(u, image)
   # Distances do not change if the middle of all points moves to 0, but round to far less there.
   u = u - jax.lax.stop_gradient(u.mean((0, 1)))
 
@@ -72,11 +73,12 @@ def semi_hard(u, margin):
     nearest = jnp.where(beyond, to_all, jnp.inf).min(axis=-1)
     farthest = jnp.where(foreign, to_all, -jnp.inf).max(axis=-1)
     negative = jnp.where(beyond.any(axis=-1), nearest, farthest)
+    negative = jnp.where(foreign.any(axis=-1), negative, jnp.inf)
     pair = 1 - jnp.eye(num_views)
     term = jnp.maximum(to_own - negative + margin, 0) * pair
     return term.sum((1, 2)), ((term > 0) * pair).sum((1, 2))
 
-  terms, active = parallel.over_rows(local, (u, row), (u, row))
+  terms, active = parallel.over_rows(local, (u, image), (u, image))
   pairs = num_images * num_views * (num_views - 1)
   return terms.sum() / pairs, active.sum() / pairs
 

@@ -57,6 +57,10 @@ class Method(base.Method):
     z = ends["z"]
     u = losses.l2_normalize(z) if self.similarity == "cosine" else z.astype(jnp.float32)
     loss, metrics = losses.infonce_between_views(
-      u, self.temperature, symmetric=self.symmetric, implementation=self.loss_impl
+      u,
+      self.temperature,
+      base.image_ids(batch),
+      symmetric=self.symmetric,
+      implementation=self.loss_impl,
     )
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": z})

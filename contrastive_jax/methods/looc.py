@@ -13,9 +13,9 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import errors, losses
 from contrastive_jax.losses import memory as memory_lib
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
@@ -139,7 +139,9 @@ class Method(base.Method):
     queues = None
     if self.queue_size:
       queues = [memory["queues"][name]["keys"] for name in self._spaces]
-    loss, metrics = looc(q, k, queues, self.temperature, implementation=self.loss_impl)
+    loss, metrics = looc(
+      q, k, queues, self.temperature, base.image_ids(batch), implementation=self.loss_impl
+    )
     per_space = zip(("all", *self.kept), metrics.pop("accuracies"), strict=True)
     metrics |= {f"contrastive_accuracy_{factor}": accuracy for factor, accuracy in per_space}
     # The paper says no more than "keys": here queue i holds what its positives are, z^i of k_i.
@@ -160,6 +162,7 @@ def looc(
   k: Float[Array, "B S S D"],
   queues: list[Float[Array, "K D"]] | None,
   temperature: float,
+  image: Int[Array, " B"] | None = None,
   *,
   implementation: str = "auto",
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
@@ -174,6 +177,7 @@ def looc(
     queues: one a space; None: the keys k_i of the batch's other images take their place (as MoCo v3
       has no queue; the paper has one).
     temperature: tau, positive.
+    image: of each row, see `losses.formulas`; for the batch's keys alone.
     implementation: see `similarity.row_stats`.
 
   Returns:
@@ -182,11 +186,11 @@ def looc(
   """
   own = jnp.einsum("bid,bjid->bij", q, k, precision="highest") / temperature  # [B, space, view]
   terms, accuracies = [], []
-  row = None if queues else parallel.row_ids(len(q))
+  image = None if queues else losses.images(q, image)
   for i in range(q.shape[1]):
     columns = queues[i] if queues else k[:, i, i]
     stats = similarity.row_stats(
-      q[:, i], columns, row, row, temperature=temperature, implementation=implementation
+      q[:, i], columns, image, image, temperature=temperature, implementation=implementation
     )
     positive = own[:, i, i]
     negatives = jnp.delete(own[:, i], i, axis=-1) if i else positive[:, None][:, :0]

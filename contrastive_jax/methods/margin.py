@@ -7,7 +7,7 @@ similarities of the batch are held as a matrix: O(B^2) memory, divided over devi
 import dataclasses
 
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from contrastive_jax import errors, losses
 from contrastive_jax.methods import base
@@ -37,12 +37,12 @@ class Method(base.Method):
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key
     ends, stats = base.forward(net, params, stats, batch["views"])
-    loss, metrics = margin(ends["z"], self.margin, self.semi_hard)
+    loss, metrics = margin(ends["z"], self.margin, self.semi_hard, base.image_ids(batch))
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})
 
 
 def margin(
-  z: Float[Array, "B 2 D"], m: float, semi_hard: bool = False
+  z: Float[Array, "B 2 D"], m: float, semi_hard: bool = False, image: Int[Array, " B"] | None = None
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
   """Computes the mean over v- of max(u.v- - u.v+ + m, 0), mean over u.
 
@@ -53,10 +53,11 @@ def margin(
     z: projections, not yet normalised.
     m: margin.
     semi_hard: keep only negatives with u.v+ - m < u.v- < u.v+.
+    image: of each row, see `losses.formulas`.
   """
 
   def term(positive, s, negative):
     keep = negative & losses.semi_hard(positive, s, m) if semi_hard else negative
     return jax.nn.relu(s - positive + m), keep
 
-  return losses.mean_over_negatives(losses.l2_normalize(z), term)
+  return losses.mean_over_negatives(losses.l2_normalize(z), term, image)

@@ -15,7 +15,7 @@ import dataclasses
 
 import jax
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import errors, losses
 from contrastive_jax.losses import memory as memory_lib
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
@@ -90,13 +90,16 @@ class Method(base.Method):
     key_ends, _ = base.forward(f_k, memory["target"], stats, asked)
     q = losses.l2_normalize(ends["z"])
     k = jax.lax.stop_gradient(losses.l2_normalize(key_ends["z"]))
-    sides = [self._one_way(q[:, s], k[:, s], memory.get(_QUEUES[s])) for s in range(self._sides)]
+    image = base.image_ids(batch)
+    sides = [
+      self._one_way(q[:, s], k[:, s], memory.get(_QUEUES[s]), image) for s in range(self._sides)
+    ]
     loss, metrics = jax.tree.map(lambda *sides: sum(sides) / len(sides), *sides)
     return loss, base.Aux(new_stats, metrics, {"h": ends["h"], "z": ends["z"]}, k)
 
-  def _one_way(self, q, k, queue):
+  def _one_way(self, q, k, queue, image):
     if queue is None:
-      columns, image = k, parallel.row_ids(len(q))
+      columns = k
     else:
       columns, image = jax.lax.stop_gradient(queue["keys"]), None
     return losses.infonce(

@@ -9,7 +9,7 @@ import dataclasses
 
 import jax
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import errors, losses
 from contrastive_jax.losses import memory as memory_lib
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
@@ -59,7 +59,7 @@ class Method(base.Method):
     return {"target": {k: v for k, v in variables["params"].items() if k != "q"}}
 
   def loss(self, net, params, stats, memory, batch, key):
-    views, row = batch["views"], parallel.row_ids(len(batch["views"]))
+    views, image = batch["views"], base.image_ids(batch)
     f_k = net.clone(heads=net.heads[:1])  # without the predictor
     ends, new_stats = base.forward(net, params, stats, views)
     key_ends, _ = base.forward(f_k, memory["target"], stats, views)
@@ -68,7 +68,7 @@ class Method(base.Method):
 
     def ctr(q, k):
       loss, metrics = losses.infonce(
-        q, k, k, self.temperature, row, row, implementation=self.loss_impl
+        q, k, k, self.temperature, image, image, implementation=self.loss_impl
       )
       return 2 * self.temperature * loss, metrics
 

@@ -56,10 +56,10 @@ class Method(base.Method):
     ends, stats = base.forward(net, params, stats, batch["views"])
     z, p = losses.l2_normalize(ends["z"]), losses.l2_normalize(ends["p"])
     nn = nearest(z, memory["queue"]["keys"])
-    row = parallel.row_ids(len(z))
+    image = base.image_ids(batch)
 
     def ce(nn, p):
-      return losses.infonce(nn, p, p, self.temperature, row, row, implementation=self.loss_impl)
+      return losses.infonce(nn, p, p, self.temperature, image, image, implementation=self.loss_impl)
 
     results = ce(nn[:, 0], p[:, 1]), ce(nn[:, 1], p[:, 0])
     loss, metrics = jax.tree.map(lambda a, b: (a + b) / 2, *results)

@@ -8,7 +8,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from contrastive_jax import errors, losses
 from contrastive_jax.methods import base
@@ -40,13 +40,19 @@ class Method(base.Method):
     del memory, key
     ends, stats = base.forward(net, params, stats, batch["views"])
     loss, metrics = nt_logistic(
-      ends["z"], self.temperature, self.margin if self.semi_hard else None
+      ends["z"],
+      self.temperature,
+      self.margin if self.semi_hard else None,
+      base.image_ids(batch),
     )
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})
 
 
 def nt_logistic(
-  z: Float[Array, "B 2 D"], temperature: float, semi_hard_margin: float | None = None
+  z: Float[Array, "B 2 D"],
+  temperature: float,
+  semi_hard_margin: float | None = None,
+  image: Int[Array, " B"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
   """Computes -log sigmoid(u.v+ / tau) - mean over v- of log sigmoid(-u.v- / tau), mean over u.
 
@@ -57,6 +63,7 @@ def nt_logistic(
     z: projections, not yet normalised.
     temperature: tau.
     semi_hard_margin: keep only negatives with u.v+ - margin < u.v- < u.v+; None keeps all.
+    image: of each row, see `losses.formulas`.
   """
   u = losses.l2_normalize(z)
 
@@ -66,6 +73,6 @@ def nt_logistic(
       keep &= losses.semi_hard(positive, s, semi_hard_margin)
     return jax.nn.softplus(s / temperature), keep
 
-  push, metrics = losses.mean_over_negatives(u, term)
+  push, metrics = losses.mean_over_negatives(u, term, image)
   pull = jnp.mean(jax.nn.softplus(-losses.mean_positive(u) / temperature))
   return pull + push, metrics

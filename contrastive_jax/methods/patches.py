@@ -20,9 +20,9 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import errors, losses
 from contrastive_jax.augment import cells, overlap
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
@@ -115,6 +115,7 @@ class Method(base.Method):
     loss, metrics = patch_contrast(
       losses.l2_normalize(z),
       self.temperature,
+      base.image_ids(batch),
       cross_image=self.cross_image,
       stop_keys=self.stop_keys,
       implementation=self.loss_impl,
@@ -126,6 +127,7 @@ class Method(base.Method):
 def patch_contrast(
   u: Float[Array, "B 2 P D"],
   temperature: float,
+  image: Int[Array, " B"] | None = None,
   *,
   cross_image: bool = False,
   stop_keys: bool = False,
@@ -136,6 +138,7 @@ def patch_contrast(
   Args:
     u: unit vectors of the P patches of both views; equal positions are positives.
     temperature: tau, positive.
+    image: of each row, see `losses.formulas`.
     cross_image: the other view's patches of all other images are negatives too.
     stop_keys: no gradient into the patches that are searched (PatchNCE's sg).
     implementation: see `similarity.row_stats`.
@@ -145,7 +148,7 @@ def patch_contrast(
     similar than every negative; 1/P by chance within an image).
   """
   num_images, _, num_patches, dim = u.shape
-  image = parallel.row_ids(num_images * num_patches) // num_patches
+  image = losses.of_views(losses.images(u, image), num_patches)
 
   def one_way(q, k):
     if stop_keys:

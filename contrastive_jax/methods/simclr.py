@@ -60,12 +60,15 @@ class Method(base.Method):
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key
+    image = base.image_ids(batch)
     ends, stats = base.forward(net, params, stats, batch["views"])
     if self.negatives == "both":
-      loss, metrics = losses.ntxent(ends["z"], self.temperature, implementation=self.loss_impl)
+      loss, metrics = losses.ntxent(
+        ends["z"], self.temperature, image, implementation=self.loss_impl
+      )
     else:
       loss, metrics = losses.infonce_between_views(
-        losses.l2_normalize(ends["z"]), self.temperature, implementation=self.loss_impl
+        losses.l2_normalize(ends["z"]), self.temperature, image, implementation=self.loss_impl
       )
     loss = loss * LOSS_FACTORS[self.loss_factor](self.temperature)
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})

@@ -6,8 +6,9 @@ positives is taken outside the logarithm (L_out, eq. 2), the better of the paper
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from contrastive_jax import errors, losses, parallel
 from contrastive_jax.losses import similarity
@@ -61,7 +62,9 @@ class Method(base.Method):
     del key
     ends, stats = base.forward(net, params, stats, batch["views"])
     one_hot = (batch["label"][:, None] == memory["classes"]).astype(jnp.float32)
-    loss, metrics = supcon(ends["z"], one_hot, self.temperature, implementation=self.loss_impl)
+    loss, metrics = supcon(
+      ends["z"], one_hot, self.temperature, base.image_ids(batch), implementation=self.loss_impl
+    )
     loss = loss * (self.temperature / self.base_temperature)
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})
 
@@ -70,6 +73,7 @@ def supcon(
   z: Float[Array, "B V D"],
   one_hot: Float[Array, "B K"],
   temperature: float,
+  image: Int[Array, " B"] | None = None,
   *,
   implementation: str = "auto",
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
@@ -81,6 +85,8 @@ def supcon(
     z: projections, not yet normalised.
     one_hot: classes; a row of zeros has no label, its only positives are its own other views.
     temperature: tau.
+    image: of each row, see `losses.formulas`. It matters where there is no label: views of one
+      class are positives, also if they are of one image.
     implementation: see `similarity.row_stats`.
 
   Returns:
@@ -98,9 +104,13 @@ def supcon(
   positives = num_views * images - 1  # all views of the class but the row itself
   positive = jnp.sum(u * (same[:, None] - u), axis=-1) / positives[:, None] / temperature
 
-  group = jnp.where(known, label, one_hot.shape[1] + parallel.row_ids(num_images))
-  group = jnp.broadcast_to(group[:, None], (num_images, num_views)).reshape(-1)
+  image = losses.images(u, image)
+  group = losses.of_views(jnp.where(known, label, one_hot.shape[1] + image), num_views)
+  # A view with a label is left out of its own row; without, with it all views of its image, and
+  # those in its own place are added again.
+  known, image = losses.of_views(known, num_views), losses.of_views(image, num_views)
   row = parallel.row_ids(num_images * num_views)
+  row = jnp.where(known, row, len(row) + image)
   flat = u.reshape(num_images * num_views, dim)
   stats = similarity.row_stats(
     flat,
@@ -112,5 +122,7 @@ def supcon(
     temperature=temperature,
     implementation=implementation,
   )
-  loss = jnp.mean(stats.logsumexp) - jnp.mean(positive)
+  of_own = jax.nn.logsumexp(losses.to_own_views(u) / temperature, axis=-1).reshape(-1)
+  total = jnp.where(known, stats.logsumexp, jnp.logaddexp(stats.logsumexp, of_own))
+  loss = jnp.mean(total) - jnp.mean(positive)
   return loss, {"contrastive_accuracy": jnp.mean(positive.reshape(-1) > stats.top)}

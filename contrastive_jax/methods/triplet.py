@@ -9,7 +9,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from contrastive_jax import errors, losses
 from contrastive_jax.methods import base
@@ -46,12 +46,12 @@ class Method(base.Method):
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key
     ends, stats = base.forward(net, params, stats, batch["views"])
-    loss, metrics = triplet(ends["z"], self.margin, self.mining)
+    loss, metrics = triplet(ends["z"], self.margin, self.mining, base.image_ids(batch))
     return loss, base.Aux(stats, metrics, {"h": ends["h"], "z": ends["z"]})
 
 
 def triplet(
-  z: Float[Array, "B 2 D"], alpha: float, mining: str
+  z: Float[Array, "B 2 D"], alpha: float, mining: str, image: Int[Array, " B"] | None = None
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
   """Computes max(|a - p|^2 - |a - n|^2 + alpha, 0) (eq. 3), mean over negatives and anchors.
 
@@ -60,6 +60,7 @@ def triplet(
     alpha: margin.
     mining: "all" negatives; "hard", the nearest; "semi-hard" (eq. 4), all those farther than the
       positive but by less than alpha. An anchor without one does not count.
+    image: of each row, see `losses.formulas`.
   """
 
   def term(positive, s, negative):
@@ -70,4 +71,4 @@ def triplet(
       return value, negative & (s == jnp.max(jnp.where(negative, s, -2.0), axis=1, keepdims=True))
     return value, negative & losses.semi_hard(positive, s, alpha / 2)
 
-  return losses.mean_over_negatives(losses.l2_normalize(z), term, same_view=True)
+  return losses.mean_over_negatives(losses.l2_normalize(z), term, image, same_view=True)

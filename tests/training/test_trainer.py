@@ -188,3 +188,26 @@ def test_a_probe_that_is_not_finite_lets_the_encoder_go_on(tmp_path, capfd):
   assert sound.metrics["online_skipped"] == 0
   assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(broken.state.probe))
   assert capfd.readouterr().err.count("Try a lower --config.monitor.online_learning_rate") == 1
+
+
+def test_a_run_with_another_batch_size_counts_its_steps_anew(tmp_path, monkeypatch, capfd):
+  """The step is the clock. What a memory holds of the old sizes is made for the new ones."""
+
+  class Remembers(methods.get("simclr")):
+    def init_memory(self, net, variables, task, key):
+      return {"steps_per_epoch": jnp.asarray(task.steps_per_epoch), "kept": jnp.ones(())}
+
+    def resume(self, memory, fresh):
+      return memory | {"steps_per_epoch": fresh["steps_per_epoch"]}
+
+    def update_memory(self, memory, params, carry, progress):
+      return memory | {"kept": memory["kept"] + 1}
+
+  monkeypatch.setattr(methods, "get", lambda name: Remembers)
+  trainer.train(tiny(epochs=1), str(tmp_path), runs.one_device())  # 4 steps
+  changed = {"batch_size": 32, "allow_config_change": True}
+  with pytest.raises(errors.UserError, match="step 4, beyond the 2 steps .* --config.epochs=3 or"):
+    trainer.train(tiny(epochs=1, **changed), str(tmp_path), runs.one_device())
+  memory = trainer.train(tiny(epochs=3, **changed), str(tmp_path), runs.one_device()).state.memory
+  assert (int(memory["steps_per_epoch"]), float(memory["kept"])) == (2, 7)
+  assert "goes on from step 4, epoch 2.00 of 3" in capfd.readouterr().err
