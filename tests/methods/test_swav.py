@@ -111,6 +111,21 @@ def test_prototypes_are_frozen_for_the_first_steps_alone_and_stay_unit_vectors()
     np.testing.assert_allclose(length, 1, rtol=1e-5)
 
 
+def test_a_queue_that_the_devices_do_not_divide_gives_the_same_codes(scores):
+  method = swav.Method(queue_size=20, queue_from_epoch=0, embedding_size=4, prototypes=K)
+  memory = method.init_memory(None, {}, methods.Task(5 * B, 0, B, 8), jax.random.key(1))
+  c = swav.unit_columns(jax.random.normal(jax.random.key(2), (4, K)))
+
+  def codes(memory, c, scores):
+    return swav.sinkhorn(scores, EPSILON, 3, method._queue_scores(memory, 0, c))
+
+  alone = codes(memory, c, scores)
+  mesh = parallel.make_mesh()  # 8 devices
+  with parallel.use(mesh):
+    spread = jax.jit(codes)(*parallel.replicate((memory, c), mesh), parallel.put(scores, mesh))
+  np.testing.assert_allclose(spread, alone, rtol=1e-4, atol=1e-6)
+
+
 def test_the_queue_begins_in_the_epoch_of_the_run_as_it_is_now():
   method, _, memory, _ = tiny(queue_size=2 * B, queue_from_epoch=2, freeze_steps=3)
   assert method.resume(memory, memory | {"queue_from": 4})["queue_from"] == 4
