@@ -7,6 +7,7 @@ from jaxtyping import Array, PyTree
 from contrastive_jax import parallel
 from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
+from contrastive_jax.training.probe_skips import ProbeSkips
 from contrastive_jax.training.replaced import Replaced
 from contrastive_jax.training.skips import Skips
 from contrastive_jax.workdir.report import Meter, Reporter
@@ -33,7 +34,7 @@ class Readings:
     self.latest: dict[str, float] = {}
     self._reporter, self._due, self._schedule = reporter, due, schedule
     self._batch_size, self._skips, self._alarms = batch_size, skips, alarms
-    self._replaced = Replaced(due.steps_per_epoch)
+    self._replaced, self._probe_skips = Replaced(due.steps_per_epoch), ProbeSkips()
     self._meter = Meter()
     self._held: tuple[int, PyTree] | None = None
     self._first = True  # the next step to be read is the first of this process
@@ -66,8 +67,11 @@ class Readings:
 
   def _read(self, step: int, metrics: PyTree) -> None:
     values = {k: float(v) for k, v in parallel.fetch(metrics).items()}
-    line = self._replaced.count(step, values["replaced"])
-    if line:
+    lines = [self._replaced.count(step, values["replaced"])]
+    if "online_skipped" in values:
+      lines.append(self._probe_skips.count(step, values))
+      values["online_skipped"] = self._probe_skips.total
+    for line in filter(None, lines):
       self._reporter.console.line(line)
     skipped = bool(values["skipped"])
     self._skips.count(skipped)

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, parallel, reading
+from contrastive_jax import build, data, errors, parallel, reading
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.data import identity, pipeline
@@ -63,9 +63,11 @@ def _train(
   with _held(workdir, config) as (watchdog, checkpoints):
     changes = workdir_lib.check(workdir, config, image_set)  # again: now no other can write there
     watchdog.doing("restoring the last checkpoint")
-    state = checkpoints.restore(state) or state
-    workdir_lib.stamp(workdir, config, image_set)  # not before the checkpoint is known to fit
+    if found := checkpoints.restore(state):
+      state = found.replace(memory=run.method.resume(found.memory, state.memory))
     start = int(parallel.fetch(state.step))
+    _check_something_is_left(config, run, start)
+    workdir_lib.stamp(workdir, config, image_set)  # not before the checkpoint is known to fit
     with _reporter(workdir, config, run, start) as reporter:
       reporter.console.line(_introduction(config, run, state, source, mesh, start))
       for change in changes:
@@ -111,6 +113,17 @@ def _facts(config: ConfigDict, image_set: identity.Identity) -> dict[str, object
   return options | facts | workdir_lib.versions()
 
 
+def _check_something_is_left(config: ConfigDict, run: build.Run, start: int) -> None:
+  """Raises `UserError` if the checkpoint lies beyond the end that epochs and batches now have."""
+  if start > run.total_steps:
+    raise errors.UserError(
+      f"the checkpoint is of step {start}, beyond the {run.total_steps} steps of epochs "
+      f"{config.epochs} with batch_size {config.batch_size}, {run.steps_per_epoch} an epoch: "
+      f"nothing is left to train; set --config.epochs={-(-start // run.steps_per_epoch) + 1} "
+      "or more"
+    )
+
+
 @contextlib.contextmanager
 def _held(workdir: str, config: ConfigDict) -> Iterator[tuple[Watchdog, Checkpoints]]:
   """Keeps the workdir for this run alone, watched, with its checkpoints open."""
@@ -144,8 +157,14 @@ def _introduction(
     f"{len(source):,} images, {run.steps_per_epoch} steps an epoch, {run.total_steps} in all, "
     f"peak learning rate {run.schedule.peak:.4g}, {mesh.size} device(s)"
     + (f"; {unused:,} images a pass are left out, since they fill no batch" if unused else "")
-    + (f"; goes on from step {start}" if start else "")
+    + (f"; goes on from step {start}, {_epoch(start, run)}" if start else "")
   )
+
+
+def _epoch(step: int, run: build.Run) -> str:
+  """Says where a step lies: with another batch size or set not where it lay when it was taken."""
+  total = run.total_steps // run.steps_per_epoch
+  return f"epoch {step / run.steps_per_epoch:.2f} of {total}"
 
 
 def _loader(config: ConfigDict, source: data.Source) -> Callable[..., pipeline.Batches]:

@@ -6,6 +6,7 @@ import re
 
 import broken
 import jax
+import jax.numpy as jnp
 import members
 import numpy as np
 import pytest
@@ -180,7 +181,7 @@ def test_a_disk_that_takes_no_more_ends_the_run_with_one_line_and_its_code(tmp_p
 def test_a_probe_that_is_not_finite_lets_the_encoder_go_on(tmp_path, capfd):
   """At such a rate its logits overflow from the second step on; the encoder does not notice."""
   run = lambda name, **changes: trainer.train(  # noqa: E731
-    tiny(epochs=1, **changes), str(tmp_path / name), runs.one_device()
+    tiny(epochs=1, **changes), str(tmp_path / name), whole_runs.one_device()
   )
   broken, sound = run("broken", monitor__online_learning_rate=3e38), run("sound")
   jax.tree.map(np.testing.assert_array_equal, broken.state.params, sound.state.params)
@@ -204,10 +205,12 @@ def test_a_run_with_another_batch_size_counts_its_steps_anew(tmp_path, monkeypat
       return memory | {"kept": memory["kept"] + 1}
 
   monkeypatch.setattr(methods, "get", lambda name: Remembers)
-  trainer.train(tiny(epochs=1), str(tmp_path), runs.one_device())  # 4 steps
+  trainer.train(tiny(epochs=1), str(tmp_path), whole_runs.one_device())  # 4 steps
   changed = {"batch_size": 32, "allow_config_change": True}
   with pytest.raises(errors.UserError, match="step 4, beyond the 2 steps .* --config.epochs=3 or"):
-    trainer.train(tiny(epochs=1, **changed), str(tmp_path), runs.one_device())
-  memory = trainer.train(tiny(epochs=3, **changed), str(tmp_path), runs.one_device()).state.memory
+    trainer.train(tiny(epochs=1, **changed), str(tmp_path), whole_runs.one_device())
+  memory = trainer.train(
+    tiny(epochs=3, **changed), str(tmp_path), whole_runs.one_device()
+  ).state.memory
   assert (int(memory["steps_per_epoch"]), float(memory["kept"])) == (2, 7)
   assert "goes on from step 4, epoch 2.00 of 3" in capfd.readouterr().err
