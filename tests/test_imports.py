@@ -15,6 +15,7 @@ PRETRAIN += ["--config.data.shapes.num_train=64", "--config.data.shapes.num_test
 PRETRAIN += ["--config.data.shapes.size_px=16", "--config.image_size_px=16"]
 PRETRAIN += ["--config.batch_size=32", "--config.log.tensorboard=True"]
 EVALUATE = ["eval.py", "--config=configs/eval/all.py", "--config.linear_sgd.epochs=1"]
+EVALUATE += ["--config.linear_sgd.min_steps=0"]
 EVALUATE += ["--config.linear_sgd.batch_size=32", "--config.layers=h", "--config.baselines="]
 
 

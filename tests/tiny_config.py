@@ -34,5 +34,5 @@ def evaluation():
   """kNN and a linear probe on the images of `with_monitor`."""
   c = eval_config.evaluation("knn", "linear_sgd", name="scores")
   c.batch_size, c.knn.k = 24, 5  # 32 images: the last batch is not full
-  c.linear_sgd.epochs, c.linear_sgd.batch_size, c.linear_sgd.standardize = 3, 16, True
+  c.linear_sgd.epochs, c.linear_sgd.batch_size, c.linear_sgd.min_steps = 3, 16, 0
   return c

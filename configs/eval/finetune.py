@@ -2,7 +2,7 @@
 
 contrastive_jax eval --workdir=DIR --config=eval/finetune
 contrastive_jax eval --workdir=DIR --config=eval/finetune \\
-  --config.data.max_train=1000 --config.finetune.epochs=60    # few labels, of each class its share
+  --config.data.max_train=1000    # few labels, of each class its share
   (--config.data.train_share=0.01 takes 1 % of each class instead)
 
 SimCLR v2, from the first layer of its head of three: --config.layers=z.1

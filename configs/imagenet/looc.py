@@ -3,7 +3,7 @@
 contrastive_jax train --config=imagenet/looc --workdir=runs/looc \\
   --config.data.folder.path=DIR    # DIR/train and DIR/val, a sub-folder for each of the 100 classes
 contrastive_jax train --config=imagenet/looc:rotation ...    # kept factors, here one of them
-contrastive_jax eval --config=eval/linear_sgd --workdir=runs/looc \\
+contrastive_jax eval --config=eval/linear_sgd:published --workdir=runs/looc \\
   --config.layers=h,z    # h: LooC, z: LooC++
 
 ImageNet-100 is the class list of CMC (Tian et al., 2020). 500 epochs of batches of 256, SGD at

@@ -160,9 +160,10 @@ def _line(record: dict[str, Any], settings: Any) -> str:
   what = f"{record['protocol']:<12}  {record['encoder']:<11}  {record['layer']:<6}"
   if "file" in record:
     return f"{what}  {record['file']}  ({settings.describe()})"
-  penalty = f", chosen {record['penalty']:g}" if "penalty" in record else ""
+  chosen = record.get("penalty", record.get("rate"))
+  chosen = f", chosen {chosen:g}" if record.get("validation_top1") else ""
   return (
     f"{what}  top-1 {100 * record['top1']:5.2f} %  top-5 {100 * record['top5']:6.2f} %  "
-    f"({settings.describe()}{penalty}; {record['num_features']} features, "
+    f"({settings.describe()}{chosen}; {record['num_features']} features, "
     f"{record['num_train']:,} train, {record['num_test']:,} test)"
   )

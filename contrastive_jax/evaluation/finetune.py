@@ -8,6 +8,9 @@
 
 No warm-up and no weight decay; random crops and flips. SimCLR v2 starts from the first layer of a
 head of three: "z.1". Batch norm takes its statistics over the whole batch of single views.
+
+Epochs of a small set are few steps: `min_steps` passes over it more often. It leaves the protocols
+above as they are on the labels of ImageNet; `min_steps=0` does so everywhere.
 """
 
 import dataclasses
@@ -39,8 +42,9 @@ class Options:
   base_lr: float = option(0.05, "learning rate before lr_scaling; falls to 0 along a cosine")
   lr_scaling: str = option("linear", "linear, sqrt, none: times B/256, sqrt B, 1")
   classifier_lr: float = option(1.0, "multiplies the learning rate of the linear classifier")
-  batch_size: int = option(256, "images in a global batch")
-  epochs: int = option(30, "passes over the training set")
+  batch_size: int = option(256, "images in a global batch, or all if they are fewer")
+  epochs: int = option(30, "passes over the training set, or more: see min_steps")
+  min_steps: int = option(1000, "at least so many steps of 256 images, in whole epochs (0: any)")
   warmup_epochs: float = option(0.0, "epochs of linear warm-up from 0")
   momentum: float = option(0.9, "of sgd and lars")
   nesterov: bool = option(True, "Nesterov's form of momentum")
@@ -50,12 +54,17 @@ class Options:
     for name in ("batch_size", "epochs"):
       if getattr(self, name) < 1:
         raise errors.UserError(f"finetune.{name} {getattr(self, name)} is below 1; use 1 or more")
+    if self.min_steps < 0:
+      raise errors.UserError(
+        f"finetune.min_steps {self.min_steps} is negative; use 0 for the epochs alone"
+      )
 
   def describe(self) -> str:
     """Returns what a result depends on, in a few words."""
     return (
       f"{self.optimizer}, lr {self.base_lr:g} x {self.lr_scaling} of {self.batch_size}, "
-      f"{self.epochs} epochs, crop and flip"
+      f"{self.epochs} epochs{f' or {self.min_steps} steps' if self.min_steps else ''}, "
+      "crop and flip"
     )
 
 
@@ -88,8 +97,9 @@ def fit(
     The encoder's new variables and the classifier, on the host.
 
   Raises:
-    UserError: the batch exceeds the set or does not divide over the devices; the loss diverged.
+    UserError: the batch does not divide over the devices; the loss diverged.
   """
+  options = probe_batches.sized(options, len(source), mesh.size)
   steps_per_epoch, total, batches = probe_batches.make(
     source,
     batch_size=options.batch_size,

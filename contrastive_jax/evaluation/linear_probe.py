@@ -9,9 +9,11 @@
 | Barlow Twins     | 0.3     | 256        | 100    | cosine         | no       | 1e-6         |
 | VICReg           | 0.02    | 256        | 100    | cosine         | no       | 1e-6         |
 
-All train on random crops and flips (`augment=True`). Without, the features are computed once and a
-probe takes seconds; its accuracy is usually a little lower. A good rate depends on the scale of the
-features, which differs between methods (hence MoCo's 30); `standardize` takes that scale out.
+All train on random crops and flips (`augment=True`), on features as they are (`standardize=False`)
+and with the one rate (`rates=()`). Without augmentation, the features are computed once and a probe
+takes seconds. A good rate depends on the scale of the features, which differs between methods
+(hence MoCo's 30); `standardize` takes that scale out, and `rates` are tried on held-out training
+images (`choose_rate`), since what is left depends on the set and on its size.
 """
 
 import dataclasses
@@ -28,7 +30,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from contrastive_jax import augment as augment_lib
 from contrastive_jax import errors, losses, parallel
 from contrastive_jax.data import Source, pipeline
-from contrastive_jax.evaluation import features, probe_batches
+from contrastive_jax.evaluation import features, held_out, probe_batches, scores
 from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "step")
@@ -43,27 +45,38 @@ Progress = Callable[[int, int, float], None]  # (step from 1, steps in all, its 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Settings of the optimiser; the defaults are SimCLR's for a batch of 256."""
+  """Settings of the optimiser: SimCLR's for a batch of 256, made sound for any set.
 
-  base_lr: float = option(0.1, "learning rate for a batch of 256; scaled by batch_size / 256")
-  batch_size: int = option(256, "images in a global batch")
-  epochs: int = option(90, "passes over the training set")
+  SimCLR's own are `rates=()`, `min_steps=0`, `standardize=False`, `augment=True`.
+  """
+
+  base_lr: float = option(0.1, "learning rate if rates is empty; scaled by batch_size / 256")
+  rates: tuple[float, ...] = option((0.1, 0.3, 1.0), "learning rates to choose from in its place")
+  validation_fraction: float = option(0.2, "of the training set, held out to choose the rate")
+  batch_size: int = option(256, "images in a global batch, or all if they are fewer")
+  epochs: int = option(90, "passes over the training set, or more: see min_steps")
+  min_steps: int = option(1000, "at least so many steps of 256 images, in whole epochs (0: any)")
   schedule: str = option("cosine", "cosine (to 0), or step (times 0.1 at step_epochs)")
   step_epochs: tuple[int, ...] = option((60, 80), "where the schedule `step` falls")
   momentum: float = option(0.9, "of SGD")
   nesterov: bool = option(True, "Nesterov's form of momentum")
   weight_decay: float = option(0.0, "of the kernel, not of the bias")
   init_std: float = option(0.0, "of the kernel at the start (0: it starts at zero)")
-  standardize: bool = option(False, "give each feature mean 0 and variance 1 over the training set")
+  standardize: bool = option(True, "give each feature mean 0 and variance 1 over the training set")
   augment: bool = option(False, "train on random crops and flips, through the encoder each time")
 
   def __post_init__(self):
     for name in ("batch_size", "epochs"):
       if getattr(self, name) < 1:
         raise errors.UserError(f"linear_sgd.{name} {getattr(self, name)} is below 1; use 1 or more")
-    if not self.base_lr > 0:
-      raise errors.UserError(f"linear_sgd.base_lr {self.base_lr} is not positive; use e.g. 0.1")
-    for name in ("weight_decay", "init_std"):
+    for name, rate in (("base_lr", self.base_lr), *(("rates", rate) for rate in self.rates)):
+      if not rate > 0:
+        raise errors.UserError(f"linear_sgd.{name} {rate} is not positive; use e.g. 0.1")
+    if not 0 < self.validation_fraction < 1:
+      raise errors.UserError(
+        f"linear_sgd.validation_fraction {self.validation_fraction} is outside (0, 1); use e.g. 0.2"
+      )
+    for name in ("weight_decay", "init_std", "min_steps"):
       if not getattr(self, name) >= 0:
         raise errors.UserError(
           f"linear_sgd.{name} {getattr(self, name)} is negative; use 0 or more"
@@ -77,8 +90,10 @@ class Options:
 
   def describe(self) -> str:
     """Returns what a result depends on, in a few words."""
+    rates = " or ".join(f"{rate:g}" for rate in self.rates or (self.base_lr,))
+    at_least = f" or {self.min_steps} steps" if self.min_steps else ""
     return (
-      f"lr {self.base_lr:g} x {self.batch_size}/256, {self.epochs} epochs, {self.schedule}"
+      f"lr {rates} x {self.batch_size}/256, {self.epochs} epochs{at_least}, {self.schedule}"
       f"{', crop and flip' if self.augment else ', no augmentation'}"
       f"{', standardised' if self.standardize else ''}"
     )
@@ -94,17 +109,77 @@ def fit(
   seed: int = 0,
   progress: Progress | None = None,
 ) -> Classifier:
-  """Trains on features that are there already; every process holds all of them.
+  """Trains on features that are there already, with `base_lr`; every process holds all of them.
 
   Raises:
-    UserError: the batch exceeds the set or does not divide over the devices; a feature is not
-      finite; the probe diverged.
+    UserError: the batch does not divide over the devices; a feature is not finite; the probe
+      diverged.
   """
   features.check_finite(x, "features")
+  options = probe_batches.sized(options, len(x), mesh.size)
+  steps_per_epoch, total, batches, (mean, std) = _of_features(x, label, options, mesh, seed)
+  start = _start(x.shape[1], num_classes, options, seed)
+  step_fn = functools.partial(_steps, options, steps_per_epoch)
+  return fold(*_train(step_fn, start, batches, total, options, mesh, progress), mean, std)
+
+
+def choose_rate(
+  x: Float[np.ndarray, "n F"],
+  label: Int[np.ndarray, " n"],
+  num_classes: int,
+  options: Options,
+  mesh: Mesh,
+  *,
+  seed: int = 0,
+) -> tuple[float, dict[float, float]]:
+  """Tries `options.rates` on a held-out part of the training set, all at once.
+
+  On features without augmentation also where the probe is then trained on crops: those features are
+  there already.
+
+  Returns:
+    The best rate, of equals the first, and the held-out top-1 of each. `base_lr` and {} if there
+    are no rates; nothing is held out for a single one.
+
+  Raises:
+    UserError: too few examples to hold any out.
+  """
+  rates = options.rates or (options.base_lr,)
+  if len(rates) == 1:
+    return rates[0], {}
+  fitted, unseen = held_out.split(
+    len(x), options.validation_fraction, seed, "linear_sgd", "rates=() and one base_lr"
+  )
+  options = probe_batches.sized(options, len(fitted), mesh.size)
+  parallel.check_batch_size(options.batch_size, mesh.size, _BATCH_SIZE)
+  steps_per_epoch, _, batches, (mean, std) = _of_features(
+    x[fitted], label[fitted], options, mesh, seed
+  )
+  start = _start(x.shape[1], num_classes, options, seed)
+  start = jax.tree.map(lambda leaf: np.stack([leaf] * len(rates)), start)
+  with parallel.use(mesh):
+    relative = parallel.replicate(np.asarray(rates, np.float32) / options.base_lr, mesh)
+    classifiers = parallel.replicate(start, mesh)
+    states = parallel.replicate(jax.vmap(_optimizer(options, 1).init)(start), mesh)
+    for batch in batches:
+      classifiers, states = _steps_of_rates(
+        options, steps_per_epoch, classifiers, states, relative, *batch
+      )
+    classifiers = parallel.fetch(classifiers)
+  found = {}
+  for rate, kernel, bias in zip(rates, classifiers["kernel"], classifiers["bias"], strict=True):
+    found[rate] = 0.0
+    if np.isfinite(kernel).all():  # else it diverged
+      classifier = fold(kernel, bias, mean, std)
+      found[rate] = scores.of_linear(*classifier, x[unseen], label[unseen], mesh).top1
+  return max(found, key=found.get), found
+
+
+def _of_features(x, label, options, mesh, seed):
+  """Returns steps in an epoch and in all, batches of standardised features, mean and deviation."""
   mean, std = standardization(x) if options.standardize else as_they_are(x.shape[1])
   steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size, _BATCH_SIZE)
   total = steps_per_epoch * options.epochs
-
   order = functools.partial(
     pipeline.positions, num_images=len(x), batch_size=options.batch_size, seed=seed
   )
@@ -116,9 +191,7 @@ def fit(
       chosen = np.stack([order(step) for step in steps], axis=1)  # [B, steps]
       yield features.put_rows(((x[chosen] - mean) / std, label[chosen]), mesh)
 
-  start = _start(x.shape[1], num_classes, options, seed)
-  step_fn = functools.partial(_steps, options, steps_per_epoch)
-  return fold(*_train(step_fn, start, batches(), total, options, mesh, progress), mean, std)
+  return steps_per_epoch, total, batches(), (mean, std)
 
 
 def fit_augmented(
@@ -151,6 +224,7 @@ def fit_augmented(
     UserError: as `fit`.
   """
   features.check_finite(clean, "features without augmentation")
+  options = probe_batches.sized(options, len(source), mesh.size)
   num_features = clean.shape[1]
   mean, std = standardization(clean) if options.standardize else as_they_are(num_features)
   steps_per_epoch, total, batches = probe_batches.make(
@@ -248,13 +322,16 @@ def _optimizer(options: Options, steps_per_epoch: int) -> optax.GradientTransfor
   )
 
 
-def _update(options, steps_per_epoch, classifier, state, x, label):
+def _update(options, steps_per_epoch, classifier, state, x, label, relative=1):
+  """Takes a step at `relative` times the rate, in which SGD's update is linear."""
+
   def loss_fn(classifier):
     logits = x @ classifier["kernel"] + classifier["bias"]
     return losses.cross_entropy(logits, label)[0]
 
   loss, grads = jax.value_and_grad(loss_fn)(classifier)
   updates, state = _optimizer(options, steps_per_epoch).update(grads, state, classifier)
+  updates = jax.tree.map(lambda update: relative * update, updates)
   return optax.apply_updates(classifier, updates), state, loss
 
 
@@ -269,6 +346,18 @@ def _steps(options, steps_per_epoch, classifier, state, x, label):
   batches = jnp.moveaxis(x, 1, 0), label.T
   (classifier, state), loss = jax.lax.scan(one, (classifier, state), batches)
   return classifier, state, loss
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
+def _steps_of_rates(options, steps_per_epoch, classifiers, states, relative, x, label):
+  """Takes a step on each of the batches x [B, steps, F] at each of the rates."""
+
+  def one(carry, batch):
+    step = functools.partial(_update, options, steps_per_epoch)
+    stepped = jax.vmap(lambda c, s, r: step(c, s, *batch, r)[:2])(*carry, relative)
+    return stepped, None
+
+  return jax.lax.scan(one, (classifiers, states), (jnp.moveaxis(x, 1, 0), label.T))[0]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4), donate_argnums=(5, 6))

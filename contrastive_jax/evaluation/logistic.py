@@ -21,7 +21,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
 from contrastive_jax import errors, parallel
-from contrastive_jax.evaluation import features
+from contrastive_jax.evaluation import features, held_out
 from contrastive_jax.evaluation import scores as scores_lib
 from contrastive_jax.evaluation.linear_probe import Classifier, fold, standardization
 from contrastive_jax.options import option
@@ -98,13 +98,15 @@ def fit(
   start, validation = np.zeros((x.shape[1] + 1, num_classes)), {}
   penalty = options.min_penalty
   if options.num_penalties > 1:
-    fitted, held_out = _split(len(x), options.validation_fraction, seed)
+    fitted, unseen = held_out.split(
+      len(x), options.validation_fraction, seed, "linear_lbfgs", "num_penalties=1"
+    )
     problem = Problem(x[fitted], label[fitted], num_classes, mesh, float64=options.float64)
     solutions = {}
     for penalty in penalties.tolist():
       start = solutions[penalty] = problem.solve(penalty, start, options.max_iterations)
       kernel, bias = start[:-1].astype(np.float32), start[-1].astype(np.float32)
-      found = scores_lib.of_linear(kernel, bias, x[held_out], label[held_out], mesh)
+      found = scores_lib.of_linear(kernel, bias, x[unseen], label[unseen], mesh)
       validation[penalty] = found.top1
     penalty = max(validation, key=validation.get)  # the first, so the strongest, of equals
     start = solutions[penalty]
@@ -122,18 +124,6 @@ def principal_axes(x: Float[np.ndarray, "n F"]) -> Float[np.ndarray, "F r"]:
   x = x.astype(np.float64)
   variance, axes = np.linalg.eigh(x.T @ x)
   return axes[:, variance > 1e-10 * max(variance[-1], 1e-30)].astype(np.float32)
-
-
-def _split(n, fraction, seed):
-  """Returns the positions to fit and those held out."""
-  held_out = round(n * fraction)
-  if not 0 < held_out < n:
-    raise errors.UserError(
-      f"linear_lbfgs.validation_fraction {fraction} of {n} examples holds out {held_out}; "
-      "give more examples, or linear_lbfgs.num_penalties=1"
-    )
-  order = np.random.default_rng(seed).permutation(n)
-  return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 class Problem:

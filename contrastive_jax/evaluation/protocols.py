@@ -4,6 +4,7 @@ Each takes a task and the options of its section; what it returns goes into the 
 `Scores` under "scores".
 """
 
+import dataclasses
 import pathlib
 import sys
 import time
@@ -14,7 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from contrastive_jax.data import Source, pipeline
-from contrastive_jax.evaluation import features, linear_probe, logistic, scores
+from contrastive_jax.evaluation import features, linear_probe, logistic, probe_batches, scores
 from contrastive_jax.evaluation import finetune as finetune_lib
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation import knn as knn_lib
@@ -59,6 +60,12 @@ def knn(task: Task, options: knn_lib.Options) -> dict[str, Any]:
 def linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
   """Trains a linear classifier by SGD."""
   x, label, test_x, test_label, num_classes = task.arrays
+  rate, validation = linear_probe.choose_rate(
+    x, label, num_classes, options, task.mesh, seed=task.seed
+  )
+  options = dataclasses.replace(options, base_lr=rate, rates=())
+  num_images = len(task.images.train) if options.augment else len(x)
+  _warn_if_short("linear_sgd", options, num_images, task.mesh)
   common = {"seed": task.seed, "progress": _progress("linear_sgd")}
   if options.augment:
     encoder = task.encoder
@@ -79,7 +86,12 @@ def linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
     classifier = linear_probe.fit(x, label, num_classes, options, task.mesh, **common)
   train = scores.of_linear(*classifier, x, label, task.mesh)
   test = scores.of_linear(*classifier, test_x, test_label, task.mesh)
-  return {"scores": test, "train_top1": train.top1}
+  return {
+    "scores": test,
+    "train_top1": train.top1,
+    "rate": rate,
+    "validation_top1": {f"{k:g}": v for k, v in validation.items()},
+  }
 
 
 def linear_lbfgs(task: Task, options: logistic.Options) -> dict[str, Any]:
@@ -98,6 +110,7 @@ def finetune(task: Task, options: finetune_lib.Options) -> dict[str, Any]:
   """Trains the whole network with a linear classifier on top."""
   x, _, _, test_label, num_classes = task.arrays
   encoder = task.encoder
+  _warn_if_short("finetune", options, len(task.images.train), task.mesh)
   variables, classifier = finetune_lib.fit(
     encoder.function,
     task.layer,
@@ -151,6 +164,14 @@ def extract(
   if found.replaced:
     say(f"{found.replaced} unreadable image(s) of {len(source)} left out")
   return found
+
+
+def _warn_if_short(protocol: str, options: Any, num_images: int, mesh: Mesh) -> None:
+  """Says in a line, on process 0 alone, that a training is too short to trust its figure."""
+  sized = probe_batches.sized(options, num_images, mesh.size)
+  line = probe_batches.too_few(sized, num_images, protocol)
+  if line and jax.process_index() == 0:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _progress(protocol: str) -> linear_probe.Progress:

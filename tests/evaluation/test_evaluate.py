@@ -15,7 +15,7 @@ from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.configs.shapes import quickstart
 from contrastive_jax.data import pipeline
 from contrastive_jax.evaluation import config as eval_config
-from contrastive_jax.evaluation import evaluate, features, knn, protocols
+from contrastive_jax.evaluation import evaluate, features, knn, linear_probe, protocols
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.training import trainer
 from contrastive_jax.workdir import checkpoint
@@ -63,11 +63,11 @@ def _eval_config(*protocols, **changes):
   config = eval_config.evaluation(*protocols)
   config.batch_size = 32
   config.knn.k = 5
-  config.linear_sgd.epochs = 2
+  config.linear_sgd.epochs, config.linear_sgd.min_steps, config.linear_sgd.rates = 2, 0, ()
   config.linear_sgd.batch_size = 16
   config.linear_lbfgs.num_penalties = 2
   config.linear_lbfgs.max_iterations = 30
-  config.finetune.epochs, config.finetune.batch_size = 1, 32
+  config.finetune.epochs, config.finetune.min_steps, config.finetune.batch_size = 1, 0, 32
   for key, value in changes.items():
     *sections, last = key.split("__")
     inner = config
@@ -189,6 +189,30 @@ def test_a_long_probe_shows_where_it_is(workdir, capsys, monkeypatch):
   lines = capsys.readouterr().err.splitlines()
   steps = [line.split()[2] for line in lines if line.startswith("linear_sgd  step")]
   assert steps == [f"{i}/8" for i in range(1, 9)]  # 2 epochs of 70 // 16 steps
+
+
+def test_a_probe_that_is_too_short_warns_in_one_line(workdir, capsys):
+  evaluate.run(_eval_config("linear_sgd"), workdir, ONE)
+  lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+  assert lines == [
+    "warning: linear_sgd takes 8 steps in all, so its figure says little of the features; "
+    "set linear_sgd.min_steps=1000"
+  ]
+
+
+def test_the_rate_is_chosen_without_a_look_at_the_test_images(workdir, monkeypatch):
+  sets = {}
+
+  def watched(x, label, num_classes, options, mesh, *, seed=0):
+    sets["seen"] = len(x)
+    return 0.25, {0.25: 0.5, 0.5: 0.25}
+
+  monkeypatch.setattr(linear_probe, "choose_rate", watched)
+  found = evaluate.run(_eval_config("linear_sgd", linear_sgd__rates=(0.25, 0.5)), workdir, ONE)
+  (record,) = found["results"]
+  assert sets["seen"] == record["num_train"] != record["num_test"]
+  assert record["rate"] == 0.25 and record["validation_top1"] == {"0.25": 0.5, "0.5": 0.25}
+  assert record["settings"]["rates"] == (0.25, 0.5)
 
 
 def test_one_line_a_result_and_the_same_on_two_devices(everything, workdir, capsys):

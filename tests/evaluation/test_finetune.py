@@ -31,7 +31,7 @@ def start():
 
 
 def fit(start, layer="h", num_devices=1, **options):
-  options = {"batch_size": 32, "epochs": 1, "base_lr": 0.8} | options
+  options = {"batch_size": 32, "epochs": 1, "min_steps": 0, "base_lr": 0.8} | options
   encoder, variables = start
   width = 32  # of h, and of the head's hidden layers
   return finetune.fit(
@@ -117,3 +117,5 @@ def test_a_run_that_is_not_finite_is_stopped(start):
 def test_options_out_of_range_are_named():
   with pytest.raises(errors.UserError, match="finetune.epochs 0 is below 1"):
     finetune.Options(epochs=0)
+  with pytest.raises(errors.UserError, match="finetune.min_steps -1 is negative"):
+    finetune.Options(min_steps=-1)

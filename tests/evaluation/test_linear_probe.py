@@ -1,5 +1,7 @@
 """The linear probe that SGD trains, on features and through a frozen encoder."""
 
+import dataclasses
+
 import jax
 import nets
 import numpy as np
@@ -8,7 +10,10 @@ from classes import CLASSES, EIGHT, ONE, data, softmax_gradient
 
 from contrastive_jax import augment, errors, keys, parallel
 from contrastive_jax.data import pipeline
-from contrastive_jax.evaluation import features, linear_probe
+from contrastive_jax.evaluation import features, held_out, linear_probe, logistic, scores
+
+# The optimiser alone, for so many epochs, on features as they are.
+PLAIN = {"min_steps": 0, "standardize": False}
 
 
 def sgd(batches, dim, options, steps_per_epoch, start=0.0):
@@ -51,7 +56,7 @@ def in_order(x, label, options, seed):
 def test_sgd_agrees_with_a_loop_in_float64_on_any_devices(changes, num_devices, monkeypatch):
   monkeypatch.setattr(linear_probe, "_STEPS_AT_ONCE", 8)  # 8, 8 and 4 of the 20 steps
   x, label = data()
-  options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=4, **changes)
+  options = linear_probe.Options(**PLAIN, base_lr=2.0, batch_size=16, epochs=4, **changes)
   mesh = parallel.make_mesh(jax.devices()[:num_devices])
   kernel, bias = linear_probe.fit(x, label, CLASSES, options, mesh, seed=7)
   expected = sgd(in_order(x, label, options, 7), x.shape[1], options, 5)
@@ -64,7 +69,9 @@ def test_sgd_agrees_with_a_loop_in_float64_on_any_devices(changes, num_devices, 
 def test_standardised_sgd_is_sgd_on_standardised_features():
   x, label = data()
   x[:, 2] = 3.0  # constant: its variance is nothing to divide by
-  options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=2, standardize=True)
+  options = linear_probe.Options(
+    base_lr=2.0, batch_size=16, epochs=2, min_steps=0, standardize=True
+  )
   kernel, bias = linear_probe.fit(x, label, CLASSES, options, ONE)
   std = x.std(0, dtype=np.float64)
   std[2] = 1
@@ -79,7 +86,7 @@ def test_progress_is_called_once_for_every_step(monkeypatch):
   monkeypatch.setattr(linear_probe, "_STEPS_AT_ONCE", 8)
   x, label = data()
   seen = []
-  options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=4)
+  options = linear_probe.Options(**PLAIN, base_lr=2.0, batch_size=16, epochs=4)
   linear_probe.fit(x, label, CLASSES, options, ONE, progress=lambda *values: seen.append(values))
   assert [step for step, _, _ in seen] == list(range(1, 21))
   assert {total for _, total, _ in seen} == {20}
@@ -89,7 +96,7 @@ def test_progress_is_called_once_for_every_step(monkeypatch):
 
 def test_random_start_has_the_asked_spread():
   x, label = data(dim=400)
-  options = linear_probe.Options(base_lr=1e-9, batch_size=80, epochs=1, init_std=0.01)
+  options = linear_probe.Options(**PLAIN, base_lr=1e-9, batch_size=80, epochs=1, init_std=0.01)
   kernel, bias = linear_probe.fit(x, label, CLASSES, options, ONE)
   assert abs(kernel.std() - 0.01) < 0.001  # 1600 draws: 2 % standard error
   np.testing.assert_allclose(bias, 0, atol=1e-8)
@@ -137,7 +144,9 @@ def test_the_encoder_is_frozen_and_in_evaluation_mode(encoder, mesh, standardize
   source = Source(40, plain=True)
   clean = features_of(encoder, source)
   before = jax.tree.map(np.copy, encoder[1])
-  options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=3, standardize=standardize)
+  options = linear_probe.Options(
+    base_lr=2.0, batch_size=16, epochs=3, min_steps=0, standardize=standardize
+  )
   through = linear_probe.fit_augmented(
     encoder[0], "h", encoder[1], source, CLASSES, options, mesh, view=VIEW, clean=clean, seed=3
   )
@@ -150,7 +159,7 @@ def test_the_encoder_is_frozen_and_in_evaluation_mode(encoder, mesh, standardize
 
 def test_every_epoch_shows_new_crops(encoder):
   source = Source(16, plain=False)
-  options = linear_probe.Options(base_lr=2.0, batch_size=16, epochs=3, schedule="step")
+  options = linear_probe.Options(**PLAIN, base_lr=2.0, batch_size=16, epochs=3, schedule="step")
   found = linear_probe.fit_augmented(
     *(encoder[0], "h", encoder[1], source, CLASSES, options, ONE),
     view=VIEW,
@@ -180,8 +189,13 @@ def test_every_epoch_shows_new_crops(encoder):
     ({"momentum": 1.0}, "linear_sgd.momentum 1.0 is outside [0, 1); use e.g. 0.9"),
     ({"schedule": "linear"}, 'linear_sgd.schedule "linear" is unknown; use cosine or step'),
     ({"batch_size": 4}, "linear_sgd.batch_size 4 is not divisible by 8 devices; use 8"),
-    ({"batch_size": 88}, "linear_sgd.batch_size 88 exceeds the 80 images of the set; use 80"),
-    ({"base_lr": 1e30, "batch_size": 80}, "the linear probe diverged at step 2 with linear_sgd"),
+    ({"rates": (0.1, -1.0)}, "linear_sgd.rates -1.0 is not positive; use e.g. 0.1"),
+    ({"min_steps": -1}, "linear_sgd.min_steps -1 is negative; use 0 or more"),
+    ({"validation_fraction": 1.0}, "linear_sgd.validation_fraction 1.0 is outside (0, 1)"),
+    (
+      {**PLAIN, "base_lr": 1e30, "batch_size": 80},
+      "the linear probe diverged at step 2 with linear_sgd",
+    ),
   ],
 )
 def test_sgd_errors_name_value_limit_and_remedy(options, line):
@@ -189,3 +203,54 @@ def test_sgd_errors_name_value_limit_and_remedy(options, line):
   with pytest.raises(errors.UserError) as caught:
     linear_probe.fit(1e10 * x, label, CLASSES, linear_probe.Options(**options), EIGHT)
   assert line in str(caught.value)
+
+
+def scaled_classes(n, seed=0, dim=16):
+  """Classes that a linear probe can tell, in features whose scales span four decades."""
+  rng = np.random.default_rng(seed)
+  label = rng.integers(0, CLASSES, n).astype(np.int32)
+  centre = np.random.default_rng(5).normal(size=(CLASSES, dim))
+  x = (0.7 * centre[label] + rng.normal(size=(n, dim))) * np.geomspace(0.01, 100, dim)
+  return (x + np.geomspace(0.02, 200, dim)).astype(np.float32), label
+
+
+def top1(classifier, x, label):
+  return scores.of_linear(*classifier, x, label, ONE).top1
+
+
+@pytest.mark.parametrize("num_labels", [90, 400])
+def test_with_few_labels_both_linear_probes_agree(num_labels):
+  x, label = scaled_classes(num_labels)
+  unseen = scaled_classes(2000, seed=1)
+  options = linear_probe.Options()
+  rate, found = linear_probe.choose_rate(x, label, CLASSES, options, ONE)
+  options = dataclasses.replace(options, base_lr=rate)
+  sgd_top1 = top1(linear_probe.fit(x, label, CLASSES, options, ONE), *unseen)
+  lbfgs_top1 = top1(logistic.fit(x, label, CLASSES, logistic.Options(), ONE).classifier, *unseen)
+  assert set(found) == set(options.rates)
+  assert lbfgs_top1 > 0.8
+  assert abs(sgd_top1 - lbfgs_top1) < 0.05  # SGD has no penalty: 0.036 with 90 labels
+
+
+def test_the_rates_tried_at_once_are_those_tried_one_by_one():
+  x, label = scaled_classes(200)
+  options = linear_probe.Options(rates=(1e-4, 30.0), min_steps=20, epochs=1, batch_size=16)
+  _, found = linear_probe.choose_rate(x, label, CLASSES, options, EIGHT, seed=3)
+  fitted, unseen = held_out.split(200, options.validation_fraction, 3, "linear_sgd", "")
+  for rate, share in found.items():
+    one = dataclasses.replace(options, base_lr=rate)
+    one = linear_probe.fit(x[fitted], label[fitted], CLASSES, one, ONE, seed=3)
+    assert share == pytest.approx(top1(one, x[unseen], label[unseen]), abs=1.5 / len(unseen))
+  assert found[30.0] != found[1e-4]
+
+
+def test_a_rate_that_diverges_is_not_chosen():
+  x, label = scaled_classes(200)
+  options = linear_probe.Options(rates=(1e37, 1e-20), standardize=False, min_steps=20, epochs=1)
+  rate, found = linear_probe.choose_rate(1e8 * x, label, CLASSES, options, ONE)
+  assert rate == 1e-20 and found[1e37] == 0
+
+
+def test_one_rate_holds_nothing_out():
+  options = linear_probe.Options(rates=(), base_lr=0.7)
+  assert linear_probe.choose_rate(*scaled_classes(2), CLASSES, options, ONE) == (0.7, {})
