@@ -63,8 +63,8 @@ class Options:
     """Returns what a result depends on, in a few words."""
     return (
       f"{self.optimizer}, lr {self.base_lr:g} x {self.lr_scaling} of {self.batch_size}, "
-      f"{self.epochs} epochs{f' or {self.min_steps} steps' if self.min_steps else ''}, "
-      "crop and flip"
+      f"{self.epochs} epochs, crop and flip"
+      f"{f', at least {self.min_steps} steps' if self.min_steps else ''}"
     )
 
 

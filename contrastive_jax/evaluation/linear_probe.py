@@ -91,11 +91,11 @@ class Options:
   def describe(self) -> str:
     """Returns what a result depends on, in a few words."""
     rates = " or ".join(f"{rate:g}" for rate in self.rates or (self.base_lr,))
-    at_least = f" or {self.min_steps} steps" if self.min_steps else ""
     return (
-      f"lr {rates} x {self.batch_size}/256, {self.epochs} epochs{at_least}, {self.schedule}"
+      f"lr {rates} x {self.batch_size}/256, {self.epochs} epochs, {self.schedule}"
       f"{', crop and flip' if self.augment else ', no augmentation'}"
       f"{', standardised' if self.standardize else ''}"
+      f"{f', at least {self.min_steps} steps' if self.min_steps else ''}"
     )
 
 
@@ -148,7 +148,7 @@ def choose_rate(
   if len(rates) == 1:
     return rates[0], {}
   fitted, unseen = held_out.split(
-    len(x), options.validation_fraction, seed, "linear_sgd", "rates=() and one base_lr"
+    len(x), options.validation_fraction, seed, "linear_sgd", "rates=()"
   )
   options = probe_batches.sized(options, len(fitted), mesh.size)
   parallel.check_batch_size(options.batch_size, mesh.size, _BATCH_SIZE)

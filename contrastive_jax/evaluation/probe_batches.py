@@ -11,8 +11,8 @@ from jaxtyping import Array, PRNGKeyArray
 from contrastive_jax import keys, parallel
 from contrastive_jax.data import Source, pipeline
 
-# Below, a probe stops short: 500 examples of 64 standardised features in ten classes gave 56 %
-# after 90 steps of 256, 63 % after 500 and 65 % after 4,000 (docs/evaluation.md).
+# Below, a probe stops short: 500 examples of 64 standardised features in ten classes gave 55 %
+# after 90 steps of 256 and 65 % after 1,000 (docs/evaluation.md).
 FEW_STEPS = 500
 _BATCH = 256  # of which steps are counted
 

@@ -108,13 +108,6 @@ def test_the_penalty_is_chosen_on_what_was_held_out_and_all_is_fitted_again():
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)  # same minimum from another start
 
 
-def test_held_out_examples_are_not_fitted():
-  fitted, held_out = logistic._split(50, 0.2, 0)
-  assert sorted([*fitted, *held_out]) == list(range(50))
-  assert len(held_out) == 10
-  assert not np.array_equal(held_out, logistic._split(50, 0.2, 1)[1])
-
-
 def test_principal_axes_turn_without_stretching_and_drop_what_does_not_vary():
   x = data()[0]
   x = x - x.mean(0)
