@@ -142,8 +142,9 @@ def choose_rate(
     are no rates; nothing is held out for a single one.
 
   Raises:
-    UserError: too few examples to hold any out.
+    UserError: too few examples to hold any out, or a feature is not finite.
   """
+  features.check_finite(x, "features")
   rates = options.rates or (options.base_lr,)
   if len(rates) == 1:
     return rates[0], {}

@@ -30,6 +30,9 @@ CALLS = {
   "linear_probe.fit": lambda x, good: linear_probe.fit(
     x, LABEL, CLASSES, linear_probe.Options(batch_size=10, epochs=1), MESH
   ),
+  "linear_probe.choose_rate": lambda x, good: linear_probe.choose_rate(
+    x, LABEL, CLASSES, linear_probe.Options(rates=(0.1, 1.0)), MESH
+  ),
   "linear_probe.fit_augmented": lambda x, good: linear_probe.fit_augmented(
     None, "h", {}, None, CLASSES, linear_probe.Options(), MESH, view=None, clean=x
   ),
