@@ -11,7 +11,7 @@ HOME = REPOSITORY / "contrastive_jax"
 FLOORS = (
   ("errors", "keys", "once"),
   ("config_files", "launch", "options", "parallel", "paths", "reading"),
-  ("augment", "declared", "losses", "optim", "processes"),
+  ("augment", "declared", "losses", "optim", "processes", "sections"),
   ("catalogue",),
   ("config", "data", "models"),
   ("methods",),

@@ -21,16 +21,14 @@ import functools
 from collections.abc import Callable, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree
 
 from contrastive_jax import augment as augment_lib
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import errors, parallel
 from contrastive_jax.data import Source, pipeline
-from contrastive_jax.evaluation import features, held_out, probe_batches, scores
+from contrastive_jax.evaluation import features, held_out, linear_steps, probe_batches, scores
 from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "step")
@@ -118,8 +116,8 @@ def fit(
   features.check_finite(x, "features")
   options = probe_batches.sized(options, len(x), mesh.size)
   steps_per_epoch, total, batches, (mean, std) = _of_features(x, label, options, mesh, seed)
-  start = _start(x.shape[1], num_classes, options, seed)
-  step_fn = functools.partial(_steps, options, steps_per_epoch)
+  start = linear_steps.start(x.shape[1], num_classes, options, seed)
+  step_fn = functools.partial(linear_steps.steps, options, steps_per_epoch)
   return fold(*_train(step_fn, start, batches, total, options, mesh, progress), mean, std)
 
 
@@ -156,14 +154,14 @@ def choose_rate(
   steps_per_epoch, _, batches, (mean, std) = _of_features(
     x[fitted], label[fitted], options, mesh, seed
   )
-  start = _start(x.shape[1], num_classes, options, seed)
+  start = linear_steps.start(x.shape[1], num_classes, options, seed)
   start = jax.tree.map(lambda leaf: np.stack([leaf] * len(rates)), start)
   with parallel.use(mesh):
     relative = parallel.replicate(np.asarray(rates, np.float32) / options.base_lr, mesh)
     classifiers = parallel.replicate(start, mesh)
-    states = parallel.replicate(jax.vmap(_optimizer(options, 1).init)(start), mesh)
+    states = parallel.replicate(jax.vmap(linear_steps.optimizer(options, 1).init)(start), mesh)
     for batch in batches:
-      classifiers, states = _steps_of_rates(
+      classifiers, states = linear_steps.steps_of_rates(
         options, steps_per_epoch, classifiers, states, relative, *batch
       )
     classifiers = parallel.fetch(classifiers)
@@ -239,7 +237,7 @@ def fit_augmented(
   )
   frozen = parallel.replicate((variables, mean, std), mesh)
   inputs = ((frozen, *batch) for batch in batches)
-  start = _start(num_features, num_classes, options, seed)
+  start = linear_steps.start(num_features, num_classes, options, seed)
   step_fn = functools.partial(_augmented_step, options, steps_per_epoch, encoder, layer, view)
   return fold(*_train(step_fn, start, inputs, total, options, mesh, progress), mean, std)
 
@@ -265,13 +263,6 @@ def fold(kernel, bias, mean, std) -> Classifier:
   return kernel.astype(np.float32), (bias - mean @ kernel).astype(np.float32)
 
 
-def _start(num_features, num_classes, options, seed):
-  # NumPy's generator: jax.random.normal takes seconds to compile for each new shape.
-  noise = np.random.default_rng(seed).standard_normal((num_features, num_classes))
-  kernel = (options.init_std * noise).astype(np.float32)
-  return {"kernel": kernel, "bias": np.zeros(num_classes, np.float32)}
-
-
 def _train(
   step_fn: Callable,
   start: PyTree,
@@ -285,7 +276,7 @@ def _train(
   parallel.check_batch_size(options.batch_size, mesh.size, _BATCH_SIZE)
   with parallel.use(mesh):
     classifier = parallel.replicate(start, mesh)
-    state = parallel.replicate(_optimizer(options, 1).init(start), mesh)
+    state = parallel.replicate(linear_steps.optimizer(options, 1).init(start), mesh)
     done, pending = 0, ()
     for batch in batches:
       classifier, state, loss = step_fn(classifier, state, *batch)
@@ -310,57 +301,6 @@ def _read(done, total, loss, options, progress):
   return len(values)
 
 
-def _optimizer(options: Options, steps_per_epoch: int) -> optax.GradientTransformation:
-  peak = options.base_lr * options.batch_size / 256
-  if options.schedule == "cosine":
-    schedule = optax.cosine_decay_schedule(peak, options.epochs * steps_per_epoch)
-  else:
-    falls = {epoch * steps_per_epoch: 0.1 for epoch in options.step_epochs}
-    schedule = optax.piecewise_constant_schedule(peak, falls)
-  return optax.chain(
-    optax.add_decayed_weights(options.weight_decay, mask={"kernel": True, "bias": False}),
-    optax.sgd(schedule, options.momentum or None, options.nesterov),
-  )
-
-
-def _update(options, steps_per_epoch, classifier, state, x, label, relative=1):
-  """Takes a step at `relative` times the rate, in which SGD's update is linear."""
-
-  def loss_fn(classifier):
-    logits = x @ classifier["kernel"] + classifier["bias"]
-    return losses.cross_entropy(logits, label)[0]
-
-  loss, grads = jax.value_and_grad(loss_fn)(classifier)
-  updates, state = _optimizer(options, steps_per_epoch).update(grads, state, classifier)
-  updates = jax.tree.map(lambda update: relative * update, updates)
-  return optax.apply_updates(classifier, updates), state, loss
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
-def _steps(options, steps_per_epoch, classifier, state, x, label):
-  """Takes a step on each of the batches x [B, steps, F]."""
-
-  def one(carry, batch):
-    classifier, state, loss = _update(options, steps_per_epoch, *carry, *batch)
-    return (classifier, state), loss
-
-  batches = jnp.moveaxis(x, 1, 0), label.T
-  (classifier, state), loss = jax.lax.scan(one, (classifier, state), batches)
-  return classifier, state, loss
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
-def _steps_of_rates(options, steps_per_epoch, classifiers, states, relative, x, label):
-  """Takes a step on each of the batches x [B, steps, F] at each of the rates."""
-
-  def one(carry, batch):
-    step = functools.partial(_update, options, steps_per_epoch)
-    stepped = jax.vmap(lambda c, s, r: step(c, s, *batch, r)[:2])(*carry, relative)
-    return stepped, None
-
-  return jax.lax.scan(one, (classifiers, states), (jnp.moveaxis(x, 1, 0), label.T))[0]
-
-
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4), donate_argnums=(5, 6))
 def _augmented_step(
   options, steps_per_epoch, encoder, layer, view, classifier, state, frozen, key, batch
@@ -368,5 +308,5 @@ def _augmented_step(
   variables, mean, std = frozen
   image = augment_lib.probe_view(view, key, batch["image"], batch["extent"], batch["index"])
   x: Array = (encoder(variables, image)[layer] - mean) / std
-  new = _update(options, steps_per_epoch, classifier, state, x, batch["label"])
+  new = linear_steps.update(options, steps_per_epoch, classifier, state, x, batch["label"])
   return *new[:2], new[2][None]
