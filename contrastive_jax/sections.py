@@ -5,6 +5,7 @@ What is no part of a run's identity may change when the run goes on (`identity=F
 
 import dataclasses
 
+from contrastive_jax import declared
 from contrastive_jax.options import option
 
 
@@ -44,22 +45,12 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True)
-class Data:
-  """Where images come from; the options of each source are in the section of its name."""
+class Data(declared.options("data.decoding", "Decoding")):
+  """Where images come from and how they are decoded; a source's options are in its own section."""
 
   source: str = option("shapes", "shapes (built in), tfds, folder or npz")
   split: str = option("train", "split to train on; tfds takes slices such as train[:10000]")
   eval_split: str = option("test", "split that monitors and probes are scored on", identity=False)
-  host_size_px: int | None = option(
-    None, "side of the canvas sent to devices; unset: the images' own size"
-  )
-  cache: str = option(
-    "auto", "keep decoded images in memory: auto (under 2 GiB), memory or none", identity=False
-  )
-  num_threads: int = option(4, "threads that assemble batches", identity=False)
-  num_workers: int = option(
-    0, "processes that decode images (0: none, the threads do it)", identity=False
-  )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,8 @@ HOME = REPOSITORY / "contrastive_jax"
 FLOORS = (
   ("errors", "keys", "once"),
   ("config_files", "launch", "options", "parallel", "paths", "reading"),
-  ("augment", "declared", "losses", "optim", "processes", "sections"),
-  ("catalogue",),
+  ("augment", "declared", "losses", "optim", "processes"),
+  ("catalogue", "sections"),
   ("config", "data", "models"),
   ("methods",),
   ("step",),

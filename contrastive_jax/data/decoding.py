@@ -13,9 +13,13 @@ class Decoding:
   host_size_px: int | None = option(
     None, "side of the canvas sent to devices; unset: the images' own size"
   )
-  cache: str = option("auto", "keep decoded images in memory: auto (under 2 GiB), memory or none")
-  num_threads: int = option(4, "threads that assemble batches")
-  num_workers: int = option(0, "processes that decode images (0: none, the threads do it)")
+  cache: str = option(
+    "auto", "keep decoded images in memory: auto (under 2 GiB), memory or none", identity=False
+  )
+  num_threads: int = option(4, "threads that assemble batches", identity=False)
+  num_workers: int = option(
+    0, "processes that decode images (0: none, the threads do it)", identity=False
+  )
 
   def __post_init__(self):
     if self.cache not in ("auto", "memory", "none"):
