@@ -126,6 +126,11 @@ def test_evaluation_takes_names_or_a_config(trained):
   assert repr(named).startswith("knn           checkpoint   h       top-1 ")
 
 
+def assert_alike(found, wanted):
+  """To rounding: canvases and batches of other sizes are other programs."""
+  np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
 def test_features_of_an_array_a_list_files_and_a_folder_are_equal(trained, images, tmp_path):
   for number, image in enumerate(images):
     Image.fromarray(image).save(tmp_path / f"{number}.png")
@@ -134,8 +139,8 @@ def test_features_of_an_array_a_list_files_and_a_folder_are_equal(trained, image
   assert (h.shape, h.dtype) == ((6, 64), np.float32)
   run = cj.load(trained.workdir)
   for same in (list(images), files, list(map(str, files)), tmp_path, str(tmp_path)):
-    np.testing.assert_array_equal(features(run, same), h)
-  np.testing.assert_array_equal(features(run, [images[0], str(files[1])]), h[:2])
+    assert_alike(features(run, same), h)
+  assert_alike(features(run, [images[0], str(files[1])]), h[:2])
   assert features(run, images, layer="z").shape == (6, 64)
   assert np.std(h, axis=0).max() > 0
 
