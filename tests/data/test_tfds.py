@@ -1,4 +1,7 @@
-"""Prepared TFDS sets, on real images: the same pixels as from a folder and from arrays."""
+"""Prepared TFDS sets, on real images: the same pixels as from a folder and from arrays.
+
+One file for all that reads the sets of its fixtures, which are prepared once.
+"""
 
 import importlib
 import json

@@ -1,4 +1,7 @@
-"""An evaluation from the workdir of a run to its JSON file and its error lines."""
+"""An evaluation from the workdir of a run to its JSON file and its error lines.
+
+One file for all that asks the run of its fixture, which is trained once.
+"""
 
 import json
 import pathlib
