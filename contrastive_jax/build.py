@@ -14,7 +14,7 @@ from contrastive_jax import augment, data, errors, methods, models, optim, paral
 from contrastive_jax import config as config_lib
 from contrastive_jax import step as step_lib
 from contrastive_jax.config import fields_of
-from contrastive_jax.data import pipeline
+from contrastive_jax.data import pipeline, subset
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.models.network import Network
 from contrastive_jax.step import online
@@ -167,6 +167,11 @@ def source(config: ConfigDict, split: str) -> data.Source:
   name = config.data.source
   options = dict(config.data[name].items()) if name in config.data else {}
   return data.build(name, split=split, **options)
+
+
+def training_set(config: ConfigDict) -> tuple[data.Source, data.Source | None]:
+  """Opens a run's training images: those trained on, and those held out (None: there are none)."""
+  return subset.hold_out(source(config, config.data.split), config.data.held_out)
 
 
 def warn_if_scored_on_itself(config: ConfigDict, train: data.Source, test: data.Source) -> None:

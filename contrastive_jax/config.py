@@ -139,14 +139,20 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> Config:
-  """Reads a config back; lists become tuples, as config files write them."""
+  """Reads a config back; lists become tuples, as config files write them.
+
+  A run that began before `data.held_out` was there trained on all images.
+  """
 
   def tuples(value):
     if isinstance(value, dict):
       return Section({k: tuples(v) for k, v in value.items()})
     return tuple(tuples(v) for v in value) if isinstance(value, list) else value
 
-  return Config({k: tuples(v) for k, v in json.loads(text).items()}).lock()
+  config = Config({k: tuples(v) for k, v in json.loads(text).items()})
+  if "method" in config and "held_out" not in config.data:
+    config.data.held_out = 0
+  return config.lock()
 
 
 def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:

@@ -50,7 +50,12 @@ class Data(declared.options("data.decoding", "Decoding")):
 
   source: str = option("shapes", "shapes (built in), tfds, folder or npz")
   split: str = option("train", "split to train on; tfds takes slices such as train[:10000]")
-  eval_split: str = option("test", "split that monitors and probes are scored on", identity=False)
+  eval_split: str = option("test", "split that an evaluation scores", identity=False)
+  held_out: int | None = option(
+    None,
+    "training images that are not trained on, of each class its share: kNN and the best checkpoint "
+    "are of them (unset: 1,000, or a tenth of a smaller set; 0: none, no kNN)",
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Monitor:
   max_train: int = option(
     50_000, "training images in the bank, of each class its share (0: none, no kNN)", identity=False
   )
-  max_test: int = option(10_000, "test images scored, of each class its share", identity=False)
+  max_test: int = option(10_000, "held-out images scored, of each class its share", identity=False)
   batch_size: int = option(512, "images in a forward pass", identity=False)
   online_learning_rate: float = option(
     1e-3, "of the linear classifier on stopped h (Adam)", identity=False

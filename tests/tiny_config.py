@@ -15,7 +15,7 @@ def tiny(method="simclr", **changes):
   c.model.width, c.model.stem = 0.25, "cifar_s2"
   c.optimizer.name, c.optimizer.warmup_epochs = "sgd", 0.0
   c.data.shapes.num_train, c.data.shapes.num_test, c.data.shapes.size_px = 64, 32, 16
-  c.monitor.max_train = 0
+  c.monitor.max_train, c.data.held_out = 0, 0
   c.log.every_steps, c.log.tensorboard = 2, False
   for key, value in changes.items():
     section, _, name = key.rpartition("__")
@@ -24,9 +24,9 @@ def tiny(method="simclr", **changes):
 
 
 def with_monitor():
-  """One epoch of two steps, scored by kNN at its end."""
+  """One epoch of two steps, scored at its end by kNN of 32 images held out."""
   c = tiny(epochs=1, monitor__max_train=32, monitor__batch_size=32, monitor__k=5)
-  c.data.shapes.num_train, c.log.every_steps = 32, 1
+  c.data.shapes.num_train, c.data.held_out, c.log.every_steps = 64, 32, 1
   return c
 
 

@@ -60,6 +60,9 @@ class Data:
   source: str = option("", "another source; its options are in the section of its name")
   split: str = option("", "split that probes train on and that neighbours come from")
   eval_split: str = option("", "split that is scored")
+  held_out: bool = option(
+    False, "score the images that the run held out of its training set, to choose among runs"
+  )
   label: str = option("", "another key of the source's factors to take as label")
   train_share: float = option(1.0, "part of each class's training images used: 0.01, 0.1, ...")
   max_train: int = option(0, "training images used, of each class its share (0: all)")

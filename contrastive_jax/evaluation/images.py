@@ -42,9 +42,13 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
   merged = _merged(config, run_config)
   asked = config.data
   splits = (merged.data.split, merged.data.eval_split)
-  train, test = (build.source(merged, split) for split in splits)
-  build.warn_if_scored_on_itself(merged, train, test)
   names = [f'split "{split}" of data source "{merged.data.source}"' for split in splits]
+  if asked.held_out:
+    train, test = _held_out(config, merged)
+    names[1] = f"what the run held out of {names[0]}"
+  else:
+    train, test = (build.source(merged, split) for split in splits)
+    build.warn_if_scored_on_itself(merged, train, test)
   if asked.label:
     num_classes = max(
       number_of_classes(_factor(s, asked.label), f'factor "{asked.label}"') for s in (train, test)
@@ -67,6 +71,23 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
     batch_size=config.batch_size,
     pipeline_options=build.pipeline_options(merged),
   )
+
+
+def _held_out(config: ConfigDict, merged: ConfigDict) -> tuple[data.Source, data.Source]:
+  """Opens what the run was trained on and what it held out. Raises `UserError` if it cannot."""
+  for key in ("source", "split", "eval_split"):
+    if config.data[key]:
+      raise errors.UserError(
+        f"data.held_out scores images of the run's own training set, and data.{key} "
+        f'"{config.data[key]}" names others; leave one of them out'
+      )
+  train, test = build.training_set(merged)
+  if test is None:
+    raise errors.UserError(
+      "data.held_out: the run held no images out of its training set (data.held_out "
+      f"{merged.data.held_out}); leave it out to score split {merged.data.eval_split!r}"
+    )
+  return train, test
 
 
 def _merged(config, run_config) -> ConfigDict:

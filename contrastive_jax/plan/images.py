@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from contrastive_jax import build, data, errors
-from contrastive_jax.data import store
+from contrastive_jax.data import store, subset
 
 
 class Images(NamedTuple):
@@ -46,9 +46,9 @@ def describe(config: ConfigDict, given: str | None = None) -> Images:
         f"--plan_images={given} is not COUNT:CLASSES or COUNT:CLASSES:PIXELS, e.g. 1281167:1000"
       )
     count, classes, *size = map(int, given.split(":"))
-    return Images(count, classes, _canvas(config, size[0] if size else None))
+    return _trained_on(config, count, classes, size[0] if size else None)
   try:
-    source = build.source(config, config.data.split)
+    source, _ = build.training_set(config)
   except errors.UserError as error:
     return _known(config, error)
   return of_source(config, source)
@@ -80,7 +80,12 @@ def _known(config: ConfigDict, error: errors.UserError) -> Images:
       f"{name} has no split {split!r}; it has {', '.join(known.splits)}"
     ) from problem
   count = sum((p.to or known.splits[p.splitname]) - (p.from_ or 0) for p in parts)
-  return Images(count, known.classes, _canvas(config, known.size_px))
+  return _trained_on(config, count, known.classes, known.size_px)
+
+
+def _trained_on(config: ConfigDict, count: int, classes: int, size_px: int | None) -> Images:
+  held_out = subset.num_held_out(count, classes, config.data.held_out)
+  return Images(count - held_out, classes, _canvas(config, size_px))
 
 
 def _canvas(config: ConfigDict, native_size_px: int | None) -> int:

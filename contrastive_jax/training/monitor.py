@@ -1,4 +1,8 @@
-"""kNN accuracy of the representation while training goes on."""
+"""kNN accuracy of the representation while training goes on, on images held out of the training.
+
+The images that an evaluation reports take no part, so that a checkpoint chosen here is no choice
+among them.
+"""
 
 import dataclasses
 import logging
@@ -15,13 +19,13 @@ from contrastive_jax.models.network import Network
 
 @dataclasses.dataclass(frozen=True)
 class Monitor:
-  """Scores an encoder by weighted kNN on h: the training images vote on the test images."""
+  """Scores an encoder by weighted kNN on h: the training images vote on those held out."""
 
   net: Network
   recipe: augment.Recipe
   mesh: Mesh
   options: ConfigDict  # the section `monitor`
-  num_classes: int = 0  # of both splits: one may hold a class that the other lacks
+  num_classes: int = 0
   bank: pipeline.Batches | None = None  # None: nothing to score with
   queries: pipeline.Batches | None = None
 
@@ -30,24 +34,17 @@ class Monitor:
     cls,
     config: ConfigDict,
     train: data.Source,
+    held_out: data.Source | None,
     net: Network,
     recipe: augment.Recipe,
     mesh: Mesh,
   ) -> "Monitor":
-    """Opens the test split; without labels or with an empty bank the monitor is silent."""
+    """Without labels, with nothing held out, or with an empty bank the monitor is silent."""
     options = config.monitor
     monitor = cls(net, recipe, mesh, options)
-    if not (train.num_classes and options.max_train and options.max_test):
+    if not (held_out and train.num_classes and options.max_train and options.max_test):
       return monitor
-    try:
-      test = build.source(config, config.data.eval_split)
-    except errors.UserError as error:
-      raise errors.UserError(
-        f"{error} (the split that kNN is scored on, --config.data.eval_split; for a run without "
-        "kNN set --config.monitor.max_train=0)"
-      ) from error
-    build.warn_if_scored_on_itself(config, train, test)
-    train, test = subset.evenly(train, options.max_train), subset.evenly(test, options.max_test)
+    train = subset.evenly(train, options.max_train)
     if options.k > len(train):
       raise errors.UserError(
         f"monitor.k {options.k} exceeds the bank of {len(train)} images; "
@@ -61,10 +58,9 @@ class Monitor:
         **pipeline.this_process(),
         **build.pipeline_options(config),
       )
-      for source in (train, test)
+      for source in (train, subset.evenly(held_out, options.max_test))
     )
-    num_classes = max(train.num_classes, test.num_classes)
-    return dataclasses.replace(monitor, num_classes=num_classes, bank=bank, queries=queries)
+    return dataclasses.replace(monitor, num_classes=train.num_classes, bank=bank, queries=queries)
 
   def score(self, params, stats, poll: Callable[[], None] = lambda: None) -> dict[str, float]:
     """Returns {"knn_top1", "knn_top5"} in [0, 1], or {} if there is nothing to score with.
@@ -79,7 +75,7 @@ class Monitor:
     )
     if len(bank.label) < self.options.k or not len(queries.label):
       logging.getLogger(__name__).warning(
-        "no kNN: %d training images (monitor.k %d) and %d test images have a label",
+        "no kNN: %d training images (monitor.k %d) and %d held-out images have a label",
         len(bank.label),
         self.options.k,
         len(queries.label),
@@ -100,7 +96,7 @@ class Monitor:
     """Returns the score with what it depends on."""
     return (
       f"kNN {100 * scores['knn_top1']:.1f} % "
-      f"(k {self.options.k}, tau {self.options.temperature}, cosine, on h)"
+      f"of images held out (k {self.options.k}, tau {self.options.temperature}, cosine, on h)"
     )
 
   def _extract(self, params, stats, batches: Iterator[pipeline.Batch]) -> features.Features:

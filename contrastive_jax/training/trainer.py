@@ -55,10 +55,10 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
 def _train(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None, preemption: Preemption
 ) -> Result:
-  mesh, source, image_set = _checked(config, workdir, devices)
+  mesh, source, held_out, image_set = _checked(config, workdir, devices)
   run = build.run(config, len(source), source.num_classes, mesh.size)
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
-  monitor = Monitor.create(config, source, run.net, run.recipe, mesh)
+  monitor = Monitor.create(config, source, held_out, run.net, run.recipe, mesh)
   preemption.leave_if_requested()
   with _held(workdir, config) as (watchdog, checkpoints):
     changes = workdir_lib.check(workdir, config, image_set)  # again: now no other can write there
@@ -69,7 +69,7 @@ def _train(
     _check_something_is_left(config, run, start)
     workdir_lib.stamp(workdir, config, image_set)  # not before the checkpoint is known to fit
     with _reporter(workdir, config, run, start) as reporter:
-      reporter.console.line(_introduction(config, run, state, source, mesh, start))
+      reporter.console.line(_introduction(config, run, state, source, held_out, mesh, start))
       for change in changes:
         reporter.console.line(f"other than before, as was allowed: {change}")
       watchdog.doing("preparing the images")
@@ -94,16 +94,19 @@ def _train(
 
 def _checked(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None
-) -> tuple[Mesh, data.Source, identity.Identity]:
-  """Returns devices and training images of a run that may begin, the same on every process."""
+) -> tuple[Mesh, data.Source, data.Source | None, identity.Identity]:
+  """Returns devices and images of a run that may begin, the same on every process.
+
+  The images are those trained on, those held out, and the identity of the former.
+  """
   with agree.mistakes_shared():
     config_lib.check(config)
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)
-    source = build.source(config, config.data.split)
+    source, held_out = build.training_set(config)
     image_set = reading.patiently("the training set", lambda: identity.of(source))
   agree.check_equal(lambda: _facts(config, image_set))
-  return mesh, source, image_set
+  return mesh, source, held_out, image_set
 
 
 def _facts(config: ConfigDict, image_set: identity.Identity) -> dict[str, object]:
@@ -147,14 +150,21 @@ def _reporter(
 
 
 def _introduction(
-  config: ConfigDict, run: build.Run, state: TrainState, source: data.Source, mesh: Mesh, start: int
+  config: ConfigDict,
+  run: build.Run,
+  state: TrainState,
+  source: data.Source,
+  held_out: data.Source | None,
+  mesh: Mesh,
+  start: int,
 ) -> str:
   """Returns the first line of a run."""
   unused = len(source) % config.batch_size
   weights = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(state.params))
   return (
     f"{config.method.name} {config.model.name}: {weights:,} parameters, "
-    f"{len(source):,} images, {run.steps_per_epoch} steps an epoch, {run.total_steps} in all, "
+    f"{len(source):,} images{f' ({len(held_out):,} more held out)' if held_out else ''}, "
+    f"{run.steps_per_epoch} steps an epoch, {run.total_steps} in all, "
     f"peak learning rate {run.schedule.peak:.4g}, {mesh.size} device(s)"
     + (f"; {unused:,} images a pass are left out, since they fill no batch" if unused else "")
     + (f"; goes on from step {start}, {_epoch(start, run)}" if start else "")

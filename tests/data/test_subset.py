@@ -124,3 +124,49 @@ def test_an_evaluation_takes_the_share_and_the_number_that_it_asks_for():
   asked.data.train_share = 1.5
   with pytest.raises(errors.UserError, match=r"train_share 1.5 is outside \(0, 1\]"):
     eval_config.resolve(asked)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_held_out_is_not_trained_on(order, known):
+  source = Labelled(ORDERS[order], known)
+  kept, held_out = subset.hold_out(source, 100)
+  labels, index = read(held_out)
+  if known:
+    assert np.abs(np.bincount(labels, minlength=10) - 10).max() <= 1
+  assert sorted([*index, *kept._positions]) == list(range(640)) and len(index) == 100
+  assert read(kept)[1] == list(range(540))  # a memory has a row for each
+  assert read(kept)[0] == [source[i]["label"] for i in kept._positions]
+
+
+def test_without_a_word_a_tenth_is_held_out_and_a_thousand_at_most():
+  counts = [subset.num_held_out(n, 10, None) for n in (9, 10, 640, 10_000, 50_000)]
+  assert counts == [0, 1, 64, 1_000, 1_000]
+  assert subset.num_held_out(640, 0, None) == 0  # no labels, nothing to score
+  assert subset.num_held_out(640, 0, 7) == 7
+
+
+def test_nothing_held_out_is_the_source_itself():
+  source = Labelled(IN_TURN)
+  assert subset.hold_out(source, 0) == (source, None)
+
+
+@pytest.mark.parametrize("count", [-1, 640])
+def test_something_must_be_left_to_train_on(count):
+  with pytest.raises(errors.UserError, match=rf"data.held_out {count} is outside 0..639"):
+    subset.hold_out(Labelled(IN_TURN), count)
+
+
+def test_a_part_reads_ahead_as_its_source_does():
+  class Ahead(Labelled):
+    read = ()
+
+    def ahead(self, indices):
+      self.read = (*self.read, *indices)
+      return self
+
+  source = Ahead(IN_TURN)
+  kept, _ = subset.hold_out(source, 100)
+  again = kept.ahead([3, 5])
+  assert source.read == tuple(kept._positions[[3, 5]])
+  assert again[3]["label"] == kept[3]["label"] and again[3]["index"] == 3

@@ -8,8 +8,6 @@ import pytest
 import toys
 
 from contrastive_jax import augment, build, config, errors, parallel
-from contrastive_jax.evaluation import config as eval_config
-from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation import knn
 from contrastive_jax.models.network import Network
 from contrastive_jax.training import monitor
@@ -30,9 +28,15 @@ def run_config(folder, train_labels, test_labels):
   return c
 
 
-def create(c):
+def create(c, sources=None):
+  """The monitor of a run; unless told otherwise the test images stand for those held out."""
   recipe, mesh = augment.recipe("none", size_px=4), parallel.make_mesh(jax.devices()[:1])
-  return monitor.Monitor.create(c, build.source(c, "train"), NET, recipe, mesh)
+  train, held_out = sources or (build.source(c, "train"), build.source(c, "test"))
+  return monitor.Monitor.create(c, train, held_out, NET, recipe, mesh)
+
+
+def pixels(batches):
+  return [bytes(image) for batch in batches for image in batch["image"][batch["mask"]]]
 
 
 def scored(*args):
@@ -42,28 +46,21 @@ def scored(*args):
   return one.score(*VARIABLES), [f.layers["h"] for f in found]
 
 
-def test_images_that_are_scored_on_themselves_are_a_warning(tmp_path, caplog):
-  c = run_config(tmp_path, [0, 1, 2, 0], [0, 1, 2, 0])
-  create(c)
-  assert caplog.text == ""
-  c.data.eval_split = "train"
-  create(c)
-  assert 'data.split and data.eval_split are both "train"' in caplog.text
-  caplog.clear()
-  eval_images.load(eval_config.evaluation("knn"), c)
-  assert 'data.split and data.eval_split are both "train"' in caplog.text
+def test_no_image_that_is_reported_takes_part(tmp_path):
+  c = run_config(tmp_path, np.arange(40) % 4, [])
+  (tmp_path / "test.npz").unlink()
+  one = create(c, build.training_set(c))
+  bank, queries = pixels(one.bank), pixels(one.queries)
+  assert (len(bank), len(queries)) == (36, 4)
+  assert sorted(bank + queries) == sorted(map(bytes, np.load(tmp_path / "train.npz")["images"]))
 
 
-def test_images_of_another_name_that_are_the_same_are_a_warning_too(tmp_path, caplog):
-  c = run_config(tmp_path, [0, 1, 2, 0], [0, 1])
-  (tmp_path / "val.npz").symlink_to("train.npz")
-  c.data.eval_split = "val"
-  create(c)
-  line = '4 of the 4 images of data.eval_split "val" are also in data.split "train"'
-  assert line in caplog.text
-  caplog.clear()
-  eval_images.load(eval_config.evaluation("knn"), c)
-  assert line in caplog.text
+@pytest.mark.parametrize("key", ["data.held_out", "monitor.max_train", "monitor.max_test"])
+def test_with_nothing_to_score_by_it_is_silent(key, tmp_path):
+  c = run_config(tmp_path, np.arange(40) % 4, [0])
+  section, _, name = key.partition(".")
+  c[section][name] = 0
+  assert create(c, build.training_set(c)).score(*VARIABLES) == {}
 
 
 def test_its_batches_need_not_divide_by_the_processes(tmp_path, monkeypatch):
@@ -82,11 +79,6 @@ def test_images_without_a_label_neither_vote_nor_count(tmp_path):
   scores, (bank, queries) = scored(tmp_path, train, test)
   wanted = knn.accuracy(bank, train[train >= 0], queries, test[test >= 0], 3, k=3)
   assert scores == {"knn_top1": wanted["top1"], "knn_top5": wanted["top5"]}
-
-
-def test_a_class_that_the_training_set_lacks_is_missed_and_counted(tmp_path):
-  scores, _ = scored(tmp_path, np.zeros(12, int), [0, 0, 0, 5])
-  assert scores == {"knn_top1": 0.75, "knn_top5": 0.75}
 
 
 @pytest.mark.parametrize(

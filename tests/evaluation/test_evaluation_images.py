@@ -1,0 +1,62 @@
+"""Which images an evaluation scores: others than it learns from, or a warning says so."""
+
+import numpy as np
+import pytest
+
+from contrastive_jax import build, config, errors
+from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.evaluation import images
+
+
+def run_config(folder, train_labels, test_labels):
+  """The config of a run on random images with these labels."""
+  c = config.pretrain()
+  c.data.source, c.data.npz.path = "npz", str(folder / "{split}.npz")
+  rng = np.random.default_rng(0)
+  for split, labels in (("train", train_labels), ("test", test_labels)):
+    pixels = rng.integers(0, 256, (len(labels), 4, 4, 3), dtype=np.uint8)
+    np.savez(folder / f"{split}.npz", images=pixels, labels=np.asarray(labels))
+  return c
+
+
+def asked(**values):
+  c = eval_config.evaluation("knn")
+  c.data.update(values)
+  return c
+
+
+def test_images_that_are_scored_on_themselves_are_a_warning(tmp_path, caplog):
+  c = run_config(tmp_path, [0, 1, 2, 0], [0, 1, 2, 0])
+  images.load(asked(), c)
+  assert caplog.text == ""
+  c.data.eval_split = "train"
+  images.load(asked(), c)
+  assert 'data.split and data.eval_split are both "train"' in caplog.text
+
+
+def test_images_of_another_name_that_are_the_same_are_a_warning_too(tmp_path, caplog):
+  c = run_config(tmp_path, [0, 1, 2, 0], [0, 1])
+  (tmp_path / "val.npz").symlink_to("train.npz")
+  c.data.eval_split = "val"
+  images.load(asked(), c)
+  line = '4 of the 4 images of data.eval_split "val" are also in data.split "train"'
+  assert line in caplog.text
+
+
+def test_what_the_run_held_out_can_be_scored_in_place_of_the_test_images(tmp_path, caplog):
+  c = run_config(tmp_path, np.arange(100) % 5, [0] * 7)
+  trained_on, held_out = build.training_set(c)
+  found = images.load(asked(held_out=True), c)
+  assert (len(found.train), len(found.test)) == (len(trained_on), len(held_out)) == (90, 10)
+  assert all((found.test[i]["image"] == held_out[i]["image"]).all() for i in range(len(held_out)))
+  assert 'what the run held out of split "train"' in found.test_name
+  assert caplog.text == ""
+  assert (len(images.load(asked(), c).train), len(images.load(asked(), c).test)) == (100, 7)
+
+
+def test_what_was_not_held_out_cannot_be_scored(tmp_path):
+  c = run_config(tmp_path, [0, 1, 2, 0], [0, 1])
+  with pytest.raises(errors.UserError, match="the run held no images out"):
+    images.load(asked(held_out=True), c)
+  with pytest.raises(errors.UserError, match='data.eval_split "val" names others'):
+    images.load(asked(held_out=True, eval_split="val"), c)
