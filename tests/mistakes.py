@@ -272,24 +272,6 @@ MISTAKES = {
     ),
     "/empty; it must hold files ending in .jpg, ",
   ),
-  "classes in a folder without splits": (
-    train(
-      commands.QUICK,
-      "--workdir={here}/w",
-      "--config.batch_size=8",
-      "--config.data.source=folder",
-      "--config.data.folder.path={here}/classes",
-    ),
-    ("classes has no sub-folder 'test'; make one", "set --config.monitor.max_train=0)"),
-  ),
-  "one npz with labels": (
-    train(commands.QUICK, "--workdir={here}/w", "--config.batch_size=8", *npz("good.npz")),
-    (
-      "good.npz holds no split 'test'",
-      "use one file per split",
-      "set --config.monitor.max_train=0)",
-    ),
-  ),
   "folder with too few images": (
     train(
       commands.QUICK,

@@ -20,6 +20,7 @@ TINY = {
   "data.shapes.size_px": 16,
   "data.shapes.num_train": 64,
   "data.shapes.num_test": 48,
+  "data.held_out": 0,
   "optimizer.warmup_epochs": 0.0,
 }
 

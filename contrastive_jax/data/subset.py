@@ -98,7 +98,7 @@ def num_held_out(num_images: int, num_classes: int, count: int | None) -> int:
   if not 0 <= count < num_images:
     raise errors.UserError(
       f"data.held_out {count} is outside 0..{num_images - 1}, since the training set has "
-      f"{num_images} images; set --config.data.held_out=0 to train on all"
+      f"{num_images} images; hold out fewer, or set --config.data.held_out=0 to train on all"
     )
   return count
 

@@ -47,7 +47,7 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
     train, test = _held_out(config, merged)
     names[1] = f"what the run held out of {names[0]}"
   else:
-    train, test = (build.source(merged, split) for split in splits)
+    train, test = build.source(merged, splits[0]), _scored(merged)
     build.warn_if_scored_on_itself(merged, train, test)
   if asked.label:
     num_classes = max(
@@ -71,6 +71,17 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
     batch_size=config.batch_size,
     pipeline_options=build.pipeline_options(merged),
   )
+
+
+def _scored(merged: ConfigDict) -> data.Source:
+  """Opens the split that is scored. Raises `UserError` that says what else there is to score."""
+  try:
+    return build.source(merged, merged.data.eval_split)
+  except errors.UserError as error:
+    raise errors.UserError(
+      f"{error} (the split that is scored, --config.data.eval_split; --config.data.held_out=True "
+      "scores what the run held out of its training set)"
+    ) from error
 
 
 def _held_out(config: ConfigDict, merged: ConfigDict) -> tuple[data.Source, data.Source]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from contrastive_jax import build, config, errors
 from contrastive_jax.evaluation import config as eval_config
@@ -60,3 +61,16 @@ def test_what_was_not_held_out_cannot_be_scored(tmp_path):
     images.load(asked(held_out=True), c)
   with pytest.raises(errors.UserError, match='data.eval_split "val" names others'):
     images.load(asked(held_out=True, eval_split="val"), c)
+
+
+def test_images_without_a_test_split_are_told_what_to_do(tmp_path):
+  c = run_config(tmp_path, [0, 1, 2, 0], [0])
+  c.data.npz.path = str(tmp_path / "train.npz")
+  with pytest.raises(errors.UserError, match=r"train\.npz holds no split 'test'.*data\.held_out"):
+    images.load(asked(), c)
+  folder = tmp_path / "classes" / "cat"
+  folder.mkdir(parents=True)
+  Image.new("RGB", (4, 4)).save(folder / "1.png")
+  c.data.source, c.data.folder.path = "folder", str(folder.parent)
+  with pytest.raises(errors.UserError, match=r"has no sub-folder 'test'.*data\.held_out"):
+    images.load(asked(), c)
