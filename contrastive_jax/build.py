@@ -17,7 +17,7 @@ from contrastive_jax.config import fields_of
 from contrastive_jax.data import pipeline, subset
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.models.network import Network
-from contrastive_jax.step import online
+from contrastive_jax.step import noise, online
 from contrastive_jax.step import state as state_lib
 
 
@@ -32,6 +32,7 @@ class Run(NamedTuple):
   total_steps: int
   init: Callable[[Array], state_lib.TrainState]  # of a key
   step: step_lib.Step
+  noise: noise.Measure | None  # None: not asked for
 
 
 def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int) -> Run:
@@ -49,12 +50,15 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
   config_lib.check(config)
   parallel.check_batch_size(config.batch_size, num_devices)
   check_micro_batches(config, num_devices)
+  parts = config.monitor.noise_parts
+  noise.check(parts, config.batch_size, config.model.get("bn_groups", 1), num_devices)
   per_epoch = steps_per_epoch(config, num_images)
   chosen, network, views = method(config), net(config), recipe(config)
   probe = online.Probe(num_classes, config.monitor.online_learning_rate)
   task = methods.Task(num_images, num_classes, config.batch_size, config.image_size_px)
   update, schedule = optimizer(config, per_epoch, chosen.frozen(task))
   total = config.epochs * per_epoch
+  clock = {"seed": config.seed, "steps_per_epoch": per_epoch}
   return Run(
     network,
     chosen,
@@ -69,10 +73,10 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
       update,
       probe,
       views,
-      seed=config.seed,
-      steps_per_epoch=per_epoch,
       total_steps=total,
+      **clock,
     ),
+    noise=noise.make(chosen, network, views, parts, **clock) if parts else None,
   )
 
 

@@ -84,6 +84,12 @@ class Monitor:
   max_cosine: float = option(
     0.95, "alarm if the mean cosine of two images' z is above", identity=False
   )
+  noise_parts: int = option(
+    0,
+    "parts of a batch whose gradients tell the gradient noise scale, with each line of metrics, in "
+    "the time of two steps (0: not measured)",
+    identity=False,
+  )
   alarm_after_steps: int = option(
     100, "no alarm before: untrained nets may look collapsed", identity=False
   )

@@ -1,6 +1,6 @@
 """One training step as a pure function of the state and a host batch.
 
-Imports: augment, keys, losses, methods, models, once, parallel.
+Imports: augment, errors, keys, losses, methods, models, once, parallel.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from contrastive_jax import augment, keys, methods, parallel
+from contrastive_jax import augment, methods, parallel
 from contrastive_jax.models.network import Network
 from contrastive_jax.step import collapse, guard, online
+from contrastive_jax.step import inputs as inputs_lib
 from contrastive_jax.step.state import TrainState
 
 Step = Callable[[TrainState, dict[str, Array]], tuple[TrainState, dict[str, Array]]]
@@ -29,23 +30,14 @@ def make(
   steps_per_epoch: int,
   total_steps: int,
 ) -> Step:
-  """Returns `step(state, batch) -> (state, metrics)`, to be jitted under the mesh.
-
-  The views of an example depend on (seed, epoch, its index, view) alone, so that they are the same
-  on every topology; the method's own key depends on (seed, step).
-  """
+  """Returns `step(state, batch) -> (state, metrics)`, to be jitted under the mesh."""
 
   def step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
-    images = (state.step // steps_per_epoch, batch["image"], batch["extent"], batch["index"])
-    views = augment.views(recipe, keys.stream(seed, "views"), *images, link=method.link_views)
-    inputs = {"views": views, "label": batch["label"], "index": batch["index"]}
-    if recipe.local:
-      inputs["local_views"] = augment.views(recipe.local, keys.stream(seed, "local_views"), *images)
-
+    inputs = inputs_lib.of(method, recipe, batch, seed=seed, epoch=state.step // steps_per_epoch)
     memory = parallel.whole(state.memory)  # state may be stored in parts
 
     def loss_fn(params):
-      key = jax.random.fold_in(keys.stream(seed, "method"), state.step)
+      key = inputs_lib.method_key(seed, state.step)
       return method.loss(net, parallel.whole(params), state.stats, memory, inputs, key)
 
     (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)

@@ -14,6 +14,7 @@ from contrastive_jax.step import Step
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.monitor import Monitor
+from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
 from contrastive_jax.workdir.checkpoint import Checkpoints
 from contrastive_jax.workdir.report import Reporter
@@ -32,6 +33,7 @@ class Loop:
 
   mesh: Mesh
   due: Due
+  noise: Noise
   readings: Readings
   monitor: Monitor
   checkpoints: Checkpoints
@@ -75,9 +77,11 @@ class Loop:
     """Calls a step, and does what there is to do while the devices work on it."""
     self.watchdog.doing(f"computing step {step}")
     self.readings.before_next()
-    state, metrics = step_fn(state, parallel.put(host_batch, self.mesh))
+    batch = parallel.put(host_batch, self.mesh)
+    noise = self.noise.before(step, state, batch)
+    state, metrics = step_fn(state, batch)
     self.checkpoints.poll()
-    self.readings.hold(step, metrics)
+    self.readings.hold(step, metrics | noise)
     return state
 
   def _score_if_due(

@@ -7,6 +7,7 @@ from jaxtyping import Array, PyTree
 from contrastive_jax import parallel
 from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
+from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.probe_skips import ProbeSkips
 from contrastive_jax.training.replaced import Replaced
 from contrastive_jax.training.skips import Skips
@@ -30,10 +31,12 @@ class Readings:
     batch_size: int,
     skips: Skips,
     alarms: Alarms,
+    noise: Noise,
   ):
     self.latest: dict[str, float] = {}
     self._reporter, self._due, self._schedule = reporter, due, schedule
     self._batch_size, self._skips, self._alarms = batch_size, skips, alarms
+    self._noise = noise
     self._replaced, self._probe_skips = Replaced(due.steps_per_epoch), ProbeSkips()
     self._meter = Meter()
     self._held: tuple[int, PyTree] | None = None
@@ -91,6 +94,7 @@ class Readings:
     values |= {
       "epoch": step / self._due.steps_per_epoch,
       "learning_rate": float(self._schedule(step - 1)),
+      **self._noise.quotients(values),
     }
     if seconds:
       values["images_per_second"] = self._batch_size / seconds

@@ -26,6 +26,7 @@ from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.loop import Loop, Result
 from contrastive_jax.training.monitor import Monitor
+from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
 from contrastive_jax.training.skips import Skips
 from contrastive_jax.workdir import lock
@@ -230,6 +231,7 @@ def _loop(
     save_every_epochs=config.checkpoint.every_epochs,
     score_every_epochs=config.monitor.every_epochs,
   )
+  noise = Noise(jax.jit(run.noise) if run.noise else None, due)
   limits = config_lib.fields_of(collapse.alarms, config.monitor)
   readings = Readings(
     reporter,
@@ -238,5 +240,6 @@ def _loop(
     config.batch_size,
     Skips(config.max_skipped_steps),
     Alarms(config.monitor.alarm_after_steps, **limits),
+    noise,
   )
-  return Loop(mesh, due, readings, monitor, checkpoints, reporter, watchdog)
+  return Loop(mesh, due, noise, readings, monitor, checkpoints, reporter, watchdog)
