@@ -127,7 +127,9 @@ def test_view(
       box = crop.whole_box(extent)
     else:
       box = crop.central_box(extent, _CENTRAL_PROPORTION)
-    image = resize.resize(to_float(image), box, recipe.size_px, recipe.interpolation)
+    image = resize.resize(
+      to_float(image), box, recipe.size_px, recipe.interpolation, recipe.antialias
+    )
     return _normalize(recipe, image)
 
   return jax.vmap(one)(image, extent)

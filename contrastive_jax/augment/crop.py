@@ -27,6 +27,7 @@ class ResizedCrop:
   max_area: float = 1.0
   sampler: str = "torchvision"  # or "tf"
   interpolation: str = "bicubic"
+  antialias: bool = True
   min_covered: float = 0.0  # "tf" alone: smaller boxes are drawn again (min_object_covered)
 
   def sample(self, key: PRNGKeyArray, extent: Int[Array, "2"]) -> dict[str, Array]:
@@ -34,7 +35,7 @@ class ResizedCrop:
     return sampler(key, *extent.astype(jnp.float32))._asdict()
 
   def apply(self, params: dict[str, Array], image: Float[Array, "S S 3"]) -> Float[Array, "H H 3"]:
-    return resize(image, Box(**params), self.size_px, self.interpolation)
+    return resize(image, Box(**params), self.size_px, self.interpolation, self.antialias)
 
   def _sample_tf(self, key, image_height, image_width) -> Box:
     """Draws as `sample_distorted_bounding_box` does (sample_distorted_bounding_box_op.cc).
@@ -92,13 +93,14 @@ class Whole:
 
   size_px: int
   interpolation: str = "bicubic"
+  antialias: bool = True
 
   def sample(self, key: PRNGKeyArray, extent: Int[Array, "2"]) -> dict[str, Array]:
     del key
     return whole_box(extent)._asdict()
 
   def apply(self, params: dict[str, Array], image: Float[Array, "S S 3"]) -> Float[Array, "H H 3"]:
-    return resize(image, Box(**params), self.size_px, self.interpolation)
+    return resize(image, Box(**params), self.size_px, self.interpolation, self.antialias)
 
 
 def whole_box(extent: Int[Array, "2"]) -> Box:

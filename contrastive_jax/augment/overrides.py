@@ -91,8 +91,8 @@ def check_integer(option: str, value: Any) -> None:
     raise errors.UserError(f"augment.{option} {value!r} is not a positive integer; use 1 or more")
 
 
-def check_choice(option: str, value: Any, choices: tuple[str, ...]) -> None:
+def check_choice(option: str, value: Any, choices: tuple[str | bool, ...]) -> None:
   if value not in choices:
     raise errors.UserError(
-      f"augment.{option} {value!r} is unknown; use one of: " + ", ".join(choices)
+      f"augment.{option} {value!r} is unknown; use one of: " + ", ".join(map(str, choices))
     )

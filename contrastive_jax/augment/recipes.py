@@ -44,6 +44,7 @@ class Recipe:
   views: tuple[Pipeline, ...]
   probe: Pipeline  # crop and flip, for training linear probes
   interpolation: str
+  antialias: bool
   mean: tuple[float, float, float]
   std: tuple[float, float, float]
   local: "Recipe | None" = None  # of the local views, if there are any
@@ -66,6 +67,7 @@ def recipe(
   grey_p: float | None = None,
   flip: bool | float | None = None,
   family: str | None = None,
+  antialias: bool | None = None,
   solarize: bool | float | None = None,
   normalize: str | None = None,
   rotate: float = 0.0,
@@ -93,6 +95,8 @@ def recipe(
     flip: False for none, True for p = 0.5, or a probability.
     family: "simclr_v1", "simclr_v2" or "torchvision": takes crop, jitter and blur, all three, by
       that family's definitions.
+    antialias: whether crops and images for evaluation are filtered where they shrink; None: as the
+      recipe's authors, or the family, do.
     solarize: False for none, True for the recipe's own (p = 0.2 if it has none), or a probability.
     normalize: a key of `NORMALIZATIONS`.
     rotate, sobel, noise, cutout: probabilities of further operations, applied last, in this order.
@@ -126,9 +130,13 @@ def recipe(
     row = dataclasses.replace(
       row,
       sampler="torchvision" if torchvision else "tf",
+      antialias=torchvision,
       jitter_family=family,
       blur_family="pillow" if torchvision else "tf",
     )
+  if antialias is not None:
+    overrides.check_choice("antialias", antialias, (False, True))
+    row = dataclasses.replace(row, antialias=antialias)
   if normalize is not None:
     overrides.check_choice("normalize", normalize, tuple(NORMALIZATIONS))
     row = dataclasses.replace(row, normalize=normalize)
@@ -149,6 +157,7 @@ def recipe(
     views=tuple(_pipeline(row, size_px, view % 2, extras) for view in range(num_views)),
     probe=(("crop", probe_crop), ("flip", geometry.Flip(0.5))),
     interpolation=row.interpolation,
+    antialias=row.antialias,
     mean=mean,
     std=std,
   )
@@ -205,13 +214,14 @@ def _pipeline(row: table.Row, size_px: int, view: int, extras: dict[str, float])
 
 def _crop(row: table.Row, size_px: int) -> crop.ResizedCrop | crop.Whole:
   if row.min_area is None:
-    return crop.Whole(size_px, row.interpolation)
+    return crop.Whole(size_px, row.interpolation, row.antialias)
   return crop.ResizedCrop(
     size_px,
     min_area=row.min_area,
     max_area=row.max_area,
     sampler=row.sampler,
     interpolation=row.interpolation,
+    antialias=row.antialias,
     min_covered=row.min_covered,
   )
 

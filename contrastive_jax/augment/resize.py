@@ -25,30 +25,41 @@ class Box(NamedTuple):
 
 
 def resize(
-  image: Float[Array, "H W 3"], box: Box, size_px: int, interpolation: str
+  image: Float[Array, "H W 3"],
+  box: Box,
+  size_px: int,
+  interpolation: str,
+  antialias: bool = True,
 ) -> Float[Array, "size_px size_px 3"]:
-  """Resamples `box` to a square, low-pass filtered where it shrinks.
+  """Resamples `box` to a square.
 
   Args:
     image: in [0, 1].
     box: lies inside the image.
     size_px: side of the result.
     interpolation: "bilinear" or "bicubic".
+    antialias: widens the kernel where the box shrinks, as Pillow does. False: as `tf.image.resize`
+      does unless told otherwise, a value depends on the nearest 2 or 4 pixels of a row or column,
+      and those between are skipped. Boxes that do not shrink come out the same.
 
   Returns:
     The square, clipped to [0, 1] since the cubic kernel overshoots. A box of `size_px` by `size_px`
     comes back unchanged, bit for bit.
   """
-  return jnp.clip(resample(image, box, size_px, interpolation), 0.0, 1.0)
+  return jnp.clip(resample(image, box, size_px, interpolation, antialias), 0.0, 1.0)
 
 
 def resample(
-  image: Float[Array, "H W 3"], box: Box, size_px: int, interpolation: str
+  image: Float[Array, "H W 3"],
+  box: Box,
+  size_px: int,
+  interpolation: str,
+  antialias: bool = True,
 ) -> Float[Array, "size_px size_px 3"]:
   """Does what `resize` does to values of any range, and clips none."""
   height, width = image.shape[:2]
-  rows = _weights(box.top, box.height, height, size_px, interpolation)
-  columns = _weights(box.left, box.width, width, size_px, interpolation)
+  rows = _weights(box.top, box.height, height, size_px, interpolation, antialias)
+  columns = _weights(box.left, box.width, width, size_px, interpolation, antialias)
   image = jnp.einsum("hi,ijc->hjc", rows, image, precision=PRECISION)
   return jnp.einsum("wj,hjc->hwc", columns, image, precision=PRECISION)
 
@@ -73,12 +84,15 @@ def _weights(
   size_in_px: int,
   size_out_px: int,
   interpolation: str,
+  antialias: bool,
 ) -> Float[Array, "out in"]:
   """Returns the matrix that resamples pixels [start, start + length) to `size_out_px` pixels."""
   scale = length / size_out_px
   centre = start + (jnp.arange(size_out_px, dtype=jnp.float32) + 0.5) * scale
   source = jnp.arange(size_in_px, dtype=jnp.float32)
-  distance = jnp.abs(source + 0.5 - centre[:, None]) / jnp.maximum(scale, 1.0)
+  distance = jnp.abs(source + 0.5 - centre[:, None])
+  if antialias:
+    distance = distance / jnp.maximum(scale, 1.0)
   inside = (source >= start) & (source < start + length)
   weights = jnp.where(inside, _KERNELS[interpolation](distance), 0.0)
   return weights / weights.sum(axis=1, keepdims=True)

@@ -15,6 +15,7 @@ class Row:
   order: tuple[str, ...] = _ORDER
   sampler: str = "torchvision"  # of the crop
   interpolation: str = "bilinear"
+  antialias: bool = True  # False: tf.image.resize as it is called without this argument
   min_area: float | None = 0.08  # None: no crop, the whole image is resized
   max_area: float = 1.0
   min_covered: float = 0.0  # with sampler "tf": smaller boxes are drawn again
@@ -34,11 +35,13 @@ class Row:
 
 
 # SimCLR: Chen et al., ICML 2020, appendix A; CIFAR-10: appendix B.9; data_util.py of the authors.
-# Its crop asks for areas of 0.08 to 1, but also for a box that covers a tenth of the image.
+# Its crop asks for areas of 0.08 to 1, but also for a box that covers a tenth of the image. Resized
+# as by tf2/data_util.py; the older data_util.py samples from pixels' corners, with a = -3/4.
 _SIMCLR = Row(
   sampler="tf",
   min_covered=0.1,
   interpolation="bicubic",
+  antialias=False,
   jitter_family="simclr_v2",
   jitter=(0.8, 0.8, 0.8, 0.2),
   blur_family="tf",
@@ -56,6 +59,7 @@ _MOCO_V2 = Row(
 # draws a crop once and cuts it off at the border of the image; here such a box is drawn again.
 _BYOL = Row(
   interpolation="bicubic",
+  antialias=False,
   jitter_family="simclr_v1",
   jitter=(0.4, 0.4, 0.2, 0.1),
   blur_family="tf",
@@ -63,7 +67,9 @@ _BYOL = Row(
   solarize_p=(0.0, 0.2),
 )
 # Barlow Twins: Zbontar et al., ICML 2021; main.py. VICReg (Bardes et al., ICLR 2022) is alike.
-_BARLOW = dataclasses.replace(_BYOL, jitter_family="torchvision", blur_family="pillow")
+_BARLOW = dataclasses.replace(
+  _BYOL, antialias=True, jitter_family="torchvision", blur_family="pillow"
+)
 # solo-learn: da Costa et al., JMLR 2022; scripts/pretrain/cifar/augmentations.
 _SOLO_CIFAR = dataclasses.replace(
   _MOCO_V2,
@@ -117,6 +123,6 @@ ROWS = {
     _SOLO_CIFAR, jitter=(0.4, 0.4, 0.2, 0.1), blur_p=(0.0, 0.0), solarize_p=(0.0, 0.2)
   ),
   "crop_only": _PLAIN,
-  "none": dataclasses.replace(_PLAIN, min_area=None, flip_p=0.0),
+  "none": dataclasses.replace(_PLAIN, antialias=True, min_area=None, flip_p=0.0),
 }
 NAMES = tuple(ROWS)

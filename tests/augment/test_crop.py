@@ -31,12 +31,12 @@ def _pillow_resize(image, box, size_px, interpolation):
   return np.clip(np.stack([np.asarray(plane) for plane in planes], axis=-1), 0, 1)
 
 
-_jitted_resize = jax.jit(resize, static_argnums=(2, 3))
+_jitted_resize = jax.jit(resize, static_argnums=(2, 3, 4))
 
 
-def _resize(image, box, size_px, interpolation):
+def _resize(image, box, size_px, interpolation, antialias=True):
   box = Box(*(np.float32(x) for x in box))
-  return np.asarray(_jitted_resize(image, box, size_px, interpolation))
+  return np.asarray(_jitted_resize(image, box, size_px, interpolation, antialias))
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
@@ -66,6 +66,60 @@ def test_a_box_of_the_size_of_the_result_is_copied_bit_for_bit(interpolation):
   image = _image(40, 40)
   np.testing.assert_array_equal(
     _resize(image, (5, 7, 24, 24), 24, interpolation), image[5:29, 7:31]
+  )
+
+
+# What tf.image.resize(image, [4, 4], "bicubic") of TensorFlow 2.21.0 returns for the image below.
+# It rounds a place between two pixels to 1/1024; at these sizes all are multiples of 1/4.
+_TENSORFLOW = [
+  [0.2825434, 0.4812238, 0.7838587, 0.1209349],
+  [0.7447610, 0.5449849, 0.3491053, 0.0374382],
+  [0.3281140, 0.1481855, 0.5488912, 0.1804803],
+  [0.7895308, 0.1825905, 0.6893622, 0.0824219],
+]
+
+
+def test_without_antialiasing_a_crop_is_resized_as_by_tensorflow():
+  row, column = np.mgrid[:10, :6]
+  image = _image(32, 32)
+  image[5:15, 7:13] = ((7 * row + 13 * column + 5 * row * column) % 32 / 31)[..., None]
+  got = _resize(image, (5, 7, 10, 6), 4, "bicubic", antialias=False)
+  np.testing.assert_allclose(got, np.stack([_TENSORFLOW] * 3, axis=-1), atol=1e-6)
+  assert np.abs(got - _resize(image, (5, 7, 10, 6), 4, "bicubic")).max() > 0.2
+
+
+def _by_keys(pixels, place):
+  """Weighs the four pixels around `place` by Keys' kernel, those inside alone; float64."""
+  total = weights = 0.0
+  for i in range(math.floor(place) - 1, math.floor(place) + 3):
+    if 0 <= i < len(pixels):
+      x = abs(i - place)
+      near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+      weight = near if x < 1 else far
+      total, weights = total + weight * pixels[i], weights + weight
+  return total / weights
+
+
+@pytest.mark.parametrize("box", [(0, 0, 40, 56), (9, 1, 31, 55), (39, 55, 1, 1), (3, 6, 7, 50)])
+def test_without_antialiasing_four_pixels_a_side_count_however_far_a_box_shrinks(box):
+  image, size_px = _image(40, 56), 12
+  top, left, height, width = box
+  want = image[top : top + height, left : left + width].astype(np.float64)
+  for axis, side in enumerate((height, width)):
+    places = (np.arange(size_px) + 0.5) * side / size_px - 0.5
+    lines = np.moveaxis(want, axis, 0)
+    want = np.moveaxis(np.stack([_by_keys(lines, place) for place in places]), 0, axis)
+  got = _resize(image, box, size_px, "bicubic", antialias=False)
+  # A place is rounded to 2e-6 in float32, and a weight changes by at most 1.3 times that.
+  np.testing.assert_allclose(got, np.clip(want, 0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("box", [(0, 0, 32, 32), (3, 11, 7, 5), (10, 2, 20, 32), (31, 31, 1, 1)])
+def test_antialiasing_changes_no_bit_of_a_box_that_does_not_shrink(box, interpolation):
+  image = _image(32, 32)
+  np.testing.assert_array_equal(
+    _resize(image, box, 32, interpolation, antialias=False), _resize(image, box, 32, interpolation)
   )
 
 

@@ -10,9 +10,11 @@ from contrastive_jax import augment, errors
 _SIMCLR, _MOCO = "crop flip jitter grey blur", "crop jitter grey blur flip"
 _NO_BLUR, _FLIP_LAST = "crop flip jitter grey", "crop jitter grey flip"
 _TV = "torchvision"
-# Crops: sampler, interpolation, smallest area.
-_CROP_TF, _CROP_8 = ("tf", "bicubic", 0.08), (_TV, "bicubic", 0.08)
-_CROP_20 = (_TV, "bilinear", 0.2)
+# Crops: sampler, interpolation, whether filtered where they shrink, smallest area. The code of
+# SimCLR and BYOL calls tf.image.resize, which does not unless asked to.
+_CROP_TF, _CROP_BYOL = ("tf", "bicubic", False, 0.08), (_TV, "bicubic", False, 0.08)
+_CROP_8, _CROP_20 = (_TV, "bicubic", True, 0.08), (_TV, "bilinear", True, 0.2)
+_CROP_40 = (_TV, "bicubic", True, 0.4)
 # Jitter: p, brightness, contrast, saturation, hue.
 _OLD, _STRONG = (1.0, 0.4, 0.4, 0.4, 0.4), (0.8, 0.8, 0.8, 0.8, 0.2)
 _WEAK, _WEAKER = (0.8, 0.4, 0.4, 0.4, 0.1), (0.8, 0.4, 0.4, 0.2, 0.1)
@@ -31,16 +33,16 @@ _FIGURES = {
   "moco_v1": ("crop grey jitter flip", _CROP_20, _TV, _OLD, 0.2, None, _NEVER, _IMAGENET),
   "moco_v2": (_MOCO, _CROP_20, _TV, _WEAK, 0.2, _BLUR, _NEVER, _IMAGENET),
   "simsiam": (_MOCO, _CROP_20, _TV, _WEAK, 0.2, _BLUR, _NEVER, _IMAGENET),
-  "byol": (_SIMCLR, _CROP_8, "simclr_v1", _WEAKER, 0.2, ("tf", 1, 0.1), _SECOND, _IMAGENET),
+  "byol": (_SIMCLR, _CROP_BYOL, "simclr_v1", _WEAKER, 0.2, ("tf", 1, 0.1), _SECOND, _IMAGENET),
   "moco_v3": (_MOCO, _CROP_20, _TV, _WEAKER, 0.2, _BLUR_FIRST, _SECOND, _IMAGENET),
   "barlow": (_SIMCLR, _CROP_8, _TV, _WEAKER, 0.2, _BLUR_FIRST, _SECOND, _IMAGENET),
   "vicreg": (_SIMCLR, _CROP_8, _TV, _WEAKER, 0.2, _BLUR_FIRST, _SECOND, _IMAGENET),
   "supcon_cifar": (_NO_BLUR, _CROP_20, _TV, _WEAK, 0.2, None, _NEVER, _CIFAR),
-  "w_mse_cifar": (_FLIP_LAST, (_TV, "bicubic", 0.2), _TV, _WEAK, 0.1, None, _NEVER, _CIFAR),
+  "w_mse_cifar": (_FLIP_LAST, (_TV, "bicubic", True, 0.2), _TV, _WEAK, 0.1, None, _NEVER, _CIFAR),
   "solo_cifar": (_MOCO, _CROP_8, _TV, _STRONG, 0.2, _BLUR, _NEVER, _CIFAR),
   "solo_cifar_asym": (_FLIP_LAST, _CROP_8, _TV, _WEAKER, 0.2, None, _SECOND, _CIFAR),
-  "swav": (_SIMCLR, (_TV, "bilinear", 0.14), _TV, _STRONG, 0.2, _BLUR, _NEVER, _IMAGENET),
-  "dino": (_SIMCLR, (_TV, "bicubic", 0.4), _TV, _WEAKER, 0.2, _BLUR_FIRST, _SECOND, _IMAGENET),
+  "swav": (_SIMCLR, (_TV, "bilinear", True, 0.14), _TV, _STRONG, 0.2, _BLUR, _NEVER, _IMAGENET),
+  "dino": (_SIMCLR, _CROP_40, _TV, _WEAKER, 0.2, _BLUR_FIRST, _SECOND, _IMAGENET),
   "crop_only": ("crop flip", _CROP_TF, None, None, 0, None, _NEVER, _NONE),
   "none": ("crop", None, None, None, 0, None, _NEVER, _NONE),
 }
@@ -67,8 +69,9 @@ def test_recipe_has_the_published_figures(name):
   for view in (first, second):
     assert view["crop"].size_px == 32
     if crop:
-      assert (view["crop"].sampler, view["crop"].interpolation, view["crop"].min_area) == crop
-      assert view["crop"].max_area == 1.0
+      c = view["crop"]
+      assert (c.sampler, c.interpolation, c.antialias, c.min_area) == crop
+      assert c.max_area == 1.0
     if strengths:
       j = view["jitter"]
       got = (j.p, j.brightness, j.contrast, j.saturation, j.hue)
@@ -83,6 +86,7 @@ def test_recipe_has_the_published_figures(name):
     assert _p(pipeline, "solarize") == solarize_p[view]
     assert _p(pipeline, "flip") == (0 if name == "none" else 0.5)
   assert (recipe.mean, recipe.std) == (mean, std)
+  assert recipe.antialias == dict(recipe.probe)["crop"].antialias == first["crop"].antialias
 
 
 @pytest.mark.parametrize("name", ["simclr", "simclr_cifar", "crop_only"])
@@ -172,7 +176,19 @@ def test_family_replaces_crop_jitter_and_blur():
     view = dict(augment.recipe("moco_v2", family=family).views[0])
     got = (view["crop"].sampler, view["jitter"].family, view["blur"].family)
     assert got == (crop, family, blur)
+    assert view["crop"].antialias == (family == "torchvision")
     assert view["crop"].interpolation == "bilinear"
+
+
+def test_antialias_is_the_recipes_unless_given_for_all_views_and_for_evaluation():
+  for name, own in (("simclr", False), ("moco_v2", True), ("none", True)):
+    for given in (None, False, True):
+      recipe = augment.recipe(name, antialias=given, local_views=int(name != "none"))
+      want = own if given is None else given
+      pipelines = [*recipe.views, recipe.probe, *(recipe.local.views if recipe.local else ())]
+      assert [dict(pipeline)["crop"].antialias for pipeline in pipelines] == [want] * len(pipelines)
+      assert recipe.antialias == want
+  assert augment.recipe("simclr", family="torchvision", antialias=False).antialias is False
 
 
 def test_further_operations_are_appended_in_a_fixed_order():
@@ -208,6 +224,7 @@ def test_normalize_option():
     ("crop_only", {"color_strength": 1}, "color_strength 1 has no effect"),
     ("simclr", {"color_strength": 0, "grey_p": 0.2}, "grey_p 0.2 contradicts color_strength 0"),
     ("simclr", {"family": "pytorch"}, "family 'pytorch' is unknown; use one of: simclr_v1"),
+    ("simclr", {"antialias": "no"}, "antialias 'no' is unknown; use one of: False, True"),
     ("simclr", {"normalize": True}, "normalize True is unknown; use one of: none"),
   ],
 )

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from contrastive_jax import augment, parallel
+from contrastive_jax.augment.crop import central_box
+from contrastive_jax.augment.resize import resize
 
 _SIZE_PX = 16
 _COLLECTIVES = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter")
@@ -246,6 +248,17 @@ def test_large_test_view_is_the_central_square_of_seven_eighths():
     want = _pillow_resize(square, 64, Image.Resampling.BILINEAR)
     want = (want - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
     np.testing.assert_allclose(got[i], want, atol=2e-5)  # 3e-6 over the standard deviation
+
+
+def test_test_view_is_resized_as_the_recipe_resizes_crops():
+  image, _, _ = _batch(2, host_px=128)
+  extent = np.full((2, 2), 128, np.int32)
+  box = central_box(jnp.asarray([128, 128]), 0.875)
+  for antialias in (False, True):
+    recipe = augment.recipe("simclr", 64, antialias=antialias)
+    got = augment.test_view(recipe, image, extent)
+    want = resize(augment.to_float(image[0]), box, 64, "bicubic", antialias)
+    np.testing.assert_allclose(got[0], want, atol=1e-6)
 
 
 def test_probe_view_crops_and_flips_and_depends_on_the_key_and_the_index(probe):
