@@ -24,7 +24,9 @@ class Options:
   family: str | None = option(
     None, f"definition of crop, jitter and blur: {', '.join(JITTER_FAMILIES)}"
   )
-  antialias: bool | None = option(None, "where crops shrink, a filter goes before the sampling")
+  antialias: bool | None = option(
+    None, "filter crops where they shrink; unset: as the recipe's authors do"
+  )
   solarize: float | None = option(None, "probability of solarisation")
   normalize: str | None = option(None, f"mean and std of pixels: {', '.join(NORMALIZATIONS)}")
   rotate: float = option(0.0, "probability of a turn by 0, 90, 180 or 270 degrees")

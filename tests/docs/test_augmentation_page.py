@@ -73,7 +73,8 @@ def test_the_figures_of_every_recipe_are_those_of_the_table():
 
 
 def test_the_definitions_of_every_recipe_are_those_of_the_table():
-  rows = _rows("recipe", "order", "crop", "interpolation", "jitter", "blur", "pixels")
+  columns = "recipe", "order", "crop", "interpolation", "antialias", "jitter", "blur", "pixels"
+  rows = _rows(*columns)
   want = []
   for name, row in table.ROWS.items():
     second = [operation for operation, _ in augment.recipe(name).views[1]]
@@ -83,6 +84,7 @@ def test_the_definitions_of_every_recipe_are_those_of_the_table():
         "order": ", ".join(second).replace("solarize", "solarise"),
         "crop": row.sampler if row.min_area else "whole",
         "interpolation": row.interpolation,
+        "antialias": str(row.antialias).lower(),
         "jitter": row.jitter_family if row.jitter_p else "–",
         "blur": row.blur_family if any(row.blur_p) else "–",
         "pixels": row.normalize,
