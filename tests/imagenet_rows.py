@@ -148,6 +148,12 @@ ROWS = {
   "nt_logistic": simclr(),
   "margin": simclr(),
   "dcl": simclr(peak=1.2, epochs=200, batch=256, method={"temperature": 0.1}),
+  "sogclr": simclr(
+    peak=1.2,
+    epochs=800,
+    batch=256,
+    method={"temperature": 0.1, "gamma": 0.9, "loss_factor": "code"},
+  ),
   "infonce": Row(
     *("lars_outside", 4.8, 100, 4096, 1e-6, KERNELS, {"z": ((2048, 2048), 128, True, "affine")}),
     end=0.0048,

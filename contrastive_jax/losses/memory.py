@@ -5,7 +5,7 @@ Small pytrees and functions on them. All are replicated over devices, and no gra
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from contrastive_jax import errors, losses, parallel
 
@@ -75,14 +75,14 @@ def bank(key: PRNGKeyArray, num_images: int, dim: int) -> Float[Array, "M D"]:
   return losses.l2_normalize(jax.random.uniform(key, (num_images, dim), minval=-1.0))
 
 
-def bank_rows(bank: Float[Array, "M D"], index: Int[Array, " B"]) -> Float[Array, "B D"]:
-  """Returns the rows of the images `index`, sharded as `index` is."""
+def bank_rows(bank: Shaped[Array, "M ..."], index: Int[Array, " B"]) -> Shaped[Array, "B ..."]:
+  """Returns the rows of the images `index`, sharded as `index` is; a row may be one number."""
   return parallel.look_up(bank, index)
 
 
 def bank_update(
-  bank: Float[Array, "M D"], index: Int[Array, " B"], rows: Float[Array, "B D"]
-) -> Float[Array, "M D"]:
+  bank: Shaped[Array, "M ..."], index: Int[Array, " B"], rows: Shaped[Array, "B ..."]
+) -> Shaped[Array, "M ..."]:
   """Replaces the rows of the images `index`; of an image that comes twice the last one stays.
 
   A scatter leaves open which of two writes to a row stays: those that do not go beyond the bank,

@@ -44,6 +44,14 @@ PICTURES = {
     "{z of the other/images, both/views}",
     "note: the denominator holds the other images alone, not the positive",
   ),
+  "sogclr": two_views(
+    "DCL by u",
+    "{z of the other/images, both/views}",
+    "1.6 key: | | | | | | {u: a number/for every image}=u",
+    "u -> loss",
+    "loss ~> u",
+    "note: u: average over batches of what an image's negatives weigh",
+  ),
   "supcon": two_views(
     "SupCon",
     "{z of the other/images, both/views}",

@@ -17,6 +17,7 @@ SMALL = {
   "simclr": {},
   "supcon": {},
   "dcl": {},
+  "sogclr": {},
   "infonce": {"head_width": 7},
   "moco": {"queue_size": 2 * B},
   "moco_v3": {"head_width": 7, "predictor_width": 7},

@@ -10,7 +10,16 @@ import toys
 
 from contrastive_jax import losses, methods, parallel
 from contrastive_jax.losses import memory
-from contrastive_jax.methods import dcl, exemplar, looc, margin, nt_logistic, patches, supcon
+from contrastive_jax.methods import (
+  dcl,
+  exemplar,
+  looc,
+  margin,
+  nt_logistic,
+  patches,
+  sogclr,
+  supcon,
+)
 from contrastive_jax.methods import triplet as triplet_lib
 
 B, D, TAU = 8, 5, 0.3
@@ -97,6 +106,7 @@ def matrix_losses():
     "ntxent": lambda z, i: losses.ntxent(z, TAU, i),
     "infonce": lambda z, i: losses.infonce_between_views(unit(z), TAU, i),
     "dcl": lambda z, i: dcl.dcl(z, TAU, None, i),
+    "sogclr": lambda z, i: sogclr.sogclr(z, jnp.zeros(B), jnp.zeros(B, bool), TAU, 0.9, i),
     "margin": lambda z, i: margin.margin(z, 0.8, False, i),
     "nt_logistic": lambda z, i: nt_logistic.nt_logistic(z, TAU, None, i),
     "triplet, all": lambda z, i: triplet_lib.triplet(z, 0.5, "all", i),
@@ -131,6 +141,7 @@ CONTRASTS = {
   "simclr": {},
   "infonce": {"head_width": 7},
   "dcl": {},
+  "sogclr": {},
   "supcon": {},
   "margin": {},
   "triplet": {"mining": "all"},

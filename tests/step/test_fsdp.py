@@ -42,7 +42,9 @@ def small_leaves_count(monkeypatch):
 @pytest.mark.parametrize(
   "name",
   ["moco", "instdisc"]
-  + [pytest.param(name, marks=pytest.mark.thorough) for name in ("simclr", "byol", "swav")],
+  + [
+    pytest.param(name, marks=pytest.mark.thorough) for name in ("simclr", "byol", "swav", "sogclr")
+  ],
 )
 def test_parts_give_the_step_of_the_whole_state(name):
   one, eight = trial.Trial(name, 1), trial.Trial(name, 8, fsdp=True)

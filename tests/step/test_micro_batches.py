@@ -54,11 +54,11 @@ def results(name, micro_batches, num_devices=1, backbone=RESNET):
 
 
 # No memory; a queue and shuffled groups; a target and statistics for each view; a bank; neighbours
-# in a queue; views of two sizes.
+# in a queue; views of two sizes; a number an image.
 @pytest.mark.parametrize(
   "name",
   ["simclr", "moco", "byol", "instdisc"]
-  + [pytest.param(name, marks=pytest.mark.thorough) for name in ("nnclr", "swav")],
+  + [pytest.param(name, marks=pytest.mark.thorough) for name in ("nnclr", "swav", "sogclr")],
 )
 def test_parts_give_the_undivided_step(name):
   trial.assert_close(results(name, 1), results(name, 4))
