@@ -154,6 +154,11 @@ ROWS = {
     batch=256,
     method={"temperature": 0.1, "gamma": 0.9, "loss_factor": "code"},
   ),
+  "siglip": Row(
+    *("adamw", 1e-3, 100, 1024, 1e-4, KERNELS, {"z": SIMCLR_HEAD}),
+    method={"scale": 10, "bias": -10},
+    more={"optimizer.b2": 0.95},
+  ),
   "infonce": Row(
     *("lars_outside", 4.8, 100, 4096, 1e-6, KERNELS, {"z": ((2048, 2048), 128, True, "affine")}),
     end=0.0048,

@@ -22,6 +22,8 @@ product to bfloat16 and adds in float32, which matrix units do several times as 
 import functools
 import logging
 import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -74,6 +76,34 @@ def row_stats(
   Raises:
     UserError: `implementation` is unknown.
   """
+  way = plan(q, k, implementation, tile)
+  # A tile and its mirror image are on two devices: only a ring has a way back for what one finds.
+  halves = not way.dense and (way.rings or parallel.num_devices() == 1)
+  if halves and q is k and q_id is not None and q_id is k_id and q_group is k_group:
+    rows = tiles.Rows(q / jnp.sqrt(temperature), *ids(q_id, q_group, q, -1))
+    return way.over(lambda rows, _: pairs.pairwise(way.form, rows), rows, ())
+  rows = tiles.Rows(q / temperature, *ids(q_id, q_group, q, -1))
+  columns = tiles.Columns(k, *ids(k_id, k_group, k, -2))
+  reduce = tiles.dense if way.dense else tiles.tiled
+  return way.over(functools.partial(reduce, way.form), rows, columns)
+
+
+class Way(NamedTuple):
+  """How a matrix of similarities is gone through: at once or by tiles, gathered or in a ring."""
+
+  dense: bool
+  rings: bool
+  form: tiles.Form
+
+  @property
+  def over(self) -> Callable[..., Any]:
+    return parallel.over_own_rows if self.rings else parallel.over_rows
+
+
+def plan(
+  q: Float[Array, "M D"], k: Float[Array, "K D"], implementation: str, tile: int | None
+) -> Way:
+  """Returns the way of an implementation for these rows and columns, see `row_stats`."""
   check("loss implementation", implementation)
   implementation, _, products = implementation.partition(":")
   if implementation == "auto":
@@ -82,16 +112,7 @@ def row_stats(
   tile = tile or _TILES.get(jax.default_backend(), _TILE)
   rings = implementation == "ring" and parallel.is_sharded(k)  # a queue is everywhere already
   form = tiles.Form(tile, parallel.num_devices() if rings else 1, products or "float32")
-  over = parallel.over_own_rows if rings else parallel.over_rows
-  # A tile and its mirror image are on two devices: only a ring has a way back for what one finds.
-  halves = implementation != "dense" and (rings or parallel.num_devices() == 1)
-  if halves and q is k and q_id is not None and q_id is k_id and q_group is k_group:
-    rows = tiles.Rows(q / jnp.sqrt(temperature), *_ids(q_id, q_group, q, -1))
-    return over(lambda rows, _: pairs.pairwise(form, rows), rows, ())
-  rows = tiles.Rows(q / temperature, *_ids(q_id, q_group, q, -1))
-  columns = tiles.Columns(k, *_ids(k_id, k_group, k, -2))
-  reduce = tiles.dense if implementation == "dense" else tiles.tiled
-  return over(functools.partial(reduce, form), rows, columns)
+  return Way(implementation == "dense", rings, form)
 
 
 def has_columns(stats: tiles.RowStats) -> Bool[Array, " M"]:
@@ -145,7 +166,7 @@ def _tell(implementation: str, rows: int, columns: int, devices: int) -> None:
   )
 
 
-def _ids(identity, group, like, absent):
+def ids(identity, group, like, absent):
   """Fills missing ids with a value that the other side never has."""
   identity = parallel.constant_rows(like, absent) if identity is None else identity
   return identity, identity if group is None else group

@@ -1,10 +1,12 @@
 """The rows of a similarity matrix reduced: the whole matrix at once, or one tile at a time.
 
-`similarity.row_stats` is how to ask for it.
+`similarity.row_stats` is how to ask for it. `visit`, `add_columns` and `gradients` are the ways
+through the tiles, which `sigmoid` goes as well.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -76,37 +78,21 @@ def tiled(form: Form, rows: Rows, columns: Columns) -> RowStats:
 
 
 def _forward(form, rows, columns):
-  running = _visit(
-    form.hops,
-    columns,
-    nothing(rows.q),
-    lambda running, here: _add_columns(form, rows, here, running),
-  )
-  stats = finish(running)
+  def add(running, here):
+    return add_columns(form, rows, here, running, functools.partial(take, axis=1))
+
+  stats = finish(visit(form.hops, columns, nothing(rows.q), add))
   return stats, (rows, columns, stats.logsumexp)
 
 
 def _backward(form, residuals, cotangents: RowStats):
-  """Recomputes P = exp(s - logsumexp) tile by tile: dq_i = g_i P_ij k_j and dk_j = g_i P_ij q_i."""
+  """Recomputes P = exp(s - logsumexp) tile by tile, the weight of k_j in the gradient of q_i."""
   rows, columns, logsumexp = residuals
 
-  def add(dq, here):
-    columns, dk = here
-    dq, dk = _add_gradients(form, rows, logsumexp, cotangents.logsumexp, columns, dq, dk)
-    return dq, (columns, dk)
+  def softmax(s, logsumexp):
+    return jnp.exp(s - logsumexp[:, None])
 
-  def hop(carry, _):
-    dq, here = add(*carry)
-    return (dq, parallel.pass_on(here)), None
-
-  # The gradient of a block of columns travels with it and is whole when it comes home.
-  carry = rows.q * 0, (columns, columns.k * 0)
-  if form.hops > 1:
-    carry, _ = jax.lax.scan(hop, carry, length=form.hops - 1)
-  dq, (_, dk) = add(*carry)
-  if form.hops > 1:
-    dk = parallel.pass_on(dk)
-  return Rows(dq, None, None), Columns(dk, None, None)
+  return gradients(form, rows, columns, cotangents.logsumexp, softmax, logsumexp)
 
 
 tiled.defvjp(_forward, _backward)
@@ -149,7 +135,7 @@ def finish(running: Running) -> RowStats:
   return RowStats(largest + jnp.log(total), weighted / total, top)
 
 
-def _visit(hops, columns, running, add):
+def visit(hops, columns, running, add):
   """Returns `running` after `add(running, block)` for each block of columns of the ring."""
 
   def hop(carry, _):
@@ -162,38 +148,81 @@ def _visit(hops, columns, running, add):
   return add(running, columns)
 
 
-def _add_columns(form, rows, columns, running):
-  """Takes more columns into the running (largest, total, weighted sum, top) of every row."""
+def add_columns(
+  form: Form, rows: Rows, columns: Columns, running: Any, take: Callable[..., Any], *own: Array
+) -> Any:
+  """Takes more columns into what the rows have gathered.
+
+  Args:
+    running: tree of arrays [M, ...].
+    take: (running, similarities, those to other groups, *own) of a tile -> running.
+    own: arrays [M], a row's own.
+  """
   column_tiles, valid = split(columns, form.tile)
 
   def one_row_tile(xs):
-    rows, running = xs
+    rows, running, own = xs
 
     def one_tile(running, xs):
-      return take(running, *similarities(form, rows, *xs), axis=1), None
+      return take(running, *similarities(form, rows, *xs), *own), None
 
     return jax.lax.scan(one_tile, running, (column_tiles, valid))[0]
 
-  row_tiles, _ = split((rows, running), form.tile)
+  row_tiles, _ = split((rows, running, own), form.tile)
   running = jax.lax.map(one_row_tile, row_tiles)
   return whole(running, len(rows.q))
 
 
-def _add_gradients(form, rows, logsumexp, g, columns, dq, dk):
-  """Adds to dq [M, D] and dk [K, D] those of sum_i g_i logsumexp_i through these columns."""
+def gradients(
+  form: Form,
+  rows: Rows,
+  columns: Columns,
+  g: Float[Array, " M"],
+  weight: Callable[..., Array],
+  own: Float[Array, " M"],
+) -> tuple[Rows, Columns]:
+  """Returns those of sum_ij g_i f_i(s_ij) with f' = w: dq_i = g_i w_ij k_j and dk_j = g_i w_ij q_i.
+
+  Args:
+    g: cotangents of the rows.
+    weight: (similarities of a tile, `own` of its rows) -> w.
+    own: a row's own.
+  """
+
+  def add(dq, here):
+    columns, dk = here
+    dq, dk = _add_gradients(form, rows, columns, g, weight, own, dq, dk)
+    return dq, (columns, dk)
+
+  def hop(carry, _):
+    dq, here = add(*carry)
+    return (dq, parallel.pass_on(here)), None
+
+  # The gradient of a block of columns travels with it and is whole when it comes home.
+  carry = rows.q * 0, (columns, columns.k * 0)
+  if form.hops > 1:
+    carry, _ = jax.lax.scan(hop, carry, length=form.hops - 1)
+  dq, (_, dk) = add(*carry)
+  if form.hops > 1:
+    dk = parallel.pass_on(dk)
+  return Rows(dq, None, None), Columns(dk, None, None)
+
+
+def _add_gradients(form, rows, columns, g, weight, own, dq, dk):
+  """Adds to dq [M, D] and dk [K, D] what goes through these columns."""
   (column_tiles, dk_tiles), valid = split((columns, dk), form.tile)
   # A padded row has g = 0: it adds nothing to dk.
-  (row_tiles, dq_tiles), _ = split(((rows, logsumexp, g), dq), form.tile)
+  (row_tiles, dq_tiles), _ = split(((rows, g, own), dq), form.tile)
 
   def one_row_tile(gradients, xs):
-    i, (rows, logsumexp, g) = xs
+    i, (rows, g, own) = xs
 
     def one_tile(gradients, xs):
       (dq, dk), (j, column_tile, valid) = gradients, xs
       s, _ = similarities(form, rows, column_tile, valid)
-      p = jnp.exp(s - logsumexp[:, None]) * g[:, None]
-      dq += product(form, p, column_tile.k)
-      return (dq, dk.at[j].add(product(form, p.T, rows.q))), None
+      w = weight(s, own) * g[:, None]
+      dq += product(form, w, column_tile.k)
+      return (dq, dk.at[j].add(product(form, w.T, rows.q))), None
 
     dq, dk = gradients
     (dq_tile, dk), _ = jax.lax.scan(one_tile, (dq[i], dk), _numbered(column_tiles, valid))

@@ -47,9 +47,9 @@ PICTURES = {
   "sogclr": two_views(
     "DCL by u",
     "{z of the other/images, both/views}",
-    "1.6 key: | | | | | | {u: a number/for every image}=u",
+    "1.7 key: | | | | | | | {u: a number/for every image}=u",
     "u -> loss",
-    "loss ~> u",
+    "z2 ~> u",
     "note: u: average over batches of what an image's negatives weigh",
   ),
   "supcon": two_views(
@@ -63,6 +63,13 @@ PICTURES = {
     "triplet loss,/margin α",
     "{z of the other/images,/semi-hard ones}",
     "note: squared distances of unit vectors",
+  ),
+  "siglip": two_views(
+    "sigmoid loss/of each pair",
+    "{view 2 of the/other images}",
+    "1.7 query: | | | | | | | (t, b)=tb",
+    "tb -> loss",
+    "note: t, b: scale and bias, learnt; nothing is normalised over the batch",
   ),
   "margin": two_views(
     "margin loss,/margin m", "{view 2 of the/other images}", f"note: cosines; {EXCHANGED}"

@@ -10,11 +10,12 @@ import pytest
 import toys
 
 from contrastive_jax import errors, methods, parallel
-from contrastive_jax.losses import similarity
+from contrastive_jax.losses import sigmoid, similarity
 
 B, CLASSES, NUM_IMAGES = 16, 3, 24
 SMALL = {
   "simclr": {},
+  "siglip": {},
   "supcon": {},
   "dcl": {},
   "sogclr": {},
@@ -30,13 +31,19 @@ SMALL = {
 @pytest.fixture
 def asked(monkeypatch):
   """The implementations that were asked for; tiles of 5, so that there is more than one."""
-  found, original = [], similarity.row_stats
+  found = []
 
-  def row_stats(*args, implementation="auto", **options):
-    found.append(implementation)
-    return original(*args, implementation=implementation, **options | {"tile": 5})
+  def watch(module, name):
+    original = getattr(module, name)
 
-  monkeypatch.setattr(similarity, "row_stats", row_stats)
+    def watched(*args, implementation="auto", **options):
+      found.append(implementation)
+      return original(*args, implementation=implementation, **options | {"tile": 5})
+
+    monkeypatch.setattr(module, name, watched)
+
+  watch(similarity, "row_stats")
+  watch(sigmoid, "row_sums")
   return found
 
 

@@ -17,6 +17,7 @@ from contrastive_jax.methods import (
   margin,
   nt_logistic,
   patches,
+  siglip,
   sogclr,
   supcon,
 )
@@ -107,6 +108,7 @@ def matrix_losses():
     "infonce": lambda z, i: losses.infonce_between_views(unit(z), TAU, i),
     "dcl": lambda z, i: dcl.dcl(z, TAU, None, i),
     "sogclr": lambda z, i: sogclr.sogclr(z, jnp.zeros(B), jnp.zeros(B, bool), TAU, 0.9, i),
+    "siglip": lambda z, i: siglip.siglip(z, jnp.log(3.0), jnp.float32(-1.0), i),
     "margin": lambda z, i: margin.margin(z, 0.8, False, i),
     "nt_logistic": lambda z, i: nt_logistic.nt_logistic(z, TAU, None, i),
     "triplet, all": lambda z, i: triplet_lib.triplet(z, 0.5, "all", i),
@@ -142,6 +144,7 @@ CONTRASTS = {
   "infonce": {"head_width": 7},
   "dcl": {},
   "sogclr": {},
+  "siglip": {},
   "supcon": {},
   "margin": {},
   "triplet": {"mining": "all"},
