@@ -115,6 +115,17 @@ def dino(**change):
   return dataclasses.replace(row, **change)
 
 
+def lejepa(decay, zero_gamma):
+  return Row(
+    *("adamw", 5e-4, 100, 512, decay, ALL, {"z": ((2048, 2048), 128, True, "none")}),
+    warmup=1,
+    end=5e-7,
+    method={"sigreg_weight": 0.05, "slices": 1024, "local_views": 6},
+    zero_gamma=zero_gamma,
+    more={"augment.min_area": 0.3, "augment.local_max_area": 0.3, "augment.local_min_area": 0.05},
+  )
+
+
 def nnclr(epochs):
   heads = {"z": ((2048, 2048), 256, True, "affine"), "p": ((4096,), 256, True, "none")}
   method = {"temperature": 0.1, "queue_size": 98_304}
@@ -223,6 +234,8 @@ ROWS = {
     method={"queue_size": 3840, "queue_from_epoch": 15, "freeze_steps": 5005},
     bn_groups=1,
   ),
+  "lejepa": lejepa(5e-4, zero_gamma=False),
+  "lejepa:deit_small": lejepa(5e-2, zero_gamma=None),
   "dino": dino(),
   "dino:vit_base": dino(),
   "dino:resnet50": dino(

@@ -78,6 +78,19 @@ PICTURES = {
     "logistic loss/of each pair", "{view 2 of the/other images}", f"note: {EXCHANGED}"
   ),
   "vicreg": two_views("invariance, variance,/covariance", ""),
+  "lejepa": """
+    1 query: [image] | {large and/small views}=v | f | (h) | g | {z of/each view}=z
+    0 query: | | | | | | (mean of the/large z)=mean
+    1 key: | | | | | | | <squared/distance>=loss
+    2 key: | | | | | | <SIGReg>=sigreg
+    2 key: | | | | | | | [random/directions]=a
+    z -> mean
+    z -> loss
+    z -> sigreg
+    mean -> loss
+    a -> sigreg
+    note: SIGReg: is each view, in each direction, standard normal over the batch?
+  """,
   "barlow": """
     0.5 query: [image]
     0 query: | [view 1] | f | (h)=h1 | g | (z)=z1
