@@ -131,7 +131,8 @@ def _tensorflow(brighten, same, params, planes: Float[Array, "3 H W"]) -> Float[
     return between(planes, here, jnp.where(here == first, second, 4)), None
 
   # A scan stores what it carries. Right after contrast XLA may compute a channel twice, rounded in
-  # two ways; then the largest equals none of the three, and the hue is wrong.
+  # two ways; then the largest equals none of the three, and the hue is wrong
+  # (findings/hue_after_contrast.sh).
   planes, _ = jax.lax.scan(step, between(planes, -1, first), jnp.stack([first, second]))
   return planes
 
