@@ -33,6 +33,11 @@ class Options:
   sobel: float = option(0.0, "probability of Sobel edges")
   noise: float = option(0.0, "probability of Gaussian noise")
   cutout: float = option(0.0, "probability of a square cut out")
+  compose: tuple[str, ...] = option(
+    (),
+    "operations of the first of two views alone, in order, in place of all others: crop, cutout, "
+    "color, sobel, noise, blur, rotate (SimCLR, figure 5)",
+  )
   local_views: int | None = option(
     None, "further small views of an image (multi-crop); unset: what the method needs"
   )

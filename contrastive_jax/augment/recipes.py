@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from contrastive_jax import errors
 from contrastive_jax.augment import color, crop, filters, geometry, overrides, table
+from contrastive_jax.augment import compose as compose_lib
 
 NAMES = tuple(table.ROWS)
 
@@ -74,6 +75,7 @@ def recipe(
   sobel: float = 0.0,
   noise: float = 0.0,
   cutout: float = 0.0,
+  compose: tuple[str, ...] = (),
   local_views: int = 0,
   local_size_px: int | None = None,
   local_min_area: float | None = None,
@@ -100,6 +102,8 @@ def recipe(
     solarize: False for none, True for the recipe's own (p = 0.2 if it has none), or a probability.
     normalize: a key of `NORMALIZATIONS`.
     rotate, sobel, noise, cutout: probabilities of further operations, applied last, in this order.
+    compose: operations of the first of two views alone, in this order, in place of all others; see
+      `augment.compose`.
     local_views: further views of small crops, `Recipe.local` (multi-crop); 0 for none.
     local_size_px: their side; None is 96/224 of `size_px`.
     local_min_area, local_max_area: their smallest and largest crop.
@@ -148,13 +152,20 @@ def recipe(
     solarize_p=overrides.probabilities(solarize, row.solarize_p, 0.2),
   )
   row = overrides.with_strength(row, color_strength, hue, {"grey_p": grey_p, "solarize": solarize})
+  compose = (compose,) if isinstance(compose, str) else tuple(compose)
+  if compose:
+    compose_lib.check(compose, row, name, given | {"local_views": local_views})
   extras = {option: float(given[option]) for option in _EXTRAS}
   mean, std = NORMALIZATIONS[row.normalize]
   probe_crop = _crop(dataclasses.replace(row, min_area=0.08, max_area=1.0), size_px)
+  if compose:
+    both = compose_lib.pipelines(compose, row, size_px, _crop(row, size_px))
+  else:
+    both = tuple(_pipeline(row, size_px, view, extras) for view in (0, 1))
   built = Recipe(
     name=name,
     size_px=size_px,
-    views=tuple(_pipeline(row, size_px, view % 2, extras) for view in range(num_views)),
+    views=tuple(both[view % 2] for view in range(num_views)),
     probe=(("crop", probe_crop), ("flip", geometry.Flip(0.5))),
     interpolation=row.interpolation,
     antialias=row.antialias,
