@@ -34,8 +34,8 @@ def pipelines(names: tuple[str, ...], row: table.Row, size_px: int, cropped: cro
   """Returns the pipelines of the views that go through the operations and of those that do not.
 
   Args:
-    names: of operations, in order, the same one once. Crop, colour (jitter, then grey) and blur are the recipe's own,
-      a blur of probability 1; the others are applied to every image.
+    names: of operations, in order, the same one once. Crop, colour (jitter, then grey) and blur are
+      the recipe's own, a blur of probability 1; the others are applied to every image.
     row: of the recipe.
     size_px: side of a view.
     cropped: the recipe's crop.

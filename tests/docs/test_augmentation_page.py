@@ -131,9 +131,9 @@ def test_every_option_is_there_with_its_default():
 
 
 def test_every_picture_is_on_the_page_and_small():
-  linked = set(re.findall(r"pictures/augment/(\w+)\.png", _PAGE))
+  linked = set(re.findall(r"pictures/augment/(\w+\.(?:png|svg))", _PAGE))
   files = list(_PICTURES.iterdir())
-  assert {path.name for path in files} == {f"{name}.png" for name in linked}
+  assert {path.name for path in files} == linked
   assert max(path.stat().st_size for path in files) < 120_000
   assert sum(path.stat().st_size for path in files) < 1_500_000
 
