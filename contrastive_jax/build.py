@@ -52,6 +52,7 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
   check_micro_batches(config, num_devices)
   parts = config.monitor.noise_parts
   noise.check(parts, config.batch_size, config.model.get("bn_groups", 1), num_devices)
+  Decoding(**pipeline_options(config))  # refuses what cannot be
   per_epoch = steps_per_epoch(config, num_images)
   chosen, network, views = method(config), net(config), recipe(config)
   probe = online.Probe(num_classes, config.monitor.online_learning_rate)

@@ -15,6 +15,8 @@ def npz(name):
   return ("--config.data.source=npz", f"--config.data.npz.path={{here}}/{name}")
 
 
+NO_KNN = ("--config.monitor.max_train=0",)
+
 MISTAKES = {
   "no config": (
     train("--workdir={here}/w"),
@@ -198,6 +200,14 @@ MISTAKES = {
     train(commands.QUICK, "--workdir={here}/w", "--config.method.temperature=0"),
     "method.temperature 0.0 is not positive",
   ),
+  "factor that is spelt otherwise": (
+    train("--config=shapes/looc:colour", "--workdir={here}/w"),
+    "method.kept ('colour',) is not a choice of factors; name one or more, each once, of color",
+  ),
+  "factor to keep that no view changes": (
+    train("--config=shapes/looc:rotation", "--workdir={here}/w", "--config.augment.rotate=0"),
+    'method.kept "rotation" needs rotate in all views, but the recipe has crop, grey, jitter; set',
+  ),
   "unknown head": (
     train(commands.QUICK, "--workdir={here}/w", "--config.method.head=deep"),
     "method.head 'deep' is unknown; use one of none, linear, mlp",
@@ -253,6 +263,18 @@ MISTAKES = {
   "unknown source": (
     train(commands.QUICK, "--workdir={here}/w", "--config.data.source=s3"),
     'data source "s3" is unknown; use one of folder, npz, shapes, tfds',
+  ),
+  "images kept nowhere": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.cache=disk", *NO_KNN),
+    'data.cache "disk" is unknown; use auto, memory or none',
+  ),
+  "threads of none": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.num_threads=0", *NO_KNN),
+    "data.num_threads 0 is below 1; use 1 or more",
+  ),
+  "canvas without pixels": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.host_size_px=0", *NO_KNN),
+    "data.host_size_px 0 is below 1; use the side of a canvas in pixels",
   ),
   "folder that is not there": (
     train(

@@ -22,6 +22,10 @@ class Decoding:
   )
 
   def __post_init__(self):
+    if self.host_size_px is not None and self.host_size_px < 1:
+      raise errors.UserError(
+        f"data.host_size_px {self.host_size_px} is below 1; use the side of a canvas in pixels"
+      )
     if self.cache not in ("auto", "memory", "none"):
       raise errors.UserError(f'data.cache "{self.cache}" is unknown; use auto, memory or none')
     if self.num_threads < 1:

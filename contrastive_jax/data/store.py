@@ -39,12 +39,7 @@ _known: weakref.WeakKeyDictionary[Source, _Known] = weakref.WeakKeyDictionary()
 
 def host_size(source: Source, host_size_px: int | None) -> int:
   """Returns the side of the canvas: as given, else the images' own size, else 512."""
-  size = host_size_px if host_size_px is not None else source.native_size_px or DEFAULT_HOST_SIZE_PX
-  if size < 1:
-    raise errors.UserError(
-      f"data.host_size_px {size} is below 1; use the side of a canvas in pixels"
-    )
-  return size
+  return host_size_px or source.native_size_px or DEFAULT_HOST_SIZE_PX
 
 
 class Store:

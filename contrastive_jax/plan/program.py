@@ -58,11 +58,10 @@ def make(config: ConfigDict, images: Images, devices: list[jax.Device]) -> Progr
   run = build.run(config, images.count, images.classes, mesh.size)
   with parallel.use(mesh):
     state = jax.eval_shape(lambda: run.init(keys.stream(config.seed, "init")))
-  batch = _host_batch(config.batch_size, images.size_px)
   return Program(
     jax.jit(run.step, donate_argnums=0),
     _struct(state, state_lib.shardings(state, mesh, config.fsdp)),
-    _struct(batch, jax.tree.map(lambda _: parallel.sharded(mesh), batch)),
+    host_batch(config.batch_size, images.size_px, mesh),
     mesh,
   )
 
@@ -95,7 +94,7 @@ def compile_and_read(program: Program, config: ConfigDict) -> dict:
   found = {"parameters": sum(math.prod(x.shape) for x in jax.tree.leaves(program.state.params))}
   start = time.perf_counter()
   try:
-    with _told() as found["choices"]:
+    with held_back() as found["choices"]:
       compiled = program.compile()
   except TooLarge as error:
     return found | {"memory": {"refused": str(error), "needed_bytes": error.needed_bytes}}
@@ -111,19 +110,19 @@ def compile_and_read(program: Program, config: ConfigDict) -> dict:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[list[str]]:
-  """Gives a list in which is, once each, what the package logs inside."""
+def held_back() -> Iterator[list[str]]:
+  """Gives a list in which is, once each, what the package logs inside; it is shown nowhere else."""
   lines: list[str] = []
   handler = logging.Handler()
   handler.emit = lambda record: lines.append(record.getMessage())
   log = logging.getLogger("contrastive_jax")
-  level = log.level
-  log.addHandler(handler)
+  handlers, level, propagate = log.handlers, log.level, log.propagate
+  log.handlers, log.propagate = [handler], False
   log.setLevel(logging.INFO)
   try:
     yield lines
   finally:
-    log.removeHandler(handler)
+    log.handlers, log.propagate = handlers, propagate
     log.setLevel(level)
     lines[:] = dict.fromkeys(lines)
 
@@ -134,15 +133,16 @@ def _struct(tree: PyTree, shardings: PyTree[jax.sharding.Sharding]) -> PyTree:
   )
 
 
-def _host_batch(batch_size: int, size_px: int) -> dict[str, jax.ShapeDtypeStruct]:
-  """The form of what `pipeline.train_batches` yields."""
+def host_batch(batch_size: int, size_px: int, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+  """Returns the form, on the devices, of what `pipeline.train_batches` yields."""
   ints = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
-  return {
+  form = {
     "image": jax.ShapeDtypeStruct((batch_size, size_px, size_px, 3), jnp.uint8),
     "extent": jax.ShapeDtypeStruct((batch_size, 2), jnp.int32),
     "mask": jax.ShapeDtypeStruct((batch_size,), jnp.bool_),
     **{name: ints for name in ("label", "index", "replaced")},
   }
+  return _struct(form, jax.tree.map(lambda _: parallel.sharded(mesh), form))
 
 
 def memory(compiled: jax.stages.Compiled) -> dict[str, int]:

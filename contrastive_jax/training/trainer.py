@@ -14,7 +14,7 @@ from contrastive_jax import build, data, errors, parallel, reading
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.data import identity, pipeline
-from contrastive_jax.plan import fit, images
+from contrastive_jax.plan import fit, images, program
 from contrastive_jax.processes import agree, hosts
 from contrastive_jax.processes.preemption import Preemption
 from contrastive_jax.processes.watchdog import Watchdog
@@ -60,6 +60,7 @@ def _train(
   run = build.run(config, len(source), source.num_classes, mesh.size)
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
   monitor = Monitor.create(config, source, held_out, run.net, run.recipe, mesh)
+  step_fn, forms = _traced(config, run, source, state, mesh)
   preemption.leave_if_requested()
   with _held(workdir, config) as (watchdog, checkpoints):
     changes = workdir_lib.check(workdir, config, image_set)  # again: now no other can write there
@@ -71,12 +72,14 @@ def _train(
     workdir_lib.stamp(workdir, config, image_set)  # not before the checkpoint is known to fit
     with _reporter(workdir, config, run, start) as reporter:
       reporter.console.line(_introduction(config, run, state, source, held_out, mesh, start))
+      for form in forms:
+        reporter.console.line(form)
       for change in changes:
         reporter.console.line(f"other than before, as was allowed: {change}")
       watchdog.doing("preparing the images")
       load = _loader(config, source)
       batches = load(start_step=start, total_steps=run.total_steps)
-      step_fn = _step(config, run, source, mesh, reporter, watchdog)
+      step_fn = _fitting(config, source, mesh, reporter, watchdog) or step_fn
       views = None
       if _views_are_wanted(config, workdir, start):
         first = next(iter(load(total_steps=1, cache="none") if start else batches))
@@ -190,18 +193,27 @@ def _loader(config: ConfigDict, source: data.Source) -> Callable[..., pipeline.B
   )
 
 
-def _step(
-  config: ConfigDict,
-  run: build.Run,
-  source: data.Source,
-  mesh: Mesh,
-  reporter: Reporter,
-  watchdog: Watchdog,
-) -> Step:
-  """Returns the step to call; where the memory of the devices is known, one that fits into it."""
+def _traced(
+  config: ConfigDict, run: build.Run, source: data.Source, state: TrainState, mesh: Mesh
+) -> tuple[Step, list[str]]:
+  """Returns the step to call, and the lines in which its parts tell which form they take.
+
+  It is traced here, once: what it refuses is said before anything is made.
+  """
+  step = jax.jit(run.step, donate_argnums=0)
+  size_px = images.of_source(config, source).size_px
+  with parallel.use(mesh), program.held_back() as lines:
+    jax.eval_shape(step, state, program.host_batch(config.batch_size, size_px, mesh))
+  return step, lines
+
+
+def _fitting(
+  config: ConfigDict, source: data.Source, mesh: Mesh, reporter: Reporter, watchdog: Watchdog
+) -> Step | None:
+  """Returns a step that fits into the memory of the devices; None where that is not known."""
   limit = fit.limit_bytes(config) if config.fit_memory else None
   if not limit:
-    return jax.jit(run.step, donate_argnums=0)
+    return None
   sizes = images.of_source(config, source)
   chosen, compiled = fit.choose(config, sizes, list(mesh.devices.flat), limit, watchdog.doing)
   for change in config_lib.changes(*map(config_lib.flatten, (config, chosen))):

@@ -3,6 +3,7 @@
 Imports: config, data, errors, processes, reading, step.
 """
 
+import contextlib
 import errno
 import hashlib
 import importlib.metadata
@@ -48,6 +49,7 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
     UserError: `workdir` holds a run whose config differs in a key of its identity and
       `allow_config_change` is not set, or whose images were others and `allow_data_change` is not.
   """
+  _check_place(workdir)
   if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
     return []
   stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
@@ -66,6 +68,17 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
       "(in another order, an epoch of another length)"
     )
   return changes + others
+
+
+def _check_place(workdir: str) -> None:
+  """Raises `UserError` where a file stands in the way of the directory."""
+  path = pathlib.Path(workdir).absolute()
+  with contextlib.suppress(OSError):  # which `make` tells of
+    found = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    if not found.is_dir():
+      raise errors.UserError(
+        f"workdir {workdir} cannot be written ({found} is no directory); give another --workdir"
+      )
 
 
 def _unless_damaged(stored: Callable[[str], T], workdir: str, may_be: bool) -> T | None:

@@ -62,7 +62,7 @@ def test_a_mistake_is_answered_by_one_line(mistake, here, capfd, monkeypatch):
   for words in (wanted,) if isinstance(wanted, str) else wanted:
     assert words in lines[0]
   assert "Traceback" not in err
-  assert not (here / "w" / "checkpoints").exists(), "nothing may be half-written"
+  assert not (here / "w").exists(), "nothing may be made"
 
 
 def test_help_of_the_wrong_kind_of_config_is_one_line(here, capfd):

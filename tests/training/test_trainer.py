@@ -65,15 +65,28 @@ def test_another_config_in_the_same_workdir_is_refused_by_key(undisturbed):
   )  # what is logged may change
 
 
+def refuse(*_, **__):
+  raise errors.UserError("this cannot be")
+
+
+def test_what_only_tracing_finds_is_said_before_anything_is_made(tmp_path, monkeypatch):
+  monkeypatch.setattr(guard, "keep_if_not_finite", refuse)
+  with pytest.raises(errors.UserError, match="this cannot be"):
+    trainer.train(tiny(), str(tmp_path / "run"), whole_runs.one_device())
+  assert not (tmp_path / "run").exists()
+
+
+def test_the_step_is_traced_once(tmp_path, monkeypatch):
+  traced, keep = [], guard.keep_if_not_finite
+  monkeypatch.setattr(guard, "keep_if_not_finite", lambda *a: traced.append(1) or keep(*a))
+  trainer.train(tiny(epochs=1), str(tmp_path), whole_runs.one_device())
+  assert len(traced) == 1
+
+
 def test_a_config_that_never_reached_a_checkpoint_holds_no_workdir(tmp_path, monkeypatch):
-  """A mistake that only tracing finds, put right with the same --workdir."""
-
-  def refuse(*_):
-    raise errors.UserError("this loss cannot be traced")
-
   with monkeypatch.context() as patch:
-    patch.setattr(guard, "keep_if_not_finite", refuse)
-    with pytest.raises(errors.UserError, match="cannot be traced"):
+    patch.setattr(pipeline, "train_batches", refuse)
+    with pytest.raises(errors.UserError, match="this cannot be"):
       trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
   assert workdir_lib.stored_config(str(tmp_path)) == tiny()
   workdir_lib.check(str(tmp_path), tiny(batch_size=32))
