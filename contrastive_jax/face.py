@@ -9,15 +9,16 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import config_files, options, paths
+from contrastive_jax import config_files, options, paths, unread
 from contrastive_jax.config import Config
 from contrastive_jax.errors import UserError
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation.config import EvaluationConfig
+from contrastive_jax.evaluation.unread import of_evaluation
 
 if TYPE_CHECKING:
   import jax
@@ -104,7 +105,7 @@ def pretrain_config(name: str = "shapes/quickstart", **changes: Any) -> Config:
   """
   config = config_files.load(name)
   config_lib.check_kind(config)
-  return _changed(config, changes)
+  return _changed(config, changes, unread.of_run)
 
 
 def evaluation_config(*protocols: str, **changes: Any) -> EvaluationConfig:
@@ -117,7 +118,7 @@ def evaluation_config(*protocols: str, **changes: Any) -> EvaluationConfig:
   Raises:
     UserError: there is no such key.
   """
-  return _changed(eval_config.evaluation(*protocols), changes)
+  return _changed(eval_config.evaluation(*protocols), changes, of_evaluation)
 
 
 def describe(config: Config | EvaluationConfig) -> str:
@@ -238,8 +239,10 @@ def _workdir(run: str | os.PathLike | Run | Training) -> str:
   return run.workdir if isinstance(run, Run | Training) else paths.local(run, "workdir")
 
 
-def _changed(config: Any, changes: dict[str, Any]) -> Any:
-  """Sets keys of a config, those of sections by dotted names."""
+def _changed(
+  config: Any, changes: dict[str, Any], unread_in: Callable[[Any], dict[str, str]]
+) -> Any:
+  """Sets keys of a config, those of sections by dotted names; all are to be read by something."""
   known = config_lib.flatten(config)
   for key, value in changes.items():
     if key not in known:
@@ -249,4 +252,5 @@ def _changed(config: Any, changes: dict[str, Any]) -> Any:
     for name in section.split(".") if section else ():
       part = part[name]
     part[last] = value
+  unread.check(changes, unread_in(config))
   return config

@@ -141,7 +141,11 @@ MISTAKES = {
     "lr_rules has (0.5, True); a rule is (path pattern, multiplier, constant), e.g. ",
   ),
   "numbers for names": (
-    evaluation("--workdir={here}/norun", "--config.linear_sgd.step_epochs=(0.5,)"),
+    evaluation(
+      "--workdir={here}/norun",
+      "--config.linear_sgd.schedule=step",
+      "--config.linear_sgd.step_epochs=(0.5,)",
+    ),
     "linear_sgd.step_epochs (0.5,) is not a tuple of whole numbers; the default is (60, 80)",
   ),
   "seed of more than 32 bits": (
@@ -275,6 +279,55 @@ MISTAKES = {
   "canvas without pixels": (
     train(commands.QUICK, "--workdir={here}/w", "--config.data.host_size_px=0", *NO_KNN),
     "data.host_size_px 0 is below 1; use the side of a canvas in pixels",
+  ),
+  "path of another source": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.folder.path={here}/classes"),
+    (
+      "data.folder.path is given, but nothing reads it: ",
+      'data.source is "shapes"; add --config.data.source=folder',
+    ),
+  ),
+  "path of another source in a config file": (
+    train("--config={here}/pointing.py", "--workdir={here}/w"),
+    'data.folder.path is "/photos", but data.source is "shapes", the built-in images; set',
+  ),
+  "option of another optimiser": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.optimizer.b1=0.8"),
+    'optimizer.b1 is given, but nothing reads it: optimizer.name is "sgd", not adam, adamw or lamb',
+  ),
+  "option of another schedule": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.optimizer.milestone_factor=0.2"),
+    'optimizer.lr_schedule is "cosine", not step',
+  ),
+  "hue of views that keep their colours": (
+    train(
+      "--config=cifar10/simclr:cpu",
+      "--workdir={here}/w",
+      "--config.data.source=shapes",
+      "--config.data.split=train",
+      "--config.augment.recipe=crop_only",
+      "--config.augment.hue=0.2",
+    ),
+    "augment.hue 0.2 has no effect: the recipe has no jitter; leave it out or use another recipe",
+  ),
+  "option of another protocol": (
+    evaluation("--workdir={here}/norun", "--config=eval/knn", "--config.linear_sgd.epochs=5"),
+    (
+      "linear_sgd.epochs is given, but nothing reads it: ",
+      "protocols are knn; add linear_sgd to --config.protocols",
+    ),
+  ),
+  "rate that others stand in for": (
+    evaluation(
+      "--workdir={here}/norun", "--config=eval/linear_sgd", "--config.linear_sgd.base_lr=30"
+    ),
+    "linear_sgd.rates are (0.1, 0.3, 1.0); set them to ()",
+  ),
+  "images of another source than is scored": (
+    evaluation(
+      "--workdir={here}/norun", "--config.data.source=npz", "--config.data.folder.path={here}"
+    ),
+    'data.source is "npz"; add --config.data.source=folder',
   ),
   "folder that is not there": (
     train(

@@ -13,7 +13,7 @@ FLOORS = (
   ("config_files", "launch", "options", "parallel", "paths", "reading"),
   ("augment", "declared", "losses", "optim", "processes"),
   ("catalogue", "sections"),
-  ("config", "data", "models"),
+  ("config", "data", "models", "unread"),
   ("methods",),
   ("step",),
   ("build", "workdir"),

@@ -54,6 +54,11 @@ def with_strength(
       f"augment.color_strength {strength} has no effect: the recipe has no jitter; "
       "use 0 or another recipe"
     )
+  if hue is not None and row.jitter_p == 0:
+    raise errors.UserError(
+      f"augment.hue {hue} has no effect: the recipe has no jitter; leave it out or use another "
+      "recipe"
+    )
   *others, own_hue = (strength * x for x in row.jitter)
   if hue is None and own_hue > 0.5:
     raise errors.UserError(

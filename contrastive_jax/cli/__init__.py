@@ -3,7 +3,7 @@
 What a flag or a key gets wrong is answered before JAX is imported.
 
 Imports: __init__, config, config_files, errors, evaluation, launch, options, paths, plan,
-processes, training, workdir.
+processes, training, unread, workdir.
 """
 
 import sys
@@ -47,6 +47,13 @@ def _run(command: Command, words: list[str]) -> None:
   if "--version" in words:
     print(texts.version())
     return
+  try:
+    _answer_or_run(command, words)
+  except KeyboardInterrupt:  # while much is imported; what runs says more itself
+    leave("interrupted; nothing was done yet: the same command starts anew", 130)
+
+
+def _answer_or_run(command: Command, words: list[str]) -> None:
   try:
     asked = parse.parse(command, words)
   except errors.UserError as error:

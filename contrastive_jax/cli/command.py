@@ -35,6 +35,7 @@ class Command:
     example: of its use.
     schema: of its configs.
     evaluations: whether those are of evaluations.
+    unread: which options of a config nothing reads, and why.
     run: does it; imports what it needs, so that help and mistakes do without.
     default_config: stands in for a missing --config.
     define: adds the flags that no other command has.
@@ -46,6 +47,7 @@ class Command:
   example: str
   schema: Schema
   evaluations: bool
+  unread: Callable[[ConfigDict], dict[str, str]]
   run: Callable[[Asked], None]
   default_config: str | None = None
   define: Callable[[flags.FlagValues], None] = lambda values: None

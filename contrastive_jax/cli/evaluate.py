@@ -2,6 +2,7 @@
 
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.evaluation import config
+from contrastive_jax.evaluation.unread import of_evaluation
 
 
 def _run(asked: Asked) -> None:
@@ -16,6 +17,7 @@ COMMAND = Command(
   example="contrastive_jax eval --workdir=runs/first --config=eval/knn",
   schema=config,
   evaluations=True,
+  unread=of_evaluation,
   run=_run,
   default_config="eval/all",
 )

@@ -13,10 +13,11 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import config_files, errors, paths
+from contrastive_jax import config_files, errors, paths, unread
 from contrastive_jax.cli.command import Asked, Command
 
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
+_KEY = re.compile(r"--?(?:no)?config\.([\w.]+)")
 _SPEC = re.compile(r"--?config=(.*)", re.DOTALL)
 
 
@@ -24,8 +25,8 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
   """Returns what the words after a command ask for.
 
   Raises:
-    UserError: an unknown flag or key, a value of the wrong type, a config that is unknown, fails
-      or is of another kind.
+    UserError: an unknown flag or key, a value of the wrong type, an option that nothing reads, a
+      config that is unknown, fails or is of another kind.
   """
   words = split(words)
   values = defined(command)
@@ -53,6 +54,8 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
     raise errors.UserError(f"argument {rest[1]!r} is not a flag; flags begin with --")
   if values["workdir"].value:
     values["workdir"].value = paths.local(values["workdir"].value, "--workdir")
+  given = [match[1] for match in map(_KEY.match, words) if match]
+  unread.check(given, command.unread(values["config"].value))
   return Asked(values["config"].value, values)
 
 

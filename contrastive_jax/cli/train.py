@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from contrastive_jax import config
+from contrastive_jax import config, unread
 from contrastive_jax.cli.command import Asked, Command
 
 
@@ -48,6 +48,7 @@ COMMAND = Command(
   example="contrastive_jax train --config=shapes/quickstart --workdir=runs/first",
   schema=config,
   evaluations=False,
+  unread=unread.of_run,
   run=_run,
   define=_define,
   on_devices=lambda given: given["plan"].value is None,

@@ -145,8 +145,7 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   check_kind(config)
   config = config.copy_and_resolve_references()
   for key in ("protocols", "layers", "baselines"):
-    names = (config[key],) if isinstance(config[key], str) else config[key]
-    config[key] = tuple(name.strip() for value in names for name in value.split(",") if name)
+    config[key] = names(config[key])
   flat = config_lib.flatten(config)
   for prefix, cls in _classes():
     options.check(cls, flat, prefix)
@@ -175,6 +174,12 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
       f"data.train_share {config.data.train_share} is outside (0, 1]; use 1 for all images"
     )
   return config, {name: _made(name, config[name]) for name in config.protocols}
+
+
+def names(value: str | tuple[str, ...]) -> tuple[str, ...]:
+  """Returns the names in a list of names, also where a flag gave them as "h,z"."""
+  parts = (value,) if isinstance(value, str) else value
+  return tuple(name.strip() for part in parts for name in part.split(",") if name)
 
 
 def _made(protocol: str, values: ConfigDict) -> Any:

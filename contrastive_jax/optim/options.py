@@ -11,6 +11,17 @@ from contrastive_jax.optim.scaling import SCALINGS
 from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "constant", "step")
+# The options that some of the algorithms alone read, and those algorithms.
+READ_BY = {
+  "momentum": ("lars", "lars_outside", "larc", "sgd"),
+  "nesterov": ("lars", "lars_outside", "larc", "sgd"),
+  "trust_coefficient": ("lars", "lars_outside", "larc"),
+  "trust_eps": ("larc",),
+  "trust_clip": ("larc",),
+  "b1": ("adam", "adamw", "lamb"),
+  "b2": ("adam", "adamw", "lamb"),
+  "eps": ("adam", "adamw", "lamb"),
+}
 BIAS_OR_SCALE = r"(^|/)(bias|scale)$"  # batch norm's parameters and every bias
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, errors, parallel, reading
+from contrastive_jax import build, data, errors, parallel, reading, unread
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.data import identity, pipeline
@@ -105,6 +105,7 @@ def _checked(
   """
   with agree.mistakes_shared():
     config_lib.check(config)
+    unread.check_paths(config)
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)
     source, held_out = build.training_set(config)

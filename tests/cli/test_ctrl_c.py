@@ -1,8 +1,10 @@
 """Ctrl-C ends a command with a line that says what the same command would do."""
 
 import dataclasses
+import sys
 import threading
 
+import commands
 import pytest
 
 from contrastive_jax import cli
@@ -33,3 +35,24 @@ def test_ctrl_c_says_what_the_same_command_would_do(command, saved, said, tmp_pa
   run.run(told, parse.parse(told, [f"--workdir={tmp_path}", f"--config={config_of}"]))
   assert ended == [(f"interrupted; {said}", 130)]
   assert watchdog._MAY_END.is_set(), "a command may be ended where it hangs"
+
+
+class _InterruptedImport:
+  """Is asked for modules before all others, and in the midst of one Ctrl-C is pressed."""
+
+  @staticmethod
+  def find_spec(name, *_):
+    if name == "contrastive_jax.cli.run":
+      raise KeyboardInterrupt
+
+
+def test_ctrl_c_before_a_command_runs_is_one_line(tmp_path, monkeypatch, capfd):
+  monkeypatch.delattr(cli, "run")
+  monkeypatch.delitem(sys.modules, "contrastive_jax.cli.run")
+  monkeypatch.setattr(sys, "meta_path", [_InterruptedImport, *sys.meta_path])
+  with pytest.raises(SystemExit) as left:
+    commands.run("train", [commands.QUICK, f"--workdir={tmp_path}"])
+  assert left.value.code == 130
+  assert capfd.readouterr().err == (
+    "interrupted; nothing was done yet: the same command starts anew\n"
+  )

@@ -44,6 +44,10 @@ def here(tmp_path, monkeypatch):
     "from contrastive_jax import config\n\n\ndef get_config():\n"
     "  c = config.pretrain()\n  c.bach_size = 3\n  return c\n"
   )
+  (tmp_path / "pointing.py").write_text(
+    "from contrastive_jax import config\n\n\ndef get_config():\n"
+    "  c = config.pretrain()\n  c.data.folder.path = '/photos'\n  return c\n"
+  )
   (tmp_path / "without.py").write_text("x = 1\n")
   (tmp_path / "norun").mkdir()
   return tmp_path
