@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from contrastive_jax import augment, build, keys, once, parallel
@@ -63,6 +64,7 @@ def _run(config: ConfigDict, workdir: str, devices: list[jax.Device] | None) -> 
   loaded = checkpoint.load_run(workdir, config.checkpoint_step)
   mesh = parallel.make_mesh(devices)
   images = eval_images.load(config, loaded.config)
+  _check(config, options, loaded, images, mesh)
   folder = pathlib.Path(workdir) / "eval"
   workdir_lib.make(str(folder))
   asked = config.to_dict()
@@ -81,6 +83,8 @@ def _run(config: ConfigDict, workdir: str, devices: list[jax.Device] | None) -> 
     "config": asked,
     "versions": workdir_lib.versions(),
   }
+  todo = _todo(config, options)
+  _tell_what_comes(todo, images)
   for encoder in encoders(config, loaded, images.view):
     train, test = (extract(encoder, s, images, mesh) for s in (images.train, images.test))
     if set(options) != {"picture"}:
@@ -89,11 +93,12 @@ def _run(config: ConfigDict, workdir: str, devices: list[jax.Device] | None) -> 
     for layer in encoder.layers:
       task = Task(encoder, layer, train, test, images, mesh, config.seed, folder / stem)
       for protocol, settings in options.items():
-        if protocol == "finetune" and not isinstance(encoder.function, features.OfNet):
-          continue  # pixels have no weights
+        if (encoder.name, layer, protocol) not in todo:
+          continue
         record = _record(task, protocol, settings, getattr(protocols, protocol)(task, settings))
         found["results"].append(record)
-        say(_line(record, settings))
+        count = f"{len(found['results']):>{len(str(len(todo)))}} of {len(todo)}"
+        say(f"{count}  {_line(record, settings)}")
         if jax.process_index() == 0:  # now: what comes later may fail
           result_files.write(path, found)
   found["complete"] = True
@@ -101,6 +106,47 @@ def _run(config: ConfigDict, workdir: str, devices: list[jax.Device] | None) -> 
     result_files.write(path, found)
   _tell(path, config.name)
   return found
+
+
+def _check(
+  config: ConfigDict,
+  options: dict[str, Any],
+  loaded: checkpoint.Run,
+  images: eval_images.Images,
+  mesh: Mesh,
+) -> None:
+  """Raises `UserError` for what would else be found after the features were computed."""
+  for settings in options.values():
+    settings.check(len(images.train), mesh.size)
+  net, size_px = build.net(loaded.config), images.view.size_px
+  features.check_layers(net, loaded.params, loaded.stats, config.layers, size_px)
+  encoder = _of_net(config, loaded)
+  view = jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
+  jax.eval_shape(encoder, {"params": loaded.params, "stats": loaded.stats}, view)
+
+
+def _todo(config: ConfigDict, options: dict[str, Any]) -> list[tuple[str, str, str]]:
+  """Returns encoder, layer and protocol of all results to come; pixels have no weights to tune."""
+  layers = {name: config.layers for name in ("checkpoint", *config.baselines)}
+  layers |= {"raw_pixels": ("pixels",)} if "raw_pixels" in layers else {}
+  return [
+    (encoder, layer, protocol)
+    for encoder, names in layers.items()
+    for layer in names
+    for protocol in options
+    if (encoder, protocol) != ("raw_pixels", "finetune")
+  ]
+
+
+def _tell_what_comes(todo: list[tuple[str, str, str]], images: eval_images.Images) -> None:
+  encoders, layers, protocols = (
+    ", ".join(dict.fromkeys(names)) for names in zip(*todo, strict=True)
+  )
+  logging.getLogger(__name__).info(
+    "%d result(s) to come: %s; layers %s; %s; %s training and %s test images",
+    *(len(todo), encoders, layers, protocols),
+    *(f"{len(images.train):,}", f"{len(images.test):,}"),
+  )
 
 
 def _tell(path: pathlib.Path, name: str) -> None:
@@ -119,10 +165,8 @@ def _tell(path: pathlib.Path, name: str) -> None:
 
 def encoders(config: ConfigDict, loaded: checkpoint.Run, view: augment.Recipe) -> Iterator[Encoder]:
   """Returns the run's encoder and the baselines asked for."""
-  net, layers = build.net(loaded.config), tuple(config.layers)
-  features.check_layers(net, loaded.params, loaded.stats, layers, view.size_px)
-  patches = (config.patch_grid, config.patch_fraction)
-  of_net = features.OfNet(net, layers, config.max_features, *patches)
+  of_net, layers = _of_net(config, loaded), config.layers
+  net = of_net.net
   variables = {"params": loaded.params, "stats": loaded.stats}
   yield Encoder("checkpoint", of_net, variables, layers)
   if "random_init" in config.baselines:
@@ -133,6 +177,11 @@ def encoders(config: ConfigDict, loaded: checkpoint.Run, view: augment.Recipe) -
     yield Encoder("random_init", of_net, variables, layers)
   if "raw_pixels" in config.baselines:
     yield Encoder("raw_pixels", features.OfPixels(config.max_features), {}, ("pixels",))
+
+
+def _of_net(config: ConfigDict, loaded: checkpoint.Run) -> features.OfNet:
+  patches = (config.patch_grid, config.patch_fraction)
+  return features.OfNet(build.net(loaded.config), config.layers, config.max_features, *patches)
 
 
 def _record(task: Task, protocol: str, settings: Any, found: dict[str, Any]) -> dict[str, Any]:

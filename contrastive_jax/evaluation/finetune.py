@@ -31,6 +31,8 @@ from contrastive_jax.evaluation import features, probe_batches
 from contrastive_jax.evaluation.linear_probe import Classifier
 from contrastive_jax.options import option
 
+_BATCH_SIZE = "finetune.batch_size"  # in errors: an evaluation has a batch_size of its own
+
 Progress = Callable[[int, int, float], None]  # (step from 1, steps in all, its loss)
 
 
@@ -58,6 +60,10 @@ class Options:
       raise errors.UserError(
         f"finetune.min_steps {self.min_steps} is negative; use 0 for the epochs alone"
       )
+
+  def check(self, num_images: int, num_devices: int) -> None:
+    """Raises `UserError` if batches of so many images do not divide over the devices."""
+    probe_batches.check(self, num_images, num_devices, _BATCH_SIZE)
 
   def describe(self) -> str:
     """Returns what a result depends on, in a few words."""
@@ -106,7 +112,7 @@ def fit(
     epochs=options.epochs,
     seed=seed,
     mesh=mesh,
-    key="finetune.batch_size",
+    key=_BATCH_SIZE,
     pipeline_options=pipeline_options,
   )
   encoder = dataclasses.replace(encoder, net=encoder.net.of_single_views())

@@ -50,6 +50,14 @@ class Options:
       if value not in allowed:
         raise errors.UserError(f'knn.{field} "{value}" is unknown; use {" or ".join(allowed)}')
 
+  def check(self, num_images: int, num_devices: int = 1) -> None:
+    """Raises `UserError` if a bank of so many images has no k neighbours."""
+    del num_devices
+    if self.k > num_images:
+      raise errors.UserError(
+        f"knn.k {self.k} exceeds the bank of {num_images} examples; use {num_images} or less"
+      )
+
   def describe(self) -> str:
     """Returns what a result depends on, in a few words."""
     tau = f", tau {self.temperature:g}" if self.vote == "weighted" else ", uniform vote"
@@ -123,11 +131,7 @@ def evaluate(
 
 
 def _check(train_labels, test_labels, num_classes, options):
-  if options.k > len(train_labels):
-    raise errors.UserError(
-      f"knn.k {options.k} exceeds the bank of {len(train_labels)} examples; "
-      f"use {len(train_labels)} or less"
-    )
+  options.check(len(train_labels))
   if not len(test_labels):
     raise errors.UserError("there are 0 test examples to vote on; give at least 1")
   for name, labels in (("train", train_labels), ("test", test_labels)):

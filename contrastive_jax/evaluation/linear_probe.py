@@ -86,6 +86,13 @@ class Options:
         f'linear_sgd.schedule "{self.schedule}" is unknown; use {" or ".join(SCHEDULES)}'
       )
 
+  def check(self, num_images: int, num_devices: int) -> None:
+    """Raises `UserError` if the probe cannot be trained on so many images."""
+    if len(self.rates) > 1:
+      held_out.split(num_images, self.validation_fraction, 0, "linear_sgd", "rates=()")
+    if self.augment:
+      probe_batches.check(self, num_images, num_devices, _BATCH_SIZE)
+
   def describe(self) -> str:
     """Returns what a result depends on, in a few words."""
     rates = " or ".join(f"{rate:g}" for rate in self.rates or (self.base_lr,))
@@ -110,11 +117,10 @@ def fit(
   """Trains on features that are there already, with `base_lr`; every process holds all of them.
 
   Raises:
-    UserError: the batch does not divide over the devices; a feature is not finite; the probe
-      diverged.
+    UserError: the batch exceeds the set; a feature is not finite; the probe diverged.
   """
   features.check_finite(x, "features")
-  options = probe_batches.sized(options, len(x), mesh.size)
+  options = probe_batches.sized(options, len(x))
   steps_per_epoch, total, batches, (mean, std) = _of_features(x, label, options, mesh, seed)
   start = linear_steps.start(x.shape[1], num_classes, options, seed)
   step_fn = functools.partial(linear_steps.steps, options, steps_per_epoch)
@@ -129,11 +135,12 @@ def choose_rate(
   mesh: Mesh,
   *,
   seed: int = 0,
+  progress: Callable[[int, int], None] | None = None,
 ) -> tuple[float, dict[float, float]]:
   """Tries `options.rates` on a held-out part of the training set, all at once.
 
   On features without augmentation also where the probe is then trained on crops: those features are
-  there already.
+  there already. `progress` is told how many of the steps are under way.
 
   Returns:
     The best rate, of equals the first, and the held-out top-1 of each. `base_lr` and {} if there
@@ -149,9 +156,8 @@ def choose_rate(
   fitted, unseen = held_out.split(
     len(x), options.validation_fraction, seed, "linear_sgd", "rates=()"
   )
-  options = probe_batches.sized(options, len(fitted), mesh.size)
-  parallel.check_batch_size(options.batch_size, mesh.size, _BATCH_SIZE)
-  steps_per_epoch, _, batches, (mean, std) = _of_features(
+  options = probe_batches.sized(options, len(fitted))
+  steps_per_epoch, total, batches, (mean, std) = _of_features(
     x[fitted], label[fitted], options, mesh, seed
   )
   start = linear_steps.start(x.shape[1], num_classes, options, seed)
@@ -160,7 +166,11 @@ def choose_rate(
     relative = parallel.replicate(np.asarray(rates, np.float32) / options.base_lr, mesh)
     classifiers = parallel.replicate(start, mesh)
     states = parallel.replicate(jax.vmap(linear_steps.optimizer(options, 1).init)(start), mesh)
+    done = 0
     for batch in batches:
+      done += batch[0].shape[1]
+      if progress:
+        progress(done, total)
       classifiers, states = linear_steps.steps_of_rates(
         options, steps_per_epoch, classifiers, states, relative, *batch
       )
@@ -175,7 +185,11 @@ def choose_rate(
 
 
 def _of_features(x, label, options, mesh, seed):
-  """Returns steps in an epoch and in all, batches of standardised features, mean and deviation."""
+  """Returns steps in an epoch and in all, batches of standardised features, mean and deviation.
+
+  What a batch lacks to a multiple of the devices is filled with rows without a label, which do not
+  count: any batch goes on any devices, with one result.
+  """
   mean, std = standardization(x) if options.standardize else as_they_are(x.shape[1])
   steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size, _BATCH_SIZE)
   total = steps_per_epoch * options.epochs
@@ -188,7 +202,10 @@ def _of_features(x, label, options, mesh, seed):
     for first in range(0, total, at_once):
       steps = range(first, min(first + at_once, total))
       chosen = np.stack([order(step) for step in steps], axis=1)  # [B, steps]
-      yield features.put_rows(((x[chosen] - mean) / std, label[chosen]), mesh)
+      short = -options.batch_size % mesh.size
+      labels = np.pad(label[chosen], ((0, short), (0, 0)), constant_values=-1)
+      rows = np.pad((x[chosen] - mean) / std, ((0, short), (0, 0), (0, 0)))
+      yield features.put_rows((rows, labels), mesh)
 
   return steps_per_epoch, total, batches(), (mean, std)
 
@@ -220,7 +237,7 @@ def fit_augmented(
     progress: called after every step.
 
   Raises:
-    UserError: as `fit`.
+    UserError: as `fit`, or the batch does not divide over the devices.
   """
   features.check_finite(clean, "features without augmentation")
   options = probe_batches.sized(options, len(source), mesh.size)
@@ -273,7 +290,6 @@ def _train(
   progress: Progress | None,
 ) -> Classifier:
   """Runs `step_fn(classifier, optimiser state, *batch)`, which also returns its steps' losses."""
-  parallel.check_batch_size(options.batch_size, mesh.size, _BATCH_SIZE)
   with parallel.use(mesh):
     classifier = parallel.replicate(start, mesh)
     state = parallel.replicate(linear_steps.optimizer(options, 1).init(start), mesh)

@@ -11,6 +11,7 @@ not penalised. (scikit-learn's C is 1 / penalty.)
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -25,6 +26,8 @@ from contrastive_jax.evaluation import features, held_out
 from contrastive_jax.evaluation import scores as scores_lib
 from contrastive_jax.evaluation.linear_probe import Classifier, fold, standardization
 from contrastive_jax.options import option
+
+Progress = Callable[[int, int], None]  # (fits done, fits in all)
 
 _CHUNK = 65536  # rows whose logits exist at a time
 
@@ -58,6 +61,12 @@ class Options:
         "use e.g. 0.2"
       )
 
+  def check(self, num_images: int, num_devices: int) -> None:
+    """Raises `UserError` if so many images are too few to hold any out."""
+    del num_devices
+    if self.num_penalties > 1:
+      held_out.split(num_images, self.validation_fraction, 0, "linear_lbfgs", "num_penalties=1")
+
   def describe(self) -> str:
     """Returns what a result depends on, in a few words."""
     scaled = "standardised" if self.standardize else "features as they are"
@@ -80,10 +89,12 @@ def fit(
   mesh: Mesh,
   *,
   seed: int = 0,
+  progress: Progress | None = None,
 ) -> Fit:
   """Chooses the penalty on a held-out part and fits all of `x` with it.
 
   From strong to weak, each solution starts the next. Of equally good penalties the strongest wins.
+  `progress` is told how many of the fits are done.
 
   Raises:
     UserError: too few examples to hold any out, or a feature is not finite.
@@ -96,6 +107,7 @@ def fit(
   x = x @ axes  # leaves the problem the same: the penalty does not see a rotation
   penalties = np.geomspace(options.max_penalty, options.min_penalty, options.num_penalties)
   start, validation = np.zeros((x.shape[1] + 1, num_classes)), {}
+  told = progress or (lambda done, total: None)
   penalty = options.min_penalty
   if options.num_penalties > 1:
     fitted, unseen = held_out.split(
@@ -103,15 +115,18 @@ def fit(
     )
     problem = Problem(x[fitted], label[fitted], num_classes, mesh, float64=options.float64)
     solutions = {}
-    for penalty in penalties.tolist():
+    for done, penalty in enumerate(penalties.tolist()):
+      told(done, len(penalties) + 1)
       start = solutions[penalty] = problem.solve(penalty, start, options.max_iterations)
       kernel, bias = start[:-1].astype(np.float32), start[-1].astype(np.float32)
       found = scores_lib.of_linear(kernel, bias, x[unseen], label[unseen], mesh)
       validation[penalty] = found.top1
     penalty = max(validation, key=validation.get)  # the first, so the strongest, of equals
     start = solutions[penalty]
+    told(len(penalties), len(penalties) + 1)
   problem = Problem(x, label, num_classes, mesh, float64=options.float64)
   weights = problem.solve(penalty, start, options.max_iterations)
+  told(len(penalties) + 1, len(penalties) + 1)
   return Fit(fold(axes @ weights[:-1], weights[-1], mean, std), penalty, validation)
 
 
@@ -122,8 +137,12 @@ def principal_axes(x: Float[np.ndarray, "n F"]) -> Float[np.ndarray, "F r"]:
   would take hundreds; directions without variance get no weight anyway.
   """
   x = x.astype(np.float64)
-  variance, axes = np.linalg.eigh(x.T @ x)
-  return axes[:, variance > 1e-10 * max(variance[-1], 1e-30)].astype(np.float32)
+  # The smaller of the two Gram matrices has the same variances: its cost is that of a cube.
+  wide = x.shape[1] > x.shape[0]
+  variance, axes = np.linalg.eigh(x @ x.T if wide else x.T @ x)
+  kept = variance > 1e-10 * max(variance[-1], 1e-30)
+  variance, axes = variance[kept], axes[:, kept]
+  return (x.T @ axes / np.sqrt(variance) if wide else axes).astype(np.float32)
 
 
 class Problem:

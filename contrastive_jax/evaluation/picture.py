@@ -1,6 +1,7 @@
 """A picture of a feature space: its points in the plane, coloured by class."""
 
 import dataclasses
+import importlib.util
 import pathlib
 import warnings
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from contrastive_jax.evaluation import features
 from contrastive_jax.options import option
 
 METHODS = ("pca", "tsne")
+_NO_SKLEARN = 'picture.method "tsne" needs scikit-learn; pip install -e .[tsne], or use "pca"'
 _MAX_LEGEND = 20  # classes; more cannot be told apart by colour
 _MAX_NAME = 40  # characters of a class in the legend; longer ones would leave the points no room
 
@@ -31,6 +33,12 @@ class Options:
       )
     if self.max_points < 3:
       raise errors.UserError(f"picture.max_points {self.max_points} is below 3; use e.g. 2000")
+
+  def check(self, num_images: int, num_devices: int) -> None:
+    """Raises `UserError` if what draws the picture is not installed."""
+    del num_images, num_devices
+    if self.method == "tsne" and importlib.util.find_spec("sklearn") is None:
+      raise errors.UserError(_NO_SKLEARN)
 
   def describe(self) -> str:
     """Returns what the picture depends on, in a few words."""
@@ -71,9 +79,7 @@ def tsne(x: Float[np.ndarray, "n F"], seed: int = 0) -> Float[np.ndarray, "n 2"]
   try:
     from sklearn.manifold import TSNE
   except ImportError as error:
-    raise errors.UserError(
-      'picture.method "tsne" needs scikit-learn; pip install -e .[tsne], or use "pca"'
-    ) from error
+    raise errors.UserError(_NO_SKLEARN) from error
   perplexity = min(30.0, (len(x) - 1) / 3)
   return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(x)
 

@@ -19,8 +19,10 @@ _BATCH = 256  # of which steps are counted
 Options = TypeVar("Options")  # with batch_size, epochs and min_steps; perhaps step_epochs
 
 
-def sized(options: Options, num_images: int, num_devices: int) -> Options:
+def sized(options: Options, num_images: int, num_devices: int = 1) -> Options:
   """Returns the options with a batch that the set can fill and epochs enough for `min_steps`.
+
+  Such a smaller batch divides over the devices; 1 where that need not be.
 
   A batch larger than 256 needs fewer steps, in proportion: published protocols with batches of
   4,096 and the labels of 1 % of ImageNet keep their epochs.
@@ -45,6 +47,13 @@ def too_few(options: Options, num_images: int, section: str) -> str | None:
     f"warning: {section} takes {steps} steps in all, so its figure says little of the features; "
     f"set {section}.min_steps={2 * FEW_STEPS}"
   )
+
+
+def check(options: Options, num_images: int, num_devices: int, key: str) -> None:
+  """Raises `UserError`, with the `key` of the batch size, where `make` would after `sized`."""
+  batch_size = sized(options, num_images, num_devices).batch_size
+  parallel.check_batch_size(batch_size, num_devices, key)
+  pipeline.steps_per_epoch(num_images, batch_size, key)
 
 
 class ProbeBatches(NamedTuple):

@@ -7,7 +7,6 @@ Each takes a task and the options of its section; what it returns goes into the 
 import dataclasses
 import pathlib
 import sys
-import time
 from typing import Any, NamedTuple
 
 import jax
@@ -20,8 +19,7 @@ from contrastive_jax.evaluation import finetune as finetune_lib
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation import knn as knn_lib
 from contrastive_jax.evaluation import picture as picture_lib
-
-_PROGRESS_EVERY_SECONDS = 60
+from contrastive_jax.evaluation.progress import Progress
 
 
 class Encoder(NamedTuple):
@@ -60,13 +58,17 @@ def knn(task: Task, options: knn_lib.Options) -> dict[str, Any]:
 def linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
   """Trains a linear classifier by SGD."""
   x, label, test_x, test_label, num_classes = task.arrays
+  trying = Progress(f"rates of {_name('linear_sgd', task)}, step")
   rate, validation = linear_probe.choose_rate(
-    x, label, num_classes, options, task.mesh, seed=task.seed
+    x, label, num_classes, options, task.mesh, seed=task.seed, progress=trying
   )
   options = dataclasses.replace(options, base_lr=rate, rates=())
-  num_images = len(task.images.train) if options.augment else len(x)
-  _warn_if_short("linear_sgd", options, num_images, task.mesh)
-  common = {"seed": task.seed, "progress": _progress("linear_sgd")}
+  if options.augment:
+    _warn_if_short("linear_sgd", options, len(task.images.train), task.mesh.size)
+  else:
+    _warn_if_short("linear_sgd", options, len(x), 1)
+  progress = Progress(f"{_name('linear_sgd', task)}, step")
+  common = {"seed": task.seed, "progress": progress}
   if options.augment:
     encoder = task.encoder
     classifier = linear_probe.fit_augmented(
@@ -97,7 +99,8 @@ def linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
 def linear_lbfgs(task: Task, options: logistic.Options) -> dict[str, Any]:
   """Trains a linear classifier by L-BFGS."""
   x, label, test_x, test_label, num_classes = task.arrays
-  found = logistic.fit(x, label, num_classes, options, task.mesh, seed=task.seed)
+  progress = Progress(f"{_name('linear_lbfgs', task)}, fit")
+  found = logistic.fit(x, label, num_classes, options, task.mesh, seed=task.seed, progress=progress)
   return {
     "scores": scores.of_linear(*found.classifier, test_x, test_label, task.mesh),
     "train_top1": scores.of_linear(*found.classifier, x, label, task.mesh).top1,
@@ -110,7 +113,7 @@ def finetune(task: Task, options: finetune_lib.Options) -> dict[str, Any]:
   """Trains the whole network with a linear classifier on top."""
   x, _, _, test_label, num_classes = task.arrays
   encoder = task.encoder
-  _warn_if_short("finetune", options, len(task.images.train), task.mesh)
+  _warn_if_short("finetune", options, len(task.images.train), task.mesh.size)
   variables, classifier = finetune_lib.fit(
     encoder.function,
     task.layer,
@@ -123,7 +126,7 @@ def finetune(task: Task, options: finetune_lib.Options) -> dict[str, Any]:
     view=task.images.view,
     seed=task.seed,
     pipeline_options=task.images.pipeline_options,
-    progress=_progress("finetune"),
+    progress=Progress(f"{_name('finetune', task)}, step"),
   )
   tuned = extract(encoder._replace(variables=variables), task.images.test, task.images, task.mesh)
   tuned = features.labelled(tuned, task.images.test_name)
@@ -156,9 +159,8 @@ def extract(
     **pipeline.this_process(),
     **images.pipeline_options,
   )
-  found = features.collect(
-    encoder.function, encoder.variables, batches, view=images.view, mesh=mesh
-  )
+  shown = Progress(f"features of {encoder.name}, batch").over(batches, len(batches))
+  found = features.collect(encoder.function, encoder.variables, shown, view=images.view, mesh=mesh)
   if len(found.index) + found.replaced != len(source):
     raise RuntimeError(f"{len(source)} images gave {len(found.index)} rows of features")
   if found.replaced:
@@ -166,26 +168,16 @@ def extract(
   return found
 
 
-def _warn_if_short(protocol: str, options: Any, num_images: int, mesh: Mesh) -> None:
+def _warn_if_short(protocol: str, options: Any, num_images: int, num_devices: int) -> None:
   """Says in a line, on process 0 alone, that a training is too short to trust its figure."""
-  sized = probe_batches.sized(options, num_images, mesh.size)
+  sized = probe_batches.sized(options, num_images, num_devices)
   line = probe_batches.too_few(sized, num_images, protocol)
   if line and jax.process_index() == 0:
     print(line, file=sys.stderr, flush=True)
 
 
-def _progress(protocol: str) -> linear_probe.Progress:
-  """Returns what shows a line every minute: what takes less needs none."""
-  last = time.monotonic()
-
-  def show(step: int, total: int, loss: float) -> None:
-    nonlocal last
-    if time.monotonic() - last >= _PROGRESS_EVERY_SECONDS:
-      last = time.monotonic()
-      if jax.process_index() == 0:
-        print(f"{protocol}  step {step}/{total}  loss {loss:.4f}", file=sys.stderr, flush=True)
-
-  return show
+def _name(protocol: str, task: Task) -> str:
+  return f"{protocol} on {task.layer} of {task.encoder.name}"
 
 
 def say(line: str) -> None:

@@ -18,7 +18,7 @@ _MEANING = {
 class Console:
   """Lines that last, and one of progress that a terminal overwrites."""
 
-  def __init__(self, total_steps: int):
+  def __init__(self, total_steps: int = 0):
     self._total_steps = total_steps
     self._active = jax.process_index() == 0
     self._live = sys.stderr.isatty()
@@ -47,7 +47,6 @@ class Console:
     if not self._active:
       return
     self._explain(values)
-    self._shown = time.monotonic()
     share = 100 * step / self._total_steps
     parts = [(0, f"step {step}/{self._total_steps}"), (4, f"({share:.0f} %)")]
     parts.append((0, f"loss {values['loss']:.4f}"))
@@ -57,12 +56,28 @@ class Console:
     if "images_per_second" in values:
       parts.append((2, f"{values['images_per_second']:.0f} images/s"))
     if seconds_per_step is not None:
-      parts.append((1, f"{_clock((self._total_steps - step) * seconds_per_step)} left"))
-    if self._live and step < self._total_steps:
+      parts.append((1, f"{clock((self._total_steps - step) * seconds_per_step)} left"))
+    self.row(parts, lasting=step >= self._total_steps)
+
+  def row(self, parts: list[tuple[int, str]], lasting: bool = False) -> None:
+    """Shows parts of progress, overwritten on a terminal by the next unless it is `lasting`.
+
+    Args:
+      parts: texts with a number each; where there is no room the highest numbers go first.
+    """
+    self._shown = time.monotonic()
+    if not self._active:
+      return
+    if self._live and not lasting:
       row = _fitting(parts, shutil.get_terminal_size().columns - 1)  # a second would not be erased
       print(f"{_ERASE}{row}", end="", file=sys.stderr, flush=True)
     else:
       self.line("  ".join(text for _, text in parts))
+
+  def clear(self) -> None:
+    """Takes the row of progress off a terminal."""
+    if self._active and self._live:
+      print(_ERASE, end="", file=sys.stderr, flush=True)
 
   def _explain(self, values: Mapping[str, float]) -> None:
     """Says once what the words of a line of progress mean."""
@@ -81,7 +96,8 @@ def _fitting(parts: list[tuple[int, str]], columns: int) -> str:
   return row[:columns]
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+  """Returns a time to come as 1:02:03 or 2:03."""
   minutes, seconds = divmod(int(seconds), 60)
   hours, minutes = divmod(minutes, 60)
   return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

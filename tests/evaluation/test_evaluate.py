@@ -16,7 +16,7 @@ from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.configs.shapes import quickstart
 from contrastive_jax.data import pipeline
 from contrastive_jax.evaluation import config as eval_config
-from contrastive_jax.evaluation import evaluate, features, knn, linear_probe, protocols
+from contrastive_jax.evaluation import evaluate, features, knn, linear_probe, progress, protocols
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.training import trainer
 from contrastive_jax.workdir import checkpoint
@@ -184,12 +184,67 @@ def test_the_score_is_that_of_the_checkpoints_features(everything, workdir):
   assert {k: record[k] for k in ("top1", "top5")} == expected
 
 
-def test_a_long_probe_shows_where_it_is(workdir, capsys, monkeypatch):
-  monkeypatch.setattr(protocols, "_PROGRESS_EVERY_SECONDS", 0)
-  evaluate.run(_eval_config("linear_sgd"), workdir, ONE)
-  lines = capsys.readouterr().err.splitlines()
-  steps = [line.split()[2] for line in lines if line.startswith("linear_sgd  step")]
-  assert steps == [f"{i}/8" for i in range(1, 9)]  # 2 epochs of 70 // 16 steps
+def test_what_takes_long_shows_where_it_is(workdir, capsys, monkeypatch):
+  monkeypatch.setattr(progress, "_SILENCE", {"seconds": -1.0, "seconds_live": -1.0})
+  rates = {"linear_sgd__rates": (0.1, 1.0), "linear_sgd__epochs": 40}
+  evaluate.run(_eval_config("linear_sgd", "linear_lbfgs", **rates), workdir, ONE)
+  lines = [line for line in capsys.readouterr().err.splitlines() if "/" in line]
+  shown = {}
+  for line in lines:
+    name, _, rest = (
+      line.rpartition("  loss")[0].partition("  ") if "loss" in line else (line.partition("  "))
+    )
+    shown.setdefault(name, []).append(rest.split()[0])
+  assert shown == {
+    "features of checkpoint, batch": ["0/3", "1/3", "2/3", "0/2", "1/2"],  # 70 and 37 images
+    "rates of linear_sgd on h of checkpoint, step": ["64/120"],  # as many at once, of 56 // 16
+    "linear_sgd on h of checkpoint, step": [f"{i}/160" for i in range(1, 160)],
+    "linear_lbfgs on h of checkpoint, fit": ["0/3", "1/3", "2/3"],
+  }
+  assert all(" left" in line for line in lines if line.partition("  ")[2].startswith("2/3"))
+
+
+def test_what_comes_is_said_first_and_counted(workdir, capsys, caplog):
+  caplog.set_level("INFO")
+  baselines = {"baselines": eval_config.BASELINES}
+  evaluate.run(_eval_config("knn", "picture", layers=("h", "z"), **baselines), workdir, ONE)
+  assert (
+    "10 result(s) to come: checkpoint, random_init, raw_pixels; layers h, z, pixels; "
+    "knn, picture; 70 training and 37 test images"
+  ) in caplog.messages
+  counts = [line[:9] for line in capsys.readouterr().out.splitlines()]
+  assert counts == [f"{i:2} of 10 " for i in range(1, 11)]
+
+
+@pytest.mark.parametrize(
+  "asked, line",
+  [
+    ({"protocols": ("finetune",)}, "finetune.batch_size 33 is not divisible by 2 devices; use 32"),
+    (
+      {"protocols": ("linear_sgd",), "linear_sgd__augment": True},
+      "linear_sgd.batch_size 33 is not divisible by 2 devices; use 32 or 34",
+    ),
+    ({"protocols": ("knn",), "knn__k": 71}, "knn.k 71 exceeds the bank of 70 examples"),
+    (
+      {"protocols": ("linear_lbfgs",), "linear_lbfgs__validation_fraction": 0.001},
+      "linear_lbfgs.validation_fraction 0.001 of 70 examples holds out 0",
+    ),
+    (
+      {"protocols": ("linear_sgd",), "linear_sgd__validation_fraction": 0.001},
+      "linear_sgd.validation_fraction 0.001 of 70 examples holds out 0",
+    ),
+    ({"layers": ("hh",)}, 'layer "hh" is unknown to this network'),
+    ({"patch_grid": 7}, "a view of 8 px is too small for 7x7 patches"),
+  ],
+)
+def test_what_cannot_be_scored_is_refused_before_features(asked, line, workdir, monkeypatch):
+  monkeypatch.setattr(evaluate, "extract", lambda *_: pytest.fail("features are computed"))
+  monkeypatch.setattr(workdir_lib, "make", lambda *_: pytest.fail("a folder is made"))
+  config = _eval_config(**{"linear_sgd__rates": (0.1, 0.3)} | asked)
+  config.finetune.batch_size = config.linear_sgd.batch_size = 33
+  with pytest.raises(errors.UserError) as caught:
+    evaluate.run(config, workdir, TWO)
+  assert line in str(caught.value)
 
 
 def test_a_probe_that_is_too_short_warns_in_one_line(workdir, capsys):
@@ -204,7 +259,7 @@ def test_a_probe_that_is_too_short_warns_in_one_line(workdir, capsys):
 def test_the_rate_is_chosen_without_a_look_at_the_test_images(workdir, monkeypatch):
   sets = {}
 
-  def watched(x, label, num_classes, options, mesh, *, seed=0):
+  def watched(x, label, num_classes, options, mesh, *, seed=0, progress=None):
     sets["seen"] = len(x)
     return 0.25, {0.25: 0.5, 0.5: 0.25}
 

@@ -119,6 +119,16 @@ def test_principal_axes_turn_without_stretching_and_drop_what_does_not_vary():
   np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-4)
 
 
+def test_principal_axes_of_few_examples_hold_all_of_them():
+  """More features than examples: the axes come from the smaller of the two Gram matrices."""
+  x = np.random.default_rng(0).normal(size=(5, 12)) * np.geomspace(1e-3, 10, 12)
+  x = (x - x.mean(0)).astype(np.float32)
+  axes = logistic.principal_axes(x)
+  assert axes.shape == (12, 4)  # the mean took one direction
+  np.testing.assert_allclose(axes.T @ axes, np.eye(4), atol=1e-6)
+  np.testing.assert_allclose(x @ axes @ axes.T, x, atol=1e-5)
+
+
 @pytest.mark.parametrize(
   "options, line",
   [
