@@ -53,7 +53,7 @@ def make(
       **aux.metrics,
       **probe_metrics,
       **probe_skipped,
-      **_collapse(aux.features),
+      **_collapse(aux.features, batch["index"]),
     }
     memory = method.update_memory(memory, parallel.whole(params), aux.carry, progress)
     new = TrainState(
@@ -70,7 +70,7 @@ def make(
   return step
 
 
-def _collapse(features: dict[str, Array]) -> dict[str, Array]:
+def _collapse(features: dict[str, Array], index: Array) -> dict[str, Array]:
   """Measures z, if the method has one: where the targets come from the data nothing collapses."""
-  figures = collapse.metrics(features["z"]) if "z" in features else {}
+  figures = collapse.metrics(features["z"], index) if "z" in features else {}
   return {f"collapse_{name}": value for name, value in figures.items()}

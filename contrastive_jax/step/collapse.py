@@ -6,13 +6,20 @@ wrong. The three figures cost less than one layer and need no eigenvalues.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from contrastive_jax import losses, parallel
 
 
-def metrics(z: Float[Array, "B V D"]) -> dict[str, Float[Array, ""]]:
+def metrics(
+  z: Float[Array, "B V D"], image: Int[Array, " B"] | None = None
+) -> dict[str, Float[Array, ""]]:
   """Measures the unit-length embeddings of each image's first view over the global batch.
+
+  Args:
+    z: embeddings.
+    image: of each row. One that comes several times, as a stand-in of unreadable ones does, counts
+      once. None: all are different.
 
   Returns:
     `std`: mean over features of the standard deviation over images, times sqrt(D): 1 if they fill
@@ -21,17 +28,23 @@ def metrics(z: Float[Array, "B V D"]) -> dict[str, Float[Array, ""]]:
     `cosine`: mean similarity of two different images: about 0 if even, 1 at one point.
   """
   u = losses.l2_normalize(jax.lax.stop_gradient(z[:, 0]))
-  n, d = u.shape
-  mean = u.mean(axis=0)
+  d = u.shape[1]
+  share = 1 / parallel.over_rows(_copies, *[losses.images(u, image)] * 2)[:, None]
+  n = share.sum()  # different images
+  mean = (share * u).sum(axis=0) / n
   centred = u - mean
-  covariance = parallel.sum_of_products(centred, centred) / n
+  covariance = parallel.sum_of_products(share * centred, centred) / n
   variance = jnp.diagonal(covariance)
   total = variance.sum()
   return {
     "std": jnp.sqrt(variance).mean() * jnp.sqrt(d),
     "rank": total**2 / jnp.maximum(jnp.sum(covariance**2), 1e-30),
-    "cosine": (jnp.sum((n * mean) ** 2) - n) / (n * (n - 1)),
+    "cosine": (jnp.sum((n * mean) ** 2) - n) / jnp.maximum(n * (n - 1), 1),
   }
+
+
+def _copies(image: Int[Array, " b"], all_images: Int[Array, " B"]) -> Float[Array, " b"]:
+  return jnp.sum(image[:, None] == all_images, axis=1, dtype=jnp.float32)
 
 
 def alarms(

@@ -1,8 +1,11 @@
 """Figures of a collapse: of known embeddings, and the alarms that name them."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from contrastive_jax import parallel
 from contrastive_jax.step import collapse
 
 
@@ -17,6 +20,26 @@ def test_collapse_figures_of_known_embeddings():
   np.testing.assert_allclose([point["std"], point["cosine"]], [0, 1], atol=1e-3)
   line = np.outer(rng.choice([-1.0, 1.0], 64), np.ones(16))[:, None].astype(np.float32)
   np.testing.assert_allclose(collapse.metrics(jnp.asarray(line))["rank"], 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize("num_devices", [1, 8])
+def test_an_image_that_stands_in_for_others_counts_once(num_devices):
+  z = np.random.default_rng(1).normal(size=(24, 2, 5)).astype(np.float32)
+  z[:, 0] += 0.5
+  index = np.arange(24, dtype=np.int32)
+  once = collapse.metrics(jnp.asarray(z[:19]))
+  for row in range(19, 24):
+    z[row], index[row] = z[3], index[3]
+  mesh = parallel.make_mesh(jax.devices()[:num_devices])
+  with parallel.use(mesh):
+    found = jax.jit(collapse.metrics)(*parallel.put((z, index), mesh))
+  for name, value in once.items():
+    np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
+
+
+def test_a_batch_of_one_image_has_figures():
+  found = collapse.metrics(jnp.ones((8, 1, 4)), jnp.zeros(8, jnp.int32))
+  assert all(np.isfinite(value) for value in found.values())
 
 
 def test_collapse_alarms_name_the_figure_and_its_limit():
