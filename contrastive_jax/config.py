@@ -31,6 +31,11 @@ _NOT_NEGATIVE = (
   "watchdog.peer_silent_s",
 )
 _NAMES = {"method.name", "model.name", "augment.recipe"}  # which say what a section's keys are
+# What no run under way can take on, and why.
+FIXED = {
+  "optimizer.plain_accumulation": "the optimiser has counted updates of so many batches, and its "
+  "rate would jump to another place of the schedule",
+}
 _CHECKED_WHERE_USED = ("method.", "model.")  # which know what a method or a backbone takes
 _ALWAYS_SHOWN = (*_NAMES, "epochs", "batch_size", "image_size_px", "data.source")
 

@@ -62,6 +62,17 @@ def is_missing(
   return False
 
 
+def is_away(folder: str | os.PathLike) -> bool:
+  """Returns whether a folder that held something is gone or empty: as where a disk is not mounted.
+
+  What is hidden does not count.
+  """
+  try:
+    return all(name.startswith(".") for name in os.listdir(folder))
+  except OSError:
+    return True
+
+
 def is_folder(path: str | os.PathLike) -> bool:
   """Returns whether there is such a folder. Raises OSError where that cannot be known.
 

@@ -67,7 +67,7 @@ class Folder:
 
   def __getitem__(self, index: int) -> Example:
     path = os.path.join(self.root, self.paths[index])
-    return {"image": images.read(path), "label": int(self.labels[index]), "index": index}
+    return {"image": images.read(path, self.root), "label": int(self.labels[index]), "index": index}
 
   def in_common(self, other: "Folder") -> int:
     """Returns how many files of `other` are here too: the same folder, or one inside the other."""

@@ -6,6 +6,7 @@ possible there.
 """
 
 import io
+import os
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -16,8 +17,13 @@ from contrastive_jax.data import Unreadable
 _SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
-def read(path: str) -> np.ndarray:
+def read(path: str, root: str | os.PathLike | None = None) -> np.ndarray:
   """Reads an image file and decodes it, see `decode`.
+
+  Args:
+    path: of the file.
+    root: of the set that it belongs to; its own folder by default. Where nothing at all is there
+      any more, nothing is known of the image.
 
   Raises:
     Unreadable: the file is damaged, not there or not for us to read.
@@ -27,7 +33,9 @@ def read(path: str) -> np.ndarray:
     with open(path, "rb") as file:  # whole: in a decoder's hands one error is like another
       encoded = file.read()
   except OSError as error:
-    if reading.is_missing(error, path) or isinstance(error, PermissionError):
+    root = os.path.dirname(path) if root is None else root
+    gone = reading.is_missing(error, path) and not reading.is_away(root)
+    if gone or isinstance(error, PermissionError):
       raise Unreadable(f"{path}: {type(error).__name__}: {error}") from error
     raise
   return decode(encoded, path)

@@ -47,13 +47,20 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
 
   Raises:
     UserError: `workdir` holds a run whose config differs in a key of its identity and
-      `allow_config_change` is not set, or whose images were others and `allow_data_change` is not.
+      `allow_config_change` is not set or the key is one of `config.FIXED`, or whose images were others and `allow_data_change` is not.
   """
   _check_place(workdir)
   if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
     return []
   stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
   changes = config_lib.differences(stored, config) if stored else []
+  for change in changes:
+    key, before, *_ = change.split()
+    if key in config_lib.FIXED:
+      raise errors.UserError(
+        f"workdir {workdir} holds a run with {change}, and a run cannot change it: "
+        f"{config_lib.FIXED[key]}; set --config.{key}={before}, or give a new --workdir"
+      )
   if changes and not config.allow_config_change:
     raise errors.UserError(
       f"workdir {workdir} holds a run with another config: {'; '.join(changes)}; give a new "

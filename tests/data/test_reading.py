@@ -116,6 +116,32 @@ def test_a_folder_that_is_away_is_no_missing_image(folder):
   assert not any(batch["replaced"].any() for batch in batches(source))
 
 
+@pytest.mark.parametrize("left_behind", [(), (".mounted",)])
+def test_a_flat_folder_whose_disk_is_away_is_no_set_of_deleted_images(left_behind, tmp_path):
+  """The place where a disk was mounted is an empty folder."""
+  flat = tmp_path / "set"
+  flat.mkdir()
+  for i in range(8):
+    Image.new("RGB", (8, 8), (i, 0, 0)).save(flat / f"{i}.png")
+  for source in (opened(flat), given.source([str(flat / f"{i}.png") for i in range(8)])):
+    flat.rename(tmp_path / "away")
+    flat.mkdir()
+    for name in left_behind:
+      (flat / name).touch()
+    with pytest.raises(errors.ReadFailed, match="No such file or directory"):
+      batches(source)
+    shutil.rmtree(flat)
+    (tmp_path / "away").rename(flat)
+    assert not any(batch["replaced"].any() for batch in batches(source))
+
+
+def test_the_only_image_of_a_class_may_be_deleted(folder):
+  source = opened(folder)
+  for path in (folder / "class1").iterdir():
+    path.unlink()
+  assert batches(source)[0]["replaced"].sum() == 4
+
+
 def test_images_that_python_gives_are_waited_for_too(folder, monkeypatch):
   files = sorted(str(path) for path in folder.rglob("*.png"))
   source = given.source(files)

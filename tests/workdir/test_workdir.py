@@ -92,3 +92,17 @@ def test_the_commit_is_none_of_a_repository_that_only_holds_the_environment(tmp_
   index = (tmp_path / ".git" / "index").read_bytes()
   workdir._commit()
   assert (tmp_path / ".git" / "index").read_bytes() == index  # written, its lock could stay behind
+
+
+def test_a_run_under_way_takes_on_no_other_accumulation(tmp_path):
+  began, asked = config.pretrain(), config.pretrain()
+  began.optimizer.plain_accumulation, asked.optimizer.plain_accumulation = 2, 4
+  workdir.stamp(str(tmp_path), began)
+  (tmp_path / "checkpoints" / "5").mkdir(parents=True)
+  asked.allow_config_change = True
+  with pytest.raises(errors.UserError) as caught:
+    workdir.check(str(tmp_path), asked)
+  assert "a run with optimizer.plain_accumulation 2 -> 4, and a run cannot" in str(caught.value)
+  assert "; set --config.optimizer.plain_accumulation=2, or give a new --wor" in str(caught.value)
+  asked.optimizer.plain_accumulation, asked.epochs = 2, 7
+  assert workdir.check(str(tmp_path), asked) == ["epochs 100 -> 7"]
