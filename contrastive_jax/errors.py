@@ -20,6 +20,10 @@ class UserError(ValueError):
   """Input that cannot work. The message is one line: the value, the limit, the remedy."""
 
 
+class Absent(UserError):
+  """There are no images where they should lie: a wrong path, or a disk that is away."""
+
+
 class NonFiniteLoss(RuntimeError):
   """Loss or gradient stayed NaN or infinite; no such step changed the state."""
 

@@ -84,16 +84,14 @@ def build(split: str, options: Options) -> Folder:
     raise errors.UserError(f"data.folder.labels is {options.labels!r}; use auto, folder or none")
   base = pathlib.Path(local(options.path, "data.folder.path"))
   if not options.path or not reading.is_folder(base):
-    raise errors.UserError(
-      f'no folder "{options.path}"; set data.folder.path to a folder of images'
-    )
+    raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
   root, siblings = splits.find(base, split)
   if len(siblings) == 1 and root != base and splits.kind(root.name):
     beside = [name for name in splits.folders(base) if name != root.name]
     splits.check_not_a_class(root, (name for name in beside if listed(base / name)))
   paths = listed(root)
   if not paths:
-    raise errors.UserError(
+    raise errors.Absent(
       f"no image under {root}; it must hold files ending in {', '.join(SUFFIXES)}"
     )
   splits.check_not_within(root, paths)

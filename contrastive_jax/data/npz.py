@@ -104,7 +104,7 @@ def build(split: str, options: Options) -> Arrays:
 
 def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
   if not path.is_file():
-    raise errors.UserError(f'no file "{path}"; set data.npz.path to a .npz file')
+    raise errors.Absent(f'no file "{path}"; set data.npz.path to a .npz file')
   try:
     loaded = np.load(path, allow_pickle=False)
     if not isinstance(loaded, np.lib.npyio.NpzFile):

@@ -240,7 +240,7 @@ def _prepared(name: str, data_dir: str) -> str:
   newest_last = sorted(found, key=lambda version: tuple(map(int, version.split("."))))
   wanted = version or (newest_last[-1] if newest_last else "")
   if wanted not in found:
-    raise errors.UserError(
+    raise errors.Absent(
       f"no prepared {name}{':' + version if version else ''} in {data_dir}"
       + (f" (versions there: {', '.join(newest_last)})" if found else "")
       + f"; {_how_to_prepare(name, data_dir)}"

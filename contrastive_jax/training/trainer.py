@@ -29,7 +29,7 @@ from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
 from contrastive_jax.training.skips import Skips
-from contrastive_jax.workdir import lock
+from contrastive_jax.workdir import checkpoint_files, lock
 from contrastive_jax.workdir.checkpoint import Checkpoints
 from contrastive_jax.workdir.report import Reporter
 
@@ -108,10 +108,23 @@ def _checked(
     unread.check_paths(config)
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)
-    source, held_out = build.training_set(config)
+    source, held_out = _opened(config, workdir)
     image_set = reading.patiently("the training set", lambda: identity.of(source))
   agree.check_equal(lambda: _facts(config, image_set))
   return mesh, source, held_out, image_set
+
+
+def _opened(config: ConfigDict, workdir: str) -> tuple[data.Source, data.Source | None]:
+  """Returns `build.training_set`. A run that has had its own may have it again: `ReadFailed`."""
+  try:
+    return build.training_set(config)
+  except errors.Absent as error:
+    if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
+      raise
+    raise errors.ReadFailed(
+      f"{error} (the run had its images: if their disk is away, the same command goes on once it "
+      "is back)"
+    ) from error
 
 
 def _facts(config: ConfigDict, image_set: identity.Identity) -> dict[str, object]:

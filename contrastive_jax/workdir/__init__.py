@@ -47,7 +47,8 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
 
   Raises:
     UserError: `workdir` holds a run whose config differs in a key of its identity and
-      `allow_config_change` is not set or the key is one of `config.FIXED`, or whose images were others and `allow_data_change` is not.
+      `allow_config_change` is not set or the key is one of `config.FIXED`, or whose images were
+      others and `allow_data_change` is not.
   """
   _check_place(workdir)
   if not checkpoint_files.any_in(checkpoint_files.root(workdir)):

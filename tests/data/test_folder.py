@@ -193,6 +193,7 @@ def test_damaged_files_are_unreadable_and_named(tmp_path, file):
 
 def test_a_file_that_vanished_is_unreadable(tmp_path):
   write(tmp_path, "a.png")
+  write(tmp_path, "b.png")  # nothing at all there would be a disk that is away
   source, _ = opened(tmp_path)
   (tmp_path / "a.png").unlink()
   with pytest.raises(data.Unreadable, match=r"a\.png: FileNotFoundError"):

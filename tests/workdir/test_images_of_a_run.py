@@ -85,6 +85,26 @@ def test_a_stamp_that_is_damaged_is_named(finished):
   assert checkpoint.saved_steps(str(workdir)) == [2]
 
 
+@pytest.mark.parametrize("as_unmounted", [True, False])
+def test_images_that_are_away_are_no_mistake_of_a_run_that_had_them(
+  finished, as_unmounted, tmp_path
+):
+  root, workdir = finished
+  away = root.with_name("away")
+  root.rename(away)
+  if as_unmounted:
+    root.mkdir()
+  try:
+    with pytest.raises(errors.ReadFailed, match="goes on once it is back"):
+      trainer.train(on_folder(root), str(workdir), whole_runs.one_device())
+    with pytest.raises(errors.UserError, match="no (image under|folder)"):
+      trainer.train(on_folder(root), str(tmp_path), whole_runs.one_device())
+  finally:
+    if as_unmounted:
+      root.rmdir()
+    away.rename(root)
+
+
 def test_a_change_that_was_allowed_is_told(finished, capfd):
   root, workdir = finished
   write(root, "dog/90.png")
