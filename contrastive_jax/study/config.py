@@ -20,6 +20,7 @@ from contrastive_jax.options import Section, option, section
 from contrastive_jax.study import measure as measure_lib
 
 BASE = "config"  # the key of a label that takes another base config
+SHOWS = ("lines", "grid")
 # Safe in any file system, and between the signs = and , of names.
 _LABEL = re.compile(r"[\w.+-]+", re.ASCII)
 
@@ -65,6 +66,7 @@ class Options:
   x: str = option("", "axis along which it is drawn")
   line: str = option("", "axis of the lines of a plot")
   column: str = option("", "axis of the plots beside each other")
+  show: str = option("lines", f"how it is drawn: {' or '.join(SHOWS)} (of x by line)")
   published: tuple = option((), "rows {axis: label, ..., value: percent, source: where}")
 
 
@@ -139,6 +141,8 @@ def check(study: ConfigDict) -> None:
   for seed in study.seeds:
     config_lib.check_seed(seed)
   _check_axes(study)
+  if study.show not in SHOWS:
+    raise errors.UserError(f'show "{study.show}" is none of {", ".join(SHOWS)}')
   shown = [axis for axis in (study.x, study.line, study.column) if axis]
   for key, named in (("choose", study.choose), ("x, line and column", shown)):
     for axis in named:
