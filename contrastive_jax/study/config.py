@@ -130,9 +130,25 @@ def check_kind(study: ConfigDict) -> None:
     )
 
 
-def check(study: ConfigDict) -> None:
-  """Raises `UserError` for what no study can do, but for its cells, see `cells.resolve`."""
+def resolve(study: ConfigDict) -> ConfigDict:
+  """Checks a config, but for its cells (see `cells.resolve`), before anything is read or written.
+
+  Returns:
+    A copy in which what may be several is a tuple, also where a flag gave one or "a,b".
+
+  Raises:
+    UserError: a value that cannot work.
+  """
   check_kind(study)
+  study = study.copy_and_resolve_references()
+  for key in ("choose", "evaluations", "also"):
+    names = (study[key],) if isinstance(study[key], str) else study[key]
+    study[key] = tuple(name.strip() for value in names for name in value.split(",") if name)
+  _check(study)
+  return study
+
+
+def _check(study: ConfigDict) -> None:
   options.check(Options, study)
   if not re.fullmatch(r"[\w.-]+", study.name):
     raise errors.UserError(f'name "{study.name}" is no file name; use letters, digits, "_", "-"')
