@@ -173,13 +173,19 @@ def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:
   source that neither config takes change nothing.
   """
   defaults, free = {}, set()
-  for prefix, cls in _classes(asked) if "method" in asked else ():  # or it is an evaluation's
-    defaults |= {prefix + f.name: f.default for f in dataclasses.fields(cls)}
-    free |= options.not_of_identity(cls, prefix)
+  if "method" in asked:  # or it is an evaluation's
+    free = free_keys(asked)
+    for prefix, cls in _classes(asked):
+      defaults |= {prefix + f.name: f.default for f in dataclasses.fields(cls)}
   unused = set(catalogue.sources()) - {stored.data.source, asked.data.source}
   idle = tuple(f"data.{name}." for name in unused)
   both = defaults | flatten(stored), defaults | flatten(asked)
   return changes(*({k: c[k] for k in c if k not in free and not k.startswith(idle)} for c in both))
+
+
+def free_keys(config: ConfigDict) -> set[str]:
+  """Returns the keys that are not of a run's identity: they may change while it goes on."""
+  return set().union(*(options.not_of_identity(cls, prefix) for prefix, cls in _classes(config)))
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

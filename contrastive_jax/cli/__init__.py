@@ -1,4 +1,4 @@
-"""The command line: `contrastive_jax train`, `eval`, `study`, `launch`, flags and answers.
+"""The command line: `contrastive_jax train`, `eval`, `study`, `compare`, `launch`.
 
 What a flag or a key gets wrong is answered before JAX is imported.
 
@@ -10,14 +10,13 @@ import sys
 from collections.abc import Sequence
 
 from contrastive_jax import errors, launch, options
-from contrastive_jax.cli import alone, evaluate, parse, study, texts, train
+from contrastive_jax.cli import alone, compare, evaluate, parse, study, texts, train
 from contrastive_jax.cli.command import Command
 from contrastive_jax.cli.leave import leave
 
 COMMANDS: dict[str, Command] = {
   command.name: command for command in (train.COMMAND, evaluate.COMMAND, study.COMMAND)
 }
-_HELP = ("--help", "-h", "-help", "--helpfull", "-helpfull", "--helpshort")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,20 +29,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
   name, *rest = words or [""]
   if name == "launch":
     sys.exit(launch.main(rest))
+  elif name == "compare":
+    compare.main(rest)
   elif name in COMMANDS:
     _run(COMMANDS[name], rest)
-  elif name in _HELP:
+  elif name in texts.HELP:
     print(texts.program(COMMANDS.values()), end="")
   elif name == "--version":
     print(texts.version())
   else:
     said = f"{name!r} is no command" if name else "no command is given"
-    known = ", ".join((*COMMANDS, "launch"))
+    known = ", ".join((*COMMANDS, "compare", "launch"))
     leave(f"error: {said}; use one of {known}, or contrastive_jax --help", errors.EXIT_USER_ERROR)
 
 
 def _run(command: Command, words: list[str]) -> None:
-  if any(word in _HELP for word in words):
+  if any(word in texts.HELP for word in words):
     print(texts.command(command, everything="--helpfull" in words), end="")
     return
   if "--version" in words:
@@ -58,7 +59,7 @@ def _run(command: Command, words: list[str]) -> None:
   elif asked.flags["print_config"].value:
     print(command.schema.to_json(asked.config), end="")
   elif not command.itself:
-    alone.run(command, asked)
+    alone.run(lambda: command.run(asked))
   else:
     from contrastive_jax.cli import run  # JAX is not loaded before the flags are right
 

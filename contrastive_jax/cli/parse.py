@@ -6,7 +6,7 @@ nor do the configs that come with the package.
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from absl import flags
@@ -29,7 +29,7 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
   """
   words = given = split(words)
   values = defined(command)
-  unknown = _unknown_flag(values, words)
+  unknown = unknown_flag(values, words)
   specs = [match[1] for match in map(_SPEC.fullmatch, words) if match]
   spec = specs[-1] if specs else command.default_config
   if unknown:
@@ -96,7 +96,7 @@ def _define_place(values: flags.FlagValues) -> None:
   )
 
 
-def _unknown_flag(values: flags.FlagValues, words: list[str]) -> str | None:
+def unknown_flag(values: flags.FlagValues, words: list[str]) -> str | None:
   """Returns the first flag that there is not, without value; --config and its keys are no flags."""
   try:
     rest = values(["", *words], known_only=True)[1:]
@@ -112,8 +112,8 @@ def _did_you_mean(name: str, values: flags.FlagValues, spec: str | None) -> str:
     known = config_lib.flatten(config_files.load(spec)) if spec else {}
   except errors.UserError:
     known = {}  # the flag comes first
-  key = next((k for k in known if name in (k, k.split(".")[-1])), None) or _near(name, known)
-  flag = _near(name, values)
+  key = next((k for k in known if name in (k, k.split(".")[-1])), None) or near(name, known)
+  flag = near(name, values)
   meant = f"--{flag}" if flag else f"--config.{key}" if key else None
   return f"there is no flag --{name}; " + (
     f"did you mean {meant}?" if meant else "--help lists the flags, --help_config the config's keys"
@@ -140,9 +140,9 @@ def _no_key(key: str, known: dict[str, Any]) -> str:
   inside = [k for k in known if k.startswith(key + ".")]
   if inside:
     return f"--config.{key} is a section; set a key in it, e.g. {inside[0]}"
-  near = _near(key, known)
-  near = near or next((k for k in known if k.split(".")[-1] == key.split(".")[-1]), None)
-  hint = f"did you mean --config.{near}?" if near else "--help_config lists the keys"
+  meant = near(key, known)
+  meant = meant or next((k for k in known if k.split(".")[-1] == key.split(".")[-1]), None)
+  hint = f"did you mean --config.{meant}?" if meant else "--help_config lists the keys"
   return f"config has no key {key}; {hint}"
 
 
@@ -164,5 +164,6 @@ def _parses(kind: type, text: str) -> bool:
   return True
 
 
-def _near(name: str, known) -> str | None:
+def near(name: str, known: Iterable[str]) -> str | None:
+  """Returns the name that may be meant, None if none is like it."""
   return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)

@@ -1,7 +1,7 @@
 """What pictures have in common: palette, greys that suit light and dark, files that repeat.
 
-The ink is one grey, of no colour map, with a contrast of 4.5 on white and on black, the ground is transparent in SVG
-and white in PNG. On a page the ink of an SVG becomes the colour of the text around it.
+The ink is one grey, of no colour map, with a contrast of 4.5 on white and on black; the ground is
+transparent in SVG and white in PNG. On a page the ink becomes the colour of the text around it.
 """
 
 import contextlib
@@ -87,6 +87,5 @@ def inline(svg: str, prefix: str) -> str:
   """Returns an SVG as a page takes it in: no declaration, ids of its own, ink that follows text."""
   svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
   svg = re.sub(r'\b(id="|xlink:href="#|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-  return re.sub(
-    r'(<svg[^>]*?) width="[^"]*pt"', r"\1", re.sub(r' height="[^"]*pt"', "", svg, count=1), count=1
-  )
+  head, rest = svg.split(">", 1)
+  return re.sub(r' (width|height)="[^"]*"', "", head) + ">" + rest

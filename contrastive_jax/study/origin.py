@@ -1,19 +1,16 @@
-"""Where figures come from: versions, hardware, time, and the command that repeats a run."""
+"""Where figures come from: versions, hardware, time."""
 
-import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from contrastive_jax.study import collect
 from contrastive_jax.study.tables import NONE, Table
 
-_DEVICES = ("device_kind", "device_count", "process_count")
-_HIDDEN = ("config_sha256", "config_sha256_before")
+HIDDEN = ("config_sha256", "config_sha256_before")
 
 
 def versions(runs: Sequence[collect.Run]) -> Table:
   """Returns versions, commit and devices, with all values that some run has."""
-  keys = [key for key in _union(run.versions for run in runs) if key not in _HIDDEN]
+  keys = [key for key in _union(run.versions for run in runs) if key not in HIDDEN]
   rows = []
   for key in keys:
     values: dict[str, int] = {}
@@ -49,13 +46,6 @@ def clock(seconds: float | None) -> str:
     return NONE
   minutes, rest = divmod(round(seconds), 60)
   return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-def train_command(config: str, changes: Mapping[str, Any], workdir: str) -> str:
-  """Returns the command line of a cell's training."""
-  words = [f"--config={config}", *(f"--config.{key}={value}" for key, value in changes.items())]
-  words.append(f"--workdir={workdir}")
-  return shlex.join(["contrastive_jax", "train", *words])
 
 
 def _union(mappings) -> list[str]:

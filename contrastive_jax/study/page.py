@@ -8,11 +8,13 @@ from ml_collections import ConfigDict
 
 from contrastive_jax.study import (
   collect,
+  commands,
   curves,
   figures,
   layout,
   markup,
   origin,
+  questions,
   summary,
   tables,
 )
@@ -20,6 +22,7 @@ from contrastive_jax.study.cells import Cell
 from contrastive_jax.study.tables import NONE, Table
 
 _SPARKS = ("loss", "knn_top1")
+_FOLDER = pathlib.Path("DIR")  # in commands that are shown
 _OPEN_ROWS = 12  # of a table that is not folded away
 
 
@@ -38,6 +41,7 @@ class Report(NamedTuple):
   """All that is written."""
 
   study: ConfigDict
+  command: str
   cells: Sequence[Cell]
   runs: dict[str, collect.Run]  # of the cells that have a folder, by name
   rows: list[summary.Row]
@@ -47,7 +51,7 @@ class Report(NamedTuple):
   notes: list[str]
 
 
-def study(report: Report, root: pathlib.Path) -> str:
+def study(report: Report) -> str:
   """Returns the page."""
   title = report.study.title or report.study.name
   several = len(report.parts) > 1
@@ -59,7 +63,7 @@ def study(report: Report, root: pathlib.Path) -> str:
     sections.append(("Choices", markup.table(report.choices, heading=False)))
   if report.curves:
     sections.append(("Curves", _curves(report)))
-  sections += [("Cells", _cells(report)), ("How to repeat it", _commands(report, root))]
+  sections += [("Cells", _cells(report)), ("How to repeat it", _commands(report))]
   runs = list(report.runs.values())
   if runs:
     body = markup.table(origin.versions(runs), heading=False)
@@ -149,15 +153,13 @@ def _range(runs: Iterable[collect.Run], metric: str) -> tuple[float, float] | No
   return (min(values), max(values)) if any(len(points) > 1 for points in found) else None
 
 
-def _commands(report: Report, root: pathlib.Path) -> str:
-  trainings: Sequence[str] = [
-    origin.train_command(c.config, c.changes, f"cells/{c.name}") for c in report.cells
-  ]
-  body = markup.commands(trainings)
-  said = markup.notes(
-    [
-      "The config of the whole study is study.json beside the folder of this page. Each cell by "
-      "itself, from that folder:"
-    ]
-  )
-  return said + markup.details(f"Commands of {len(trainings)} cells", body)
+def _commands(report: Report) -> str:
+  lines = [report.command] if report.command else []
+  each = [commands.shown(commands.train(_FOLDER, cell)) for cell in report.cells]
+  for question in questions.on_test(report.study):
+    words = commands.evaluate(_FOLDER, report.cells[0], question)
+    each.append(f"# {commands.shown(words)}")
+  said = markup.notes([f"{_FOLDER} is the folder of the study; its config is study.json there."])
+  shown = markup.commands(lines) if lines else ""
+  trained = f"Commands of its {len(report.cells)} cells, and one of each evaluation"
+  return shown + said + markup.details(trained, markup.commands(each))

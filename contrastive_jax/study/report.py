@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax.study import (
   canvas,
+  choose,
   collect,
   curves,
   figures,
@@ -19,17 +20,20 @@ from contrastive_jax.study import (
   summary,
   tables,
 )
-from contrastive_jax.study.cells import Cell, name_of
+from contrastive_jax.study.cells import Cell
 from contrastive_jax.study.page import Part, Report
 
 
-def write(study: ConfigDict, cells: Sequence[Cell], root: pathlib.Path) -> list[pathlib.Path]:
+def write(
+  study: ConfigDict, cells: Sequence[Cell], root: pathlib.Path, command: str = ""
+) -> list[pathlib.Path]:
   """Writes DIR/report from whatever cells are done, and returns its files.
 
   Args:
     study: its config.
     cells: all of it, or those that were asked for.
     root: DIR.
+    command: the line that repeats the study.
 
   Raises:
     ReadFailed, SaveFailed: the disk.
@@ -66,6 +70,7 @@ def write(study: ConfigDict, cells: Sequence[Cell], root: pathlib.Path) -> list[
     study=study,
     cells=cells,
     runs=runs,
+    command=command,
     rows=rows,
     parts=parts,
     choices=_choices(by, candidates, cells, chosen) if study.choose else None,
@@ -74,7 +79,7 @@ def write(study: ConfigDict, cells: Sequence[Cell], root: pathlib.Path) -> list[
   )
   put("table.csv", tables.to_csv([*rows, *candidates]))
   put("table.md", _markdown(report))
-  put("index.html", page.study(report, root))
+  put("index.html", page.study(report))
   return written
 
 
@@ -119,14 +124,7 @@ def _chosen(study: ConfigDict, cells: Sequence[Cell], root: pathlib.Path) -> set
   """Returns the names of the cells that were chosen; None where nothing is chosen over."""
   if not study.choose:
     return None
-  choices = layout.choices(root)
-  found = set()
-  for cell in cells:
-    others = {axis: label for axis, label in cell.labels.items() if axis not in study.choose}
-    choice = choices.get(name_of(others), {}).get("chosen")
-    if choice == {axis: cell.labels[axis] for axis in study.choose}:
-      found.add(cell.name)
-  return found
+  return {cell.name for cell in cells if choose.is_chosen(study, root, cell)}
 
 
 def _choices(

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from contrastive_jax.study import collect, figures, layout, statistics
 
-
 _TRAINED = (layout.TRAINED, layout.DONE)
 
 
