@@ -6,11 +6,14 @@ Nothing here fails because something is missing, unfinished or damaged: a table 
 import json
 import math
 import pathlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from contrastive_jax import reading
 from contrastive_jax.study import layout
 
+METRICS = ("loss", "contrastive_accuracy", "online_accuracy", "knn_top1")  # whose curves are shown
+_MAX_POINTS = 200  # of a curve; more could not be told apart in a picture
 _NO_FIGURE = ("picture",)  # protocols without one
 
 
@@ -64,6 +67,19 @@ def curve(run: Run, metric: str) -> list[tuple[int, float]]:
   values = ((line["step"], line.get(metric)) for line in run.metrics)
   points = [(step, float(value)) for step, value in values if is_number(value)]
   return sorted(points, key=lambda point: point[0])
+
+
+def thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+  """Returns at most `_MAX_POINTS` points, evenly chosen, the first and the last among them."""
+  if len(points) <= _MAX_POINTS:
+    return list(points)
+  last = len(points) - 1
+  return [points[round(i * last / (_MAX_POINTS - 1))] for i in range(_MAX_POINTS)]
+
+
+def present(runs: Sequence[Run], metrics: Sequence[str] = METRICS) -> list[str]:
+  """Returns the metrics that some run has."""
+  return [metric for metric in metrics if any(curve(run, metric) for run in runs)]
 
 
 def steps_per_epoch(run: Run) -> float | None:

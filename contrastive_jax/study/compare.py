@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from contrastive_jax import catalogue, errors, options
 from contrastive_jax import config as config_lib
-from contrastive_jax.study import collect, curves, figures, origin, statistics, tables
+from contrastive_jax.study import collect, figures, origin, statistics, tables
 from contrastive_jax.study.tables import NONE, Table
 
 _SIGNS = ("config.json", "metrics.jsonl", "eval")  # each of which a run leaves
@@ -46,7 +46,7 @@ def compare(folders: Sequence[str], metrics: Sequence[str] = ()) -> Comparison:
     if places.count(place) > 1:
       raise errors.UserError(f"run {folder} is given twice; give each once")
   runs, names = [collect.read(path) for path in paths], _names(paths)
-  known = curves.present(runs, metrics or curves.METRICS)
+  known = collect.present(runs, metrics or collect.METRICS)
   for metric in metrics:
     if metric not in known:
       found = {key for run in runs for line in run.metrics for key in line} - {"step"}

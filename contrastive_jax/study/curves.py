@@ -7,20 +7,12 @@ from matplotlib.figure import Figure
 
 from contrastive_jax.study import canvas, collect, figures
 
-METRICS = ("loss", "contrastive_accuracy", "online_accuracy", "knn_top1")
-_MAX_POINTS = 200  # of a curve; more could not be told apart in a picture
-
 
 class Series(NamedTuple):
   """A run and what its curve is called; runs of one name share colour and legend."""
 
   name: str
   run: collect.Run
-
-
-def present(runs: Sequence[collect.Run], metrics: Sequence[str] = METRICS) -> list[str]:
-  """Returns the metrics that some run has."""
-  return [metric for metric in metrics if any(collect.curve(run, metric) for run in runs)]
 
 
 def draw(series: Sequence[Series], metrics: Sequence[str], title: str = "") -> Figure:
@@ -37,7 +29,7 @@ def draw(series: Sequence[Series], metrics: Sequence[str], title: str = "") -> F
     scale = 100 if figures.is_share(f"metric.{metric}") else 1
     named = set()
     for one in series:
-      points = thinned(collect.curve(one.run, metric))
+      points = collect.thinned(collect.curve(one.run, metric))
       if points:
         rate = rates[id(one.run)] if by_epoch else 1
         axes.plot(
@@ -58,11 +50,3 @@ def draw(series: Sequence[Series], metrics: Sequence[str], title: str = "") -> F
   if len(names) > 1 and len(metrics):
     canvas.legend(panels[across - 1], title)
   return made
-
-
-def thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-  """Returns at most `_MAX_POINTS` points, evenly chosen, the first and the last among them."""
-  if len(points) <= _MAX_POINTS:
-    return list(points)
-  last = len(points) - 1
-  return [points[round(i * last / (_MAX_POINTS - 1))] for i in range(_MAX_POINTS)]

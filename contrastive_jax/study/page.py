@@ -9,7 +9,6 @@ from ml_collections import ConfigDict
 from contrastive_jax.study import (
   collect,
   commands,
-  curves,
   figures,
   layout,
   markup,
@@ -126,7 +125,7 @@ def _cells(report: Report) -> str:
       value = values[cell.name, name]
       row.append(NONE if value is None else figures.shown(value, name))
     for metric in sparks:
-      points = curves.thinned(collect.curve(run, metric))[::4] if run else []
+      points = collect.thinned(collect.curve(run, metric))[::4] if run else []
       row.append(markup.spark(points, *ranges[metric], f"{metric} of {cell.name}"))
     kind, number = origin.devices(run) if run else (NONE, 0)
     time = collect.seconds(run) if run else None

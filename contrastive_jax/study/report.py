@@ -144,7 +144,7 @@ def _curves(
     for cell in cells
     if cell.name in runs
   ]
-  metrics = curves.present([one.run for one in series])
+  metrics = collect.present([one.run for one in series])
   if not metrics:
     return [], None
   each = [(m, canvas.svg(curves.draw(series, [m], axis or ""))) for m in metrics]

@@ -31,7 +31,8 @@ th button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px;
 th[aria-sort=ascending] button::after { content: " \\2191"; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
 tbody tr:hover { background: var(--panel); }
-td small { display: block; white-space: normal; max-width: 16rem; color: var(--soft); }
+td small { display: block; white-space: normal; min-width: 9rem; max-width: 16rem;
+  color: var(--soft); }
 .bad { color: var(--bad); font-weight: 600; }
 .facts { display: flex; flex-wrap: wrap; gap: 0.3rem 2rem; margin: 0.8rem 0; padding: 0; }
 .facts div { min-width: 7rem; }

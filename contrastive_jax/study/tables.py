@@ -213,7 +213,14 @@ def _binomial(group: summary.Group) -> str:
 
 
 def _states(group: summary.Group) -> str:
-  return ", ".join(f"seed {seed} {state}" for seed, state in sorted(group.states.items())) or NONE
+  seeds: dict[str, list[str]] = {}
+  for seed, state in sorted(group.states.items()):
+    seeds.setdefault(state, []).append(str(seed))
+  parts = (
+    f"seed{'s' if len(of_state) > 1 else ''} {', '.join(of_state)} {state}"
+    for state, of_state in seeds.items()
+  )
+  return "; ".join(parts) or NONE
 
 
 def _signed(value: float, figure: str) -> str:
