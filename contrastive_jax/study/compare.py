@@ -97,12 +97,15 @@ def _check(path: pathlib.Path) -> None:
 
 
 def _names(paths: Sequence[pathlib.Path]) -> list[str]:
-  """Returns the shortest ends of the paths that tell them apart."""
+  """Returns the shortest end of each path that no other has."""
   parts = [path.resolve().parts for path in paths]
-  length = 1
-  while len({part[-length:] for part in parts}) < len(parts):
-    length += 1
-  return ["/".join(part[-length:]) for part in parts]
+  names = []
+  for own in parts:
+    length = 1
+    while sum(other[-length:] == own[-length:] for other in parts) > 1:
+      length += 1
+    names.append("/".join(own[-length:]))
+  return names
 
 
 def _runs(names: Sequence[str], heads: Sequence[str], runs: Sequence[collect.Run]) -> Table:

@@ -91,7 +91,7 @@ def _part(
   entries = [e for e in study.published if e.get("figure", study.measure) == figure]
   published = summary.published(entries, groups)
   steps = summary.steps(groups)
-  title = figure if len({row.figure for row in rows}) > 1 else "Table"
+  title = figure if len({row.figure for row in rows}) > 1 else "Results"
   found = [tables.of_groups(title, figure, groups, published)]
   made = {}
   if study.x:

@@ -47,7 +47,7 @@ def test_help_names_every_flag_and_config_of_a_command(command, word, capfd):
 def test_help_of_the_program_names_its_commands(capfd):
   cli.main(["--help"])
   out = capfd.readouterr().out
-  for command in (*cli.COMMANDS, "launch"):
+  for command in (*cli.COMMANDS, "compare", "launch"):
     assert f"\n  {command} " in out
 
 
@@ -75,7 +75,7 @@ def test_a_line_without_a_command_is_answered_by_one_line(words, capfd):
     cli.main(words)
   assert left.value.code == 2
   (line,) = capfd.readouterr().err.splitlines()
-  assert line.startswith("error: ") and "use one of train, eval, launch" in line
+  assert line.startswith("error: ") and "use one of train, eval, study, compare, launch" in line
 
 
 @pytest.mark.parametrize("command", DOORS)
@@ -92,7 +92,10 @@ def test_all_doors_say_the_same(command):
     (0, ["train", "--help"]),
     (0, ["train", "--config=cifar10/byol:cpu", "--help_config"]),
     (0, ["eval", "--config=eval/all", "--print_config"]),
+    (0, ["compare", "--help"]),
     (2, ["train", "--bach=3"]),
+    (2, ["compare"]),
+    (2, ["compare", "nowhere"]),
     (2, ["train", "--config=cifar10/moco", "--epochs=3"]),
     (2, ["train", "--config=imagenet/dino:resnet50", "--config.method.temprature=1"]),
     (2, ["train", "--config=imagenet/moco_v3_vit", "--config.batch_size=many"]),
