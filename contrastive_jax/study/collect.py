@@ -14,6 +14,7 @@ from contrastive_jax.study import layout
 
 METRICS = ("loss", "contrastive_accuracy", "online_accuracy", "knn_top1")  # whose curves are shown
 _MAX_POINTS = 200  # of a curve; more could not be told apart in a picture
+_MIN_POINTS, _ALL_POINTS = 24, 8000  # of a curve among many, and of all of a picture
 _NO_FIGURE = ("picture",)  # protocols without one
 
 
@@ -69,12 +70,18 @@ def curve(run: Run, metric: str) -> list[tuple[int, float]]:
   return sorted(points, key=lambda point: point[0])
 
 
-def thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-  """Returns at most `_MAX_POINTS` points, evenly chosen, the first and the last among them."""
-  if len(points) <= _MAX_POINTS:
+def thinned(points: Sequence[tuple[int, float]], curves: int = 1) -> list[tuple[int, float]]:
+  """Returns a few points, evenly chosen, the first and the last among them.
+
+  Args:
+    points: of a curve.
+    curves: in the picture; where there are many each has fewer points.
+  """
+  most = max(_MIN_POINTS, min(_MAX_POINTS, _ALL_POINTS // curves))
+  if len(points) <= most:
     return list(points)
   last = len(points) - 1
-  return [points[round(i * last / (_MAX_POINTS - 1))] for i in range(_MAX_POINTS)]
+  return [points[round(i * last / (most - 1))] for i in range(most)]
 
 
 def present(runs: Sequence[Run], metrics: Sequence[str] = METRICS) -> list[str]:

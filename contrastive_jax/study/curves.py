@@ -29,7 +29,7 @@ def draw(series: Sequence[Series], metrics: Sequence[str], title: str = "") -> F
     scale = 100 if figures.is_share(f"metric.{metric}") else 1
     named = set()
     for one in series:
-      points = collect.thinned(collect.curve(one.run, metric))
+      points = collect.thinned(collect.curve(one.run, metric), len(series))
       if points:
         rate = rates[id(one.run)] if by_epoch else 1
         axes.plot(

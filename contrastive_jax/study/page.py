@@ -21,6 +21,7 @@ from contrastive_jax.study.cells import Cell
 from contrastive_jax.study.tables import NONE, Table
 
 _SPARKS = ("loss", "knn_top1")
+_SPARK_CURVES = 200  # a small curve has the points of one among so many
 _FOLDER = pathlib.Path("DIR")  # in commands that are shown
 _OPEN_ROWS = 12  # of a table that is not folded away
 
@@ -29,9 +30,6 @@ class Part(NamedTuple):
   """What there is to say about one figure."""
 
   figure: str
-  groups: list[summary.Group]
-  steps: list[summary.Step]
-  published: list[summary.Published]
   tables: list[tables.Table]  # the first is that of the figure itself
   drawings: dict[str, tuple[str, str]]  # name of a file, without ending: (SVG, what it shows)
 
@@ -80,7 +78,7 @@ def _lead(report: Report) -> str:
     **{state: str(number) for state, number in sorted(states.items())},
     "seeds": len({cell.seed for cell in report.cells}),
     "time of all cells": origin.clock(sum(collect.seconds(run) or 0 for run in runs)),
-    **{f"device-hours, {kind}": f"{value:.2f}" for kind, value in hours.items()},
+    **{f"device-hours, {kind}": f"{value:.3g}" for kind, value in hours.items()},
   }
   lines = []
   if states:
@@ -125,7 +123,7 @@ def _cells(report: Report) -> str:
       value = values[cell.name, name]
       row.append(NONE if value is None else figures.shown(value, name))
     for metric in sparks:
-      points = collect.thinned(collect.curve(run, metric))[::4] if run else []
+      points = collect.thinned(collect.curve(run, metric), _SPARK_CURVES) if run else []
       row.append(markup.spark(points, *ranges[metric], f"{metric} of {cell.name}"))
     kind, number = origin.devices(run) if run else (NONE, 0)
     time = collect.seconds(run) if run else None

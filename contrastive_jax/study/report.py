@@ -77,7 +77,8 @@ def write(
     curves=drawn,
     notes=_notes(cells, runs, names),
   )
-  put("table.csv", tables.to_csv([*rows, *candidates]))
+  held_out = [row._replace(chosen=row.cell in chosen) for row in candidates]
+  put("table.csv", tables.to_csv([*rows, *held_out]))
   put("table.md", _markdown(report))
   put("index.html", page.study(report))
   return written
@@ -90,7 +91,6 @@ def _part(
   groups = summary.groups(rows, figure, study.choose)
   entries = [e for e in study.published if e.get("figure", study.measure) == figure]
   published = summary.published(entries, groups)
-  steps = summary.steps(groups)
   title = figure if len({row.figure for row in rows}) > 1 else "Results"
   found = [tables.of_groups(title, figure, groups, published)]
   made = {}
@@ -106,10 +106,10 @@ def _part(
       plots.against_published(published, figure),
       f"{figure} of this study over the published figures; the table of agreement has the ranks",
     )
-  found += tables.of_steps(figure, steps)
+  found += tables.of_steps(figure, summary.steps(groups))
   drawings = {name: (canvas.svg(picture), alt) for name, (picture, alt) in made.items()}
   pictures = {name: canvas.png(picture) for name, (picture, _) in made.items()}
-  return Part(figure, groups, steps, published, found, drawings), pictures
+  return Part(figure, found, drawings), pictures
 
 
 def _alt(study: ConfigDict, figure: str) -> str:

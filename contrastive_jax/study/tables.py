@@ -31,7 +31,10 @@ def of_groups(
   """Returns mean and standard deviation of each group, and what was published beside it."""
   axes = list(summary.axes(groups))
   chosen = list(dict.fromkeys(axis for group in groups for axis in group.chosen))
-  printed = {id(point.group): point for point in published if point.group}
+  printed: dict[int, list[summary.Published]] = {}
+  for point in published:
+    if point.group:
+      printed.setdefault(id(point.group), []).append(point)
   binomial = any(group.binomial_error is not None for group in groups)
   head = [*axes, *(f"{axis}, chosen" for axis in chosen), figures.title(figure), "n"]
   head += ["chance, 1 run"] if binomial else []
@@ -45,8 +48,9 @@ def of_groups(
     if binomial:
       row.append(_binomial(group))
     if printed:
-      point = printed.get(id(group))
-      row += [f"{point.value:g}", point.source] if point else [NONE, NONE]
+      points = printed.get(id(group), [])
+      row.append("; ".join(f"{point.value:g}" for point in points) or NONE)
+      row.append("; ".join(point.source for point in points) or NONE)
     if any(other.states for other in groups):
       row.append(_states(group))
     rows.append(row)
@@ -56,6 +60,9 @@ def of_groups(
       "Chance, 1 run: the standard error that the number of test images alone gives one run's "
       "accuracy, binomially."
     )
+  elsewhere = sum(point.group is None for point in published)
+  if elsewhere:
+    notes.append(f"Published figures whose labels no cell here has: {elsewhere}.")
   if chosen:
     notes.append("Chosen on images held out of the training set; test images were scored once.")
   return Table(title, head, rows, notes)

@@ -99,3 +99,4 @@ def test_a_long_curve_is_thinned_to_its_ends():
   points = [(step, 1.0 / step) for step in range(1, 5001)]
   found = collect.thinned(points)
   assert (len(found), found[0], found[-1]) == (200, points[0], points[-1])
+  assert [len(collect.thinned(points, curves)) for curves in (1, 100, 1000)] == [200, 80, 24]

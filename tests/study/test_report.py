@@ -90,6 +90,10 @@ def test_the_table_has_means_deviations_chance_and_what_was_published(written):
   ]
 
 
+def test_published_figures_without_a_cell_are_counted(written):
+  assert "\nPublished figures whose labels no cell here has: 1.\n" in written["table.md"].decode()
+
+
 def test_differences_are_of_the_seeds_that_pair(written):
   found = table(
     written["table.md"].decode(), "knn.h: differences from rule linear, percentage points"
@@ -186,7 +190,7 @@ def test_a_page_is_for_light_and_dark(page):
 def test_the_cost_is_in_hours_of_devices(page):
   """Eleven cells of a minute on two devices each."""
   place = page.texts.index("device-hours, cpu")
-  assert page.texts[place + 1] == f"{11 * 2 / 60:.2f}"
+  assert page.texts[place + 1] == f"{11 * 2 / 60:.3g}"
   assert "0:11:00" in page.texts
 
 
@@ -250,6 +254,10 @@ def test_what_is_chosen_stands_for_its_group_and_the_others_are_listed(tmp_path)
   lines = (tmp_path / "report" / "table.csv").read_text().splitlines()
   held_out = [line for line in lines if ",held_out," in line]
   assert len(held_out) == 12
+  assert [line.split(",")[:3] for line in held_out if ",done,true," in line] == [
+    ["64", "root", "0"],
+    ["64", "root", "1"],
+  ]
 
 
 def test_a_metric_counts_when_its_run_is_done(tmp_path):
