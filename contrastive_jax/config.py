@@ -133,6 +133,23 @@ def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
   return flat
 
 
+def changed(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
+  """Sets keys of a config, those of sections by dotted names. Raises `UserError`."""
+  known = flatten(config)
+  for key, value in changes.items():
+    if key not in known:
+      raise errors.UserError(f"config has no key {key}{nearest(key, known)}")
+    *sections, last = key.split(".")
+    part = config
+    for name in sections:
+      part = part[name]
+    try:
+      part[last] = value
+    except TypeError as error:
+      raise errors.UserError(f"{key} {value!r}: {' '.join(str(error).split())}") from error
+  return config
+
+
 def to_json(config: ConfigDict) -> str:
   """Returns the config as JSON that `from_json` reads."""
   return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"

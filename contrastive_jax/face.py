@@ -104,7 +104,7 @@ def pretrain_config(name: str = "shapes/quickstart", **changes: Any) -> Config:
   """
   config = config_files.load(name)
   config_lib.check_kind(config)
-  return _changed(config, changes)
+  return config_lib.changed(config, changes)
 
 
 def evaluation_config(*protocols: str, **changes: Any) -> EvaluationConfig:
@@ -117,7 +117,7 @@ def evaluation_config(*protocols: str, **changes: Any) -> EvaluationConfig:
   Raises:
     UserError: there is no such key.
   """
-  return _changed(eval_config.evaluation(*protocols), changes)
+  return config_lib.changed(eval_config.evaluation(*protocols), changes)
 
 
 def describe(config: Config | EvaluationConfig) -> str:
@@ -236,17 +236,3 @@ def features(
 
 def _workdir(run: str | os.PathLike | Run | Training) -> str:
   return run.workdir if isinstance(run, Run | Training) else paths.local(run, "workdir")
-
-
-def _changed(config: Any, changes: dict[str, Any]) -> Any:
-  """Sets keys of a config, those of sections by dotted names."""
-  known = config_lib.flatten(config)
-  for key, value in changes.items():
-    if key not in known:
-      raise UserError(f"config has no key {key}{options.nearest(key, known)}")
-    section, _, last = key.rpartition(".")
-    part = config
-    for name in section.split(".") if section else ():
-      part = part[name]
-    part[last] = value
-  return config

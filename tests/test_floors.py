@@ -18,7 +18,7 @@ FLOORS = (
   ("step",),
   ("build", "workdir"),
   ("evaluation", "plan"),
-  ("training",),
+  ("study", "training"),
   ("face",),
   ("__init__",),
   ("cli",),

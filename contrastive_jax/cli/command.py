@@ -34,7 +34,7 @@ class Command:
     line: what it does.
     example: of its use.
     schema: of its configs.
-    evaluations: whether those are of evaluations.
+    kind: of those, one of `config_files.KINDS`.
     run: does it; imports what it needs, so that help and mistakes do without.
     default_config: stands in for a missing --config.
     define: adds the flags that no other command has.
@@ -45,7 +45,7 @@ class Command:
   line: str
   example: str
   schema: Schema
-  evaluations: bool
+  kind: str
   run: Callable[[Asked], None]
   default_config: str | None = None
   define: Callable[[flags.FlagValues], None] = lambda values: None

@@ -39,7 +39,7 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
       f"--config is missing; e.g. {command.example} (contrastive_jax {command.name} --help lists "
       "all configs)"
     )
-  config = config_files.load(spec, command.evaluations)
+  config = config_files.load(spec, command.kind)
   command.schema.check_kind(config)
   words = [word for word in words if not _SPEC.fullmatch(word)]
   _check_overrides(words, config)

@@ -48,7 +48,7 @@ def command(asked: Command, everything: bool = False) -> str:
   others = set(flags.FLAGS)
   own = [("--config=CONFIG", _config_line(asked)), *_flags(values, set(values) - others)]
   own.insert(2, ("--config.KEY=VALUE", "another value for one key of the config"))
-  named = [(name, _config_line_of(name)) for name in config_files.names(asked.evaluations)]
+  named = [(name, _config_line_of(name)) for name in config_files.names(asked.kind)]
   parts = [asked.line, "", f"  {asked.example}", "", "Flags:", *_columns(own), ""]
   if everything:
     parts += ["Flags of absl:", *_columns(_flags(values, others)), ""]

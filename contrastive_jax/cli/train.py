@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from contrastive_jax import config
+from contrastive_jax import config, config_files
 from contrastive_jax.cli.command import Asked, Command
 
 
@@ -47,7 +47,7 @@ COMMAND = Command(
   line="Pre-trains an encoder, or goes on with a run that was ended.",
   example="contrastive_jax train --config=shapes/quickstart --workdir=runs/first",
   schema=config,
-  evaluations=False,
+  kind=config_files.RUNS,
   run=_run,
   define=_define,
   on_devices=lambda given: given["plan"].value is None,

@@ -38,10 +38,9 @@ def test_help_names_every_flag_and_config_of_a_command(command, word, capfd):
   for flag in ("--config", "--workdir", "--help_config", "--coordinator"):
     assert flag in out
   assert ("--plan" in out) == (command == "train")
-  evaluations = command == "eval"
-  for name in config_files.names(evaluations):
-    assert f"  {name}  " in out
-  assert not any(f"  {name}  " in out for name in config_files.names(not evaluations))
+  for kind in config_files.KINDS:
+    for name in config_files.names(kind):
+      assert (f"  {name}  " in out) == (kind == cli.COMMANDS[command].kind)
   assert ("--verbosity" in out) == (word == "--helpfull")
 
 
@@ -59,8 +58,8 @@ def test_help_names_the_arguments_of_a_config(capfd):
 
 
 def test_every_config_has_one_line():
-  for evaluations in (False, True):
-    lines = [config_files.line(name) for name in config_files.names(evaluations)]
+  for kind in config_files.KINDS:
+    lines = [config_files.line(name) for name in config_files.names(kind)]
     assert all(line.endswith((".", "?")) and len(line) > 10 for line in lines), lines
 
 
