@@ -1,4 +1,4 @@
-"""The command line: `contrastive_jax train`, `eval` and `launch`, their flags and their answers.
+"""The command line: `contrastive_jax train`, `eval`, `study`, `launch`, flags and answers.
 
 What a flag or a key gets wrong is answered before JAX is imported.
 
@@ -9,12 +9,14 @@ processes, training, workdir.
 import sys
 from collections.abc import Sequence
 
-from contrastive_jax import config, errors, launch, options
-from contrastive_jax.cli import evaluate, parse, texts, train
+from contrastive_jax import errors, launch, options
+from contrastive_jax.cli import alone, evaluate, parse, study, texts, train
 from contrastive_jax.cli.command import Command
 from contrastive_jax.cli.leave import leave
 
-COMMANDS: dict[str, Command] = {"train": train.COMMAND, "eval": evaluate.COMMAND}
+COMMANDS: dict[str, Command] = {
+  command.name: command for command in (train.COMMAND, evaluate.COMMAND, study.COMMAND)
+}
 _HELP = ("--help", "-h", "-help", "--helpfull", "-helpfull", "--helpshort")
 
 
@@ -54,7 +56,9 @@ def _run(command: Command, words: list[str]) -> None:
   if asked.flags["help_config"].value:
     print(options.table(command.schema.describe(asked.config)), end="")
   elif asked.flags["print_config"].value:
-    print(config.to_json(asked.config), end="")
+    print(command.schema.to_json(asked.config), end="")
+  elif not command.itself:
+    alone.run(command, asked)
   else:
     from contrastive_jax.cli import run  # JAX is not loaded before the flags are right
 

@@ -9,10 +9,14 @@ from ml_collections import ConfigDict
 
 
 class Schema(Protocol):
-  """What the module of a kind of config says about it: `config` or `evaluation.config`."""
+  """What the module of a kind of config says about it: `config`,
+  `evaluation.config` or `study.config`."""
 
   @staticmethod
   def check_kind(config: ConfigDict) -> None: ...
+
+  @staticmethod
+  def to_json(config: ConfigDict) -> str: ...
 
   @staticmethod
   def describe(config: ConfigDict) -> list[tuple[str, str, Any, str]]: ...
@@ -23,6 +27,7 @@ class Asked(NamedTuple):
 
   config: ConfigDict
   flags: flags.FlagValues
+  words: tuple[str, ...] = ()  # as they were given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Command:
     default_config: stands in for a missing --config.
     define: adds the flags that no other command has.
     on_devices: whether a run needs a workdir and the other processes.
+    itself: whether it uses devices at all; otherwise it starts processes that do.
   """
 
   name: str
@@ -50,3 +56,4 @@ class Command:
   default_config: str | None = None
   define: Callable[[flags.FlagValues], None] = lambda values: None
   on_devices: Callable[[flags.FlagValues], bool] = lambda values: True
+  itself: bool = True

@@ -27,7 +27,7 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
     UserError: an unknown flag or key, a value of the wrong type, a config that is unknown, fails
       or is of another kind.
   """
-  words = split(words)
+  words = given = split(words)
   values = defined(command)
   unknown = _unknown_flag(values, words)
   specs = [match[1] for match in map(_SPEC.fullmatch, words) if match]
@@ -53,7 +53,7 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
     raise errors.UserError(f"argument {rest[1]!r} is not a flag; flags begin with --")
   if values["workdir"].value:
     values["workdir"].value = paths.local(values["workdir"].value, "--workdir")
-  return Asked(values["config"].value, values)
+  return Asked(values["config"].value, values, tuple(given))
 
 
 def split(words: Sequence[str]) -> list[str]:
@@ -75,6 +75,15 @@ def defined(command: Command) -> flags.FlagValues:
     "help_config", False, "print every key, its type, value and line, and leave", **given
   )
   command.define(values)
+  if command.itself:
+    _define_place(values)
+  values.append_flag_values(flags.FLAGS)
+  return values
+
+
+def _define_place(values: flags.FlagValues) -> None:
+  """Defines the flags by which the processes of one run find each other."""
+  given = {"flag_values": values}
   flags.DEFINE_string("coordinator", None, "several processes: HOST:PORT of number 0", **given)
   flags.DEFINE_integer("num_processes", None, "several processes: how many", **given)
   flags.DEFINE_integer("process_id", None, "several processes: the number of this one", **given)
@@ -85,8 +94,6 @@ def defined(command: Command) -> flags.FlagValues:
     lower_bound=1,
     **given,
   )
-  values.append_flag_values(flags.FLAGS)
-  return values
 
 
 def _unknown_flag(values: flags.FlagValues, words: list[str]) -> str | None:

@@ -68,7 +68,11 @@ def _config_line(asked: Command) -> str:
 
 
 def _flags(values: flags.FlagValues, names: set[str]) -> list[tuple[str, str]]:
-  return [(_usage(values[name]), values[name].help) for name in values if name in names]
+  return [
+    (_usage(values[name]), values[name].help.partition(";\n")[0])
+    for name in values
+    if name in names
+  ]
 
 
 def _usage(flag: flags.Flag) -> str:

@@ -20,6 +20,7 @@ from contrastive_jax.options import Section, option, section
 from contrastive_jax.study import measure as measure_lib
 
 BASE = "config"  # the key of a label that takes another base config
+SHOWS = ("lines", "grid")
 # Safe in any file system, and between the signs = and , of names.
 _LABEL = re.compile(r"[\w.+-]+", re.ASCII)
 
@@ -65,6 +66,7 @@ class Options:
   x: str = option("", "axis along which it is drawn")
   line: str = option("", "axis of the lines of a plot")
   column: str = option("", "axis of the plots beside each other")
+  show: str = option("lines", f"how it is drawn: {' or '.join(SHOWS)} (of x by line)")
   published: tuple = option((), "rows {axis: label, ..., value: percent, source: where}")
 
 
@@ -128,9 +130,25 @@ def check_kind(study: ConfigDict) -> None:
     )
 
 
-def check(study: ConfigDict) -> None:
-  """Raises `UserError` for what no study can do, but for its cells, see `cells.resolve`."""
+def resolve(study: ConfigDict) -> ConfigDict:
+  """Checks a config, but for its cells (see `cells.resolve`), before anything is read or written.
+
+  Returns:
+    A copy in which what may be several is a tuple, also where a flag gave one or "a,b".
+
+  Raises:
+    UserError: a value that cannot work.
+  """
   check_kind(study)
+  study = study.copy_and_resolve_references()
+  for key in ("choose", "evaluations", "also"):
+    names = (study[key],) if isinstance(study[key], str) else study[key]
+    study[key] = tuple(name.strip() for value in names for name in value.split(",") if name)
+  _check(study)
+  return study
+
+
+def _check(study: ConfigDict) -> None:
   options.check(Options, study)
   if not re.fullmatch(r"[\w.-]+", study.name):
     raise errors.UserError(f'name "{study.name}" is no file name; use letters, digits, "_", "-"')
@@ -139,6 +157,8 @@ def check(study: ConfigDict) -> None:
   for seed in study.seeds:
     config_lib.check_seed(seed)
   _check_axes(study)
+  if study.show not in SHOWS:
+    raise errors.UserError(f'show "{study.show}" is none of {", ".join(SHOWS)}')
   shown = [axis for axis in (study.x, study.line, study.column) if axis]
   for key, named in (("choose", study.choose), ("x, line and column", shown)):
     for axis in named:
