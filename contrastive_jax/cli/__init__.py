@@ -3,7 +3,7 @@
 What a flag or a key gets wrong is answered before JAX is imported.
 
 Imports: __init__, config, config_files, errors, evaluation, launch, options, paths, plan,
-processes, training, workdir.
+processes, study, training, workdir.
 """
 
 import sys

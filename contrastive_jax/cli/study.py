@@ -61,7 +61,7 @@ def _run(asked: Asked) -> None:
     cells.resolve(cell)
   agree.check(study, root, everything)
   if given["report"].value:
-    _report(study, everything, root)
+    _report(study, everything, root, asked.words)
     return
   selected = selection.only(study, everything, given["only"].value)
   if given["shard"].value is not None:
@@ -75,19 +75,20 @@ def _run(asked: Asked) -> None:
     for line in plans.table(root, selected, given["plan"].value, given["plan_images"].value):
       print(line, flush=True)
   else:
-    _do(study, root, selected, everything, given)
+    _do(study, root, selected, everything, asked)
 
 
-def _do(study, root, selected, everything, given) -> None:
+def _do(study, root, selected, everything, asked) -> None:
   from contrastive_jax.study import children, runner
 
+  given = asked.flags
   children = children.Children(given["restarts"].value, shlex.split(given["under"].value))
   options = {"jobs": given["jobs"].value, "variables": given["job_env"].value}
   run = runner.Runner(study, root, selected, children, **options)
   run.run()
   for group in run.undecided:
     print(f"{group}: no choice yet, not all its cells have their scores", flush=True)
-  _report(study, everything, root)
+  _report(study, everything, root, asked.words)
   if run.failed:
     raise errors.CellsFailed(
       f"{len(run.failed)} of {len(selected)} cells: {', '.join(run.failed)} (see output.log in "
@@ -95,13 +96,15 @@ def _do(study, root, selected, everything, given) -> None:
     )
 
 
-def _report(study, everything, root) -> None:
+def _report(study, everything, root, words) -> None:
   from contrastive_jax.study import report
 
   root.mkdir(parents=True, exist_ok=True)
   with (root / "report.lock").open("w") as file:  # shards may end at once
     fcntl.flock(file, fcntl.LOCK_EX)
-    written = report.write(study, everything, root)
+    whole = [word for word in words if not re.match(r"--?(report|shard|only)\b", word)]
+    command = shlex.join(["contrastive_jax", "study", *whole])
+    written = report.write(study, everything, root, command)
   print(f"report: {', '.join(str(path) for path in written)}", flush=True)
 
 

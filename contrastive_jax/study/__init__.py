@@ -3,5 +3,5 @@
 A study names a base config, axes of changes to it, and seeds; each combination is a cell, a run in
 a folder of its own. What runs cells starts processes and loads no JAX itself.
 
-Imports: config, config_files, errors, evaluation, options, reading.
+Imports: config, config_files, data, errors, evaluation, locking, options, paths, reading.
 """

@@ -65,13 +65,13 @@ def read(path: pathlib.Path) -> dict[str, Any] | None:
     raise errors.UserError(f"{path} is damaged ({error}); mend it or remove it") from error
 
 
-def write(path: pathlib.Path, text: str) -> None:
+def write(path: pathlib.Path, content: str | bytes) -> None:
   """Writes a whole file or nothing, also where several studies write it at once."""
   with errors.saving(str(path), then="give the same command again"):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    with temporary.open("x", encoding="utf-8") as file:
-      file.write(text)
+    with temporary.open("xb") as file:
+      file.write(content.encode() if isinstance(content, str) else content)
       file.flush()
       os.fsync(file.fileno())
     os.replace(temporary, path)
