@@ -31,7 +31,7 @@ def _define(values: flags.FlagValues) -> None:
   flags.DEFINE_multi_string(
     "job_env",
     [],
-    "NAME=VALUE for each of them, {job} its place from 0, e.g. CUDA_VISIBLE_DEVICES={job} (repeatable)",
+    "NAME=VALUE for each, {job} its place from 0: CUDA_VISIBLE_DEVICES={job} (repeatable)",
     **given,
   )
   flags.DEFINE_integer(

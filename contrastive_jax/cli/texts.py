@@ -73,11 +73,8 @@ def _config_line(asked: Command) -> str:
 
 
 def _flags(values: flags.FlagValues, names: set[str]) -> list[tuple[str, str]]:
-  return [
-    (_usage(values[name]), values[name].help.partition(";\n")[0])
-    for name in values
-    if name in names
-  ]
+  lines = {name: values[name].help.partition(";\n")[0] for name in values}  # absl adds to some
+  return [(_usage(values[name]), line) for name, line in lines.items() if name in names]
 
 
 def _usage(flag: flags.Flag) -> str:

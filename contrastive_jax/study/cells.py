@@ -58,7 +58,7 @@ def name_of(labels: dict[str, str], seed: int | None = None) -> str:
 def resolve(cell: Cell) -> ConfigDict:
   """Returns the config of a cell's run, checked. Raises `UserError`, which names the cell."""
   try:
-    config = config_lib.changed(_base(cell.config), cell.changes)
+    config = config_lib.changed(base(cell.config), cell.changes)
     config_lib.check(config)
   except errors.UserError as error:
     raise errors.UserError(f"cell {cell.name}: {error}") from error
@@ -70,7 +70,8 @@ def group(study: ConfigDict, cell: Cell) -> dict[str, str]:
   return {axis: label for axis, label in cell.labels.items() if axis not in study.choose}
 
 
-def _base(name: str) -> ConfigDict:
+def base(name: str) -> ConfigDict:
+  """Returns a base config by its name."""
   return config_lib.from_json(_base_json(name))
 
 

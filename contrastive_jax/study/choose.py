@@ -19,6 +19,7 @@ from contrastive_jax import errors
 from contrastive_jax.study import cells as cells_lib
 from contrastive_jax.study import layout, measure, questions
 from contrastive_jax.study.cells import Cell
+from contrastive_jax.study.questions import Question
 
 
 def groups(study: ConfigDict, cells: Sequence[Cell]) -> dict[str, list[Cell]]:
@@ -48,20 +49,23 @@ def is_chosen(study: ConfigDict, root: pathlib.Path, cell: Cell) -> bool:
   return made is not None and _label(cell, study.choose) == made["chosen"]
 
 
-def choose(study: ConfigDict, root: pathlib.Path, group: Sequence[Cell]) -> dict[str, Any] | None:
+def choose(
+  study: ConfigDict, root: pathlib.Path, group: Sequence[Cell], question: Question
+) -> dict[str, Any] | None:
   """Writes down the choice of a group if all its cells have their scores, unless there is one.
 
   Args:
     study: that chooses.
     root: its folder.
     group: all cells of one.
+    question: what was asked on images held out.
 
   Returns:
     The choice that stands: `group` and `chosen` (labels), `by` (the figure), `means` and `seeds`;
     None: there is none yet. `instead`: what these scores would choose, where that is another.
   """
   path = layout.choice(root, group_of(study, group[0]))
-  made, found = layout.read(path), _best(study, root, group)
+  made, found = layout.read(path), _best(study, root, group, question)
   if made is None and found is not None:
     _write_first(path, found)
     made = layout.read(path)  # another study may have been first
@@ -70,12 +74,14 @@ def choose(study: ConfigDict, root: pathlib.Path, group: Sequence[Cell]) -> dict
   return made
 
 
-def _best(study: ConfigDict, root: pathlib.Path, group: Sequence[Cell]) -> dict[str, Any] | None:
+def _best(
+  study: ConfigDict, root: pathlib.Path, group: Sequence[Cell], question: Question
+) -> dict[str, Any] | None:
   by = study.choose_by or study.measure
   scores: dict[str, list[float]] = {}
   labels: dict[str, dict[str, str]] = {}
   for cell in group:
-    value = _score(study, root, cell, measure.parse(by))
+    value = _score(study, root, cell, question, measure.parse(by))
     if value is None:
       return None
     label = _label(cell, study.choose)
@@ -96,7 +102,7 @@ def _best(study: ConfigDict, root: pathlib.Path, group: Sequence[Cell]) -> dict[
 
 
 def _score(
-  study: ConfigDict, root: pathlib.Path, cell: Cell, figure: measure.Score
+  study: ConfigDict, root: pathlib.Path, cell: Cell, question: Question, figure: measure.Score
 ) -> float | None:
   """Returns a cell's score on images held out, None if it has none yet."""
   record = layout.record(root, cell.name)
@@ -104,7 +110,6 @@ def _score(
     return -math.inf
   if record.get("state") != layout.DONE:
     return None
-  question = questions.held_out(study)
   found = questions.answer(layout.cell(root, cell.name), question, record["step"])
   return found and measure.in_result(figure, found)
 

@@ -35,7 +35,8 @@ def _overrides(changes: dict[str, Any]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-  """Returns a value as a flag takes it: of a tuple its Python text, nothing for none of them."""
+  """Returns a value as a flag takes it: a tuple of one word as the word, others in Python."""
   if isinstance(value, tuple | list):
-    return repr(tuple(value)) if value else ""
+    word = len(value) == 1 and isinstance(value[0], str)
+    return value[0] if word else repr(tuple(value)) if value else ""
   return str(value)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import data, errors
+from contrastive_jax.data import subset
 from contrastive_jax.study import cells as cells_lib
 from contrastive_jax.study import layout
 from contrastive_jax.study.cells import Cell
@@ -46,7 +47,8 @@ class Sizes:
     if key not in self._images:
       try:
         source = data.build(config.source, split=config.split, **options)
-        self._images[key] = len(source) - config.get("held_out", 0)
+        held_out = subset.num_held_out(len(source), source.num_classes, config.held_out)
+        self._images[key] = len(source) - held_out
       except (errors.UserError, errors.ReadFailed):
         self._images[key] = None
     return self._images[key]
@@ -70,4 +72,4 @@ def _shared(one: Cell, other: Cell) -> int:
 
 
 def _epochs(cell: Cell) -> int:
-  return cell.changes.get("epochs") or cells_lib.resolve(cell).epochs
+  return cell.changes.get("epochs") or cells_lib.base(cell.config).epochs

@@ -1,5 +1,6 @@
 """What is asked of a cell's encoder: on test images, and on those held out to choose by."""
 
+import functools
 import json
 import pathlib
 from typing import Any, NamedTuple
@@ -19,11 +20,13 @@ class Question(NamedTuple):
     spec: name of its config.
     changes: {dotted key: value} of that config.
     config: both together.
+    flat: the same by dotted keys, as JSON has it, without what changes speed alone.
   """
 
   spec: str
   changes: dict[str, Any]
   config: ConfigDict
+  flat: dict[str, Any]
 
   @property
   def name(self) -> str:
@@ -86,14 +89,20 @@ def answer(workdir: pathlib.Path, question: Question, step: int) -> dict[str, An
 
 def differences(stored: dict[str, Any], question: Question) -> list[str]:
   """Returns "key stored -> asked" of an answer and a question, speed left aside."""
-  stored, asked, default = map(_flat, (stored, question.config, eval_config.evaluation()))
-  return config_lib.changes(default | stored, asked)
+  return config_lib.changes(_defaults() | _flat(stored), question.flat)
 
 
 def _question(spec: str, changes: dict[str, Any]) -> Question:
   config = config_files.load(spec, config_files.EVALUATIONS)
   eval_config.check_kind(config)
-  return Question(spec, changes, config_lib.changed(config, changes))
+  config = config_lib.changed(config, changes)
+  return Question(spec, changes, config, _flat(config.to_dict()))
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+  """Of keys that the package did not have when an answer was given."""
+  return _flat(eval_config.evaluation().to_dict())
 
 
 def _answers(question: Question, score: measure.Score) -> bool:
@@ -117,8 +126,11 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
   return found if isinstance(found, dict) else {}
 
 
-def _flat(config: Any) -> dict[str, Any]:
-  plain = config.to_dict() if isinstance(config, ConfigDict) else config
-  plain = json.loads(json.dumps(plain))  # tuples become lists
-  flat = config_lib.flatten(ConfigDict(plain))
-  return {key: value for key, value in flat.items() if key not in eval_config.SPEED}
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+  flat = {}
+  for key, value in config.items():
+    if isinstance(value, dict):
+      flat |= _flat(value, f"{prefix}{key}.")
+    elif prefix + key not in eval_config.SPEED:
+      flat[prefix + key] = json.loads(json.dumps(value))  # tuples become lists
+  return flat

@@ -20,7 +20,7 @@ from contrastive_jax.study import choose, estimate, layout
 from contrastive_jax.study import config as study_config
 from contrastive_jax.study.cells import Cell
 from contrastive_jax.study.children import Children
-from contrastive_jax.study.work import ELSEWHERE, Ended, Stage, Work
+from contrastive_jax.study.work import ELSEWHERE, TRAIN, Ended, Stage, Work
 
 _LOG = logging.getLogger(__name__)
 _WAIT_S = 1.0  # before a cell that another study holds is tried again
@@ -156,10 +156,10 @@ class Runner:
     with self._turn:
       left = [*self._waiting, *(cell for _, cell in self._elsewhere)]
     times = estimate.Times(self._root, self._all)
-    left = [cell for cell in left if self._work.needs(cell)]
-    seconds = [times.of(cell) or 0 for cell in left]
-    about = estimate.words(sum(seconds) / self._jobs)
-    return f"; {len(left)} to go, about {about}" if left else ""
+    stages = {cell.name: [stage.name for stage in self._work.needs(cell)] for cell in left}
+    seconds = sum(times.of(cell) or 0 for cell in left if TRAIN in stages[cell.name])
+    count = sum(map(bool, stages.values()))
+    return f"; {count} to go, about {estimate.words(seconds / self._jobs)}" if count else ""
 
   def _decide(self, group: str, doing: str = "") -> bool:
     """Chooses if that is possible, and has the chosen cells scored; returns whether it was.
@@ -171,7 +171,7 @@ class Runner:
     if not self._study.choose:
       return True
     members = self._groups[group]
-    made = choose.choose(self._study, self._root, members)
+    made = choose.choose(self._study, self._root, members, self._work.held_out)
     if made is None:
       return False
     if "instead" in made and group not in self._warned:

@@ -31,7 +31,7 @@ def run_cell(
   changes: Mapping[str, Any],
   root: str | os.PathLike,
   seed: int = 0,
-  restarts: int = 2,
+  children: Children | None = None,
 ) -> float:
   """Trains the base config of a study with these changes, unless it was; returns its score.
 
@@ -41,7 +41,7 @@ def run_cell(
     changes: {dotted key: value} besides.
     root: folder of the search.
     seed: of the run.
-    restarts: of a process that dies, in a row without a new checkpoint.
+    children: start its processes; None: two restarts of one that dies.
 
   Returns:
     The figure by which the study chooses, on images held out of the training set; -inf if the loss
@@ -55,8 +55,10 @@ def run_cell(
   root = pathlib.Path(paths.local(root, "root"))
   cell = _cell(study, changes, seed)
   cells_lib.resolve(cell)
-  with (children := Children(restarts)).listening():
-    ended = Work(study, root).do(cell, children, {}, layout.record(root, cell.name))
+  children = children or Children(restarts=2)
+  work = Work(study, root)
+  with children.listening():
+    ended = work.do(cell, children, {}, layout.record(root, cell.name))
   record = layout.record(root, cell.name)
   if ended.state == LEFT and children.told == signal.SIGTERM:
     raise errors.Preempted("SIGTERM: the run has saved; the same call goes on")
@@ -67,8 +69,7 @@ def run_cell(
   if ended.state != layout.DONE:
     how = f"is under way elsewhere, by {ended.why}" if ended.state == ELSEWHERE else ended.why
     raise errors.UserError(f"cell {cell.name}: {how}")
-  question = questions.held_out(study)
-  found = questions.answer(layout.cell(root, cell.name), question, record["step"])
+  found = questions.answer(layout.cell(root, cell.name), work.held_out, record["step"])
   return measure.in_result(measure.parse(study.choose_by or study.measure), found)
 
 

@@ -39,7 +39,7 @@ class Work:
 
   def __init__(self, study: ConfigDict, root: pathlib.Path):
     self.study, self.root = study, root
-    self._on_test, self._held_out = questions.on_test(study), questions.held_out(study)
+    self._on_test, self.held_out = questions.on_test(study), questions.held_out(study)
 
   def needs(self, cell: Cell) -> list[Stage]:
     """Returns what a cell still needs, in order, as far as it is known what was chosen."""
@@ -49,7 +49,7 @@ class Work:
     workdir, step = layout.cell(self.root, cell.name), record.get("step")
     trained = step is not None and str(step) in reading.names_in(workdir / "checkpoints")
     found = [] if trained else [Stage(TRAIN, commands.train(self.root, cell))]
-    asked = [self._held_out] if self._held_out else []
+    asked = [self.held_out] if self.held_out else []
     asked += self._on_test if choose.is_chosen(self.study, self.root, cell) else []
     for question in asked:
       if not trained or questions.answer(workdir, question, step) is None:
@@ -120,6 +120,9 @@ class Work:
     if code == errors.EXIT_OK and stage.name == TRAIN:
       record |= {"state": layout.TRAINED, "step": _newest(workdir), "devices": _devices(workdir)}
       record["scored"] = []  # of a checkpoint that was there before
+    elif code == errors.EXIT_OK and stage.name in [s.name for s in self.needs(cell)]:
+      why = f"{stage.name} ended well and left no answer to what was asked"
+      record |= {"state": layout.FAILED, "error": why}
     elif code == errors.EXIT_OK:
       record["scored"] = [*dict.fromkeys([*record.get("scored", []), stage.name])]
     else:

@@ -35,9 +35,10 @@ def test_help_names_every_flag_and_config_of_a_command(command, word, capfd):
   commands.run(command, [word])
   out = capfd.readouterr().out
   assert cli.COMMANDS[command].line in out
-  for flag in ("--config", "--workdir", "--help_config", "--coordinator"):
+  for flag in ("--config", "--workdir", "--help_config"):
     assert flag in out
-  assert ("--plan" in out) == (command == "train")
+  assert ("--coordinator" in out) == cli.COMMANDS[command].itself
+  assert ("--plan" in out) == (command in ("train", "study"))
   for kind in config_files.KINDS:
     for name in config_files.names(kind):
       assert (f"  {name}  " in out) == (kind == cli.COMMANDS[command].kind)
@@ -102,12 +103,21 @@ def test_all_doors_say_the_same(command):
     (2, ["train", "--config=simclr"]),
     (2, ["eval", "--config.knn.kk=3"]),
     (2, ["eval", "--config=shapes/quickstart"]),
+    (0, ["study", "--help"]),
+    (0, ["study", "--config=studies/batch_size:cpu", "--help_config"]),
+    (0, ["study", "--config=studies/batch_size:tiny", "--list", "--workdir=no/such/folder"]),
+    (0, ["study", "--config=studies/batch_size:tiny", "--dry_run", "--workdir=no/such/folder"]),
+    (0, ["study", "--config=studies/batch_size:tiny", "--slurm=4"]),
+    (2, ["study", "--config=shapes/quickstart"]),
+    (2, ["study", "--config=studies/batch_sise", "--list"]),
+    (2, ["study", "--config=studies/batch_size", "--jbos=3"]),
+    (2, ["study", "--config=studies/batch_size", "--config.seed=3"]),
   ],
 )
 def test_an_answer_needs_no_jax(code, words):
   done = python("-c", LISTS_HEAVY, *words)
   assert done.returncode == code, done.stderr
-  assert done.stdout.splitlines()[-1] == "[]"
+  assert done.stdout.splitlines()[-1] == "[]", done.stdout
   assert "Traceback" not in done.stderr
   assert len(done.stderr.splitlines()) == (code == 2)
 
