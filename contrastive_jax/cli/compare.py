@@ -18,15 +18,14 @@ _EXAMPLE = "contrastive_jax compare runs/first runs/second --out=runs/compared"
 
 def main(words: Sequence[str]) -> None:
   """Does what the words after `compare` say."""
-  values = _defined()
   if any(word in texts.HELP for word in words):
-    print(_help(values), end="")
+    print(_help(), end="")
     return
   if "--version" in words:
     print(texts.version())
     return
   try:
-    runs, out, metrics = _parse(values, words)
+    runs, out, metrics = understood(words)
   except errors.UserError as error:
     leave(f"error: {error}", errors.EXIT_USER_ERROR)
   command = shlex.join(["contrastive_jax", "compare", *words])
@@ -61,11 +60,9 @@ def _defined() -> flags.FlagValues:
   return values
 
 
-def _parse(
-  values: flags.FlagValues, words: Sequence[str]
-) -> tuple[list[str], str | None, list[str]]:
+def understood(words: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
   """Returns runs, folder of the files, and metrics. Raises `UserError`."""
-  words = parse.split(words)
+  values, words = _defined(), parse.split(words)
   unknown = parse.unknown_flag(values, words)
   if unknown:
     near = parse.near(unknown, values)
@@ -82,7 +79,8 @@ def _parse(
   return runs, out and paths.local(out, "--out"), values["metric"].value
 
 
-def _help(values: flags.FlagValues) -> str:
+def _help() -> str:
+  values = _defined()
   rows = [("RUN ...", "workdirs of runs: finished or not, of any methods")]
   rows += [(f"--{name}=...", values[name].help.partition(";\n")[0]) for name in values]
   parts = [texts.COMPARE, "", f"  {_EXAMPLE}", "", *texts.columns(rows), ""]
