@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contrastive_jax.study import canvas, style, tables
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_TALL = 26  # rows from which a table scrolls by itself
 _LONG = 34  # letters of a cell from which its lines are broken
 _SCALE = 1.42  # pixels of the page for a point of a picture
 
@@ -57,8 +58,9 @@ def table(table: tables.Table, heading: bool = True) -> Html:
   )
   rows = "\n".join(f"<tr>{''.join(map(_cell, row, numeric))}</tr>" for row in table.rows)
   title = f"<h3>{escape(table.title)}</h3>\n" if heading and table.title else ""
+  tall = " tall" if len(table.rows) > _TALL else ""
   return Html(
-    f'{title}<div class="scroll" tabindex="0">\n<table>\n<thead><tr>{head}</tr></thead>\n'
+    f'{title}<div class="scroll{tall}" tabindex="0">\n<table>\n<thead><tr>{head}</tr></thead>\n'
     f"<tbody>\n{rows}\n</tbody>\n</table>\n</div>\n{notes(table.notes)}"
   )
 

@@ -10,42 +10,48 @@ from matplotlib.figure import Figure
 from contrastive_jax.study import canvas, figures, summary
 
 _WIDE = 8  # labels' largest over smallest from which the axis is logarithmic
+_SPREAD = 0.5  # of the way to the next label, taken by the points of one
 _CROWDED = 26  # letters of labels side by side on an axis from which they are turned
 
 
 def lines(
   groups: Sequence[summary.Group], figure: str, x: str, line: str = "", column: str = ""
 ) -> Figure:
-  """Draws means with their standard deviations over x, a panel a column label."""
+  """Draws means with their standard deviations over x, a panel a column label.
+
+  Numbers are joined by lines. Words have no order, and their points stand by themselves.
+  """
   panels = _panels(groups, column)
   labels = summary.axes(groups)[x]
   numbers = [summary.number(label) for label in labels]
   places = numbers if None not in numbers else list(range(len(labels)))
+  words = None in numbers
   place = dict(zip(labels, places, strict=True))
   made = canvas.figure(len(panels))
   row = made.subplots(1, len(panels), sharey=True, squeeze=False)[0]
   scale = _scale(figure)
   for axes, (name, members) in zip(row, panels.items(), strict=True):
-    for label, style in zip(_labels(groups, line), canvas.styles(), strict=False):
+    names = _labels(groups, line)
+    for i, (label, style) in enumerate(zip(names, canvas.styles(), strict=False)):
       shown = [g for g in members if g.values and (not line or g.labels[line] == label)]
       shown.sort(key=lambda g: place[g.labels[x]])
       if shown:
         means = [group.mean for group in shown]
         axes.errorbar(
-          [place[group.labels[x]] for group in shown],
+          [place[group.labels[x]] + (_beside(i, len(names)) if words else 0) for group in shown],
           [scale * mean.mean for mean in means],
           yerr=[scale * (mean.deviation or 0) for mean in means],
           label=label or None,
           capsize=3,
           linewidth=1.6,
           markersize=5,
-          **style,
+          **style | ({"linestyle": "none"} if words else {}),
         )
     axes.set_xlabel(x)
     axes.set_title(f"{column} {name}" if column else "", fontsize="medium")
     axes.grid(alpha=0.22, color=canvas.INK)
     axes.margins(x=0.06)
-    _ticks(axes, labels, places, words=None in numbers, width=4.6)
+    _ticks(axes, labels, places, words=words, width=4.6)
   row[0].set_ylabel(figures.title(figure))
   canvas.legend(row[-1], line)
   if not any(group.values for group in groups):
@@ -136,6 +142,11 @@ def _labels(groups: Sequence[summary.Group], axis: str) -> list[str]:
 
 def _scale(figure: str) -> int:
   return 100 if figures.is_share(figure) else 1
+
+
+def _beside(number: int, count: int) -> float:
+  """Returns how far a point stands beside its label, so that it hides none of the others there."""
+  return _SPREAD * (number - (count - 1) / 2) / count
 
 
 _TURNED = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}

@@ -20,6 +20,10 @@ p.note, figcaption { color: var(--soft); font-size: 0.86rem; max-width: 46rem; m
 nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; margin: 0.8rem 0; }
 a { color: var(--accent); }
 .scroll { overflow-x: auto; max-width: 100%; }
+.tall { max-height: 44rem; overflow-y: auto; width: fit-content;
+  border-bottom: 1px solid var(--rule); }
+.tall thead th { position: sticky; top: 0; }
+@media print { .tall { max-height: none; } }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.28rem 0.7rem; text-align: left; border-bottom: 1px solid var(--rule);
   vertical-align: middle; white-space: nowrap; }
