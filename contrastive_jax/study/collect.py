@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from contrastive_jax import reading
-from contrastive_jax.study import layout
 
 METRICS = ("loss", "contrastive_accuracy", "online_accuracy", "knn_top1")  # whose curves are shown
 _MAX_POINTS = 200  # of a curve; more could not be told apart in a picture
@@ -124,7 +123,6 @@ def _results(path: pathlib.Path, notes: list[str]) -> list[Result]:
   data = found.get("config", {})
   data = data.get("data", {}) if isinstance(data, dict) else {}
   held_out = bool(data.get("held_out")) if isinstance(data, dict) else False
-  held_out = held_out or found.get("name") == layout.HELD_OUT
   results = []
   for record in records:
     named = isinstance(record, dict) and all(

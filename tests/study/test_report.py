@@ -181,8 +181,8 @@ def test_missing_and_failed_cells_are_shown_as_such(page):
   assert "10 of 12" in page.texts
 
 
-def test_a_page_is_for_light_and_dark(page):
-  styles = "".join(page.texts)
+def test_a_page_is_for_light_and_dark(written):
+  styles = written["index.html"].decode()
   assert "prefers-color-scheme: dark" in styles and "color-scheme: light dark" in styles
   assert canvas.INK not in styles
 
@@ -225,7 +225,7 @@ def test_labels_of_pictures_are_as_written(tmp_path):
     figure = Figure()
     figure.subplots().set_title("<b>$x^2$ & y")
     drawn = canvas.svg(figure)
-  assert "&lt;b&gt;$x^2$ &amp; y" in drawn
+  assert ">&lt;b&gt;$x^2$ &amp; y</text>" in drawn
   assert markup.picture(drawn, "<i>", "one").startswith('<figure class="scroll"><svg role="img"')
 
 
