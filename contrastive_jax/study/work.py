@@ -81,10 +81,10 @@ class Work:
       if holder is not None:
         return Ended(ELSEWHERE, holder)
       stages, record = self.needs(cell), layout.record(self.root, cell.name)
-      state = record.get("state")
-      if (state == layout.FAILED and (not stages or record != before)) or (
-        state == layout.DONE and not stages
-      ):
+      state, asked = record.get("state"), [question.name for question in self._asked(cell)]
+      settled = choose.is_settled(self.study, record)
+      failed = state == layout.FAILED and (settled or record != before)
+      if failed or (state == layout.DONE and not stages and record["scored"] == asked):
         return Ended(state, record["error"])
       record |= {"labels": cell.labels, "seed": cell.seed, "error": ""}
       if stages:
@@ -96,8 +96,7 @@ class Work:
         if ended is not None:
           return ended
       record |= {"state": layout.DONE, "exit_code": errors.EXIT_OK, "error": ""}
-      # Not what was run now: a study killed after a score was written has not noted it.
-      record["scored"] = [question.name for question in self._asked(cell)]
+      record["scored"] = asked  # not what ran now: a study killed after a score did not note it
       layout.write_record(self.root, cell.name, record)
       return Ended(layout.DONE)
 
