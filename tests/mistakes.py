@@ -35,7 +35,7 @@ MISTAKES = {
   ),
   "label that there is not": (
     study("--workdir={here}/w", "--only=batch=48"),
-    "--only=batch=48: axis batch has no label '48'; it has 16, 32",
+    "--only=batch=48: axis batch has no label '48'; it has 32, 64",
   ),
   "axis of a study as a flag": (
     study("--workdir={here}/w", "--config.axes={{}}"),

@@ -12,6 +12,7 @@ from contrastive_jax import errors, locking, reading
 from contrastive_jax.study import choose, commands, layout, questions
 from contrastive_jax.study.cells import Cell
 from contrastive_jax.study.children import Children
+from contrastive_jax.study.questions import Question
 
 TRAIN = "train"
 
@@ -49,12 +50,14 @@ class Work:
     workdir, step = layout.cell(self.root, cell.name), record.get("step")
     trained = step is not None and str(step) in reading.names_in(workdir / "checkpoints")
     found = [] if trained else [Stage(TRAIN, commands.train(self.root, cell))]
-    asked = [self.held_out] if self.held_out else []
-    asked += self._on_test if choose.is_chosen(self.study, self.root, cell) else []
-    for question in asked:
+    for question in self._asked(cell):
       if not trained or questions.answer(workdir, question, step) is None:
         found.append(Stage(question.name, commands.evaluate(self.root, cell, question)))
     return found
+
+  def _asked(self, cell: Cell) -> list[Question]:
+    chosen = choose.is_chosen(self.study, self.root, cell)
+    return [*([self.held_out] if self.held_out else []), *(self._on_test if chosen else [])]
 
   def do(
     self,
@@ -78,10 +81,10 @@ class Work:
       if holder is not None:
         return Ended(ELSEWHERE, holder)
       stages, record = self.needs(cell), layout.record(self.root, cell.name)
-      state = record.get("state")
-      if (state == layout.FAILED and (not stages or record != before)) or (
-        state == layout.DONE and not stages
-      ):
+      state, asked = record.get("state"), [question.name for question in self._asked(cell)]
+      settled = choose.is_settled(self.study, record)
+      failed = state == layout.FAILED and (settled or record != before)
+      if failed or (state == layout.DONE and not stages and record["scored"] == asked):
         return Ended(state, record["error"])
       record |= {"labels": cell.labels, "seed": cell.seed, "error": ""}
       if stages:
@@ -92,7 +95,8 @@ class Work:
         ended = self._run(cell, stage, record, children, lock, extra)
         if ended is not None:
           return ended
-      record |= {"state": layout.DONE, "exit_code": errors.EXIT_OK}
+      record |= {"state": layout.DONE, "exit_code": errors.EXIT_OK, "error": ""}
+      record["scored"] = asked  # not what ran now: a study killed after a score did not note it
       layout.write_record(self.root, cell.name, record)
       return Ended(layout.DONE)
 
