@@ -67,7 +67,9 @@ class Options:
   line: str = option("", "axis of the lines of a plot")
   column: str = option("", "axis of the plots beside each other")
   show: str = option("lines", f"how it is drawn: {' or '.join(SHOWS)} (of x by line)")
-  published: tuple = option((), "rows {axis: label, ..., value: percent, source: where}")
+  published: tuple = option(
+    (), "rows {axis: label, ..., value: percent, source: where}; figure: if not of measure"
+  )
 
 
 class Study(Section):
@@ -176,6 +178,8 @@ def _check(study: ConfigDict) -> None:
         "as x, line or column, choose over it, or give it one label"
       )
   _check_figures(study)
+  for row in study.published:
+    _check_published(row, study)
 
 
 def _check_axes(study: ConfigDict) -> None:
@@ -202,6 +206,22 @@ def _check_axes(study: ConfigDict) -> None:
     raise errors.UserError("seed is set by seeds, e.g. (0, 1, 2), not by an axis or by changes")
   if BASE in study.changes:
     raise errors.UserError("changes has the key config; the base of all runs is base")
+
+
+def _check_published(row: Mapping[str, Any], study: ConfigDict) -> None:
+  named = {key for key in row if key not in ("value", "source", "figure")}
+  for axis in named:
+    if axis not in study.axes or axis in study.choose:
+      raise errors.UserError(
+        f"published: {axis} is no axis that is shown{options.nearest(axis, study.axes)}"
+      )
+  if not isinstance(row.get("value"), int | float) or not row.get("source"):
+    raise errors.UserError(
+      f"published: {row} needs a value in percent and its source, e.g. value: 62.8, source: paper"
+    )
+  figure = row.get("figure", study.measure)
+  if figure not in (study.measure, *study.also):
+    raise errors.UserError(f"published: figure {figure} is neither measure nor one of also")
 
 
 def _check_figures(study: ConfigDict) -> None:

@@ -6,6 +6,7 @@ import re
 import pytest
 import run_folders
 
+from contrastive_jax import errors
 from contrastive_jax.study import canvas, markup, report, tables
 from contrastive_jax.study import cells as cells_lib
 from contrastive_jax.study import config as study_config
@@ -92,6 +93,20 @@ def test_the_table_has_means_deviations_chance_and_what_was_published(written):
 
 def test_published_figures_without_a_cell_are_counted(written):
   assert "\nPublished figures whose labels no cell here has: 1.\n" in written["table.md"].decode()
+
+
+@pytest.mark.parametrize(
+  ("row", "said"),
+  [
+    ({"bach": "64", "value": 1.0, "source": "a"}, "bach is no axis that is shown; did you mean"),
+    ({"batch": "64", "value": "1", "source": "a"}, "needs a value in percent and its source"),
+    ({"batch": "64", "value": 1.0}, "needs a value in percent and its source"),
+    ({"value": 1.0, "source": "a", "figure": "knn.z"}, "neither measure nor one of also"),
+  ],
+)
+def test_a_published_figure_that_cannot_be_shown_is_refused(row, said):
+  with pytest.raises(errors.UserError, match=said):
+    study(published=[row])
 
 
 def test_differences_are_of_the_seeds_that_pair(written):
