@@ -84,7 +84,7 @@ def picture(svg: str, alt: str, name: str) -> Html:
     alt: the text.
     name: of the picture, unlike any other's of the page.
   """
-  inner = canvas.inline(svg, name)
+  inner = canvas.inline(svg, re.sub(r"\W", "_", name))
   width = _SCALE * float(re.search(r'viewBox="[\d.]+ [\d.]+ ([\d.]+)', inner)[1])
   size = f"width:{width:.0f}px;max-width:100%;min-width:{0.62 * width:.0f}px"
   said = f'<svg role="img" aria-label="{escape(alt)}" style="{size}"'

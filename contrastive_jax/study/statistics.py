@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special, stats
 
 LEVEL = 0.95  # of every interval
 MIN_RANKED = 3  # points; two have only one order and its reverse
@@ -64,6 +63,8 @@ def paired(first: Sequence[float], second: Sequence[float]) -> Difference:
 
   Pairing takes out what two values of a seed have in common: order of images, initial weights.
   """
+  from scipy import special  # like scipy.stats below: slow to load, and not always needed
+
   average, deviation, n = mean([b - a for a, b in zip(first, second, strict=True)])
   if deviation is None:
     return Difference(average, None, None, None, n)
@@ -82,6 +83,8 @@ def agreement(ours: Sequence[float], theirs: Sequence[float]) -> Agreement | Non
 
   Returns None where that has no meaning: fewer than `MIN_RANKED` points, or a column of equals.
   """
+  from scipy import stats
+
   x, y = (stats.rankdata(np.asarray(values, float)) for values in (ours, theirs))
   n = len(x)
   if len(y) != n:
@@ -108,6 +111,8 @@ def _bootstrap(
   Draws of which one column has only equals have no correlation and are left out. A column of
   perfect order stays one in every draw: the interval would be a point, and none is given.
   """
+  from scipy import stats
+
   chosen = rng.integers(len(x), size=(_RESAMPLES, len(x)))
   a, b = stats.rankdata(x[chosen], axis=1), stats.rankdata(y[chosen], axis=1)
   varied = (np.ptp(a, axis=1) > 0) & (np.ptp(b, axis=1) > 0)
