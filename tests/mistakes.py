@@ -45,6 +45,22 @@ MISTAKES = {
     study("--workdir={here}/w", "--job_env=CUDA_VISIBLE_DEVICES"),
     "--job_env=CUDA_VISIBLE_DEVICES is not NAME=VALUE",
   ),
+  "change of every run to what an axis sets": (
+    study("--workdir={here}/w", "--set=batch_size=7"),
+    "--set=batch_size=7: axis batch sets batch_size; --only takes some labels",
+  ),
+  "change of every run without a value": (
+    study("--workdir={here}/w", "--set=epochs"),
+    "--set=epochs is not KEY=VALUE, e.g. --set=data.tfds.path=DIR",
+  ),
+  "change of every run to a key that there is not": (
+    study("--workdir={here}/w", "--set=epoch=3"),
+    "cell batch=32,epochs=1,rule=linear,seed=0: config has no key epoch; did you mean epochs?",
+  ),
+  "change of every run of another type": (
+    study("--workdir={here}/w", "--set=image_size_px=many"),
+    "image_size_px 'many'",
+  ),
   "no shards": (study("--slurm=0"), "--slurm=0 is below 1; use 1 shard or more"),
   "config of a run for a study": (
     ("study", ("--config=shapes/quickstart", "--workdir={here}/w")),

@@ -14,6 +14,9 @@ from contrastive_jax.study import config
 
 def _define(values: flags.FlagValues) -> None:
   given = {"flag_values": values}
+  flags.DEFINE_multi_string(
+    "set", [], "KEY=VALUE: a change to every run, e.g. data.tfds.path=DIR (repeatable)", **given
+  )
   flags.DEFINE_multi_string("only", [], "AXIS=LABEL,LABEL: these cells alone (repeatable)", **given)
   flags.DEFINE_string("shard", None, "I/N: part I of N of the cells, I from 0", **given)
   flags.DEFINE_bool("list", False, "print the cells, their steps, their time, and leave", **given)
@@ -46,7 +49,7 @@ def _run(asked: Asked) -> None:
   from contrastive_jax.study import agree, cells, listing, plans, selection
 
   given = asked.flags
-  study = config.resolve(asked.config)
+  study = config.resolve(config.with_changes(asked.config, given["set"].value))
   _check_flags(given)
   if given["slurm"].value or given["jobset"].value:
     print(_manifest(asked, study.name), end="")

@@ -6,6 +6,7 @@
 A config file in `configs/studies/` starts from `study()`.
 """
 
+import ast
 import dataclasses
 import json
 import re
@@ -148,6 +149,38 @@ def resolve(study: ConfigDict) -> ConfigDict:
     study[key] = tuple(name.strip() for value in names for name in value.split(",") if name)
   _check(study)
   return study
+
+
+def with_changes(study: ConfigDict, words: Iterable[str]) -> ConfigDict:
+  """Returns the study with further changes to every run.
+
+  Args:
+    study: its config.
+    words: each KEY=VALUE, the value as Python writes it; what Python cannot read is a word.
+
+  Raises:
+    UserError: one is not KEY=VALUE, or an axis sets its key.
+  """
+  check_kind(study)
+  changes = dict(study.changes)
+  for word in words:
+    key, sign, text = word.partition("=")
+    if not sign:
+      raise errors.UserError(f"--set={word} is not KEY=VALUE, e.g. --set=data.tfds.path=DIR")
+    for axis, labels in study.axes.items():
+      if any(key in of_label for of_label in labels.values()):
+        raise errors.UserError(f"--set={word}: axis {axis} sets {key}; --only takes some labels")
+    changes[key] = _value(text)
+  study = study.copy_and_resolve_references()
+  study.changes = changes
+  return study
+
+
+def _value(text: str) -> Any:
+  try:
+    return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+  except (ValueError, SyntaxError):
+    return text
 
 
 def _check(study: ConfigDict) -> None:

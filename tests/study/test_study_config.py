@@ -94,6 +94,15 @@ def test_flags_change_it_as_any_config(tmp_path):
   ]
 
 
+def test_every_run_may_be_changed_by_flags():
+  words = ["data.npz.path=/a b/c=d.npz", "epochs=3", "log.views=false", "augment.hue=0.2"]
+  made = study_config.resolve(study_config.with_changes(small.study(), words))
+  for cell in cells.cells(made):
+    config = cells.resolve(cell)
+    assert (config.data.npz.path, config.epochs) == ("/a b/c=d.npz", 3)
+    assert (config.log.views, config.augment.hue) == (False, 0.2)
+
+
 MISTAKES = {
   "an axis that is not there": ({"x": "bach"}, "there is no axis bach; did you mean batch?"),
   "an axis that is not shown": ({"choose": ()}, "axis rate has 2 labels and is not shown"),

@@ -76,8 +76,8 @@ def test_cells_whose_steps_are_alike_share_a_plan_and_a_table_says_what_fits(tmp
 
 
 def test_a_plan_that_cannot_be_made_is_told_with_its_cell(tmp_path, monkeypatch):
-  refused = subprocess.CompletedProcess([], 2, "", "error: --plan=v9:4x4: 'v9' is unknown\n")
-  monkeypatch.setattr(plans.subprocess, "run", lambda *_, **__: refused)
+  answer = subprocess.CompletedProcess([], 2, "", "error: --plan=v9:4x4: 'v9' is unknown\n")
+  monkeypatch.setattr(plans.subprocess, "run", lambda *_, **__: answer)
   with pytest.raises(errors.UserError) as refused:
     list(plans.table(tmp_path, cells.cells(small.study()), "v9:4x4"))
   assert str(refused.value).startswith("plan of cell batch=64,rate=0.1,seed=0: --plan=v9:4x4")
