@@ -94,9 +94,8 @@ def _part(part: Part, open_rows: int) -> str:
   for table in rest:
     folded = len(table.rows) > open_rows
     body = markup.table(table, heading=not folded)
-    shown.append(
-      markup.details(f"{table.title} ({len(table.rows)} rows)", body) if folded else body
-    )
+    rows = f"{len(table.rows)} row{'s' if len(table.rows) > 1 else ''}"
+    shown.append(markup.details(f"{table.title} ({rows})", body) if folded else body)
   return "\n".join(shown)
 
 

@@ -64,7 +64,8 @@ def of_groups(
   if elsewhere:
     notes.append(f"Published figures whose labels no cell here has: {elsewhere}.")
   if chosen:
-    notes.append("Chosen on images held out of the training set; test images were scored once.")
+    once = "" if figure.startswith("metric.") else "; test images were scored once"
+    notes.append(f"Chosen on images held out of the training set{once}.")
   return Table(title, head, rows, notes)
 
 
