@@ -8,7 +8,7 @@ import contextlib
 import io
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -63,10 +63,15 @@ def styles() -> Iterator[dict[str, str]]:
     }
 
 
-def legend(axes: Axes, title: str) -> None:
-  """Puts the names of lines beside the axes, where they hide none."""
-  if axes.get_legend_handles_labels()[0]:
-    axes.legend(title=title or None, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
+def legend(beside: Axes, panels: Iterable[Axes], title: str) -> None:
+  """Puts the names of the lines of all panels beside one of them, where they hide none."""
+  found = {}
+  for axes in panels:
+    for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+      found.setdefault(label, handle)
+  if found:
+    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "fontsize": "small"}
+    beside.legend(found.values(), found.keys(), title=title or None, **place)
 
 
 def svg(figure: Figure) -> str:

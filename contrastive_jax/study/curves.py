@@ -48,5 +48,5 @@ def draw(series: Sequence[Series], metrics: Sequence[str], title: str = "") -> F
   for axes in panels[len(metrics) :]:
     axes.set_visible(False)
   if len(names) > 1 and len(metrics):
-    canvas.legend(panels[across - 1], title)
+    canvas.legend(panels[across - 1], panels, title)
   return made

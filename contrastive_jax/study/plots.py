@@ -53,7 +53,7 @@ def lines(
     axes.margins(x=0.06)
     _ticks(axes, labels, places, words=words, width=4.6)
   row[0].set_ylabel(figures.title(figure))
-  canvas.legend(row[-1], line)
+  canvas.legend(row[-1], row, line)
   if not any(group.values for group in groups):
     row[0].text(0.5, 0.5, "no figures yet", transform=row[0].transAxes, ha="center")
   return made
@@ -124,7 +124,7 @@ def against_published(points: Sequence[summary.Published], figure: str) -> Figur
     )
   axes.set(xlabel="published, %", ylabel=f"ours: {figures.title(figure)}")
   axes.grid(alpha=0.22, color=canvas.INK)
-  canvas.legend(axes, "")
+  canvas.legend(axes, [axes], "")
   return made
 
 

@@ -49,6 +49,13 @@ def test_a_column_is_a_panel_of_its_own():
   assert made.axes[1].containers[0].lines[0].get_ydata() == pytest.approx([0.5])
 
 
+def test_lines_of_any_panel_are_named_beside_the_last():
+  groups = [group([0.5], batch="64", epochs=e, rule="linear") for e in ("5", "10")]
+  groups.append(group([], batch="64", epochs="5", rule="root"))
+  made = plots.lines(groups, "knn.h", "batch", "epochs", "rule")
+  assert [text.get_text() for text in made.axes[1].get_legend().get_texts()] == ["5", "10"]
+
+
 def test_a_grid_has_a_row_a_line_label_and_says_where_there_is_nothing():
   groups = [group([i / 10], first=f, second=s) for i, (f, s) in enumerate(("ab", "ac", "bb"))]
   groups.append(group([], first="b", second="c"))
