@@ -9,6 +9,23 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
 
+# Changes to shapes/quickstart with which a run takes seconds, most of them to compile.
+TINY_SHAPES = {
+  "data.shapes.num_train": 160,
+  "data.shapes.num_test": 64,
+  "data.shapes.size_px": 16,
+  "data.held_out": 32,
+  "image_size_px": 16,
+  "model.width": 0.25,
+  "epochs": 1,
+  "batch_size": 32,
+  "optimizer.warmup_epochs": 0.0,
+  "monitor.max_train": 0,
+  "log.every_steps": 1,
+  "log.views": False,
+  "log.tensorboard": False,
+}
+
 
 def imagenet(method: str, recipe: str, *, epochs: int, batch_size: int) -> ConfigDict:
   """Returns ImageNet at 224 px with ResNet-50 in bfloat16 and SimCLR's optimiser."""

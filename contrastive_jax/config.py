@@ -138,6 +138,23 @@ def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
   return flat
 
 
+def changed(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
+  """Sets keys of a config, those of sections by dotted names. Raises `UserError`."""
+  known = flatten(config)
+  for key, value in changes.items():
+    if key not in known:
+      raise errors.UserError(f"config has no key {key}{nearest(key, known)}")
+    *sections, last = key.split(".")
+    part = config
+    for name in sections:
+      part = part[name]
+    try:
+      part[last] = value
+    except TypeError as error:
+      raise errors.UserError(f"{key} {value!r}: {' '.join(str(error).split())}") from error
+  return config
+
+
 def to_json(config: ConfigDict) -> str:
   """Returns the config as JSON that `from_json` reads."""
   return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
@@ -167,13 +184,19 @@ def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:
   source that neither config takes change nothing.
   """
   defaults, free = {}, set()
-  for prefix, cls in _classes(asked) if "method" in asked else ():  # or it is an evaluation's
-    defaults |= {prefix + f.name: f.default for f in dataclasses.fields(cls)}
-    free |= options.not_of_identity(cls, prefix)
+  if "method" in asked:  # or it is an evaluation's
+    free = free_keys(asked)
+    for prefix, cls in _classes(asked):
+      defaults |= {prefix + f.name: f.default for f in dataclasses.fields(cls)}
   unused = set(catalogue.sources()) - {stored.data.source, asked.data.source}
   idle = tuple(f"data.{name}." for name in unused)
   both = defaults | flatten(stored), defaults | flatten(asked)
   return changes(*({k: c[k] for k in c if k not in free and not k.startswith(idle)} for c in both))
+
+
+def free_keys(config: ConfigDict) -> set[str]:
+  """Returns the keys that are not of a run's identity: they may change while it goes on."""
+  return set().union(*(options.not_of_identity(cls, prefix) for prefix, cls in _classes(config)))
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

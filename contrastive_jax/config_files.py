@@ -15,13 +15,19 @@ from ml_collections import ConfigDict
 from contrastive_jax import errors
 
 HOME = pathlib.Path(__file__).resolve().parent / "configs"
-EVALUATIONS = "eval"  # folder of the configs that are no training runs
+# Kinds of configs: of training runs, or what the folder of that name holds.
+RUNS, EVALUATIONS, STUDIES = "runs", "eval", "studies"
+KINDS = (RUNS, EVALUATIONS, STUDIES)
 
 
-def names(evaluations: bool = False) -> list[str]:
-  """Returns the names of all configs, of training runs or of evaluations, in order."""
+def names(kind: str = RUNS) -> list[str]:
+  """Returns the names of all configs of a kind, in order."""
   found = [p.relative_to(HOME).with_suffix("") for p in HOME.glob("*/[!_]*.py")]
-  return sorted(str(p.as_posix()) for p in found if (p.parts[0] == EVALUATIONS) == evaluations)
+  return sorted(str(p.as_posix()) for p in found if _kind(p) == kind)
+
+
+def _kind(path: pathlib.Path) -> str:
+  return path.parts[0] if path.parts[0] in (EVALUATIONS, STUDIES) else RUNS
 
 
 def line(name: str) -> str:
@@ -39,14 +45,14 @@ def _description(name: str) -> str:
   return ast.get_docstring(ast.parse(text)) or ""
 
 
-def find(spec: str, evaluations: bool = False) -> tuple[pathlib.Path, str]:
+def find(spec: str, kind: str = RUNS) -> tuple[pathlib.Path, str]:
   """Returns the file that NAME[:ARGUMENT] or PATH[:ARGUMENT] means, and the argument.
 
   A path as in a clone, `configs/cifar10/simclr.py`, is understood from any directory.
 
   Args:
     spec: name or path.
-    evaluations: what may have been meant by one that does not exist.
+    kind: of which one may have been meant that does not exist.
 
   Raises:
     UserError: there is no such file.
@@ -55,22 +61,22 @@ def find(spec: str, evaluations: bool = False) -> tuple[pathlib.Path, str]:
   if pathlib.Path(name).is_file():
     return pathlib.Path(name), argument
   short = name.removeprefix("./").removeprefix("configs/").removesuffix(".py")
-  if short in names() or short in names(evaluations=True):
+  if any(short in names(known) for known in KINDS):
     return HOME / f"{short}.py", argument
-  known = names(evaluations)
+  known = names(kind)
   last = difflib.get_close_matches(short.split("/")[-1], {k.split("/")[1] for k in known}, n=1)
   near = [k for k in known if k.split("/")[1] in last]
   hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(known)}"
   raise errors.UserError(f"config {name} is neither a name nor a file; {hint}")
 
 
-def load(spec: str, evaluations: bool = False) -> ConfigDict:
+def load(spec: str, kind: str = RUNS) -> ConfigDict:
   """Returns the config of NAME[:ARGUMENT] or PATH[:ARGUMENT].
 
   Raises:
     UserError: there is no such file, or it fails.
   """
-  path, argument = find(spec, evaluations)
+  path, argument = find(spec, kind)
   namespace: dict[str, Any] = {"__name__": "config", "__file__": str(path)}
   try:
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), namespace)

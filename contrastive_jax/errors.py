@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterator
 
 EXIT_OK = 0
+EXIT_CELLS_FAILED = 1  # cells of a study failed, the others are done; 1 is a traceback's, too
 EXIT_USER_ERROR = 2  # bad input: one line on stderr, no traceback
 EXIT_NON_FINITE = 3  # the loss stayed NaN or infinite; the last good checkpoint is kept
 EXIT_READ_FAILED = 66  # images or a checkpoint could not be read for now (EX_NOINPUT)
@@ -38,6 +39,10 @@ class ReadFailed(RuntimeError):
 
 class Preempted(RuntimeError):
   """SIGTERM arrived; the state was saved and the same command goes on from there."""
+
+
+class CellsFailed(RuntimeError):
+  """Some cells of a study failed; the others are done."""
 
 
 class PeerLost(RuntimeError):

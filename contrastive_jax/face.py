@@ -243,14 +243,6 @@ def _changed(
   config: Any, changes: dict[str, Any], unread_in: Callable[[Any], dict[str, str]]
 ) -> Any:
   """Sets keys of a config, those of sections by dotted names; all are to be read by something."""
-  known = config_lib.flatten(config)
-  for key, value in changes.items():
-    if key not in known:
-      raise UserError(f"config has no key {key}{options.nearest(key, known)}")
-    section, _, last = key.rpartition(".")
-    part = config
-    for name in section.split(".") if section else ():
-      part = part[name]
-    part[last] = value
+  config = config_lib.changed(config, changes)
   unread.check(changes, unread_in(config))
   return config

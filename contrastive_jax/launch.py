@@ -15,6 +15,7 @@ Several processes are one run: where one of them dies the others are ended, and 
 
 import argparse
 import contextlib
+import os
 import pathlib
 import signal
 import socket
@@ -22,12 +23,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from contrastive_jax import errors
 
 _FINAL = (errors.EXIT_OK, errors.EXIT_USER_ERROR, errors.EXIT_NON_FINITE)
 _POLL_S = 0.05
+_PARENT_POLL_S = 0.2
 _LONGEST_PAUSE_S = 300.0
 
 
@@ -47,6 +49,9 @@ def main(arguments: Sequence[str]) -> int:
   parser.add_argument(
     "--grace_s", type=float, default=10.0, help="for the others to end after the death of one"
   )
+  parser.add_argument(
+    "--parent", type=int, help="process that starts this one, without which nothing is to go on"
+  )
   parser.add_argument("command", nargs="+", help="after --")
   options = parser.parse_args(arguments)
   if options.processes < 1:
@@ -61,6 +66,8 @@ def main(arguments: Sequence[str]) -> int:
 
   for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, leave)
+  if options.parent is not None:
+    threading.Thread(target=_leave_with, args=(options.parent, leave), daemon=True).start()
 
   restarts, pause_s, saved = 0, options.pause_s, _newest(options.command)
   while True:
@@ -93,6 +100,13 @@ def main(arguments: Sequence[str]) -> int:
       break
     pause_s = min(2 * pause_s, max(_LONGEST_PAUSE_S, options.pause_s))
   return code if code >= 0 else 128 - code
+
+
+def _leave_with(parent: int, leave: Callable[[int, None], None]) -> None:
+  """Passes SIGTERM on once the process `parent` is gone: nobody else would end the members."""
+  while os.getppid() == parent:
+    time.sleep(_PARENT_POLL_S)
+  leave(signal.SIGTERM, None)
 
 
 def _newest(command: Sequence[str]) -> int:

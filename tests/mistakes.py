@@ -7,6 +7,10 @@ def train(*arguments):
   return ("train", arguments)
 
 
+def study(*arguments):
+  return ("study", ("--config=studies/batch_size:tiny", *arguments))
+
+
 def evaluation(*arguments):
   return ("eval", arguments)
 
@@ -21,6 +25,52 @@ MISTAKES = {
   "no config": (
     train("--workdir={here}/w"),
     "--config is missing; e.g. contrastive_jax train --config=shapes/quickstart",
+  ),
+  "no workdir of a study": (study("--list"), "--workdir is missing; give a directory"),
+  "two answers of a study": (
+    study("--workdir={here}/w", "--list", "--dry_run"),
+    "--list and --dry_run are asked for; give one of them",
+  ),
+  "part of a study that there is not": (
+    study("--workdir={here}/w", "--shard=4/4"),
+    "--shard=4/4: give I/N with I from 0 to N - 1, e.g. 0/4",
+  ),
+  "label that there is not": (
+    study("--workdir={here}/w", "--only=batch=48"),
+    "--only=batch=48: axis batch has no label '48'; it has 32, 64",
+  ),
+  "axis of a study as a flag": (
+    study("--workdir={here}/w", "--config.axes={{}}"),
+    "axes",
+  ),
+  "variable without a value": (
+    study("--workdir={here}/w", "--job_env=CUDA_VISIBLE_DEVICES"),
+    "--job_env=CUDA_VISIBLE_DEVICES is not NAME=VALUE",
+  ),
+  "change of every run to what an axis sets": (
+    study("--workdir={here}/w", "--set=batch_size=7"),
+    "--set=batch_size=7: axis batch sets batch_size; --only takes some labels",
+  ),
+  "change of every run without a value": (
+    study("--workdir={here}/w", "--set=epochs"),
+    "--set=epochs is not KEY=VALUE, e.g. --set=data.tfds.path=DIR",
+  ),
+  "change of every run to a key that there is not": (
+    study("--workdir={here}/w", "--set=epoch=3"),
+    "cell batch=32,epochs=1,rule=linear,seed=0: config has no key epoch; did you mean epochs?",
+  ),
+  "change of every run of another type": (
+    study("--workdir={here}/w", "--set=image_size_px=many"),
+    "image_size_px 'many'",
+  ),
+  "no shards": (study("--slurm=0"), "--slurm=0 is below 1; use 1 shard or more"),
+  "config of a run for a study": (
+    ("study", ("--config=shapes/quickstart", "--workdir={here}/w")),
+    "this config is of one run or evaluation; give contrastive_jax study one of a study",
+  ),
+  "config of a study for training": (
+    train("--config=studies/batch_size", "--workdir={here}/w"),
+    "this config",
   ),
   "no workdir": (train(commands.QUICK), "--workdir is missing; give a directory"),
   "workdir in a bucket": (

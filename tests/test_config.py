@@ -7,10 +7,10 @@ import re
 import pytest
 from conftest import REPOSITORY
 
-from contrastive_jax import build, config, errors, optim
+from contrastive_jax import build, config, config_files, errors, optim
 from contrastive_jax.evaluation import config as eval_config
 
-PRETRAIN = sorted(p for p in (REPOSITORY / "configs").glob("[!e]*/[!_]*.py"))
+PRETRAIN = [REPOSITORY / "configs" / f"{name}.py" for name in config_files.names()]
 EVALUATION = sorted((REPOSITORY / "configs" / "eval").glob("[!_]*.py"))
 
 

@@ -60,7 +60,7 @@ from contrastive_jax import config, config_files
 from contrastive_jax.evaluation import config as evaluation
 for name in config_files.names():
   config.describe(config_files.load(name))
-for name in config_files.names(evaluations=True):
+for name in config_files.names(config_files.EVALUATIONS):
   evaluation.describe(config_files.load(name))
 print([m for m in ("jax", "flax", "optax", "grain", "matplotlib") if m in sys.modules])
 """

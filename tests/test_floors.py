@@ -9,7 +9,7 @@ from conftest import REPOSITORY
 HOME = REPOSITORY / "contrastive_jax"
 # From the ground up. A room imports from lower floors and from nowhere else.
 FLOORS = (
-  ("errors", "keys", "once"),
+  ("errors", "keys", "locking", "once"),
   ("config_files", "launch", "options", "parallel", "paths", "reading"),
   ("augment", "declared", "losses", "optim", "processes"),
   ("catalogue", "sections"),
@@ -18,7 +18,7 @@ FLOORS = (
   ("step",),
   ("build", "workdir"),
   ("evaluation", "plan"),
-  ("training",),
+  ("study", "training"),
   ("face",),
   ("__init__",),
   ("cli",),

@@ -50,7 +50,7 @@ def installed(wheel, tmp_path_factory):
 
 def test_the_wheel_holds_package_and_configs_and_nothing_else(wheel):
   names = zipfile.ZipFile(wheel).namelist()
-  for name in config_files.names() + config_files.names(evaluations=True):
+  for name in (name for kind in config_files.KINDS for name in config_files.names(kind)):
     assert f"contrastive_jax/configs/{name}.py" in names
   files = {n for n in names if ".dist-info/" not in n}
   assert {n.split("/")[0] for n in files} == {"contrastive_jax"}

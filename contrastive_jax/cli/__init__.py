@@ -1,21 +1,22 @@
-"""The command line: `contrastive_jax train`, `eval` and `launch`, their flags and their answers.
+"""The command line: `contrastive_jax train`, `eval`, `study`, `compare`, `launch`.
 
 What a flag or a key gets wrong is answered before JAX is imported.
 
 Imports: __init__, config, config_files, errors, evaluation, launch, options, paths, plan,
-processes, training, unread, workdir.
+processes, study, training, unread, workdir.
 """
 
 import sys
 from collections.abc import Sequence
 
-from contrastive_jax import config, errors, launch, options
-from contrastive_jax.cli import evaluate, parse, texts, train
+from contrastive_jax import errors, launch, options
+from contrastive_jax.cli import alone, compare, evaluate, parse, study, texts, train
 from contrastive_jax.cli.command import Command
 from contrastive_jax.cli.leave import leave
 
-COMMANDS: dict[str, Command] = {"train": train.COMMAND, "eval": evaluate.COMMAND}
-_HELP = ("--help", "-h", "-help", "--helpfull", "-helpfull", "--helpshort")
+COMMANDS: dict[str, Command] = {
+  command.name: command for command in (train.COMMAND, evaluate.COMMAND, study.COMMAND)
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,20 +29,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
   name, *rest = words or [""]
   if name == "launch":
     sys.exit(launch.main(rest))
+  elif name == "compare":
+    compare.main(rest)
   elif name in COMMANDS:
     _run(COMMANDS[name], rest)
-  elif name in _HELP:
+  elif name in texts.HELP:
     print(texts.program(COMMANDS.values()), end="")
   elif name == "--version":
     print(texts.version())
   else:
     said = f"{name!r} is no command" if name else "no command is given"
-    known = ", ".join((*COMMANDS, "launch"))
+    known = ", ".join((*COMMANDS, "compare", "launch"))
     leave(f"error: {said}; use one of {known}, or contrastive_jax --help", errors.EXIT_USER_ERROR)
 
 
 def _run(command: Command, words: list[str]) -> None:
-  if any(word in _HELP for word in words):
+  if any(word in texts.HELP for word in words):
     print(texts.command(command, everything="--helpfull" in words), end="")
     return
   if "--version" in words:
@@ -61,7 +64,9 @@ def _answer_or_run(command: Command, words: list[str]) -> None:
   if asked.flags["help_config"].value:
     print(options.table(command.schema.describe(asked.config)), end="")
   elif asked.flags["print_config"].value:
-    print(config.to_json(asked.config), end="")
+    print(command.schema.to_json(asked.config), end="")
+  elif not command.itself:
+    alone.run(lambda: command.run(asked))
   else:
     from contrastive_jax.cli import run  # JAX is not loaded before the flags are right
 

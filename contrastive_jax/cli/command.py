@@ -9,10 +9,14 @@ from ml_collections import ConfigDict
 
 
 class Schema(Protocol):
-  """What the module of a kind of config says about it: `config` or `evaluation.config`."""
+  """What the module of a kind of config says about it: `config`,
+  `evaluation.config` or `study.config`."""
 
   @staticmethod
   def check_kind(config: ConfigDict) -> None: ...
+
+  @staticmethod
+  def to_json(config: ConfigDict) -> str: ...
 
   @staticmethod
   def describe(config: ConfigDict) -> list[tuple[str, str, Any, str]]: ...
@@ -23,6 +27,7 @@ class Asked(NamedTuple):
 
   config: ConfigDict
   flags: flags.FlagValues
+  words: tuple[str, ...] = ()  # as they were given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,21 +39,23 @@ class Command:
     line: what it does.
     example: of its use.
     schema: of its configs.
-    evaluations: whether those are of evaluations.
-    unread: which options of a config nothing reads, and why.
+    kind: of those, one of `config_files.KINDS`.
     run: does it; imports what it needs, so that help and mistakes do without.
     default_config: stands in for a missing --config.
+    unread: which options of a config nothing reads, and why.
     define: adds the flags that no other command has.
     on_devices: whether a run needs a workdir and the other processes.
+    itself: whether it uses devices at all; otherwise it starts processes that do.
   """
 
   name: str
   line: str
   example: str
   schema: Schema
-  evaluations: bool
-  unread: Callable[[ConfigDict], dict[str, str]]
+  kind: str
   run: Callable[[Asked], None]
   default_config: str | None = None
+  unread: Callable[[ConfigDict], dict[str, str]] = lambda config: {}
   define: Callable[[flags.FlagValues], None] = lambda values: None
   on_devices: Callable[[flags.FlagValues], bool] = lambda values: True
+  itself: bool = True

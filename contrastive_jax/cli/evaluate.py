@@ -1,5 +1,6 @@
 """`contrastive_jax eval`: scores a frozen encoder."""
 
+from contrastive_jax import config_files
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.evaluation import config
 from contrastive_jax.evaluation.unread import of_evaluation
@@ -16,7 +17,7 @@ COMMAND = Command(
   line="Scores the frozen encoder of a run.",
   example="contrastive_jax eval --workdir=runs/first --config=eval/knn",
   schema=config,
-  evaluations=True,
+  kind=config_files.EVALUATIONS,
   unread=of_evaluation,
   run=_run,
   default_config="eval/all",

@@ -6,7 +6,7 @@ nor do the configs that come with the package.
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from absl import flags
@@ -28,9 +28,9 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
     UserError: an unknown flag or key, a value of the wrong type, an option that nothing reads, a
       config that is unknown, fails or is of another kind.
   """
-  words = split(words)
+  words = given = split(words)
   values = defined(command)
-  unknown = _unknown_flag(values, words)
+  unknown = unknown_flag(values, words)
   specs = [match[1] for match in map(_SPEC.fullmatch, words) if match]
   spec = specs[-1] if specs else command.default_config
   if unknown:
@@ -40,7 +40,7 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
       f"--config is missing; e.g. {command.example} (contrastive_jax {command.name} --help lists "
       "all configs)"
     )
-  config = config_files.load(spec, command.evaluations)
+  config = config_files.load(spec, command.kind)
   command.schema.check_kind(config)
   words = [word for word in words if not _SPEC.fullmatch(word)]
   _check_overrides(words, config)
@@ -54,9 +54,9 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
     raise errors.UserError(f"argument {rest[1]!r} is not a flag; flags begin with --")
   if values["workdir"].value:
     values["workdir"].value = paths.local(values["workdir"].value, "--workdir")
-  given = [match[1] for match in map(_KEY.match, words) if match]
-  unread.check(given, command.unread(values["config"].value))
-  return Asked(values["config"].value, values)
+  keys = [match[1] for match in map(_KEY.match, words) if match]
+  unread.check(keys, command.unread(values["config"].value))
+  return Asked(values["config"].value, values, tuple(given))
 
 
 def split(words: Sequence[str]) -> list[str]:
@@ -78,6 +78,15 @@ def defined(command: Command) -> flags.FlagValues:
     "help_config", False, "print every key, its type, value and line, and leave", **given
   )
   command.define(values)
+  if command.itself:
+    _define_place(values)
+  values.append_flag_values(flags.FLAGS)
+  return values
+
+
+def _define_place(values: flags.FlagValues) -> None:
+  """Defines the flags by which the processes of one run find each other."""
+  given = {"flag_values": values}
   flags.DEFINE_string("coordinator", None, "several processes: HOST:PORT of number 0", **given)
   flags.DEFINE_integer("num_processes", None, "several processes: how many", **given)
   flags.DEFINE_integer("process_id", None, "several processes: the number of this one", **given)
@@ -88,11 +97,9 @@ def defined(command: Command) -> flags.FlagValues:
     lower_bound=1,
     **given,
   )
-  values.append_flag_values(flags.FLAGS)
-  return values
 
 
-def _unknown_flag(values: flags.FlagValues, words: list[str]) -> str | None:
+def unknown_flag(values: flags.FlagValues, words: list[str]) -> str | None:
   """Returns the first flag that there is not, without value; --config and its keys are no flags."""
   try:
     rest = values(["", *words], known_only=True)[1:]
@@ -108,8 +115,8 @@ def _did_you_mean(name: str, values: flags.FlagValues, spec: str | None) -> str:
     known = config_lib.flatten(config_files.load(spec)) if spec else {}
   except errors.UserError:
     known = {}  # the flag comes first
-  key = next((k for k in known if name in (k, k.split(".")[-1])), None) or _near(name, known)
-  flag = _near(name, values)
+  key = next((k for k in known if name in (k, k.split(".")[-1])), None) or near(name, known)
+  flag = near(name, values)
   meant = f"--{flag}" if flag else f"--config.{key}" if key else None
   return f"there is no flag --{name}; " + (
     f"did you mean {meant}?" if meant else "--help lists the flags, --help_config the config's keys"
@@ -136,9 +143,9 @@ def _no_key(key: str, known: dict[str, Any]) -> str:
   inside = [k for k in known if k.startswith(key + ".")]
   if inside:
     return f"--config.{key} is a section; set a key in it, e.g. {inside[0]}"
-  near = _near(key, known)
-  near = near or next((k for k in known if k.split(".")[-1] == key.split(".")[-1]), None)
-  hint = f"did you mean --config.{near}?" if near else "--help_config lists the keys"
+  meant = near(key, known)
+  meant = meant or next((k for k in known if k.split(".")[-1] == key.split(".")[-1]), None)
+  hint = f"did you mean --config.{meant}?" if meant else "--help_config lists the keys"
   return f"config has no key {key}; {hint}"
 
 
@@ -160,5 +167,6 @@ def _parses(kind: type, text: str) -> bool:
   return True
 
 
-def _near(name: str, known) -> str | None:
+def near(name: str, known: Iterable[str]) -> str | None:
+  """Returns the name that may be meant, None if none is like it."""
   return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)

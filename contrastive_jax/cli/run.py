@@ -7,7 +7,7 @@ import traceback
 import jax
 from absl import logging as absl_logging
 
-from contrastive_jax import errors
+from contrastive_jax import config_files, errors
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.cli.leave import leave
 from contrastive_jax.processes import hosts, watchdog
@@ -47,7 +47,7 @@ def run(command: Command, asked: Asked) -> None:
 
 def _what_next(command: Command, asked: Asked) -> str:
   """Says what the same command would do after Ctrl-C."""
-  if command.evaluations:
+  if command.kind == config_files.EVALUATIONS:
     return "what it printed is also in WORKDIR/eval; the same command scores all again"
   from contrastive_jax.workdir import checkpoint_files  # brings Orbax, which a plan does without
 

@@ -12,7 +12,12 @@ from contrastive_jax import config_files
 from contrastive_jax.cli import parse
 from contrastive_jax.cli.command import Command
 
-_LAUNCH = ("launch", "Starts a command again when it dies, as several processes if asked to.")
+HELP = ("--help", "-h", "-help", "--helpfull", "-helpfull", "--helpshort")  # words that ask for it
+COMPARE = "Compares runs: curves, scores, keys of their configs that differ."
+_OTHERS = (
+  ("compare", COMPARE),
+  ("launch", "Starts a command again when it dies, as several processes if asked to."),
+)
 _WIDTH = 100
 
 
@@ -26,13 +31,13 @@ def version() -> str:
 
 def program(commands: Iterable[Command]) -> str:
   """Returns the help of the program: its commands."""
-  rows = [*((c.name, c.line) for c in commands), _LAUNCH]
+  rows = [*((c.name, c.line) for c in commands), *_OTHERS]
   examples = [c.example for c in commands]
   return "\n".join(
     [
       "Learns image representations without labels, by contrast, in JAX.",
       "",
-      *_columns(rows),
+      *columns(rows),
       "",
       *(f"  {example}" for example in examples),
       "",
@@ -48,11 +53,11 @@ def command(asked: Command, everything: bool = False) -> str:
   others = set(flags.FLAGS)
   own = [("--config=CONFIG", _config_line(asked)), *_flags(values, set(values) - others)]
   own.insert(2, ("--config.KEY=VALUE", "another value for one key of the config"))
-  named = [(name, _config_line_of(name)) for name in config_files.names(asked.evaluations)]
-  parts = [asked.line, "", f"  {asked.example}", "", "Flags:", *_columns(own), ""]
+  named = [(name, _config_line_of(name)) for name in config_files.names(asked.kind)]
+  parts = [asked.line, "", f"  {asked.example}", "", "Flags:", *columns(own), ""]
   if everything:
-    parts += ["Flags of absl:", *_columns(_flags(values, others)), ""]
-  parts += ["Configs (--config=CONFIG --help_config lists the keys of one):", *_columns(named), ""]
+    parts += ["Flags of absl:", *columns(_flags(values, others)), ""]
+  parts += ["Configs (--config=CONFIG --help_config lists the keys of one):", *columns(named), ""]
   return "\n".join(parts)
 
 
@@ -68,14 +73,15 @@ def _config_line(asked: Command) -> str:
 
 
 def _flags(values: flags.FlagValues, names: set[str]) -> list[tuple[str, str]]:
-  return [(_usage(values[name]), values[name].help) for name in values if name in names]
+  lines = {name: values[name].help.partition(";\n")[0] for name in values}  # absl adds to some
+  return [(_usage(values[name]), line) for name, line in lines.items() if name in names]
 
 
 def _usage(flag: flags.Flag) -> str:
   return f"--{flag.name}" if flag.boolean else f"--{flag.name}=..."
 
 
-def _columns(rows: list[tuple[str, str]]) -> list[str]:
+def columns(rows: list[tuple[str, str]]) -> list[str]:
   """Returns the rows with their second parts under each other, wrapped."""
   indent = min(max(len(name) for name, _ in rows), 24) + 4
   lines = []

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from contrastive_jax import config, unread
+from contrastive_jax import config, config_files, unread
 from contrastive_jax.cli.command import Asked, Command
 
 
@@ -47,7 +47,7 @@ COMMAND = Command(
   line="Pre-trains an encoder, or goes on with a run that was ended.",
   example="contrastive_jax train --config=shapes/quickstart --workdir=runs/first",
   schema=config,
-  evaluations=False,
+  kind=config_files.RUNS,
   unread=unread.of_run,
   run=_run,
   define=_define,

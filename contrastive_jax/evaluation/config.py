@@ -24,6 +24,8 @@ PROTOCOLS = {
   "picture": "picture",
 }
 BASELINES = ("random_init", "raw_pixels")
+# What changes how fast an answer comes, and not the answer.
+SPEED = ("batch_size", "data.cache", "data.num_threads", "data.num_workers")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +106,9 @@ def evaluation(*protocols: str, name: str = "results") -> EvaluationConfig:
 
 def _options(protocol: str) -> type:
   return declared.options(f"evaluation.{PROTOCOLS[protocol]}", "Options")
+
+
+to_json = config_lib.to_json
 
 
 def describe(config: ConfigDict) -> list[tuple[str, str, Any, str]]:

@@ -12,9 +12,7 @@ from typing import Any
 
 from contrastive_jax import errors
 from contrastive_jax import workdir as workdir_lib
-
-# What changes how fast an answer comes, and not the answer.
-_SPEED = ("batch_size", "data.cache", "data.num_threads", "data.num_workers")
+from contrastive_jax.evaluation import config as eval_config
 
 
 def stem(folder: pathlib.Path, name: str, config: dict[str, Any], checkpoint_step: int) -> str:
@@ -52,7 +50,7 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
 def _question(found: dict[str, Any]) -> str:
   """Returns what a result answers, as text that can be compared."""
   config = json.loads(json.dumps(found.get("config")))  # tuples become lists
-  for key in _SPEED:
+  for key in eval_config.SPEED:
     *sections, last = key.split(".")
     part = config
     for section in sections:

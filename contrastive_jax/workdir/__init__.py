@@ -1,6 +1,6 @@
 """The directory of a run: made, checked, and stamped with what will run in it.
 
-Imports: config, data, errors, processes, reading, step.
+Imports: config, data, errors, locking, processes, reading, step.
 """
 
 import contextlib

@@ -35,20 +35,20 @@ def test_help_names_every_flag_and_config_of_a_command(command, word, capfd):
   commands.run(command, [word])
   out = capfd.readouterr().out
   assert cli.COMMANDS[command].line in out
-  for flag in ("--config", "--workdir", "--help_config", "--coordinator"):
+  for flag in ("--config", "--workdir", "--help_config"):
     assert flag in out
-  assert ("--plan" in out) == (command == "train")
-  evaluations = command == "eval"
-  for name in config_files.names(evaluations):
-    assert f"  {name}  " in out
-  assert not any(f"  {name}  " in out for name in config_files.names(not evaluations))
+  assert ("--coordinator" in out) == cli.COMMANDS[command].itself
+  assert ("--plan" in out) == (command in ("train", "study"))
+  for kind in config_files.KINDS:
+    for name in config_files.names(kind):
+      assert (f"  {name}  " in out) == (kind == cli.COMMANDS[command].kind)
   assert ("--verbosity" in out) == (word == "--helpfull")
 
 
 def test_help_of_the_program_names_its_commands(capfd):
   cli.main(["--help"])
   out = capfd.readouterr().out
-  for command in (*cli.COMMANDS, "launch"):
+  for command in (*cli.COMMANDS, "compare", "launch"):
     assert f"\n  {command} " in out
 
 
@@ -59,8 +59,8 @@ def test_help_names_the_arguments_of_a_config(capfd):
 
 
 def test_every_config_has_one_line():
-  for evaluations in (False, True):
-    lines = [config_files.line(name) for name in config_files.names(evaluations)]
+  for kind in config_files.KINDS:
+    lines = [config_files.line(name) for name in config_files.names(kind)]
     assert all(line.endswith((".", "?")) and len(line) > 10 for line in lines), lines
 
 
@@ -76,7 +76,7 @@ def test_a_line_without_a_command_is_answered_by_one_line(words, capfd):
     cli.main(words)
   assert left.value.code == 2
   (line,) = capfd.readouterr().err.splitlines()
-  assert line.startswith("error: ") and "use one of train, eval, launch" in line
+  assert line.startswith("error: ") and "use one of train, eval, study, compare, launch" in line
 
 
 @pytest.mark.parametrize("command", DOORS)
@@ -93,19 +93,31 @@ def test_all_doors_say_the_same(command):
     (0, ["train", "--help"]),
     (0, ["train", "--config=cifar10/byol:cpu", "--help_config"]),
     (0, ["eval", "--config=eval/all", "--print_config"]),
+    (0, ["compare", "--help"]),
     (2, ["train", "--bach=3"]),
+    (2, ["compare"]),
+    (2, ["compare", "nowhere"]),
     (2, ["train", "--config=cifar10/moco", "--epochs=3"]),
     (2, ["train", "--config=imagenet/dino:resnet50", "--config.method.temprature=1"]),
     (2, ["train", "--config=imagenet/moco_v3_vit", "--config.batch_size=many"]),
     (2, ["train", "--config=simclr"]),
     (2, ["eval", "--config.knn.kk=3"]),
     (2, ["eval", "--config=shapes/quickstart"]),
+    (0, ["study", "--help"]),
+    (0, ["study", "--config=studies/batch_size:cpu", "--help_config"]),
+    (0, ["study", "--config=studies/batch_size:tiny", "--list", "--workdir=no/such/folder"]),
+    (0, ["study", "--config=studies/batch_size:tiny", "--dry_run", "--workdir=no/such/folder"]),
+    (0, ["study", "--config=studies/batch_size:tiny", "--slurm=4"]),
+    (2, ["study", "--config=shapes/quickstart"]),
+    (2, ["study", "--config=studies/batch_sise", "--list"]),
+    (2, ["study", "--config=studies/batch_size", "--jbos=3"]),
+    (2, ["study", "--config=studies/batch_size", "--config.seed=3"]),
   ],
 )
 def test_an_answer_needs_no_jax(code, words):
   done = python("-c", LISTS_HEAVY, *words)
   assert done.returncode == code, done.stderr
-  assert done.stdout.splitlines()[-1] == "[]"
+  assert done.stdout.splitlines()[-1] == "[]", done.stdout
   assert "Traceback" not in done.stderr
   assert len(done.stderr.splitlines()) == (code == 2)
 

@@ -52,7 +52,7 @@ def configs():
   found = []
   for path in sorted(ROOT.glob("configs/*/[!_]*.py")):
     folder, name = path.parent.name, path.stem
-    if folder == "eval":
+    if folder in ("eval", "studies"):
       continue
     module = importlib.import_module(f"contrastive_jax.configs.{folder}.{name}")
     arguments = re.findall(rf"{folder}/{name}(?:\.py)?:([\w,]*\w)", module.__doc__)

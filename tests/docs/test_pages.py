@@ -7,8 +7,10 @@ import pytest
 from conftest import REPOSITORY
 
 from contrastive_jax import cli, config
-from contrastive_jax.cli import parse
+from contrastive_jax.cli import compare, parse
 from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.study import cells
+from contrastive_jax.study import config as study_config
 
 LINES = [(path, line) for path in pages.PAGES + pages.CONFIGS for line in pages.lines(path) if line]
 CALLS = [(path, *call) for path, line in LINES for call in pages.commands(line)]
@@ -22,7 +24,7 @@ def test_the_pages_are_read():
   """A reader of pages that finds nothing would let everything pass."""
   assert len(CALLS) > 150
   assert len({path for path, *_ in CALLS}) > 60
-  assert {command for _, command, _ in CALLS} >= {"train", "eval", "launch"}
+  assert {command for _, command, _ in CALLS} >= {"train", "eval", "study", "launch"}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,9 @@ def test_a_command_is_understood_and_its_config_resolved(path, command, words):
   if command == "launch":
     assert "--" in words, "what is launched follows"  # and is a call of its own
     return
+  if command == "compare":
+    assert compare.understood(words)[0]
+    return
   if command not in cli.COMMANDS:
     assert command in ("--help", "--version", "COMMAND"), f"{name(path)}: {command} is no command"
     return
@@ -40,8 +45,10 @@ def test_a_command_is_understood_and_its_config_resolved(path, command, words):
   asked = parse.parse(cli.COMMANDS[command], words)
   if command == "train":
     config.check(asked.config)
-  else:
+  elif command == "eval":
     eval_config.resolve(asked.config)
+  else:
+    cells.resolve(cells.cells(study_config.resolve(asked.config))[-1])
 
 
 def test_make_and_pip_are_asked_for_what_there_is():

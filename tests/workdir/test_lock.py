@@ -11,7 +11,7 @@ import pytest
 import tiny_config
 import whole_runs
 
-from contrastive_jax import errors
+from contrastive_jax import errors, locking
 from contrastive_jax.training import trainer
 from contrastive_jax.workdir import lock
 
@@ -51,7 +51,7 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, capfd, 
   def refuse(*_):
     raise OSError(number, os.strerror(number))
 
-  monkeypatch.setattr(lock.fcntl, "flock", refuse)
+  monkeypatch.setattr(locking.fcntl, "flock", refuse)
   with lock.hold(str(tmp_path)):
     pass
   [line] = capfd.readouterr().err.splitlines()

@@ -1,0 +1,1 @@
+"""Studies: experiments of many runs, each one config."""

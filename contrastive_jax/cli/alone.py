@@ -1,0 +1,37 @@
+"""Runs a command that has no devices of its own; however it ends, the exit code says how."""
+
+import logging
+from collections.abc import Callable
+
+from contrastive_jax import errors
+from contrastive_jax.cli.leave import leave
+
+
+def run(
+  act: Callable[[], None],
+  interrupted: str = "the same command goes on, each run from its last checkpoint",
+) -> None:
+  """Acts, without JAX, and exits if something was wrong.
+
+  Args:
+    act: what the command does.
+    interrupted: what is said after Ctrl-C.
+  """
+  log = logging.getLogger("contrastive_jax")
+  log.addHandler(logging.StreamHandler())
+  log.setLevel(logging.INFO)
+  log.propagate = False
+  try:
+    act()
+  except errors.UserError as error:
+    leave(f"error: {error}", errors.EXIT_USER_ERROR)
+  except errors.CellsFailed as error:
+    leave(f"failed: {error}", errors.EXIT_CELLS_FAILED)
+  except errors.ReadFailed as error:
+    leave(f"stopped: {error}", errors.EXIT_READ_FAILED)
+  except errors.SaveFailed as error:
+    leave(f"stopped: {error}", errors.EXIT_SAVE_FAILED)
+  except errors.Preempted as error:
+    leave(f"left: {error}", errors.EXIT_PREEMPTED)
+  except KeyboardInterrupt:
+    leave(f"interrupted; {interrupted}", 130)

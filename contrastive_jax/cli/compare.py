@@ -1,0 +1,87 @@
+"""`contrastive_jax compare RUN RUN ...`: runs beside each other, printed, and as files with --out.
+
+It takes folders in place of a config, and so has flags of its own.
+"""
+
+import pathlib
+import shlex
+from collections.abc import Sequence
+
+from absl import flags
+
+from contrastive_jax import errors, paths
+from contrastive_jax.cli import alone, parse, texts
+from contrastive_jax.cli.leave import leave
+
+_EXAMPLE = "contrastive_jax compare runs/first runs/second --out=runs/compared"
+
+
+def main(words: Sequence[str]) -> None:
+  """Does what the words after `compare` say."""
+  if any(word in texts.HELP for word in words):
+    print(_help(), end="")
+    return
+  if "--version" in words:
+    print(texts.version())
+    return
+  try:
+    runs, out, metrics = understood(words)
+  except errors.UserError as error:
+    leave(f"error: {error}", errors.EXIT_USER_ERROR)
+  command = shlex.join(["contrastive_jax", "compare", *words])
+  alone.run(lambda: _compare(runs, out, metrics, command), "the same command begins again")
+
+
+def _compare(runs: Sequence[str], out: str | None, metrics: Sequence[str], command: str) -> None:
+  from contrastive_jax.study import compare, tables
+
+  if out and pathlib.Path(out).exists() and not pathlib.Path(out).is_dir():
+    raise errors.UserError(f"--out={out} is a file; give a folder")
+  found = compare.compare(runs, metrics)
+  print("\n".join(map(tables.text, found.tables)), end="", flush=True)
+  if out:
+    from contrastive_jax.study import compare_report  # draws, which takes a second
+
+    written = compare_report.write(found, pathlib.Path(out), command)
+    print(f"\nwritten: {', '.join(map(str, written))}")
+
+
+def _defined() -> flags.FlagValues:
+  values = flags.FlagValues()
+  flags.DEFINE_string(
+    "out", None, "folder for table.csv, table.md, curves and index.html", flag_values=values
+  )
+  flags.DEFINE_list(
+    "metric",
+    [],
+    "of metrics.jsonl, e.g. loss,grad_norm; by default loss, accuracies and kNN",
+    flag_values=values,
+  )
+  return values
+
+
+def understood(words: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
+  """Returns runs, folder of the files, and metrics. Raises `UserError`."""
+  values, words = _defined(), parse.split(words)
+  unknown = parse.unknown_flag(values, words)
+  if unknown:
+    near = parse.near(unknown, values)
+    hint = f"did you mean --{near}?" if near else f"flags are {', '.join(f'--{v}' for v in values)}"
+    raise errors.UserError(f"there is no flag --{unknown}; {hint}")
+  try:
+    rest = values(["compare", *words])[1:]
+  except flags.Error as error:
+    raise errors.UserError(" ".join(str(error).split())) from error
+  if not rest:
+    raise errors.UserError(f"no run is given; e.g. {_EXAMPLE}")
+  out = values["out"].value
+  runs = [paths.local(run, "run") for run in rest]
+  return runs, out and paths.local(out, "--out"), values["metric"].value
+
+
+def _help() -> str:
+  values = _defined()
+  rows = [("RUN ...", "workdirs of runs: finished or not, of any methods")]
+  rows += [(f"--{name}=...", values[name].help.partition(";\n")[0]) for name in values]
+  parts = [texts.COMPARE, "", f"  {_EXAMPLE}", "", *texts.columns(rows), ""]
+  return "\n".join(parts)

@@ -1,0 +1,42 @@
+"""The commands that a cell consists of, as words: to be run, or to be read."""
+
+import pathlib
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from contrastive_jax.study import layout
+from contrastive_jax.study.cells import Cell
+from contrastive_jax.study.questions import Question
+
+
+def train(root: pathlib.Path, cell: Cell) -> list[str]:
+  """Returns the words after `contrastive_jax` that train a cell, or go on with it."""
+  return ["train", f"--config={cell.config}", *_workdir(root, cell), *_overrides(cell.changes)]
+
+
+def evaluate(root: pathlib.Path, cell: Cell, question: Question) -> list[str]:
+  """Returns the words after `contrastive_jax` that score a cell."""
+  asked = _overrides(question.changes)
+  return ["eval", f"--config={question.spec}", *_workdir(root, cell), *asked]
+
+
+def shown(words: Sequence[str]) -> str:
+  """Returns a command as a user would type it."""
+  return shlex.join(["contrastive_jax", *words])
+
+
+def _workdir(root: pathlib.Path, cell: Cell) -> list[str]:
+  return [f"--workdir={layout.cell(root, cell.name)}"]
+
+
+def _overrides(changes: dict[str, Any]) -> list[str]:
+  return [f"--config.{key}={_text(value)}" for key, value in changes.items()]
+
+
+def _text(value: Any) -> str:
+  """Returns a value as a flag takes it: a tuple of one word as the word, others in Python."""
+  if isinstance(value, tuple | list):
+    word = len(value) == 1 and isinstance(value[0], str)
+    return value[0] if word else repr(tuple(value)) if value else ""
+  return str(value)

@@ -1,0 +1,75 @@
+"""What cells amount to: steps and images, and the time of those to come by those that are done."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+
+from contrastive_jax import config as config_lib
+from contrastive_jax import data, errors
+from contrastive_jax.data import subset
+from contrastive_jax.study import cells as cells_lib
+from contrastive_jax.study import layout
+from contrastive_jax.study.cells import Cell
+
+
+class Times:
+  """Seconds of cells, from what the records of a study say now."""
+
+  def __init__(self, root: pathlib.Path, cells: Sequence[Cell]):
+    records = {cell.name: layout.record(root, cell.name) for cell in cells}
+    self._done = [cell for cell in cells if records[cell.name].get("state") == layout.DONE]
+    self._seconds = {cell.name: records[cell.name]["seconds"] for cell in self._done}
+
+  def of(self, cell: Cell) -> float | None:
+    """Returns what a cell took, or what the cells most like it took for as many epochs.
+
+    Those are most like it that share the most labels; None: no cell is done.
+    """
+    if cell.name in self._seconds:
+      return self._seconds[cell.name]
+    shared = {other.name: _shared(cell, other) for other in self._done}
+    like = [o for o in self._done if shared[o.name] == max(shared.values())]
+    rates = [self._seconds[other.name] / _epochs(other) for other in like]
+    return _epochs(cell) * sum(rates) / len(rates) if rates else None
+
+
+class Sizes:
+  """How many images and steps cells have; each image set is opened once."""
+
+  def __init__(self):
+    self._images: dict[str, int | None] = {}
+
+  def images(self, cell: Cell) -> int | None:
+    """Returns the images in an epoch, None if the image set cannot be opened here."""
+    config = cells_lib.resolve(cell).data
+    options = dict(config[config.source].items()) if config.source in config else {}
+    key = json.dumps(config_lib.flatten(config), default=str)
+    if key not in self._images:
+      try:
+        source = data.build(config.source, split=config.split, **options)
+        held_out = subset.num_held_out(len(source), source.num_classes, config.held_out)
+        self._images[key] = len(source) - held_out
+      except (errors.UserError, errors.ReadFailed):
+        self._images[key] = None
+    return self._images[key]
+
+  def steps(self, cell: Cell) -> int | None:
+    """Returns the steps of a whole run."""
+    config, images = cells_lib.resolve(cell), self.images(cell)
+    return None if images is None else config.epochs * (images // config.batch_size)
+
+
+def words(seconds: float) -> str:
+  """Returns a time as people say it."""
+  if seconds < 100:
+    return f"{seconds:.0f} s"
+  minutes = seconds / 60
+  return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
+def _shared(one: Cell, other: Cell) -> int:
+  return sum(one.labels[axis] == other.labels[axis] for axis in one.labels)
+
+
+def _epochs(cell: Cell) -> int:
+  return cell.changes.get("epochs") or cells_lib.base(cell.config).epochs

@@ -1,0 +1,81 @@
+"""The folder of a study: where everything lies, and what is known of each cell.
+
+DIR/study.json              its config
+DIR/cells/NAME/             workdir of a run, and beside what a run leaves:
+  cell.json                   labels, seed, state, exit code, seconds, devices
+  cell.lock                   held while a study works on the cell
+  output.log                  what its processes printed
+  eval/held_out.json          scores on the images held out, where something is chosen
+  eval/NAME.json              scores on the test images
+DIR/choices/GROUP.json      which label was chosen, by what; written once
+DIR/report/                 table, pictures, page
+"""
+
+import json
+import os
+import pathlib
+import uuid
+from typing import Any
+
+from contrastive_jax import errors, reading
+
+HELD_OUT = "held_out"  # name of the evaluation that chooses
+# The states of a cell. One that has none was not begun.
+TRAINED = "trained"  # to its last step, not scored yet
+DONE = "done"  # trained, and scored as far as it is to be
+FAILED = "failed"
+
+
+def cell(root: pathlib.Path, name: str) -> pathlib.Path:
+  """Returns the workdir of a cell."""
+  return root / "cells" / name
+
+
+def choice(root: pathlib.Path, group: str) -> pathlib.Path:
+  """Returns the file of a choice, by `cells.name_of` the group's labels."""
+  return root / "choices" / f"{group}.json"
+
+
+def report(root: pathlib.Path) -> pathlib.Path:
+  return root / "report"
+
+
+def record(root: pathlib.Path, name: str) -> dict[str, Any]:
+  """Returns what cell.json holds, nothing if there is none.
+
+  Keys: labels, seed, state, step (the last), exit_code, seconds (of training and scoring), devices
+  ({"kind", "count"}), scored (names of the evaluations that are done), error (of a failed cell).
+  """
+  return read(cell(root, name) / "cell.json") or {}
+
+
+def choices(root: pathlib.Path) -> dict[str, dict[str, Any]]:
+  """Returns {group: what its file holds}, see `choose`."""
+  names = sorted(n for n in reading.names_in(root / "choices") if n.endswith(".json"))
+  found = {n.removesuffix(".json"): read(root / "choices" / n) for n in names}
+  return {name: content for name, content in found.items() if content}
+
+
+def read(path: pathlib.Path) -> dict[str, Any] | None:
+  """Returns what a file of JSON holds, None if there is none. Raises `UserError`, `ReadFailed`."""
+  content = reading.content(path)
+  try:
+    return None if content is None else json.loads(content)
+  except ValueError as error:
+    raise errors.UserError(f"{path} is damaged ({error}); mend it or remove it") from error
+
+
+def write(path: pathlib.Path, content: str | bytes) -> None:
+  """Writes a whole file or nothing, also where several studies write it at once."""
+  with errors.saving(str(path), then="give the same command again"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    with temporary.open("xb") as file:
+      file.write(content.encode() if isinstance(content, str) else content)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_record(root: pathlib.Path, name: str, content: dict[str, Any]) -> None:
+  write(cell(root, name) / "cell.json", json.dumps(content, indent=2) + "\n")
