@@ -15,7 +15,7 @@ PROTOCOLS = {"linear": "linear_lbfgs", "finetune": "finetune"}
 def get_config(asked="linear+own"):
   protocol, images, *share = asked.split("+")
   if protocol not in PROTOCOLS or len(share) > 1:
-    raise ValueError(f'"{asked}" is not PROTOCOL+IMAGES[+SHARE], e.g. linear,own,0.01')
+    raise ValueError(f'"{asked}" is not PROTOCOL+IMAGES[+SHARE], e.g. linear+own+0.01')
   config = eval_config.evaluation(PROTOCOLS[protocol], name=asked.replace("+", "_"))
   config.data.train_share = float(share[0]) if share else 1.0
   if images != "own":
