@@ -157,6 +157,4 @@ def with_and_without_labels(size: str, method: str = "simclr") -> dict[str, dict
   """Returns the axis that sets a method beside supervised learning, the yardstick."""
   ends = {"cpu": ("cifar10", ":cpu"), "gpu": ("cifar10", ""), "paper": ("imagenet", "")}
   folder, argument = ends[size]
-  return {
-    name: {"config": f"{folder}/{name}{argument}"} for name in (method, "supervised")
-  }
+  return {name: {"config": f"{folder}/{name}{argument}"} for name in (method, "supervised")}
