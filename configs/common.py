@@ -8,6 +8,7 @@ one table.
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
+from contrastive_jax.study import config as study_config
 
 # Changes to shapes/quickstart with which a run takes seconds, most of them to compile.
 TINY_SHAPES = {
@@ -146,3 +147,32 @@ def pretext(config: ConfigDict) -> ConfigDict:
   config.optimizer.milestones = (15.0, 25.0)
   config.optimizer.weight_decay = 1e-4
   return config
+
+
+def study(name: str, title: str, size: str, method: str = "simclr") -> ConfigDict:
+  """Returns a study of three sizes: "cpu" and "gpu" on CIFAR-10, "paper" on ImageNet.
+
+  Scored by linear probes and neighbours. A file sets axes and how they are shown. On a CPU runs
+  have six epochs, some minutes each, and on a GPU the hundred of their configs.
+  """
+  bases = {
+    "cpu": f"cifar10/{method}:cpu",
+    "gpu": f"cifar10/{method}",
+    "paper": f"imagenet/{method}",
+  }
+  if size not in bases:
+    raise ValueError(f'size "{size}" is unknown; use one of {", ".join(bases)}')
+  made = study_config.study(name, base=bases[size])
+  made.title = title
+  made.changes = {"cpu": {"epochs": 6, "log.tensorboard": False}, "gpu": {}, "paper": {}}[size]
+  made.seeds = (0,) if size == "paper" else (0, 1, 2)
+  made.evaluations = ("eval/linear_sgd", "eval/knn")
+  made.measure, made.also, made.choose_by = "linear_sgd.h", ("knn.h",), "knn.h"
+  return made
+
+
+def with_and_without_labels(size: str, method: str = "simclr") -> dict[str, dict[str, str]]:
+  """Returns the axis that sets a method beside supervised learning, the yardstick."""
+  ends = {"cpu": ("cifar10", ":cpu"), "gpu": ("cifar10", ""), "paper": ("imagenet", "")}
+  folder, argument = ends[size]
+  return {name: {"config": f"{folder}/{name}{argument}"} for name in (method, "supervised")}

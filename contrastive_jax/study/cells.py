@@ -39,7 +39,7 @@ def cells(study: ConfigDict) -> list[Cell]:
     named = dict(zip(study.axes, labels, strict=True))
     changes = dict(study.changes)
     for axis, label in named.items():
-      changes |= study.axes[axis][label]
+      changes = study_config.joined(changes, study.axes[axis][label])
     base = changes.pop(study_config.BASE, study.base)
     for seed in study.seeds:
       found.append(Cell(named, seed, base, changes | {"seed": seed}, name_of(named, seed)))

@@ -21,6 +21,7 @@ from contrastive_jax.options import Section, option, section
 from contrastive_jax.study import measure as measure_lib
 
 BASE = "config"  # the key of a label that takes another base config
+ADD = "+"  # before a key whose tuples several axes add to, in their order
 SHOWS = ("lines", "grid")
 # Safe in any file system, and between the signs = and , of names.
 _LABEL = re.compile(r"[\w.+-]+", re.ASCII)
@@ -106,6 +107,15 @@ def each(key: str, values: Iterable[Any]) -> dict[str, dict[str, Any]]:
 def label_of(value: Any) -> str:
   """Returns the text of a value, as the label of an axis."""
   return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def joined(changes: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns changes with more: a key that begins with + adds to the tuple that there is."""
+  changes = dict(changes)
+  for key, value in more.items():
+    name = key.removeprefix(ADD)
+    changes[name] = value if name == key else (*changes.get(name, ()), *value)
+  return changes
 
 
 def describe(study: ConfigDict) -> list[tuple[str, str, Any, str]]:
@@ -232,7 +242,7 @@ def _check_axes(study: ConfigDict) -> None:
     if len({label.lower() for label in labels}) < len(labels):
       raise errors.UserError(f"axis {axis} has labels that differ in case alone")
     for key in {key for changes in labels.values() for key in changes}:
-      if key in setters:
+      if key in setters and not key.startswith(ADD):
         raise errors.UserError(f"axes {setters[key]} and {axis} both set {key}; it can have one")
       setters[key] = axis
   if "seed" in {*setters, *study.changes}:
