@@ -1,4 +1,4 @@
-"""Neighbours and a linear probe, on h and z, for one factor of the images: its name is the argument.
+"""Neighbours and a linear probe, on h and z, for one factor of the images, which is the argument.
 
 contrastive_jax eval --workdir=DIR --config=eval/factor:rotation
 contrastive_jax eval --workdir=DIR --config=eval/factor:hue    # of the built-in images

@@ -12,7 +12,6 @@ share its colours (docs/draw/color_histograms.py draws them).
 from contrastive_jax import declared
 from contrastive_jax.configs import common
 
-
 OPERATIONS = declared.constant("augment.compose", "OPERATIONS")
 
 

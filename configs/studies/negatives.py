@@ -1,6 +1,6 @@
 """Does one need large batches? Losses that say no, beside SimCLR, at an equal number of images.
 
-contrastive_jax study --config=studies/negatives:cpu --workdir=runs/negatives     # CIFAR-10, ResNet-8
+contrastive_jax study --config=studies/negatives:cpu --workdir=runs/negatives     # CIFAR-10
 contrastive_jax study --config=studies/negatives --workdir=runs/negatives_gpu     # ResNet-18
 contrastive_jax study --config=studies/negatives:paper --workdir=runs/negatives_paper
 

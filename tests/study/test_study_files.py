@@ -1,12 +1,15 @@
 """The studies that come with the package: every cell of every size is a run that could begin."""
 
+import itertools
+
 import pytest
 
 from contrastive_jax import config_files
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.study import cells, config
 
-NAMES = config_files.names(config_files.STUDIES)
+QUICK = "studies/quickstart"  # of the built-in images, with sizes of its own
+NAMES = [name for name in config_files.names(config_files.STUDIES) if name != QUICK]
 SIZES = ("cpu", "gpu", "paper")
 
 
@@ -14,8 +17,9 @@ def load(name, size):
   return config.resolve(config_files.load(f"{name}:{size}", config_files.STUDIES))
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+  "name, size", [*itertools.product(NAMES, SIZES), (QUICK, "quickstart"), (QUICK, "tiny")]
+)
 def test_every_cell_is_a_run_and_every_figure_is_measured(name, size):
   study = load(name, size)
   found = cells.cells(study)

@@ -25,7 +25,7 @@ def sigterm_while_set_up(patch):
   patch.setattr(monitor.Monitor, "create", lambda *a: (send_sigterm(), create(*a))[1])
 
 
-def sigterm_while_compiled(patch):
+def sigterm_while_traced(patch):
   keep = guard.keep_if_not_finite
   patch.setattr(guard, "keep_if_not_finite", lambda *a: (send_sigterm(), keep(*a))[1])
 
@@ -44,7 +44,7 @@ def sigterm_while_saved(patch):
   "phase, saved",
   [
     (sigterm_while_set_up, []),
-    (sigterm_while_compiled, [1]),
+    (sigterm_while_traced, []),
     (sigterm_while_scored, [2]),
     (sigterm_while_saved, [2]),
   ],
@@ -67,7 +67,7 @@ def test_sigterm_that_also_ends_a_compiler_is_no_error(tmp_path, monkeypatch):
     send_sigterm()
     raise jax.errors.JaxRuntimeError("INTERNAL: ptxas exited with non-zero error code 15, output: ")
 
-  monkeypatch.setattr(trainer, "_step", compile)
+  monkeypatch.setattr(trainer, "_fitting", compile)
   with pytest.raises(errors.Preempted, match="SIGTERM: it ended what .*code 15, output:.* saved"):
     trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
 
@@ -76,7 +76,7 @@ def test_an_error_of_jax_without_sigterm_stays_one(tmp_path, monkeypatch):
   def compile(*_):
     raise jax.errors.JaxRuntimeError("INTERNAL: no such kernel")
 
-  monkeypatch.setattr(trainer, "_step", compile)
+  monkeypatch.setattr(trainer, "_fitting", compile)
   with pytest.raises(jax.errors.JaxRuntimeError, match="no such kernel"):
     trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
 
