@@ -58,7 +58,7 @@ def _run(command: Command, words: list[str]) -> None:
   elif asked.flags["print_config"].value:
     print(command.schema.to_json(asked.config), end="")
   elif not command.itself:
-    alone.run(command, asked)
+    alone.run(lambda: command.run(asked))
   else:
     from contrastive_jax.cli import run  # JAX is not loaded before the flags are right
 

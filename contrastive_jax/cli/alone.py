@@ -1,20 +1,28 @@
 """Runs a command that has no devices of its own; however it ends, the exit code says how."""
 
 import logging
+from collections.abc import Callable
 
 from contrastive_jax import errors
-from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.cli.leave import leave
 
 
-def run(command: Command, asked: Asked) -> None:
-  """Runs, without JAX, and exits if something was wrong."""
-  log = logging.getLogger("contrastive_jax")
-  log.addHandler(logging.StreamHandler())
+def run(
+  act: Callable[[], None],
+  interrupted: str = "the same command goes on, each run from its last checkpoint",
+) -> None:
+  """Acts, without JAX, and exits if something was wrong.
+
+  Args:
+    act: what the command does.
+    interrupted: what is said after Ctrl-C.
+  """
+  log, handler = logging.getLogger("contrastive_jax"), logging.StreamHandler()
+  log.addHandler(handler)
   log.setLevel(logging.INFO)
   log.propagate = False
   try:
-    command.run(asked)
+    act()
   except errors.UserError as error:
     leave(f"error: {error}", errors.EXIT_USER_ERROR)
   except errors.CellsFailed as error:
@@ -26,4 +34,7 @@ def run(command: Command, asked: Asked) -> None:
   except errors.Preempted as error:
     leave(f"left: {error}", errors.EXIT_PREEMPTED)
   except KeyboardInterrupt:
-    leave("interrupted; the same command goes on, each run from its last checkpoint", 130)
+    leave(f"interrupted; {interrupted}", 130)
+  finally:  # who calls this in a process of their own logs as they did
+    log.removeHandler(handler)
+    log.propagate = True
