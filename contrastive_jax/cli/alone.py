@@ -17,8 +17,8 @@ def run(
     act: what the command does.
     interrupted: what is said after Ctrl-C.
   """
-  log = logging.getLogger("contrastive_jax")
-  log.addHandler(logging.StreamHandler())
+  log, handler = logging.getLogger("contrastive_jax"), logging.StreamHandler()
+  log.addHandler(handler)
   log.setLevel(logging.INFO)
   log.propagate = False
   try:
@@ -35,3 +35,6 @@ def run(
     leave(f"left: {error}", errors.EXIT_PREEMPTED)
   except KeyboardInterrupt:
     leave(f"interrupted; {interrupted}", 130)
+  finally:  # who calls this in a process of their own logs as they did
+    log.removeHandler(handler)
+    log.propagate = True

@@ -95,7 +95,8 @@ def test_flags_change_it_as_any_config(tmp_path):
 
 
 def test_every_run_may_be_changed_by_flags():
-  words = ["data.npz.path=/a b/c=d.npz", "epochs=3", "log.views=false", "augment.hue=0.2"]
+  words = ["data.source=npz", "data.npz.path=/a b/c=d.npz", "epochs=3", "log.views=false"]
+  words += ["augment.hue=0.2"]
   made = study_config.resolve(study_config.with_changes(small.study(), words))
   for cell in cells.cells(made):
     config = cells.resolve(cell)
