@@ -25,6 +25,16 @@ def get_config(size="gpu"):
   return study
 
 
+PUBLISHED = {  # of ResNet-50 on ImageNet
+  "256": 62.8,
+  "512": 63.8,
+  "1024": 64.3,
+  "2048": 64.7,
+  "4096": 64.5,
+  "8192": 64.8,
+}
+
+
 def _study(base, batches, epochs, rate, meet_at=256):
   study = study_config.study("batch_size", base=base)
   root = rate * meet_at**0.5 / 256
@@ -38,7 +48,12 @@ def _study(base, batches, epochs, rate, meet_at=256):
   }
   study.seeds = (0, 1, 2)
   study.evaluations = ("eval/knn", "eval/linear_sgd")
-  study.measure, study.also = "linear_sgd.h", ("knn.h",)
+  study.measure, study.also = "linear_sgd.h", ("knn.h", "metric.noise_scale")
+  study.changes = {"monitor.noise_parts": 4}
+  study.published = [
+    {"batch": batch, "epochs": "100", "rule": "root", "value": value, "source": "SimCLR, B.1"}
+    for batch, value in PUBLISHED.items()
+  ]
   return study
 
 
@@ -58,6 +73,6 @@ def _paper():
 def _tiny():
   study = _study("shapes/quickstart", (32, 64), (1, 2), rate=0.3)
   study.changes = common.TINY_SHAPES
-  study.seeds = (0, 1)
+  study.seeds, study.published = (0, 1), []
   study.evaluations, study.measure, study.also = ("eval/knn",), "knn.h", ()
   return study
