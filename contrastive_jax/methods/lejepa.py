@@ -18,13 +18,13 @@ from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import option
 
-# Algorithm 1: 17 points between -5 and 5. The released code later took 17 between 0 and 3.
+# Algorithm 1, recalled: 17 points between -5 and 5. The released code took 17 between 0 and 3.
 LARGEST_T, KNOTS = 5.0, 17
 
 
 @dataclasses.dataclass(frozen=True)
 class Method(base.Method):
-  """Hyper-parameters of LeJEPA; the defaults are those of the released code for ImageNet."""
+  """Hyper-parameters of LeJEPA; the defaults are the authors' for ImageNet, lambda recalled."""
 
   any_views = True
 
