@@ -134,6 +134,28 @@ def test_sigterm_reaches_the_run_and_nothing_is_started_again():
   assert (process.returncode, out, err) == (errors.EXIT_PREEMPTED, "", "")
 
 
+def test_a_run_leaves_with_the_process_that_started_its_supervisor(tmp_path):
+  told = tmp_path / "told"
+  run = f"""import signal, sys
+def leave(*_):
+  open({str(told)!r}, "w")
+  sys.exit(75)
+signal.signal(15, leave)
+print("ready", flush=True)
+signal.pause()"""
+  starter = f"""import os, subprocess, sys, time
+launch = [sys.executable, "-m", "contrastive_jax.launch", f"--parent={{os.getpid()}}", "--"]
+subprocess.Popen([*launch, sys.executable, "-c", {run!r}])
+time.sleep(600)"""
+  process = subprocess.Popen(
+    script(starter), env=members.environment(), stdout=subprocess.PIPE, text=True
+  )
+  assert process.stdout.readline() == "ready\n"
+  process.kill()
+  process.communicate(timeout=60)  # until nobody holds its output
+  assert told.exists()
+
+
 @pytest.mark.parametrize(
   "end, code",
   [

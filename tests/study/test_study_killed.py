@@ -51,7 +51,9 @@ def no_child_is_left(root):
   ("number", "code", "said"),
   [
     (signal.SIGTERM, errors.EXIT_PREEMPTED, "left: SIGTERM"),
-    (signal.SIGINT, 130, "interrupted; the same command goes on"),
+    pytest.param(
+      signal.SIGINT, 130, "interrupted; the same command goes on", marks=pytest.mark.thorough
+    ),
   ],
 )
 def test_a_study_that_is_told_to_leave_does_and_goes_on_later(number, code, said, tmp_path, alone):
@@ -78,6 +80,7 @@ def killed(config, root, rng, kills, *words, longest_s=4.0):
   return small.run(config, root, *words)
 
 
+@pytest.mark.thorough
 def test_a_study_killed_at_random_ends_with_what_one_left_alone_has(tmp_path, alone):
   code, out = killed(
     small.write(tmp_path, ONE_SEED), tmp_path, np.random.default_rng(0), 3, "--jobs=2"
