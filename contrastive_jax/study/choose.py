@@ -130,5 +130,8 @@ def _write_first(path: pathlib.Path, found: dict[str, Any]) -> None:
     os.link(whole, path)
   except FileExistsError:
     pass
+  except OSError:  # a file system without links
+    if not path.exists():
+      os.replace(whole, path)
   finally:
-    whole.unlink()
+    whole.unlink(missing_ok=True)

@@ -12,6 +12,8 @@ from contrastive_jax import config_files, errors, reading
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.study import layout, measure
 
+_OTHER_IMAGES = ("source", "split", "eval_split")  # keys of an evaluation's data
+
 
 class Question(NamedTuple):
   """An evaluation of a run.
@@ -55,12 +57,18 @@ def on_test(study: ConfigDict) -> list[Question]:
 def held_out(study: ConfigDict) -> Question | None:
   """Returns what chooses: the protocol of a figure alone, on images held out of the training set.
 
-  None where nothing is chosen.
+  None where nothing is chosen. Raises `UserError` if the figure is of other images.
   """
   if not study.choose:
     return None
   score = measure.parse(study.choose_by or study.measure)
-  question = next(q for q in on_test(study) if _answers(q, score))
+  own = (q for q in on_test(study) if not any(q.config.data[key] for key in _OTHER_IMAGES))
+  question = next((q for q in own if _answers(q, score)), None)
+  if question is None:
+    raise errors.UserError(
+      f"figure {study.choose_by or study.measure} chooses, and its evaluation names images of its "
+      "own; choose_by one on the run's own images, e.g. knn.h"
+    )
   return _question(
     question.spec,
     {

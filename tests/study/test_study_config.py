@@ -164,6 +164,20 @@ def test_a_figure_that_no_evaluation_has_is_refused(figure):
   assert f"figure {figure} is of none of the evaluations" in str(refused.value)
 
 
+def test_what_chooses_is_on_the_images_of_the_run(tmp_path):
+  path = tmp_path / "other.py"
+  path.write_text(
+    "from contrastive_jax.evaluation import config\n\n\ndef get_config():\n"
+    "  c = config.evaluation('knn', name='other')\n  c.data.source = 'npz'\n  return c\n"
+  )
+  made = small.study(evaluations=(str(path), "eval/knn"))
+  assert questions.held_out(made).spec == "eval/knn"
+  with pytest.raises(
+    errors.UserError, match="figure other/knn.h chooses, and its evaluation names"
+  ):
+    questions.held_out(small.study(evaluations=(str(path),), measure="other/knn.h"))
+
+
 def test_figures_are_read_by_their_names():
   assert measure.parse("metric.loss") == measure.Metric("loss")
   assert measure.parse("knn.h") == measure.Score(None, "knn", "h", "checkpoint", "top1")
