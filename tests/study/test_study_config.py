@@ -172,9 +172,7 @@ def test_what_chooses_is_on_the_images_of_the_run(tmp_path):
   )
   made = small.study(evaluations=(str(path), "eval/knn"))
   assert questions.held_out(made).spec == "eval/knn"
-  with pytest.raises(
-    errors.UserError, match="figure other/knn.h chooses, and its evaluation names"
-  ):
+  with pytest.raises(errors.UserError, match="other/knn.h chooses, and its evaluation"):
     questions.held_out(small.study(evaluations=(str(path),), measure="other/knn.h"))
 
 
