@@ -112,7 +112,8 @@ def evaluation_config(*protocols: str, **changes: Any) -> EvaluationConfig:
   """Returns the config of an evaluation, some of its keys changed.
 
   Args:
-    *protocols: what is measured, of "knn", "linear_sgd", "linear_lbfgs", "finetune", "picture".
+    *protocols: what is measured, of "knn", "linear_sgd", "linear_lbfgs", "finetune", "picture",
+      "transformation".
     **changes: new values by key, e.g. `layers=("h", "z")` or `**{"knn.k": 5}`.
 
   Raises:

@@ -28,15 +28,24 @@ from contrastive_jax import parallel
 from contrastive_jax.augment import crop, resize
 from contrastive_jax.augment.options import Options
 from contrastive_jax.augment.picture import grid
-from contrastive_jax.augment.recipes import NAMES, NORMALIZATIONS, Pipeline, Recipe, recipe
+from contrastive_jax.augment.recipes import (
+  NAMES,
+  NORMALIZATIONS,
+  Operation,
+  Pipeline,
+  Recipe,
+  recipe,
+)
 
 __all__ = [
   "NAMES",
   "NORMALIZATIONS",
+  "Operation",
   "Options",
   "Recipe",
   "apply_view",
   "apply_views",
+  "changed_view",
   "grid",
   "probe_view",
   "recipe",
@@ -123,16 +132,30 @@ def test_view(
   """
 
   def one(image, extent):
-    if recipe.size_px < _SMALL_PX:
-      box = crop.whole_box(extent)
-    else:
-      box = crop.central_box(extent, _CENTRAL_PROPORTION)
-    image = resize.resize(
-      to_float(image), box, recipe.size_px, recipe.interpolation, recipe.antialias
-    )
-    return _normalize(recipe, image)
+    return _normalize(recipe, _still(recipe, image, extent))
 
   return jax.vmap(one)(image, extent)
+
+
+def changed_view(
+  recipe: Recipe,
+  operation: Operation,
+  key: PRNGKeyArray,
+  image: UInt8[Array, "B S S 3"],
+  extent: Int[Array, "B 2"],
+  index: Int[Array, " B"],
+) -> tuple[Float[Array, "B H H 3"], dict[str, Array]]:
+  """Returns the view for evaluation with one operation applied, and that operation's parameters.
+
+  The key of an example is folded from `key` and its `index`.
+  """
+
+  def one(image, extent, index):
+    params = operation.sample(jax.random.fold_in(key, index), extent)
+    changed = operation.apply(params, _still(recipe, image, extent))
+    return _normalize(recipe, changed), params
+
+  return jax.vmap(one)(image, extent, index)
 
 
 def probe_view(
@@ -162,6 +185,15 @@ def to_float(image: UInt8[Array, "*S"]) -> Float[Array, "*S"]:
   Written as a product because XLA makes one of a division by a constant, but only when it compiles.
   """
   return image.astype(jnp.float32) * np.float32(1 / 255)
+
+
+def _still(recipe: Recipe, image: UInt8[Array, "S S 3"], extent: Int[Array, "2"]):
+  """Returns the view of one image for evaluation, in [0, 1]."""
+  if recipe.size_px < _SMALL_PX:
+    box = crop.whole_box(extent)
+  else:
+    box = crop.central_box(extent, _CENTRAL_PROPORTION)
+  return resize.resize(to_float(image), box, recipe.size_px, recipe.interpolation, recipe.antialias)
 
 
 def _sample(pipeline: Pipeline, key: PRNGKeyArray, extent: Int[Array, "2"]) -> Params:

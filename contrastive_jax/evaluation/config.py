@@ -22,7 +22,9 @@ PROTOCOLS = {
   "linear_lbfgs": "logistic",
   "finetune": "finetune",
   "picture": "picture",
+  "transformation": "transformation",
 }
+NEED_NO_LABELS = {"picture", "transformation"}
 BASELINES = ("random_init", "raw_pixels")
 # What changes how fast an answer comes, and not the answer.
 SPEED = ("batch_size", "data.cache", "data.num_threads", "data.num_workers")
@@ -149,8 +151,9 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   """
   check_kind(config)
   config = config.copy_and_resolve_references()
-  for key in ("protocols", "layers", "baselines"):
-    config[key] = names(config[key])
+  lists = [(config, key) for key in ("protocols", "layers", "baselines")]
+  for section, key in (*lists, (config.transformation, "which")):
+    section[key] = names(section[key])
   flat = config_lib.flatten(config)
   for prefix, cls in _classes():
     options.check(cls, flat, prefix)

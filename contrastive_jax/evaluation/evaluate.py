@@ -87,7 +87,7 @@ def _run(config: ConfigDict, workdir: str, devices: list[jax.Device] | None) -> 
   _tell_what_comes(todo, images)
   for encoder in encoders(config, loaded, images.view):
     train, test = (extract(encoder, s, images, mesh) for s in (images.train, images.test))
-    if set(options) != {"picture"}:
+    if not set(options) <= eval_config.NEED_NO_LABELS:
       train = features.labelled(train, images.train_name)
       test = features.labelled(test, images.test_name)
     for layer in encoder.layers:
@@ -209,10 +209,21 @@ def _line(record: dict[str, Any], settings: Any) -> str:
   what = f"{record['protocol']:<12}  {record['encoder']:<11}  {record['layer']:<6}"
   if "file" in record:
     return f"{what}  {record['file']}  ({settings.describe()})"
+  if "tasks" in record:
+    found = "  ".join(
+      f"{name} {100 * task['top1']:.2f} % (chance {100 * task['chance']:.0f} %)"
+      for name, task in record["tasks"].items()
+    )
+    return f"{what}  {found}  ({settings.describe()}; {_counts(record)})"
   chosen = record.get("penalty", record.get("rate"))
   chosen = f", chosen {chosen:g}" if record.get("validation_top1") else ""
   return (
     f"{what}  top-1 {100 * record['top1']:5.2f} %  top-5 {100 * record['top5']:6.2f} %  "
-    f"({settings.describe()}{chosen}; {record['num_features']} features, "
-    f"{record['num_train']:,} train, {record['num_test']:,} test)"
+    f"({settings.describe()}{chosen}; {_counts(record)})"
+  )
+
+
+def _counts(record: dict[str, Any]) -> str:
+  return (
+    f"{record['num_features']} features, {record['num_train']:,} train, {record['num_test']:,} test"
   )

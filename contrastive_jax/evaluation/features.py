@@ -92,6 +92,7 @@ class OfPixels:
 
 
 Encoder = Callable[[PyTree, Float[Array, "B H W C"]], dict[str, Array]]  # hashable; traced
+Batch = dict[str, Array]
 
 
 def extract(
@@ -130,8 +131,13 @@ def collect(
   *,
   view: augment.Recipe,
   mesh: Mesh,
+  change: Callable[[Batch], Batch] | None = None,
 ) -> Features:
-  """Runs any encoder over all examples of `batches`; see `extract`."""
+  """Runs any encoder over all examples of `batches`; see `extract`.
+
+  With `change` the encoder sees what that makes of "image" in a batch on the devices, in place of
+  test views; it may give another "label", too.
+  """
   local_devices = len(mesh.local_devices)
   size, pending, done = None, None, []
   with parallel.use(mesh):
@@ -139,7 +145,10 @@ def collect(
     for batch in batches:
       size = size or -(-len(batch["image"]) // local_devices) * local_devices
       asked = parallel.put(_padded(batch, size), mesh)
-      running = _encode(encoder, view, variables, asked)
+      if change is None:
+        running = _encode(encoder, view, variables, asked)
+      else:  # in a program of its own, so that the encoder is compiled once for all changes
+        running = _encode(encoder, None, variables, change(asked))
       if pending is not None:  # read one batch while the next is under way
         done.append(_kept(parallel.fetch(pending)))
       pending = running
@@ -152,7 +161,9 @@ def collect(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _encode(encoder, view, variables, batch):
-  x = augment.test_view(view, batch["image"], batch["extent"])
+  x = batch["image"]
+  if view is not None:
+    x = augment.test_view(view, x, batch["extent"])
   layers = {k: v.astype(jnp.float32) for k, v in encoder(variables, x).items()}
   rest = {k: batch[k] for k in ("label", "index", "mask", "replaced")}
   return jax.tree.map(parallel.gather, {"layers": layers, **rest})

@@ -9,6 +9,7 @@ from contrastive_jax import augment, build, catalogue, data, errors
 from contrastive_jax.data import subset
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.data.labels import number_of_classes
+from contrastive_jax.evaluation import config as eval_config
 
 # Fits the machine, whatever the images.
 _DECODING = [field.name for field in dataclasses.fields(Decoding) if field.name != "host_size_px"]
@@ -55,7 +56,7 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
     )
     train, test = (_Relabelled(s, asked.label, num_classes) for s in (train, test))
   for source, name in zip((train, test), names, strict=True):
-    if not source.num_classes and set(config.protocols) != {"picture"}:
+    if not source.num_classes and not set(config.protocols) <= eval_config.NEED_NO_LABELS:
       raise errors.UserError(
         f"{name} has no labels, which probes and neighbours need; set --config.data.source, "
         "--config.data.split or --config.data.eval_split to one that has"

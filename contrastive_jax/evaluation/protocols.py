@@ -7,18 +7,21 @@ Each takes a task and the options of its section; what it returns goes into the 
 import dataclasses
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
+from contrastive_jax import keys
 from contrastive_jax.data import Source, pipeline
 from contrastive_jax.evaluation import features, linear_probe, logistic, probe_batches, scores
 from contrastive_jax.evaluation import finetune as finetune_lib
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation import knn as knn_lib
 from contrastive_jax.evaluation import picture as picture_lib
+from contrastive_jax.evaluation import transformation as transformation_lib
 from contrastive_jax.evaluation.progress import Progress
 
 
@@ -149,10 +152,40 @@ def picture(task: Task, options: picture_lib.Options) -> dict[str, Any]:
   return {"file": path.name}
 
 
+def transformation(task: Task, options: transformation_lib.Options) -> dict[str, Any]:
+  """Trains perceptrons to say which transformation was applied to an image, with or without label.
+
+  A record has the share of each task under its name, and "top1" is their mean.
+  """
+  images, tasks = task.images, {}
+  for name in options.which:
+    found = []  # of one task at a time: features of a large set fill the memory
+    for split, source in (("train", images.train), ("test", images.test)):
+      key = keys.stream(task.seed, f"transformation {name} {split}")
+      change = transformation_lib.change(name, images.view, key)
+      found.append(extract(task.encoder, source, images, task.mesh, change))
+    tasks[name] = transformation_lib.evaluate(
+      name, task.layer, *found, options, task.mesh, seed=task.seed
+    )
+  top1 = {name: result["top1"] for name, result in tasks.items()}
+  num_train, num_test = (len(part.label) for part in found)
+  return {
+    "num_train": num_train,
+    "num_test": num_test,
+    "top1": sum(top1.values()) / len(top1),
+    **top1,
+    "tasks": tasks,
+  }
+
+
 def extract(
-  encoder: Encoder, source: Source, images: eval_images.Images, mesh: Mesh
+  encoder: Encoder,
+  source: Source,
+  images: eval_images.Images,
+  mesh: Mesh,
+  change: Callable[[features.Batch], features.Batch] | None = None,
 ) -> features.Features:
-  """Returns an encoder's features of all images of a source."""
+  """Returns an encoder's features of all images of a source; `change` as in `features.collect`."""
   batches = pipeline.eval_batches(
     source,
     batch_size=images.batch_size,
@@ -160,7 +193,9 @@ def extract(
     **images.pipeline_options,
   )
   shown = Progress(f"features of {encoder.name}, batch").over(batches, len(batches))
-  found = features.collect(encoder.function, encoder.variables, shown, view=images.view, mesh=mesh)
+  found = features.collect(
+    encoder.function, encoder.variables, shown, view=images.view, mesh=mesh, change=change
+  )
   if len(found.index) + found.replaced != len(source):
     raise RuntimeError(f"{len(source)} images gave {len(found.index)} rows of features")
   if found.replaced:

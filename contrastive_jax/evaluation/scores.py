@@ -1,12 +1,14 @@
 """How predictions are counted: top-1, top-5 and per class, the same for every probe."""
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from contrastive_jax import parallel
 from contrastive_jax.evaluation import features
@@ -60,18 +62,34 @@ def of_linear(
   mesh: Mesh,
 ) -> Scores:
   """Scores the linear classifier `x @ kernel + bias`. Raises `UserError` if `x` is not finite."""
+  return of_classifier(_linear, (kernel, bias), x, label, len(bias), mesh)
+
+
+def of_classifier(
+  logits: Callable[[PyTree, Float[Array, "n F"]], Float[Array, "n C"]],
+  weights: PyTree,
+  x: Float[np.ndarray, "n F"],
+  label: Int[np.ndarray, " n"],
+  num_classes: int,
+  mesh: Mesh,
+) -> Scores:
+  """Scores `logits(weights, x)`, a function that is traced. Raises `UserError` as `of_linear`."""
   features.check_finite(x, "features")
   rank = []
   with parallel.use(mesh):
-    classifier = parallel.replicate((kernel, bias), mesh)
+    weights = parallel.replicate(weights, mesh)
     for start in range(0, len(x), _CHUNK):
       rows = slice(start, start + _CHUNK)
       chunk = features.put_rows((x[rows], label[rows]), mesh)
-      rank.append(parallel.fetch(_linear_ranks(*classifier, *chunk))[: len(x[rows])])
-  return summarize(np.concatenate(rank), label, len(bias))
+      rank.append(parallel.fetch(_ranks(logits, weights, *chunk))[: len(x[rows])])
+  return summarize(np.concatenate(rank), label, num_classes)
 
 
-@jax.jit
-def _linear_ranks(kernel, bias, x, label):
-  logits = jnp.matmul(x, kernel, precision=jax.lax.Precision.HIGHEST) + bias
-  return parallel.gather(ranks(logits, label))
+def _linear(classifier, x):
+  kernel, bias = classifier
+  return jnp.matmul(x, kernel, precision=jax.lax.Precision.HIGHEST) + bias
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _ranks(logits, weights, x, label):
+  return parallel.gather(ranks(logits(weights, x), label))

@@ -26,7 +26,9 @@ def test_lists_of_names_may_be_given_as_one_flag():
   config = eval_config.evaluation("knn")
   config.layers = ("h,z",)  # what --config.layers=h,z gives
   config.baselines = ("",)  # --config.baselines=
+  config.transformation.which = ("color,noise",)
   resolved, _ = eval_config.resolve(config)
+  assert resolved.transformation.which == ("color", "noise")
   assert resolved.layers == ("h", "z") and resolved.baselines == ()
   assert config.layers == ("h,z",)  # the caller's own is left alone
 

@@ -68,6 +68,8 @@ def _eval_config(*protocols, **changes):
   config.linear_sgd.batch_size = 16
   config.linear_lbfgs.num_penalties = 2
   config.linear_lbfgs.max_iterations = 30
+  config.transformation.which, config.transformation.steps = ("color", "rotation"), 2
+  config.transformation.hidden_size, config.transformation.rates = 8, (1e-3,)
   config.finetune.epochs, config.finetune.min_steps, config.finetune.batch_size = 1, 0, 32
   for key, value in changes.items():
     *sections, last = key.split("__")
@@ -94,7 +96,10 @@ def test_every_encoder_and_protocol_gets_a_record(everything):
   assert [(r["encoder"], r["layer"], r["protocol"]) for r in results] == asked
   for record in results:
     assert (record["num_train"], record["num_test"]) == (70, 37)
-    if record["protocol"] != "picture":
+    if record["protocol"] == "transformation":
+      assert list(record["tasks"]) == ["color", "rotation"]
+      assert all(0 <= record[name] <= 1 for name in ("top1", "color", "rotation"))
+    elif record["protocol"] != "picture":
       assert 0 <= record["top1"] <= record["top5"] <= 1
       assert len(record["per_class"]) == len(everything["label_names"]) == 10
   by_layer = {r["layer"]: r["num_features"] for r in results}
@@ -319,15 +324,22 @@ def test_an_option_of_the_runs_own_source_is_used(workdir):
   assert (record["num_train"], record["num_test"]) == (70, 21)
 
 
-def test_images_without_labels_can_be_drawn_but_not_scored(workdir, tmp_path):
+def test_images_without_labels_can_be_drawn_and_transformed_but_not_scored(
+  workdir, tmp_path, capsys
+):
   _npz(tmp_path / "train.npz")
   _npz(tmp_path / "test.npz", labelled=False)
   config = _eval_config("knn", data__source="npz")
   config.data.npz.path = str(tmp_path / "{split}.npz")
   with pytest.raises(errors.UserError, match='split "test" of data source "npz" has no labels'):
     evaluate.run(config, workdir, ONE)
-  config.protocols = ("picture",)
-  assert evaluate.run(config, workdir, ONE)["results"][0]["num_test"] == 40
+  config.protocols = ("picture", "transformation")
+  capsys.readouterr()
+  drawn, told = evaluate.run(config, workdir, ONE)["results"]
+  assert drawn["num_test"] == told["num_test"] == 40
+  line = capsys.readouterr().out.splitlines()[1]
+  assert f"color {100 * told['color']:.2f} % (chance 80 %)  rotation " in line
+  assert "% (chance 25 %)  (perceptron of 1 x 8, Adam at 0.001, 2 steps of 256; 16 fea" in line
 
 
 def test_a_directory_without_a_run_or_a_checkpoint_is_named(tmp_path):

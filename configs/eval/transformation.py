@@ -1,0 +1,16 @@
+"""Which transformation was applied to an image, told from h and from z (SimCLR, Table 3).
+
+contrastive_jax eval --workdir=DIR --config=eval/transformation
+contrastive_jax eval --workdir=DIR --config=eval/transformation \\
+  --config.transformation.which=rotation,noise --config.baselines=random_init
+
+The paper's head has as many outputs as h has features, and its pre-training has the transformations.
+"""
+
+from contrastive_jax.evaluation import config as eval_config
+
+
+def get_config():
+  config = eval_config.evaluation("transformation", name="transformation")
+  config.layers = ("h", "z")
+  return config
