@@ -4,7 +4,7 @@ contrastive_jax eval --workdir=DIR --config=eval/transformation
 contrastive_jax eval --workdir=DIR --config=eval/transformation \\
   --config.transformation.which=rotation,noise --config.baselines=random_init
 
-The paper's head has as many outputs as h has features, and its pre-training has the transformations.
+In the paper z is as long as h, and the transformations are part of pre-training.
 """
 
 from contrastive_jax.evaluation import config as eval_config

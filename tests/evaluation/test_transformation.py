@@ -1,5 +1,6 @@
 """Which transformation was applied: what is drawn, against NumPy, and what encoders keep of it."""
 
+import dataclasses
 import functools
 
 import jax
@@ -12,7 +13,7 @@ from contrastive_jax import augment, errors, parallel
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation import protocols, transformation
 
-SIZE_PX, NUM_TRAIN, NUM_TEST = 8, 400, 400
+SIZE_PX, NUM_TRAIN, NUM_TEST = 8, 440, 400
 VIEW = augment.recipe("crop_only", SIZE_PX)
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 OPTIONS = transformation.Options(hidden_size=32, rates=(1e-2,), steps=200, batch_size=128)
@@ -73,10 +74,11 @@ def task(function, num_devices=1, seed=0):
 
 @functools.cache
 def transformed(name, num_devices=1, seed=0):
-  """Views of the test images, transformed, and the classes."""
+  """Views of the test images, transformed, and the classes; smaller batches on more devices."""
   change = transformation.change(name, VIEW, jax.random.key(seed))
   asked = task(pixels, num_devices)
-  found = protocols.extract(asked.encoder, IMAGES.test, IMAGES, asked.mesh, change)
+  images = dataclasses.replace(IMAGES, batch_size=100 // num_devices)
+  found = protocols.extract(asked.encoder, IMAGES.test, images, asked.mesh, change)
   return found.layers["pixels"].reshape(-1, SIZE_PX, SIZE_PX, 3), found.label
 
 
