@@ -56,7 +56,7 @@ class Options:
   )
   hidden_size: int = option(512, "width of the perceptron's hidden layers")
   hidden_layers: int = option(1, "of the perceptron")
-  rates: tuple[float, ...] = option((1e-4, 1e-3), "learning rates to choose from; fall to 0")
+  rates: tuple[float, ...] = option((1e-4, 1e-3, 1e-2), "learning rates to choose from; fall to 0")
   validation_fraction: float = option(0.2, "of the training set, held out to choose the rate")
   steps: int = option(2000, "of the optimiser")
   batch_size: int = option(256, "images in a global batch, or all if they are fewer")
