@@ -5,8 +5,8 @@ contrastive_jax study --config=studies/negatives --workdir=runs/negatives_gpu   
 contrastive_jax study --config=studies/negatives:paper --workdir=runs/negatives_paper
 
 DCL, SogCLR, SigLIP's loss, LeJEPA, MoCo and BYOL by batch size, each at its best rate of those
-tried, chosen on training images held out; the rate goes with the batch. One network, one recipe of
-views and one number of epochs for all; the rest as in each method's own config.
+tried, chosen on training images held out: multiples of the rate of its own config. One network, one
+recipe of views and one number of epochs for all; optimiser and temperature as in each config.
 """
 
 from contrastive_jax.configs import common
@@ -14,7 +14,7 @@ from contrastive_jax.study import config as study_config
 
 METHODS = ("simclr", "dcl", "sogclr", "siglip", "lejepa", "moco", "byol")
 BATCHES = {"cpu": (32, 128, 512), "gpu": (64, 256, 1024, 4096), "paper": (256, 1024, 4096)}
-RATES = {"cpu": (0.3, 1.0), "gpu": (0.03, 0.1, 0.3), "paper": (0.1, 0.3)}
+RATES = {"cpu": (1, 3), "gpu": (0.3, 1, 3), "paper": (0.3, 1)}  # of those of the methods' configs
 
 
 ON_A_GPU = {  # the same frame for all methods, which their own configs for a GPU do not have
@@ -37,7 +37,7 @@ def get_config(size="gpu"):
   study.axes = {
     "method": {m: {"config": f"{folder}/{_name(m, size)}{argument}"} for m in METHODS},
     "batch": study_config.each("batch_size", BATCHES[size]),
-    "rate": study_config.each("optimizer.base_lr", RATES[size]),
+    "rate": study_config.each("*optimizer.base_lr", RATES[size]),
   }
   study.choose = ("rate",)
   study.x, study.line = "batch", "method"

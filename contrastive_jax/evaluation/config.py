@@ -152,8 +152,8 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   check_kind(config)
   config = config.copy_and_resolve_references()
   lists = [(config, key) for key in ("protocols", "layers", "baselines")]
-  for section, key in (*lists, (config.transformation, "which")):
-    section[key] = names(section[key])
+  for part, key in (*lists, (config.transformation, "which")):
+    part[key] = names(part[key])
   flat = config_lib.flatten(config)
   for prefix, cls in _classes():
     options.check(cls, flat, prefix)

@@ -41,6 +41,7 @@ def cells(study: ConfigDict) -> list[Cell]:
     for axis, label in named.items():
       changes = study_config.joined(changes, study.axes[axis][label])
     base = changes.pop(study_config.BASE, study.base)
+    changes = _multiplied(base, changes)
     for seed in study.seeds:
       found.append(Cell(named, seed, base, changes | {"seed": seed}, name_of(named, seed)))
   return found
@@ -68,6 +69,19 @@ def resolve(cell: Cell) -> ConfigDict:
 def group(study: ConfigDict, cell: Cell) -> dict[str, str]:
   """Returns the labels that a cell shares with those that it is chosen among: all others' axes."""
   return {axis: label for axis, label in cell.labels.items() if axis not in study.choose}
+
+
+def _multiplied(name: str, changes: dict[str, Any]) -> dict[str, Any]:
+  """Returns changes in which a key *KEY is KEY, so many times what it else would be."""
+  found = {k: v for k, v in changes.items() if not k.startswith(study_config.TIMES)}
+  for key, factor in changes.items():
+    plain = key.removeprefix(study_config.TIMES)
+    if plain != key:
+      own = found[plain] if plain in found else config_lib.flatten(base(name)).get(plain)
+      if not isinstance(own, int | float) or not isinstance(factor, int | float):
+        raise errors.UserError(f"{key} {factor!r}: {plain} is {own!r} in {name}, no number")
+      found[plain] = factor * own
+  return found
 
 
 def base(name: str) -> ConfigDict:

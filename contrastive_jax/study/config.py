@@ -22,6 +22,7 @@ from contrastive_jax.study import measure as measure_lib
 
 BASE = "config"  # the key of a label that takes another base config
 ADD = "+"  # before a key whose tuples several axes add to, in their order
+TIMES = "*"  # before a key whose value in the base config is multiplied
 SHOWS = ("lines", "grid")
 # Safe in any file system, and between the signs = and , of names.
 _LABEL = re.compile(r"[\w.+-]+", re.ASCII)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from contrastive_jax import errors
 from contrastive_jax.evaluation import config as eval_config
 
-FIELDS = ("top1", "top5", "mean_per_class")
+FIELDS = ("top1", "top5", "mean_per_class", "color", "rotation", "noise", "sobel")
 _FIGURE = re.compile(r"(?:([\w.-]+)/)?(\w+)\.([\w.]+?)(?::(\w+))?")
 
 

@@ -184,3 +184,25 @@ def test_figures_are_read_by_their_names():
   record = {"protocol": "linear_sgd", "layer": "z.1", "encoder": "random_init", "top5": 0.5}
   assert measure.in_result(found, {"results": [record | {"layer": "z"}, record]}) == 0.5
   assert measure.in_result(found, {"results": []}) is None
+
+
+def test_a_key_with_a_star_is_so_many_times_what_it_else_would_be():
+  study = study_config.study("rates", base="cifar10/simclr:cpu")
+  study.axes = {
+    "method": {"simclr": {}, "siglip": {"config": "cifar10/siglip:cpu"}},
+    "rate": study_config.each("*optimizer.base_lr", (1, 3)),
+  }
+  rates = [cells.resolve(cell).optimizer.base_lr for cell in cells.cells(study)]
+  assert rates == pytest.approx([0.3, 0.9, 2e-3, 6e-3])
+  study.axes = {"rate": study_config.each("*model.name", (3,))}
+  with pytest.raises(errors.UserError, match="model.name is 'resnet8' in cifar10/simclr:cpu, no"):
+    cells.cells(study)
+
+
+def test_a_key_with_a_plus_is_added_to_in_the_order_of_the_axes():
+  study = study_config.study("pairs", base="cifar10/simclr:cpu")
+  operations = {name: {"+augment.compose": (name,)} for name in ("crop", "color")}
+  study.axes = {"first": operations, "then": operations}
+  study.x, study.line = "then", "first"
+  found = [cell.changes["augment.compose"] for cell in cells.cells(study_config.resolve(study))]
+  assert found == [("crop", "crop"), ("crop", "color"), ("color", "crop"), ("color", "color")]
