@@ -2,16 +2,19 @@
 
 import dataclasses
 import functools
+import json
 
 import jax
 import jax.numpy as jnp
+import members
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from contrastive_jax import augment, errors, parallel
+from contrastive_jax import augment, data, errors, parallel
+from contrastive_jax.data import pipeline
+from contrastive_jax.evaluation import features, protocols, transformation
 from contrastive_jax.evaluation import images as eval_images
-from contrastive_jax.evaluation import protocols, transformation
 
 SIZE_PX, NUM_TRAIN, NUM_TEST = 8, 440, 400
 VIEW = augment.recipe("crop_only", SIZE_PX)
@@ -154,6 +157,39 @@ def test_devices_do_not_change_the_result():
   options = transformation.Options(("sobel",), hidden_size=8, rates=(1e-3,), steps=20)
   one, two = (protocols.transformation(task(pixels, n), options)["sobel"] for n in (1, 2))
   assert one == pytest.approx(two, abs=2 / NUM_TEST)  # sums in another order turn an image or two
+
+
+_PROCESS = """
+import json
+from contrastive_jax import augment, data, parallel
+from contrastive_jax.data import pipeline
+from contrastive_jax.evaluation import features, transformation
+source = data.build("shapes", split="test", size_px=8, num_test=21)
+batches = pipeline.eval_batches(source, batch_size=6, **pipeline.this_process())
+view, mesh = augment.recipe("crop_only", 8), parallel.make_mesh()
+change = transformation.change("rotation", view, jax.random.key(0))
+found = features.collect(
+  features.OfPixels(), {}, batches, view=view, mesh=mesh, change=change
+)
+options = transformation.Options(hidden_size=4, rates=(1e-3, 1e-2), steps=2, batch_size=8)
+scored = transformation.evaluate("rotation", "pixels", found, found, options, mesh)
+out = {"label": found.label.tolist(), "scored": scored}
+open(sys.argv[3] + sys.argv[2], "w").write(json.dumps(out))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_draw_what_one_draws_and_agree_on_the_score(tmp_path):
+  members.two(_PROCESS, str(tmp_path / "process"))
+  one, two = (json.loads((tmp_path / f"process{i}").read_text()) for i in range(2))
+  assert one == two
+  source = data.build("shapes", split="test", size_px=8, num_test=21)
+  batches = pipeline.eval_batches(source, batch_size=10)
+  change = transformation.change("rotation", VIEW, jax.random.key(0))
+  alone = features.collect(
+    features.OfPixels(), {}, batches, view=VIEW, mesh=mesh_of(1), change=change
+  )
+  assert one["label"] == alone.label.tolist()
 
 
 @pytest.mark.parametrize(
