@@ -65,8 +65,7 @@ def test_a_study_that_is_told_to_leave_does_and_goes_on_later(number, code, said
   assert process.returncode == code, out
   assert said in out.splitlines()[-1]
   assert "FAILED" not in out
-  code, out = small.run(config, tmp_path, "--jobs=2")
-  assert code == 0, out
+  small.run_here(small.study(seeds=(0,)), tmp_path)
   assert small.outcome(tmp_path) == alone[0]
 
 
@@ -99,18 +98,3 @@ def test_shards_at_once_and_a_study_started_twice_do_everything_once(tmp_path, a
     assert process.returncode == 0, out
   assert small.outcome(tmp_path) == alone[0]
   assert sorted(small.starts(tmp_path)) == alone[1]
-
-
-def test_a_mistake_is_found_before_anything_is_started(tmp_path):
-  config = small.write(tmp_path, 'study.changes = {"bach_size": 3}')
-  code, out = small.run(config, tmp_path / "root")
-  assert code == errors.EXIT_USER_ERROR
-  assert out.startswith("error: cell batch=64,rate=0.1,seed=0: config has no key bach_size")
-  assert not (tmp_path / "root").exists()
-
-
-def test_a_failed_cell_is_in_the_exit_code(tmp_path):
-  more = 'study.axes = {"batch": {"1": {"method.temperature": 0.31}, "2": {}}}\nstudy.choose = ()'
-  code, out = small.run(small.write(tmp_path, more), tmp_path, "--only=seed=0")
-  assert code == errors.EXIT_CELLS_FAILED
-  assert out.splitlines()[-1].startswith("failed: 1 of 2 cells: batch=1,seed=0 (see output.log")

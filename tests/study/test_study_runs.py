@@ -7,12 +7,13 @@ import json
 import logging
 import shutil
 
+import commands
 import pytest
 import small
 import stand_in
 
 from contrastive_jax import errors
-from contrastive_jax.study import agree, cells, choose, layout, listing, search, selection
+from contrastive_jax.study import agree, cells, children, choose, layout, listing, search, selection
 from contrastive_jax.study import config as study_config
 
 
@@ -123,6 +124,18 @@ def test_a_cell_that_fails_is_told_and_the_rest_goes_on(tmp_path, lines):
   count = len(small.starts(tmp_path))
   small.run_here(made, tmp_path)
   assert len(small.starts(tmp_path)) == count + 2, "what failed is tried again, once"
+
+
+def test_a_failed_cell_is_in_the_exit_code(tmp_path, monkeypatch, capfd):
+  monkeypatch.setattr(children, "Children", lambda *_: stand_in.Children())
+  more = 'study.axes = {"batch": {"1": {"method.temperature": 0.31}, "2": {}}}\nstudy.choose = ()'
+  config, root = small.write(tmp_path, more), tmp_path / "root"
+  with pytest.raises(SystemExit) as left:
+    commands.run("study", [f"--config={config}", f"--workdir={root}", "--only=seed=0"])
+  assert left.value.code == errors.EXIT_CELLS_FAILED
+  err = capfd.readouterr().err
+  assert err.splitlines()[-1].startswith("failed: 1 of 2 cells: batch=1,seed=0 (see output.log")
+  assert layout.record(root, "batch=2,seed=0")["state"] == layout.DONE
 
 
 def test_a_run_that_diverges_is_the_worst_choice_and_is_left_at_that(tmp_path):
