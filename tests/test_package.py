@@ -62,9 +62,10 @@ def test_the_installed_command_trains_and_evaluates_by_the_names_of_configs(inst
   small = ["--config.epochs=1", "--config.batch_size=32", "--config.image_size_px=16"]
   small += ["--config.data.shapes.num_train=32", "--config.data.shapes.num_test=32"]
   small += ["--config.data.shapes.size_px=16", "--config.optimizer.warmup_epochs=0"]
+  small += ["--config.data.held_out=0"]
   done = installed("train", "--config=shapes/quickstart", f"--workdir={tmp_path}", *small)
   assert done.returncode == 0, done.stderr
   done = installed("eval", "--config=eval/knn", f"--workdir={tmp_path}")
-  assert done.returncode == 0 and done.stdout.startswith("knn "), done.stderr
+  assert done.returncode == 0 and " knn " in done.stdout, done.stderr
   done = installed("--version")
   assert done.returncode == 0 and done.stdout.startswith("contrastive_jax ")

@@ -1,5 +1,6 @@
 """One column of a transfer table: PROTOCOL+IMAGES[+SHARE of the labels].
 
+contrastive_jax eval --workdir=DIR --config=eval/transfer
 contrastive_jax eval --workdir=DIR --config=eval/transfer:linear+own+0.01     # 1 % of the labels
 contrastive_jax eval --workdir=DIR --config=eval/transfer:finetune+own+0.1
 contrastive_jax eval --workdir=DIR --config=eval/transfer:linear+cifar100     # other images (TFDS)
@@ -16,7 +17,7 @@ def get_config(asked="linear+own"):
   protocol, images, *share = asked.split("+")
   if protocol not in PROTOCOLS or len(share) > 1:
     raise ValueError(f'"{asked}" is not PROTOCOL+IMAGES[+SHARE], e.g. linear+own+0.01')
-  config = eval_config.evaluation(PROTOCOLS[protocol], name=asked.replace("+", "_"))
+  config = eval_config.evaluation(PROTOCOLS[protocol], name=f"transfer_{asked.replace('+', '_')}")
   config.data.train_share = float(share[0]) if share else 1.0
   if images != "own":
     config.data.source = "tfds"

@@ -34,7 +34,12 @@ def get_config(size="gpu"):
   study.axes = {"kept": {k: {"config": f"shapes/looc:{k.replace('+', ',')}"} for k in KEPT}}
   study.seeds = (0, 1, 2) if size == "cpu" else (0, 1, 2, 3, 4)
   study.evaluations = ("eval/factor:shape", "eval/factor:rotation", "eval/factor:hue")
-  study.measure = "shape/knn.h"
-  study.also = ("rotation/knn.h", "hue/knn.h", "shape/knn.z", "rotation/knn.z", "hue/knn.z")
+  study.measure = "factor_shape/knn.h"
+  study.also = tuple(
+    f"factor_{factor}/knn.{layer}"
+    for layer in "hz"
+    for factor in ("shape", "rotation", "hue")
+    if (factor, layer) != ("shape", "h")
+  )
   study.x = "kept"
   return study

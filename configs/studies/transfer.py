@@ -25,12 +25,12 @@ def get_config(size="gpu"):
   )
   study.measure = "linear_sgd/linear_sgd.h"
   study.also = (
-    "linear_own_0.01/linear_lbfgs.h",
-    "linear_own_0.1/linear_lbfgs.h",
-    "finetune_own_0.01/finetune.h",
-    "finetune_own_0.1/finetune.h",
-    "linear_cifar100/linear_lbfgs.h",
-    "finetune_cifar100/finetune.h",
+    "transfer_linear_own_0.01/linear_lbfgs.h",
+    "transfer_linear_own_0.1/linear_lbfgs.h",
+    "transfer_finetune_own_0.01/finetune.h",
+    "transfer_finetune_own_0.1/finetune.h",
+    "transfer_linear_cifar100/linear_lbfgs.h",
+    "transfer_finetune_cifar100/finetune.h",
   )
   study.choose_by = ""
   study.x = "method"

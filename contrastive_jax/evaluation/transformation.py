@@ -27,7 +27,7 @@ from jaxtyping import PRNGKeyArray
 
 from contrastive_jax import augment, errors
 from contrastive_jax.augment import color, filters, geometry
-from contrastive_jax.evaluation import features, mlp, scores
+from contrastive_jax.evaluation import features, held_out, mlp, scores
 from contrastive_jax.options import option
 
 
@@ -82,6 +82,12 @@ class Options:
         f"transformation.validation_fraction {self.validation_fraction} is outside (0, 1); "
         "use e.g. 0.2"
       )
+
+  def check(self, num_images: int, num_devices: int) -> None:
+    """Raises `UserError` if so few images leave none to choose the rate on."""
+    del num_devices
+    if len(self.rates) > 1:
+      held_out.split(num_images, self.validation_fraction, 0, "transformation", "rates=(1e-3,)")
 
   def describe(self) -> str:
     """Returns what a result depends on, in a few words."""

@@ -27,6 +27,9 @@ CALLS = {
     x, LABEL, good, LABEL, CLASSES, knn.Options(k=3, distance="euclidean"), MESH
   ),
   "scores.of_linear": lambda x, good: scores.of_linear(KERNEL, BIAS, x, LABEL, MESH),
+  "scores.of_classifier": lambda x, good: scores.of_classifier(
+    lambda kernel, rows: rows @ kernel, KERNEL, x, LABEL, CLASSES, MESH
+  ),
   "linear_probe.fit": lambda x, good: linear_probe.fit(
     x, LABEL, CLASSES, linear_probe.Options(batch_size=10, epochs=1), MESH
   ),
