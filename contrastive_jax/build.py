@@ -184,7 +184,7 @@ def warn_if_scored_on_itself(config: ConfigDict, train: data.Source, test: data.
 
   Args:
     config: names the splits.
-    train: data.split, whole.
+    train: data.split, whole or what is trained on.
     test: data.eval_split, whole.
   """
   split, scored = config.data.split, config.data.eval_split

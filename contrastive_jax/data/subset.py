@@ -42,6 +42,11 @@ class Subset:
   def __getitem__(self, index: int) -> Example:
     return self._source[int(self._positions[index])]
 
+  def in_common(self, other: Source) -> int:
+    """Returns how many images of `other` the whole source has, if it can tell, else 0."""
+    count = getattr(self._source, "in_common", None)
+    return 0 if count is None else count(other)
+
   def ahead(self, indices: Sequence[int]) -> "Subset":
     """Returns this part with some records at hand, if its source can read ahead."""
     part = copy.copy(self)

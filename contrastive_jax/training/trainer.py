@@ -111,7 +111,14 @@ def _checked(
     source, held_out = _opened(config, workdir)
     image_set = reading.patiently("the training set", lambda: identity.of(source))
   agree.check_equal(lambda: _facts(config, image_set))
+  _warn_ahead(config, source)
   return mesh, source, held_out, image_set
+
+
+def _warn_ahead(config: ConfigDict, source: data.Source) -> None:
+  """Warns of test images that are trained on, before an evaluation would: then it is too late."""
+  with contextlib.suppress(errors.UserError, errors.ReadFailed):  # there may be none yet
+    build.warn_if_scored_on_itself(config, source, build.source(config, config.data.eval_split))
 
 
 def _opened(config: ConfigDict, workdir: str) -> tuple[data.Source, data.Source | None]:

@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import numpy as np
 import pytest
 from tiny_config import tiny, with_monitor
 
@@ -60,3 +61,19 @@ def test_a_run_from_before_there_was_a_choice_held_nothing_out(tmp_path):
   del stored["data"]["held_out"]
   (folder / "config.json").write_text(json.dumps(stored))
   assert workdir_lib.stored_config(str(folder)).data.held_out == 0
+
+
+def test_test_images_that_are_trained_on_are_told_before_training(tmp_path, caplog):
+  c = with_monitor()
+  np.savez(tmp_path / "train.npz", images=np.zeros((40, 4, 4, 3), np.uint8), labels=[0, 1] * 20)
+  c.data.source, c.data.npz.path = "npz", str(tmp_path / "{split}.npz")
+  source, _ = build.training_set(c)
+  trainer._warn_ahead(c, source)  # there is no test.npz
+  assert caplog.text == ""
+  (tmp_path / "test.npz").symlink_to("train.npz")
+  trainer._warn_ahead(c, source)
+  assert '40 of the 40 images of data.eval_split "test" are also in data.split' in caplog.text
+  caplog.clear()
+  c.data.eval_split = "train"
+  trainer._warn_ahead(c, source)
+  assert 'data.split and data.eval_split are both "train"' in caplog.text
