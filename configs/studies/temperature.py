@@ -1,4 +1,4 @@
-"""Unit length and temperature: accuracy, and what the loss itself reports (SimCLR, Table 5).
+"""Unit length and temperature: accuracy, and what the loss reports of itself (SimCLR, Table 5).
 
 contrastive_jax study --config=studies/temperature:cpu --workdir=runs/temperature   # CIFAR-10
 contrastive_jax study --config=studies/temperature --workdir=runs/temperature_gpu   # ResNet-18
@@ -32,7 +32,7 @@ def get_config(size="gpu"):
       for label in PUBLISHED
     }
   }
-  study.also = ("knn.h", "metric.contrastive_accuracy", "metric.contrastive_entropy")
+  study.also = ("knn.h", "metric.contrastive_accuracy")
   study.x = "similarity"
   study.published = [
     {"similarity": label, "value": value, "source": "SimCLR, Table 5"}
