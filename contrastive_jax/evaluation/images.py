@@ -58,7 +58,8 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
   for source, name in zip((train, test), names, strict=True):
     if not source.num_classes and not set(config.protocols) <= eval_config.NEED_NO_LABELS:
       raise errors.UserError(
-        f"{name} has no labels, which probes and neighbours need; set --config.data.source, "
+        f"{name} has no labels, which probes and neighbours need; "
+        f"{'leave out data.held_out and ' if asked.held_out else ''}set --config.data.source, "
         "--config.data.split or --config.data.eval_split to one that has"
       )
   return Images(
@@ -79,9 +80,11 @@ def _scored(merged: ConfigDict) -> data.Source:
   try:
     return build.source(merged, merged.data.eval_split)
   except errors.UserError as error:
+    _, held_out = build.training_set(merged)
+    if held_out is None or not held_out.num_classes:
+      raise
     raise errors.UserError(
-      f"{error} (the split that is scored, --config.data.eval_split; --config.data.held_out=True "
-      "scores what the run held out of its training set)"
+      f"{error}; or score what the run held out of its training set, --config.data.held_out=True"
     ) from error
 
 
@@ -96,8 +99,8 @@ def _held_out(config: ConfigDict, merged: ConfigDict) -> tuple[data.Source, data
   train, test = build.training_set(merged)
   if test is None:
     raise errors.UserError(
-      "data.held_out: the run held no images out of its training set (data.held_out "
-      f"{merged.data.held_out}); leave it out to score split {merged.data.eval_split!r}"
+      f"data.held_out: the run held none of its {len(train):,} training images out; score another "
+      "split, --config.data.eval_split"
     )
   return train, test
 

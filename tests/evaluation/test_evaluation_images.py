@@ -57,20 +57,36 @@ def test_what_the_run_held_out_can_be_scored_in_place_of_the_test_images(tmp_pat
 
 def test_what_was_not_held_out_cannot_be_scored(tmp_path):
   c = run_config(tmp_path, [0, 1, 2, 0], [0, 1])
-  with pytest.raises(errors.UserError, match="the run held no images out"):
+  with pytest.raises(errors.UserError, match="the run held none of its 4 training images out"):
     images.load(asked(held_out=True), c)
   with pytest.raises(errors.UserError, match='data.eval_split "val" names others'):
     images.load(asked(held_out=True, eval_split="val"), c)
 
 
 def test_images_without_a_test_split_are_told_what_to_do(tmp_path):
-  c = run_config(tmp_path, [0, 1, 2, 0], [0])
+  c = run_config(tmp_path, np.arange(20) % 3, [0])
   c.data.npz.path = str(tmp_path / "train.npz")
   with pytest.raises(errors.UserError, match=r"train\.npz holds no split 'test'.*data\.held_out"):
     images.load(asked(), c)
   folder = tmp_path / "classes" / "cat"
   folder.mkdir(parents=True)
-  Image.new("RGB", (4, 4)).save(folder / "1.png")
+  for number in range(12):
+    Image.new("RGB", (4, 4), (number, 0, 0)).save(folder / f"{number}.png")
   c.data.source, c.data.folder.path = "folder", str(folder.parent)
   with pytest.raises(errors.UserError, match=r"has no sub-folder 'test'.*data\.held_out"):
     images.load(asked(), c)
+
+
+def test_where_nothing_was_held_out_it_is_not_recommended(tmp_path):
+  c = run_config(tmp_path, [0, 1, 2, 0], [0])
+  c.data.eval_split = "absent"
+  with pytest.raises(errors.UserError, match="absent") as told:
+    images.load(asked(), c)
+  assert "held_out" not in str(told.value)
+
+
+def test_held_out_images_without_labels_are_told_what_to_leave_out(tmp_path):
+  c = run_config(tmp_path, [-1] * 20, [0])
+  c.data.held_out = 4
+  with pytest.raises(errors.UserError, match=r"has no labels.*leave out data\.held_out and set"):
+    images.load(asked(held_out=True), c)
