@@ -2,24 +2,19 @@
 
 import errno
 import os
-import re
 import shlex
 import signal
 import subprocess
 import sys
 import time
 
-import commands
-import jax.numpy as jnp
 import members
 import numpy as np
 import pytest
 import whole_runs
-from conftest import REPOSITORY
 
 from contrastive_jax import errors
 from contrastive_jax import launch as launch_lib
-from contrastive_jax.training import trainer
 from contrastive_jax.workdir import checkpoint, manifest
 
 METHODS = {
@@ -154,45 +149,6 @@ time.sleep(600)"""
   process.kill()
   process.communicate(timeout=60)  # until nobody holds its output
   assert told.exists()
-
-
-@pytest.mark.parametrize(
-  "end, code",
-  [
-    (errors.UserError, 2),
-    (errors.NonFiniteLoss, 3),
-    (errors.SaveFailed, 74),
-    (errors.Preempted, 75),
-    (KeyboardInterrupt, 130),
-  ],
-)
-def test_every_end_of_a_run_has_its_exit_code_and_one_line(end, code, tmp_path, monkeypatch, capfd):
-  def train(config, workdir):
-    raise end("why")
-
-  monkeypatch.setattr(trainer, "train", train)
-  monkeypatch.setattr(sys, "argv", [])
-  monkeypatch.chdir(REPOSITORY)
-  with pytest.raises(SystemExit) as left:
-    commands.run("train", [commands.QUICK, f"--workdir={tmp_path}"])
-  assert left.value.code == code
-  assert len(capfd.readouterr().err.splitlines()) == 1
-
-
-def test_a_device_without_enough_memory_ends_the_run_with_one_line(tmp_path, monkeypatch, capfd):
-  def train(config, workdir):
-    jnp.ones(1 << 50).block_until_ready()
-
-  monkeypatch.setattr(trainer, "train", train)
-  monkeypatch.setattr(sys, "argv", [])
-  monkeypatch.chdir(REPOSITORY)
-  with pytest.raises(SystemExit) as left:
-    commands.run("train", [commands.QUICK, f"--workdir={tmp_path}"])
-  assert left.value.code == errors.EXIT_USER_ERROR
-  (line,) = capfd.readouterr().err.splitlines()
-  assert re.fullmatch(
-    r"error: too little memory \(Out of memory .*\); .* --config.micro_batches .*", line
-  )
 
 
 def train_command(folder, method, epochs):

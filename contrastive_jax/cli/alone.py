@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from contrastive_jax import errors
-from contrastive_jax.cli.leave import leave
+from contrastive_jax.cli.leave import by_name, leave
 
 
 def run(
@@ -22,17 +21,8 @@ def run(
   log.setLevel(logging.INFO)
   log.propagate = False
   try:
-    act()
-  except errors.UserError as error:
-    leave(f"error: {error}", errors.EXIT_USER_ERROR)
-  except errors.CellsFailed as error:
-    leave(f"failed: {error}", errors.EXIT_CELLS_FAILED)
-  except errors.ReadFailed as error:
-    leave(f"stopped: {error}", errors.EXIT_READ_FAILED)
-  except errors.SaveFailed as error:
-    leave(f"stopped: {error}", errors.EXIT_SAVE_FAILED)
-  except errors.Preempted as error:
-    leave(f"left: {error}", errors.EXIT_PREEMPTED)
+    with by_name():
+      act()
   except KeyboardInterrupt:
     leave(f"interrupted; {interrupted}", 130)
   finally:  # who calls this in a process of their own logs as they did

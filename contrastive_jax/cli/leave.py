@@ -1,8 +1,33 @@
 """The end of a command: one line on stderr and an exit code."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import NoReturn
+
+from contrastive_jax import errors
+
+# What the package raises by name: the word before it, and the code.
+ENDS = {
+  errors.UserError: ("error", errors.EXIT_USER_ERROR),
+  errors.CellsFailed: ("failed", errors.EXIT_CELLS_FAILED),
+  errors.NonFiniteLoss: ("stopped", errors.EXIT_NON_FINITE),
+  errors.ReadFailed: ("stopped", errors.EXIT_READ_FAILED),
+  errors.SaveFailed: ("stopped", errors.EXIT_SAVE_FAILED),
+  errors.Preempted: ("left", errors.EXIT_PREEMPTED),
+  errors.PeerLost: ("stopped", errors.EXIT_PEER_LOST),
+}
+
+
+@contextlib.contextmanager
+def by_name() -> Iterator[None]:
+  """Leaves with one line where the package raises one of `ENDS`."""
+  try:
+    yield
+  except tuple(ENDS) as error:
+    word, code = next(end for kind, end in ENDS.items() if isinstance(error, kind))
+    leave(f"{word}: {error}", code)
 
 
 def leave(line: str, code: int) -> NoReturn:

@@ -9,30 +9,19 @@ from absl import logging as absl_logging
 
 from contrastive_jax import config_files, errors
 from contrastive_jax.cli.command import Asked, Command
-from contrastive_jax.cli.leave import leave
+from contrastive_jax.cli.leave import by_name, leave
 from contrastive_jax.processes import hosts, watchdog
 
 
 def run(command: Command, asked: Asked) -> None:
   """Joins the other processes if there are any, runs, and exits if something was wrong."""
   try:
-    if command.on_devices(asked.flags):
-      _connect(asked)
-    _log_to_stderr()
-    watchdog.end_this_process()  # where a run hangs: it is the command's own
-    command.run(asked)
-  except errors.UserError as error:
-    leave(f"error: {error}", errors.EXIT_USER_ERROR)
-  except errors.NonFiniteLoss as error:
-    leave(f"stopped: {error}", errors.EXIT_NON_FINITE)
-  except errors.ReadFailed as error:
-    leave(f"stopped: {error}", errors.EXIT_READ_FAILED)
-  except errors.SaveFailed as error:
-    leave(f"stopped: {error}", errors.EXIT_SAVE_FAILED)
-  except errors.Preempted as error:
-    leave(f"left: {error}", errors.EXIT_PREEMPTED)
-  except errors.PeerLost as error:
-    leave(f"stopped: {error}", errors.EXIT_PEER_LOST)
+    with by_name():
+      if command.on_devices(asked.flags):
+        _connect(asked)
+      _log_to_stderr()
+      watchdog.end_this_process()  # where a run hangs: it is the command's own
+      command.run(asked)
   except KeyboardInterrupt:
     leave(f"interrupted; {_what_next(command, asked)}", 130)
   except Exception as error:

@@ -44,7 +44,7 @@ class Evaluation:
   image_size_px: int | None = option(None, "side of a view, pixels; unset: that of the run")
   batch_size: int = option(256, "images in a forward pass")
   max_features: int = option(
-    declared.constant("evaluation.features", "MAX_FEATURES"),
+    declared.constant("evaluation.pooling", "MAX_FEATURES"),
     "feature maps are averaged over cells to at most so many numbers",
   )
   patch_grid: int = option(

@@ -19,11 +19,8 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from contrastive_jax import augment, errors, parallel
 from contrastive_jax.augment import cells
+from contrastive_jax.evaluation import pooling
 from contrastive_jax.methods import base
-
-# A feature map is averaged over a grid of cells down to at most so many numbers. For the stages
-# of ResNet-50 this gives the grids of side 12, 6, 4, 3 and 2 with which VISSL probes them.
-MAX_FEATURES = 9216
 
 _ROWS_NAMED = 5  # in an error
 
@@ -47,7 +44,7 @@ class OfNet:
 
   net: nn.Module
   layers: tuple[str, ...]
-  max_features: int = MAX_FEATURES
+  max_features: int = pooling.MAX_FEATURES
   patch_grid: int = 0  # 0: the view as a whole
   patch_fraction: float = cells.PATCH_OF_CELL
 
@@ -68,7 +65,7 @@ class OfNet:
     ends, stats = base.forward(self.net, params, stats, views, train=train)
 
     def features(end):  # [B, views, ...]
-      flat = pool(end.reshape(-1, *end.shape[2:]), self.max_features)
+      flat = pooling.pool(end.reshape(-1, *end.shape[2:]), self.max_features)
       return flat.reshape(*end.shape[:2], -1).mean(1)
 
     return {name: features(ends[name]) for name in self.layers}, stats
@@ -82,11 +79,11 @@ class OfPixels:
   difference to length 1.
   """
 
-  max_features: int = MAX_FEATURES
+  max_features: int = pooling.MAX_FEATURES
 
   def __call__(self, variables: PyTree, x: Float[Array, "B H W C"]) -> dict[str, Array]:
     del variables
-    x = pool(x, self.max_features)
+    x = pooling.pool(x, self.max_features)
     mean_square = jnp.mean(x * x, axis=-1, keepdims=True)
     return {"pixels": x * jax.lax.rsqrt(mean_square + 1e-12)}
 
@@ -253,29 +250,6 @@ def check_layers(
     raise errors.UserError(
       f'layer "{", ".join(unknown)}" is unknown to this network; use one of {", ".join(known)}'
     )
-
-
-def pool(x: Float[Array, "N ..."], max_features: int) -> Float[Array, "N F"]:
-  """Averages a map [N, h, w, c] over the finest square grid with at most `max_features` numbers.
-
-  The cells are those of adaptive average pooling: cell i of a side covers floor(i h / s) up to
-  ceil((i + 1) h / s). Vectors pass unchanged, and a map is never cut finer than its own pixels.
-  """
-  x = x.astype(jnp.float32)
-  if x.ndim == 4:
-    side = max(1, int((max_features // x.shape[-1]) ** 0.5))
-    rows, columns = (jnp.asarray(_cells(length, min(side, length))) for length in x.shape[1:3])
-    highest = jax.lax.Precision.HIGHEST
-    x = jnp.einsum("nhwc,ih,jw->nijc", x, rows, columns, precision=highest)
-  return x.reshape(len(x), -1)
-
-
-def _cells(length: int, side: int) -> Float[np.ndarray, "side length"]:
-  """Returns the matrix of means over `side` cells of a line."""
-  start = np.arange(side) * length // side
-  stop = -(-(np.arange(side) + 1) * length // side)
-  inside = (np.arange(length) >= start[:, None]) & (np.arange(length) < stop[:, None])
-  return (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def labelled(found: Features, what: str) -> Features:

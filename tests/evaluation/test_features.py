@@ -11,7 +11,7 @@ import pytest
 from contrastive_jax import augment, data, errors, parallel
 from contrastive_jax.augment import cells
 from contrastive_jax.data import pipeline
-from contrastive_jax.evaluation import features, knn
+from contrastive_jax.evaluation import features, knn, pooling
 
 SIZE = 6
 VIEW = augment.recipe("simclr", size_px=SIZE)
@@ -164,7 +164,7 @@ def _adaptive(x, side):
 @pytest.mark.parametrize("shape, limit, side", [((2, 7, 7, 3), 60, 4), ((2, 6, 6, 8), 33, 2)])
 def test_maps_are_averaged_over_cells(shape, limit, side):
   x = np.random.default_rng(0).normal(size=shape)
-  pooled = features.pool(jax.numpy.asarray(x, "float32"), limit)
+  pooled = pooling.pool(jax.numpy.asarray(x, "float32"), limit)
   np.testing.assert_allclose(pooled, _adaptive(x, side), rtol=1e-5, atol=1e-6)  # float32 sums
 
 
@@ -174,15 +174,15 @@ def test_maps_are_averaged_over_cells(shape, limit, side):
 )
 def test_the_stages_of_resnet50_get_vissls_grids(side_px, channels, side):
   shape = jax.ShapeDtypeStruct((1, side_px, side_px, channels), "float32")
-  pooled = jax.eval_shape(lambda x: features.pool(x, features.MAX_FEATURES), shape)
+  pooled = jax.eval_shape(lambda x: pooling.pool(x, pooling.MAX_FEATURES), shape)
   assert pooled.shape == (1, side * side * channels)
 
 
 def test_a_map_is_never_finer_than_its_pixels_and_a_vector_stays():
   x = np.random.default_rng(0).normal(size=(2, 3, 3, 4)).astype(np.float32)
-  np.testing.assert_allclose(features.pool(jax.numpy.asarray(x), 9216), x.reshape(2, -1), rtol=1e-6)
-  np.testing.assert_array_equal(features.pool(jax.numpy.asarray(x[:, 0, 0]), 1), x[:, 0, 0])
-  assert features.pool(jax.numpy.asarray(x), 1).shape == (2, 4)  # at least the mean of each channel
+  np.testing.assert_allclose(pooling.pool(jax.numpy.asarray(x), 9216), x.reshape(2, -1), rtol=1e-6)
+  np.testing.assert_array_equal(pooling.pool(jax.numpy.asarray(x[:, 0, 0]), 1), x[:, 0, 0])
+  assert pooling.pool(jax.numpy.asarray(x), 1).shape == (2, 4)  # at least the mean of each channel
 
 
 def test_raw_pixels_are_the_view_at_equal_length(direct):
