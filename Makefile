@@ -15,19 +15,19 @@ DOCS_LOCK := requirements/docs_py$(VERSION).txt
 VENV := .venv-py$(VERSION)
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
-UV_VERSION := 0.13.9
+TOOLS := uv==0.13.9 cyclonedx-bom==7.5.0 pip-audit==2.10.1
 
 # Without compiled modules each start of a process would compile the 1,900 files of JAX and others.
 export PYTHONDONTWRITEBYTECODE :=
 
-COMPILE := .venv-lock/bin/uv pip compile setup.py --generate-hashes --universal --fork-strategy \
+COMPILE := .venv-tools/bin/uv pip compile setup.py --generate-hashes --universal --fork-strategy \
   fewest --no-python-downloads --quiet --custom-compile-command 'make lock' $(UV_ARGS)
 
 WORKDIR := runs/$(or $(NAME),quickstart)
 PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-fast lint format docs lock venv version clean
+.PHONY: help quickstart test test-fast lint format docs lock sbom audit venv version clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -64,15 +64,37 @@ docs: $(VENV)/docs  ## build the site into build/docs; any warning is an error
 	@echo 'the site: build/docs/index.html'
 
 # The site's lock is held to the versions of the tests' lock, so that both fit into one environment.
-lock:  ## make the lock files anew (UV_ARGS=--upgrade takes the newest versions)
-	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+lock: .venv-tools/installed  ## make the lock files anew (UV_ARGS=--upgrade takes the newest versions)
 	for v in 3.11 3.12; do \
 	  py=py$$(echo $$v | tr -d .); \
 	  $(COMPILE) --python-version $$v --extra test -o requirements/$$py.txt || exit 1; \
 	  $(COMPILE) --python-version $$v --extra docs --constraints requirements/$$py.txt \
 	    -o requirements/docs_$$py.txt || exit 1; \
 	done
+
+# What a run needs, in the versions of the lock, in an environment of its own: its metadata has the
+# licences and who needs whom.
+sbom: .venv-tools/installed  ## list what a run needs, with licences, into build/ (CycloneDX)
+	@test -n '$(LOCK)' || { echo 'error: no lock file for Python $(VERSION)' >&2; exit 2; }
+	mkdir -p build
+	$(COMPILE) --python-version $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
+	  --extra tfds --constraints $(LOCK) -o build/run_py$(VERSION).txt
+	$(PYTHON) -m venv --clear --without-pip build/sbom_env
+	.venv-tools/bin/python -m pip --python build/sbom_env install --quiet \
+	  --disable-pip-version-check --require-hashes -r build/run_py$(VERSION).txt
+	.venv-tools/bin/cyclonedx-py environment --output-reproducible --short-PURLs \
+	  -o build/sbom_py$(VERSION).json build/sbom_env/bin/python
+	@echo 'the bill of materials: build/sbom_py$(VERSION).json'
+
+audit: .venv-tools/installed  ## look the lock files up among known weaknesses (asks pypi.org)
+	for lock in requirements/*.txt; do \
+	  .venv-tools/bin/pip-audit --disable-pip --require-hashes -r $$lock $(AUDIT_ARGS) || exit 1; \
+	done
+
+.venv-tools/installed: Makefile
+	$(PYTHON) -m venv --clear .venv-tools
+	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check $(TOOLS)
+	touch $@
 
 venv: $(VENV)/installed  ## make the virtual environment
 

@@ -13,9 +13,6 @@ INSTALL = [
   "orbax-checkpoint>=0.12.8,<0.13",
   "grain>=0.2.18,<0.3",
   "dm-pix>=0.4.5,<0.5",
-  "tensorflow-datasets>=4.9.10",
-  "array-record>=0.8",
-  "importlib-resources>=6.4",
   "etils[epath]>=1.12",
   "ml-collections>=1.1",
   "absl-py>=2.1",
@@ -26,6 +23,7 @@ INSTALL = [
   "matplotlib>=3.9",
   "tensorboardX>=2.6",
 ]
+TFDS = ["tensorflow-datasets>=4.9.10", "array-record>=0.8", "importlib-resources>=6.4"]
 
 setup(
   name="contrastive_jax",
@@ -63,13 +61,14 @@ setup(
   entry_points={"console_scripts": ["contrastive_jax = contrastive_jax.cli:main"]},
   install_requires=INSTALL,
   extras_require={
+    "tfds": TFDS,
     "tpu": ["jax[tpu]>=0.10.2,<0.13"],
     "cuda13": ["jax[cuda13]>=0.10.2,<0.13"],
-    "prepare": ["tensorflow>=2.18"],
+    "prepare": [*TFDS, "tensorflow>=2.18"],
     "tsne": ["scikit-learn>=1.5"],
     "search": ["optuna>=4.0"],
     "oracle": ["torch>=2.5"],
-    "test": ["pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6", "setuptools>=77"],
+    "test": [*TFDS, "pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6", "setuptools>=77"],
     "docs": ["sphinx>=9.0", "myst-parser>=5.0", "furo>=2025.12"],
   },
 )

@@ -143,9 +143,19 @@ class _Ahead:
 
 
 def build(split: str, options: Options) -> Prepared:
-  """Opens a split or a slice such as "train[:90%]". Raises UserError if it is not prepared."""
-  import tensorflow_datasets as tfds
-  from tensorflow_datasets.core import decode
+  """Opens a split or a slice such as "train[:90%]".
+
+  Raises:
+    UserError: the set is not prepared, or TensorFlow Datasets is not installed.
+  """
+  try:
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import decode
+  except ModuleNotFoundError as error:
+    raise errors.UserError(
+      f"data.source=tfds needs the package {error.name}; install the extra tfds: "
+      "pip install -e '.[tfds]'"
+    ) from error
 
   data_dir = options.path or tfds.core.constants.DATA_DIR
   builder = tfds.builder_from_directory(_prepared(options.name, data_dir))

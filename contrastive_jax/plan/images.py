@@ -66,9 +66,16 @@ def _known(config: ConfigDict, error: errors.UserError) -> Images:
       f"the images cannot be opened ({error}); to plan without them give their number and classes, "
       "e.g. --plan_images=1281167:1000"
     ) from error
-  from tensorflow_datasets.core import splits
-
   known, split = _KNOWN[name], config.data.split
+  if split in known.splits:
+    return _trained_on(config, known.splits[split], known.classes, known.size_px)
+  try:
+    from tensorflow_datasets.core import splits
+  except ModuleNotFoundError as absent:
+    raise errors.UserError(
+      f"the slice {split} needs the package {absent.name}; install the extra tfds: "
+      "pip install -e '.[tfds]', or give --plan_images=COUNT:CLASSES"
+    ) from absent
   infos = {
     part: splits.SplitInfo(name=part, shard_lengths=[count], num_bytes=0)
     for part, count in known.splits.items()

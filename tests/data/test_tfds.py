@@ -51,6 +51,12 @@ def rows(images):
   return {image.tobytes(): i for i, image in enumerate(images)}
 
 
+def test_without_tensorflow_datasets_the_extra_is_named(monkeypatch):
+  monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+  with pytest.raises(errors.UserError, match=r"tensorflow_datasets.* pip install -e '.\[tfds\]'"):
+    data.build("tfds", split="train", name="cifar10")
+
+
 def test_records_hold_the_exact_pixels_and_labels(prepared):
   _, splits, names = prepared
   for split, n in SIZES.items():

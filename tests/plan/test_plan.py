@@ -74,6 +74,14 @@ def test_sizes_of_known_sets_need_no_images():
     images.describe(with_tfds("cifar10", "val"))
 
 
+def test_without_tensorflow_datasets_whole_splits_of_known_sets_are_planned(monkeypatch):
+  monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+  monkeypatch.setitem(sys.modules, "tensorflow_datasets.core", None)
+  assert images.describe(with_tfds("cifar10")) == Images(50_000, 10, 32)
+  with pytest.raises(errors.UserError, match=r"slice train\[:9\] .* pip install -e '.\[tfds\]'"):
+    images.describe(with_tfds("cifar10", "train[:9]"))
+
+
 def test_a_step_in_parts_has_the_ideal_of_the_undivided_one():
   c = tiny(micro_batches=2, method__loss_impl="tiled:bfloat16")
   plain = program.in_one_go(c)
