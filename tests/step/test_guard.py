@@ -65,3 +65,18 @@ def test_a_probe_that_is_not_finite_is_kept_and_decides_over_nothing_else():
   np.testing.assert_array_equal(probe["x"], new.probe["x"])
   assert metrics == {"online_skipped": 0}
   assert guard.keep_probe_if_not_finite({}, {}) == ({}, {})
+
+
+def test_the_compiled_step_grows_with_the_leaves_and_not_with_their_square():
+  def compiled_size(leaves):
+    def step(params, grads):
+      new = {name: x - 0.1 * grads[name] * (1 + jnp.sin(x)) for name, x in params.items()}
+      old = state(1).replace(params=params)
+      return guard.keep_if_not_finite(old, old.replace(params=new), jnp.ones(()), jnp.ones(()))[
+        0
+      ].params
+
+    params = {f"x{i}": jax.ShapeDtypeStruct((64, 64), jnp.float32) for i in range(leaves)}
+    return len(jax.jit(step).lower(params, params).compile().as_text())
+
+  assert compiled_size(64) < 2.5 * compiled_size(32)
