@@ -66,6 +66,7 @@ setup(
     "cuda13": ["jax[cuda13]>=0.10.2,<0.13"],
     "prepare": [*TFDS, "tensorflow>=2.18"],
     "tsne": ["scikit-learn>=1.5"],
+    "slurm": ["submitit>=1.5"],
     "search": ["optuna>=4.0"],
     "oracle": ["torch>=2.5"],
     "test": [*TFDS, "pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6", "setuptools>=77"],

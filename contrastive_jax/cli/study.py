@@ -30,6 +30,11 @@ def _define(values: flags.FlagValues) -> None:
   flags.DEFINE_bool("report", False, "write DIR/report from what is there, and leave", **given)
   flags.DEFINE_integer("slurm", None, "print a SLURM array of so many shards, and leave", **given)
   flags.DEFINE_integer("jobset", None, "print a JobSet of so many shards, and leave", **given)
+  flags.DEFINE_integer("submit", None, "submit an array of so many shards, and leave", **given)
+  flags.DEFINE_string("submit_to", "slurm", "submitit's cluster: slurm, or local", **given)
+  flags.DEFINE_multi_string(
+    "submit_with", [], "KEY=VALUE of submitit: timeout_min=600 (repeatable)", **given
+  )
   flags.DEFINE_integer("jobs", 1, "cells at a time on this machine", lower_bound=1, **given)
   flags.DEFINE_multi_string(
     "job_env",
@@ -65,6 +70,9 @@ def _run(asked: Asked) -> None:
   agree.check(study, root, everything)
   if given["report"].value:
     _report(study, everything, root, asked.words)
+    return
+  if given["submit"].value:
+    _submit(asked, root, study.name)
     return
   selected = selection.only(study, everything, given["only"].value)
   if given["shard"].value is not None:
@@ -112,11 +120,11 @@ def _report(study, everything, root, words) -> None:
 
 
 def _check_flags(given: flags.FlagValues) -> None:
-  modes = ("list", "dry_run", "plan", "report", "slurm", "jobset")
+  modes = ("list", "dry_run", "plan", "report", "slurm", "jobset", "submit")
   asked = [f"--{name}" for name in modes if given[name].value]
   if len(asked) > 1:
     raise errors.UserError(f"{' and '.join(asked)} are asked for; give one of them")
-  for name in ("slurm", "jobset"):
+  for name in ("slurm", "jobset", "submit"):
     if given[name].value is not None and given[name].value < 1:
       raise errors.UserError(f"--{name}={given[name].value} is below 1; use 1 shard or more")
   for variable in given["job_env"].value:
@@ -124,10 +132,24 @@ def _check_flags(given: flags.FlagValues) -> None:
       raise errors.UserError(f"--job_env={variable} is not NAME=VALUE")
 
 
+def _submit(asked: Asked, root: pathlib.Path, name: str) -> None:
+  from contrastive_jax.study import submit
+
+  given = asked.flags
+  to, settings = given["submit_to"].value, given["submit_with"].value
+  words = ["study", *_of_a_shard(asked.words)]
+  submit.submit(words, given["submit"].value, root / "jobs", name, to, settings)
+
+
+def _of_a_shard(words: list[str]) -> list[str]:
+  """Returns what each shard is called with, but for its --shard."""
+  return [w for w in words if not re.match(r"--?(slurm|jobset|submit|submit_\w+|shard)=", w)]
+
+
 def _manifest(asked: Asked, name: str) -> str:
   from contrastive_jax.study import manifests
 
-  words = [w for w in asked.words if not re.match(r"--?(slurm|jobset|shard)=", w)]
+  words = _of_a_shard(asked.words)
   if asked.flags["slurm"].value:
     return manifests.slurm(["study", *words], asked.flags["slurm"].value, name)
   return manifests.jobset(["study", *words], asked.flags["jobset"].value, name)

@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import subprocess
+import sys
 
 import commands
 import pytest
@@ -11,7 +12,7 @@ import small
 import stand_in
 
 from contrastive_jax import errors
-from contrastive_jax.study import cells, plans, runner
+from contrastive_jax.study import cells, plans, runner, submit
 from contrastive_jax.study import config as study_config
 
 TINY = "--config=studies/quickstart:tiny"
@@ -41,6 +42,30 @@ def test_a_jobset_has_a_completion_index_for_each_shard(capfd):
     "-c",
     f"exec contrastive_jax study {TINY} --workdir=/mnt/runs --shard=$JOB_COMPLETION_INDEX/4",
   ]
+
+
+def test_shards_are_submitted_as_jobs_and_give_one_report(tmp_path):
+  pytest.importorskip("submitit")
+  words = ["--submit=2", "--submit_to=local", "--submit_with=timeout_min=5", "--shard=1/9"]
+  done = small.start(small.write(tmp_path), tmp_path / "study", *words)
+  said = done.communicate(timeout=300)[0]
+  assert done.returncode == 0, said
+  assert len(re.findall(r"^shard [01]/2: job \d+", said, re.MULTILINE)) == 2, said
+  rows = (tmp_path / "study" / "report" / "table.csv").read_text().splitlines()
+  assert len(rows) > 4
+
+
+def test_a_job_fails_with_its_command():
+  with pytest.raises(RuntimeError, match="study --jbos=3 ended with 2"):
+    submit.Shard(["study", "--jbos=3"])()
+
+
+def test_what_cannot_be_submitted_is_told_in_a_line(monkeypatch, tmp_path):
+  with pytest.raises(errors.UserError, match="--submit_with=timeout is not KEY=VALUE"):
+    submit._setting("timeout")
+  monkeypatch.setitem(sys.modules, "submitit", None)
+  with pytest.raises(errors.UserError, match=r"pip install -e '.\[slurm\]'"):
+    submit.submit(["study"], 2, tmp_path, "name", "slurm", [])
 
 
 def test_cells_whose_steps_are_alike_share_a_plan_and_a_table_says_what_fits(tmp_path, monkeypatch):
