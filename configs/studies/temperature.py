@@ -32,7 +32,7 @@ def get_config(size="gpu"):
       for label in PUBLISHED
     }
   }
-  study.also = ("knn.h", "metric.contrastive_accuracy")
+  study.also = ("knn.h", "metric.contrastive_accuracy", "metric.contrastive_entropy")
   study.x = "similarity"
   study.published = [
     {"similarity": label, "value": value, "source": "SimCLR, Table 5"}

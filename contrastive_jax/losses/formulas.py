@@ -141,15 +141,24 @@ def infonce(
     implementation: see `similarity.row_stats`.
 
   Returns:
-    The loss in nats, and the metric `contrastive_accuracy` (share of queries whose positive is more
-    similar than every negative).
+    The loss in nats, and the metrics `contrastive_accuracy` (share of queries whose positive is
+    more similar than every negative) and `contrastive_entropy` (of the softmax over the positive
+    and the negatives, nats).
   """
   stats = similarity.row_stats(
     q, columns, q_id, k_id, temperature=temperature, implementation=implementation
   )
   positive = jnp.sum(q * positive, axis=-1) / temperature
-  loss = jnp.mean(jnp.logaddexp(positive, stats.logsumexp) - positive)
-  return loss, {"contrastive_accuracy": jnp.mean(positive > stats.top)}
+  total = jnp.logaddexp(positive, stats.logsumexp)
+  loss = jnp.mean(total - positive)
+
+  positive, total, stats = jax.lax.stop_gradient((positive, total, stats))
+  mean = jnp.exp(stats.logsumexp - total) * stats.mean + jnp.exp(positive - total) * positive
+  metrics = {
+    "contrastive_accuracy": jnp.mean(positive > stats.top),
+    "contrastive_entropy": jnp.mean(total - mean),
+  }
+  return loss, metrics
 
 
 def infonce_between_views(

@@ -25,6 +25,16 @@ def infonce_loop(q, positive, negatives, tau):
   return total / len(q)
 
 
+def entropy_loop(q, positive, negatives, tau):
+  """Of each query's softmax over its positive and its negatives, mean over the queries."""
+  total = 0.0
+  for i in range(len(q)):
+    p = np.exp(np.stack([positive[i], *negatives[i]]) @ q[i] / tau)
+    p /= p.sum()
+    total -= np.sum(p * np.log(p))
+  return total / len(q)
+
+
 def random_units(rng, *shape):
   return toys.unit(rng.normal(size=shape))
 
@@ -38,6 +48,8 @@ def test_infonce_equals_equation_1(tau):
   wins = np.sum(q * k, axis=1) > (q @ queue.T).max(axis=1)
   assert 0 < wins.sum() < B, "the example must have both"
   np.testing.assert_allclose(metrics["contrastive_accuracy"], wins.mean())
+  entropy = entropy_loop(q, k, [queue] * B, tau)
+  np.testing.assert_allclose(metrics["contrastive_entropy"], entropy, rtol=1e-5)
 
 
 def test_a_positive_among_the_columns_counts_once():
@@ -46,8 +58,10 @@ def test_a_positive_among_the_columns_counts_once():
   index = rng.permutation(K)[:B]
   others = [np.delete(columns, i, axis=0) for i in index]
   args = (jnp.asarray(x, jnp.float32) for x in (q, columns[index], columns))
-  loss, _ = losses.infonce(*args, 0.3, jnp.asarray(index), jnp.arange(K))
+  loss, metrics = losses.infonce(*args, 0.3, jnp.asarray(index), jnp.arange(K))
   np.testing.assert_allclose(loss, infonce_loop(q, columns[index], others, 0.3), rtol=1e-5)
+  entropy = entropy_loop(q, columns[index], others, 0.3)
+  np.testing.assert_allclose(metrics["contrastive_entropy"], entropy, rtol=1e-5)
 
 
 def test_equal_vectors_give_the_log_of_the_number_of_columns():
