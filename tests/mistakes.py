@@ -81,6 +81,26 @@ MISTAKES = {
     evaluation("--workdir=s3://bucket/run"),
     "--workdir s3://bucket/run is no path of a file system",
   ),
+  "results of an evaluation in a bucket": (
+    evaluation("--workdir={here}/norun", "--out=s3://bucket/run"),
+    "--out s3://bucket/run is no path of a file system",
+  ),
+  "evaluation named after the folder above": (
+    evaluation("--workdir={here}/norun", "--config.name=.."),
+    'name ".." is no file name; use letters, digits, "_", "-", and "." inside',
+  ),
+  "evaluation named as a path": (
+    evaluation("--workdir={here}/norun", "--config.name=../other"),
+    'name "../other" is no file name',
+  ),
+  "evaluation without a name": (
+    evaluation("--workdir={here}/norun", "--config.name="),
+    'name "" is no file name',
+  ),
+  "evaluation with a name longer than files have": (
+    evaluation("--workdir={here}/norun", f"--config.name={'x' * 300}"),
+    'name "xxxxxxxxxxxxxxxxxxxx..." has 300 bytes, and files are named after it; use at most 100',
+  ),
   "images in a bucket": (
     train(
       commands.QUICK,

@@ -1,6 +1,7 @@
 """The end of a command: one line on stderr and an exit code."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -19,12 +20,22 @@ ENDS = {
   errors.PeerLost: ("stopped", errors.EXIT_PEER_LOST),
 }
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextlib.contextmanager
 def by_name() -> Iterator[None]:
-  """Leaves with one line where the package raises one of `ENDS`."""
+  """Leaves with one line where the package raises one of `ENDS`, or a disk is full."""
   try:
     yield
+  except OSError as error:  # what is printed may lie on a disk, too
+    if error.errno not in _FULL:
+      raise
+    leave(
+      f"stopped: {error.filename or 'what is printed'} cannot be written ({error.strerror}); make "
+      "room, then give the same command again",
+      errors.EXIT_SAVE_FAILED,
+    )
   except tuple(ENDS) as error:
     word, code = next(end for kind, end in ENDS.items() if isinstance(error, kind))
     leave(f"{word}: {error}", code)

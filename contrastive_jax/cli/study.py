@@ -7,7 +7,7 @@ import shlex
 
 from absl import flags
 
-from contrastive_jax import config_files, errors
+from contrastive_jax import config_files, errors, places
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.study import config
 
@@ -63,6 +63,8 @@ def _run(asked: Asked) -> None:
   for cell in everything:
     cells.resolve(cell)
   agree.check(study, root, everything)
+  if not any(given[name].value for name in ("list", "dry_run", "plan")):
+    places.ready(root, "the study", "give another --workdir")
   if given["report"].value:
     _report(study, everything, root, asked.words)
     return
@@ -102,7 +104,6 @@ def _do(study, root, selected, everything, asked) -> None:
 def _report(study, everything, root, words) -> None:
   from contrastive_jax.study import report
 
-  root.mkdir(parents=True, exist_ok=True)
   with (root / "report.lock").open("w") as file:  # shards may end at once
     fcntl.flock(file, fcntl.LOCK_EX)
     whole = [word for word in words if not re.match(r"--?(report|shard|only)\b", word)]

@@ -44,7 +44,7 @@ class Task(NamedTuple):
   images: eval_images.Images
   mesh: Mesh
   seed: int
-  prefix: pathlib.Path  # of files: WORKDIR/eval/NAME
+  prefix: pathlib.Path  # of files: WORKDIR/eval/NAME, or of another folder
 
   @property
   def arrays(self):

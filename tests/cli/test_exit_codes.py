@@ -1,5 +1,7 @@
 """However a command ends, one line and an exit code say how."""
 
+import errno
+import functools
 import re
 import sys
 
@@ -22,6 +24,7 @@ from contrastive_jax.training import trainer
     (errors.SaveFailed, 74),
     (errors.Preempted, 75),
     (errors.PeerLost, 76),
+    (functools.partial(OSError, errno.ENOSPC), 74),  # of what is printed, or a file not asked after
     (KeyboardInterrupt, 130),
   ],
 )

@@ -3,14 +3,16 @@
 One file for all that asks the run of its fixture, which is trained once.
 """
 
+import errno
 import json
+import os
 import pathlib
 
 import jax
 import numpy as np
 import pytest
 
-from contrastive_jax import build, errors, parallel
+from contrastive_jax import build, errors, parallel, places
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.configs.shapes import quickstart
@@ -158,10 +160,57 @@ def test_what_fails_does_not_take_the_results_before_it_away(workdir, monkeypatc
   assert _held(workdir, "half") == {"half.json": ["h", "h", "z", "z"]}
 
 
-def test_a_result_that_cannot_be_written_is_one_line(workdir, monkeypatch):
-  monkeypatch.setattr(workdir_lib, "write", lambda *_: pathlib.Path("/proc/none/x").write_text(""))
-  with pytest.raises(errors.SaveFailed, match="full.json cannot be written .*same command again"):
+def test_a_result_that_cannot_be_written_is_one_line_and_is_printed(workdir, monkeypatch, capsys):
+  def full(path, content):
+    with errors.saving(str(path), then="give the same command again"):
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  monkeypatch.setattr(places, "write", full)
+  with pytest.raises(errors.SaveFailed, match="full.json cannot .*same command again; .* stdout"):
     evaluate.run(_eval_config("knn", name="full"), workdir, ONE)
+  (line,) = capsys.readouterr().out.splitlines()
+  assert json.loads(line)["results"][0]["top1"] > 0
+
+
+def _files(folder):
+  return {p: p.read_bytes() for p in pathlib.Path(folder).rglob("*") if p.is_file()}
+
+
+def test_with_another_folder_nothing_is_written_to_the_workdir(workdir, tmp_path):
+  before, out = _files(workdir), tmp_path / "new" / "scores"
+  for _ in range(2):  # the second replaces the first
+    found = evaluate.run(_eval_config("knn", "picture", name="out"), workdir, ONE, str(out))
+  assert found["file"] == "out.json"
+  assert {p.name for p in out.iterdir()} == {"out.json", "out_checkpoint_h.png"}
+  assert _files(workdir) == before
+
+
+@pytest.mark.parametrize(
+  "number, kind", [(errno.EROFS, errors.UserError), (errno.ENOSPC, errors.SaveFailed)]
+)
+def test_the_place_of_the_results_is_tried_before_features(number, kind, workdir, monkeypatch):
+  def fails(file):
+    raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr(evaluate, "extract", lambda *_: pytest.fail("features are computed"))
+  monkeypatch.setattr(os, "fsync", fails)
+  with pytest.raises(kind, match=rf"{os.strerror(number)}.*another place for them, --out=DIR"):
+    evaluate.run(_eval_config("knn", name="tried"), workdir, ONE)
+
+
+def test_a_picture_that_cannot_be_written_is_one_line(workdir, monkeypatch):
+  write = places.write
+
+  def full(path, content):
+    with errors.saving(str(path)):
+      if path.suffix == ".png":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    write(path, content)
+
+  monkeypatch.setattr(places, "write", full)
+  with pytest.raises(errors.SaveFailed, match="drawn_checkpoint_h.png cannot be written .No space"):
+    evaluate.run(_eval_config("knn", "picture", name="drawn"), workdir, ONE)
+  assert _held(workdir, "drawn") == {"drawn.json": ["h"]}
 
 
 def test_pictures_lie_beside_the_file(everything, workdir):
@@ -244,7 +293,7 @@ def test_what_comes_is_said_first_and_counted(workdir, capsys, caplog):
 )
 def test_what_cannot_be_scored_is_refused_before_features(asked, line, workdir, monkeypatch):
   monkeypatch.setattr(evaluate, "extract", lambda *_: pytest.fail("features are computed"))
-  monkeypatch.setattr(workdir_lib, "make", lambda *_: pytest.fail("a folder is made"))
+  monkeypatch.setattr(places, "ready", lambda *_: pytest.fail("a folder is made"))
   config = _eval_config(**{"linear_sgd__rates": (0.1, 0.3)} | asked)
   config.finetune.batch_size = config.linear_sgd.batch_size = 33
   with pytest.raises(errors.UserError) as caught:
