@@ -33,6 +33,7 @@ class Run(NamedTuple):
   init: Callable[[Array], state_lib.TrainState]  # of a key
   step: step_lib.Step
   noise: noise.Measure | None  # None: not asked for
+  chance: float | None  # loss where all embeddings are alike; None: it has no such number
 
 
 def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int) -> Run:
@@ -78,6 +79,7 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
       **clock,
     ),
     noise=noise.make(chosen, network, views, parts, **clock) if parts else None,
+    chance=chosen.chance(task, len(views.views)),
   )
 
 

@@ -272,7 +272,19 @@ MISTAKES = {
   ),
   "temperature of zero": (
     train(commands.QUICK, "--workdir={here}/w", "--config.method.temperature=0"),
-    "method.temperature 0.0 is not positive",
+    "method.temperature 0.0 is outside 0.001 to 1000; the paper uses 0.1",
+  ),
+  "temperature of nearly zero": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.method.temperature=1e-9"),
+    "method.temperature 1e-09 is outside 0.001 to 1000; the paper uses 0.1",
+  ),
+  "temperature without end": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.method.temperature=inf"),
+    "method.temperature inf is outside 0.001 to 1000; the paper uses 0.1",
+  ),
+  "alarm of what lasts no step": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.monitor.lasting_steps=0"),
+    "monitor.lasting_steps 0 is below 1; set --config.monitor.lasting_steps=1 or more",
   ),
   "factor that is spelt otherwise": (
     train("--config=shapes/looc:colour", "--workdir={here}/w"),

@@ -265,14 +265,21 @@ def _loop(
     score_every_epochs=config.monitor.every_epochs,
   )
   noise = Noise(jax.jit(run.noise) if run.noise else None, due)
-  limits = config_lib.fields_of(collapse.alarms, config.monitor)
+  alarms = Alarms(
+    run.chance,
+    warmup_steps=run.schedule.warmup_steps,
+    after_steps=config.monitor.alarm_after_steps,
+    lasting_steps=config.monitor.lasting_steps,
+    min_gradient=config.monitor.min_gradient,
+    **config_lib.fields_of(collapse.alarms, config.monitor),
+  )
   readings = Readings(
     reporter,
     due,
     run.schedule,
     config.batch_size,
     Skips(config.max_skipped_steps),
-    Alarms(config.monitor.alarm_after_steps, **limits),
+    alarms,
     noise,
   )
   return Loop(mesh, due, noise, readings, monitor, checkpoints, reporter, watchdog)

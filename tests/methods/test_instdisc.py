@@ -152,7 +152,7 @@ def test_the_figures_are_those_of_the_released_code():
 @pytest.mark.parametrize(
   ("options", "message"),
   [
-    ({"temperature": -1}, "temperature -1 is not positive"),
+    ({"temperature": -1}, "temperature -1 is outside"),
     ({"start": "full"}, 'start "full" is unknown; use one of random, empty'),
     ({"num_noise": -1}, "num_noise -1 is negative"),
     (
