@@ -16,7 +16,14 @@ from jaxtyping import PyTree
 
 from contrastive_jax import keys
 from contrastive_jax.data import Source, pipeline
-from contrastive_jax.evaluation import features, linear_probe, logistic, probe_batches, scores
+from contrastive_jax.evaluation import (
+  features,
+  linear_probe,
+  linear_rates,
+  logistic,
+  probe_batches,
+  scores,
+)
 from contrastive_jax.evaluation import finetune as finetune_lib
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation import knn as knn_lib
@@ -62,14 +69,11 @@ def linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
   """Trains a linear classifier by SGD."""
   x, label, test_x, test_label, num_classes = task.arrays
   trying = Progress(f"rates of {_name('linear_sgd', task)}, step")
-  rate, validation = linear_probe.choose_rate(
+  rate, validation = linear_rates.choose(
     x, label, num_classes, options, task.mesh, seed=task.seed, progress=trying
   )
   options = dataclasses.replace(options, base_lr=rate, rates=())
-  if options.augment:
-    _warn_if_short("linear_sgd", options, len(task.images.train), task.mesh.size)
-  else:
-    _warn_if_short("linear_sgd", options, len(x), 1)
+  _warn_if_short("linear_sgd", options, len(task.images.train) if options.augment else len(x), 1)
   progress = Progress(f"{_name('linear_sgd', task)}, step")
   common = {"seed": task.seed, "progress": progress}
   if options.augment:

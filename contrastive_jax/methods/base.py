@@ -122,6 +122,11 @@ class Method:
     del task, num_views
     return None
 
+  def idle_steps(self, task: Task) -> int:
+    """Returns the steps at the start in which nothing is trained, as it is meant."""
+    del task
+    return 0
+
   def loss(
     self,
     net: Network,

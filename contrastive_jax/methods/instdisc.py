@@ -74,6 +74,9 @@ class Method(base.Method):
       bank = jnp.zeros_like(bank)
     return {"bank": bank, "Z": jnp.zeros(())}  # Z: 0 until the first batch estimates it
 
+  def idle_steps(self, task):
+    return task.steps_per_epoch if self.start == "empty" else 0  # rows that are not seen yet
+
   def chance(self, task, num_views):
     del num_views
     if self.num_noise or self.proximal:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from contrastive_jax.step import collapse
 
+_ROUNDING = 1e-3  # of chance: equal embeddings may come out above it
+
 
 class Alarms:
   """Counts what lasts, and remembers what it has told.
@@ -15,6 +17,7 @@ class Alarms:
   Args:
     chance: loss of embeddings that are all alike, see `Method.chance`; None: there is no such.
     warmup_steps: of the learning rate; meanwhile a loss may stay above chance.
+    idle_steps: at the start, see `Method.idle_steps`.
     after_steps: no alarm of a collapse before.
     lasting_steps: in a row, from which on a loss above chance or a dead gradient is an alarm; a
       start counts from 0 again.
@@ -27,21 +30,25 @@ class Alarms:
     chance: float | None,
     *,
     warmup_steps: int,
+    idle_steps: int,
     after_steps: int,
     lasting_steps: int,
     min_gradient: float,
     **limits: float,
   ):
     self._chance, self._lasting_steps, self._min_gradient = chance, lasting_steps, min_gradient
-    self._warmup_steps, self._after_steps, self._limits = warmup_steps, after_steps, limits
+    self._warmup_steps, self._idle_steps = warmup_steps, idle_steps
+    self._after_steps, self._limits = after_steps, limits
     self._in_a_row = {"chance": 0, "gradient": 0}
     self._told: list[str] = []
 
   def count(self, step: int, values: Mapping[str, float]) -> None:
     """Looks at the metrics of a step that was not skipped; of every one, in order."""
+    if step <= self._idle_steps:
+      return
     known = self._chance is not None and step > self._warmup_steps
     bad = {
-      "chance": known and values["loss"] > self._chance,
+      "chance": known and values["loss"] > (1 + _ROUNDING) * self._chance,
       "gradient": values["grad_norm"] < self._min_gradient * values["param_norm"],
     }
     self._in_a_row = {kind: 1 + self._in_a_row[kind] if bad[kind] else 0 for kind in bad}

@@ -268,6 +268,7 @@ def _loop(
   alarms = Alarms(
     run.chance,
     warmup_steps=run.schedule.warmup_steps,
+    idle_steps=run.idle_steps,
     after_steps=config.monitor.alarm_after_steps,
     lasting_steps=config.monitor.lasting_steps,
     min_gradient=config.monitor.min_gradient,

@@ -18,7 +18,7 @@ from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.configs.shapes import quickstart
 from contrastive_jax.data import pipeline
 from contrastive_jax.evaluation import config as eval_config
-from contrastive_jax.evaluation import evaluate, features, knn, linear_probe, progress, protocols
+from contrastive_jax.evaluation import evaluate, features, knn, linear_rates, progress, protocols
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.training import trainer
 from contrastive_jax.workdir import checkpoint
@@ -274,10 +274,6 @@ def test_what_comes_is_said_first_and_counted(workdir, capsys, caplog):
   "asked, line",
   [
     ({"protocols": ("finetune",)}, "finetune.batch_size 33 is not divisible by 2 devices; use 32"),
-    (
-      {"protocols": ("linear_sgd",), "linear_sgd__augment": True},
-      "linear_sgd.batch_size 33 is not divisible by 2 devices; use 32 or 34",
-    ),
     ({"protocols": ("knn",), "knn__k": 71}, "knn.k 71 exceeds the bank of 70 examples"),
     (
       {"protocols": ("linear_lbfgs",), "linear_lbfgs__validation_fraction": 0.001},
@@ -317,7 +313,7 @@ def test_the_rate_is_chosen_without_a_look_at_the_test_images(workdir, monkeypat
     sets["seen"] = len(x)
     return 0.25, {0.25: 0.5, 0.5: 0.25}
 
-  monkeypatch.setattr(linear_probe, "choose_rate", watched)
+  monkeypatch.setattr(linear_rates, "choose", watched)
   found = evaluate.run(_eval_config("linear_sgd", linear_sgd__rates=(0.25, 0.5)), workdir, ONE)
   (record,) = found["results"]
   assert sets["seen"] == record["num_train"] != record["num_test"]

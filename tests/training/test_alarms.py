@@ -9,7 +9,13 @@ SOUND = {"collapse_std": 1.0, "collapse_rank": 9.0, "collapse_cosine": 0.1, "col
 
 
 def alarms(chance=3.43, **changes):
-  given = {"warmup_steps": 0, "after_steps": 0, "lasting_steps": 4, "min_gradient": 1e-6}
+  given = {
+    "warmup_steps": 0,
+    "idle_steps": 0,
+    "after_steps": 0,
+    "lasting_steps": 4,
+    "min_gradient": 1e-6,
+  }
   limits = {"min_std": 0.1, "min_rank": 2.0, "max_cosine": 0.95, "max_zeros": 0.01}
   return Alarms(chance, **given | limits | changes)
 
@@ -44,7 +50,7 @@ def test_what_lasts_is_told_once_until_it_clears(bad, words):
   "steps",
   [
     [{"loss": 12.1}] * 3 + [{}] + [{"loss": 12.1}] * 3,  # never so many in a row
-    [{"loss": 3.43}] * 9,  # chance itself: a run that has not begun to learn
+    [{"loss": 3.43 + 1e-6}] * 9,  # chance itself, rounded: a run that has not begun to learn
     [{"grad_norm": 2e-5}] * 9,
   ],
 )
@@ -61,6 +67,12 @@ def test_steps_between_two_lines_count():
 def test_the_warm_up_may_be_above_chance():
   found = told(alarms(warmup_steps=6), [{"loss": 5.0}] * 12)
   assert [step for step, lines in enumerate(found, start=1) if lines] == [10]
+
+
+def test_what_trains_nothing_at_the_start_is_not_told():
+  dead = [{"loss": 5.0, "grad_norm": 0.0}] * 12
+  found = told(alarms(idle_steps=6), dead)
+  assert [len(lines) for lines in found] == [0] * 9 + [2] + [0] * 2
 
 
 def test_a_loss_without_chance_is_not_compared():
