@@ -62,7 +62,8 @@ class Task(NamedTuple):
 
 def knn(task: Task, options: knn_lib.Options) -> dict[str, Any]:
   """Lets the training images vote on the test images."""
-  return {"scores": knn_lib.evaluate(*task.arrays, options, task.mesh)}
+  progress = Progress(f"{_name('knn', task)}, training image")
+  return {"scores": knn_lib.evaluate(*task.arrays, options, task.mesh, progress)}
 
 
 def linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
@@ -144,15 +145,16 @@ def picture(task: Task, options: picture_lib.Options) -> dict[str, Any]:
   """Draws the features of the test images in a plane."""
   path = task.prefix.with_name(f"{task.prefix.name}_{task.encoder.name}_{task.layer}.png")
   if jax.process_index() == 0:
-    picture_lib.draw(
-      task.test.layers[task.layer],
-      task.test.label,
-      path,
-      options,
-      label_names=task.images.label_names,
-      title=f"{task.layer} of {task.encoder.name}",
-      seed=task.seed,
-    )
+    with Progress(f"{_name('picture', task)}, {options.method}").waiting():
+      picture_lib.draw(
+        task.test.layers[task.layer],
+        task.test.label,
+        path,
+        options,
+        label_names=task.images.label_names,
+        title=f"{task.layer} of {task.encoder.name}",
+        seed=task.seed,
+      )
   return {"file": path.name}
 
 

@@ -241,7 +241,8 @@ def test_the_score_is_that_of_the_checkpoints_features(everything, workdir):
 def test_what_takes_long_shows_where_it_is(workdir, capsys, monkeypatch):
   monkeypatch.setattr(progress, "_SILENCE", {"seconds": -1.0, "seconds_live": -1.0})
   rates = {"linear_sgd__rates": (0.1, 1.0), "linear_sgd__epochs": 40}
-  evaluate.run(_eval_config("linear_sgd", "linear_lbfgs", **rates), workdir, ONE)
+  monkeypatch.setattr(knn, "_BLOCK", 32)
+  evaluate.run(_eval_config("knn", "linear_sgd", "linear_lbfgs", **rates), workdir, ONE)
   lines = [line for line in capsys.readouterr().err.splitlines() if "/" in line]
   shown = {}
   for line in lines:
@@ -251,6 +252,7 @@ def test_what_takes_long_shows_where_it_is(workdir, capsys, monkeypatch):
     shown.setdefault(name, []).append(rest.split()[0])
   assert shown == {
     "features of checkpoint, batch": ["0/3", "1/3", "2/3", "0/2", "1/2"],  # 70 and 37 images
+    "knn on h of checkpoint, training image": ["32/70", "64/70"],
     "rates of linear_sgd on h of checkpoint, step": ["64/120"],  # as many at once, of 56 // 16
     "linear_sgd on h of checkpoint, step": [f"{i}/160" for i in range(1, 160)],
     "linear_lbfgs on h of checkpoint, fit": ["0/3", "1/3", "2/3"],
