@@ -460,6 +460,14 @@ MISTAKES = {
     ),
     "download_and_prepare()",
   ),
+  "study where a file is": (
+    study("--workdir={here}/file", "--report"),
+    ("the study cannot be written to ", "file (File exists); give another --workdir"),
+  ),
+  "plan where a file is": (
+    train(commands.QUICK, "--workdir={here}/file", "--plan=cpu:1", "--plan_images=512:10"),
+    ("the plan cannot be written to ", "file (File exists); give another --workdir"),
+  ),
   "workdir that is a file": (
     train(commands.QUICK, "--workdir={here}/file"),
     ("file cannot be written", "; give another --workdir"),

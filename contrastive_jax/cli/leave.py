@@ -20,20 +20,21 @@ ENDS = {
   errors.PeerLost: ("stopped", errors.EXIT_PEER_LOST),
 }
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_IN_VAIN = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE)
 
 
 @contextlib.contextmanager
 def by_name() -> Iterator[None]:
-  """Leaves with one line where the package raises one of `ENDS`, or a disk is full."""
+  """Leaves with one line where the package raises one of `ENDS`, or what is written is in vain."""
   try:
     yield
-  except OSError as error:  # what is printed may lie on a disk, too
-    if error.errno not in _FULL:
+    sys.stdout.flush()  # here, not at the exit, where nobody could tell
+  except OSError as error:  # what is printed may lie on a disk, too, or its reader be gone
+    if error.errno not in _IN_VAIN:
       raise
     leave(
-      f"stopped: {error.filename or 'what is printed'} cannot be written ({error.strerror}); make "
-      "room, then give the same command again",
+      f"stopped: {error.filename or 'what is printed'} cannot be written ({error.strerror}); "
+      "give the same command again once it can",
       errors.EXIT_SAVE_FAILED,
     )
   except tuple(ENDS) as error:

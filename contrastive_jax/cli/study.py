@@ -62,15 +62,15 @@ def _run(asked: Asked) -> None:
   everything = cells.cells(study)
   for cell in everything:
     cells.resolve(cell)
-  agree.check(study, root, everything)
-  if not any(given[name].value for name in ("list", "dry_run", "plan")):
-    places.ready(root, "the study", "give another --workdir")
-  if given["report"].value:
-    _report(study, everything, root, asked.words)
-    return
   selected = selection.only(study, everything, given["only"].value)
   if given["shard"].value is not None:
     selected = selection.shard(study, selected, given["shard"].value)
+  if not any(given[name].value for name in ("list", "dry_run", "plan")):
+    places.ready(root, "the study", "give another --workdir")
+  agree.check(study, root, everything)
+  if given["report"].value:
+    _report(study, everything, root, asked.words)
+    return
   if given["list"].value:
     print(listing.table(study, root, selected), end="")
   elif given["dry_run"].value:
