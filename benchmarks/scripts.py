@@ -35,10 +35,10 @@ def _run(script: str, config: str, workdir: pathlib.Path, overrides: tuple[str, 
 
 
 def collapse_figures(workdir: pathlib.Path) -> dict[int, dict[str, float]]:
-  """Returns {step: {"std", "rank", "cosine"}} of every logged line, {} if z is not watched."""
+  """Returns {step: {"std": ...}} of every logged line, {} if z is not watched."""
   lines = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
   return {
-    line["step"]: {name: line[f"collapse_{name}"] for name in ("std", "rank", "cosine")}
+    line["step"]: {name: line[f"collapse_{name}"] for name in ("std", "rank", "cosine", "zeros")}
     for line in lines
     if "collapse_std" in line
   }
@@ -47,7 +47,7 @@ def collapse_figures(workdir: pathlib.Path) -> dict[int, dict[str, float]]:
 def alarms(workdir: pathlib.Path) -> dict[str, int]:
   """Returns {kind of collapse: first step at which the run told it}, by its own limits."""
   monitor = json.loads((workdir / "config.json").read_text())["monitor"]
-  limits = {name: monitor[name] for name in ("min_std", "min_rank", "max_cosine")}
+  limits = {name: monitor[name] for name in ("min_std", "min_rank", "max_cosine", "max_zeros")}
   first = {}
   for step, figures in collapse_figures(workdir).items():
     if step >= monitor["alarm_after_steps"]:

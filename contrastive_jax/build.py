@@ -33,6 +33,8 @@ class Run(NamedTuple):
   init: Callable[[Array], state_lib.TrainState]  # of a key
   step: step_lib.Step
   noise: noise.Measure | None  # None: not asked for
+  chance: float | None  # see `Method.chance`
+  idle_steps: int  # see `Method.idle_steps`
 
 
 def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int) -> Run:
@@ -78,6 +80,8 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
       **clock,
     ),
     noise=noise.make(chosen, network, views, parts, **clock) if parts else None,
+    chance=chosen.chance(task, len(views.views)),
+    idle_steps=chosen.idle_steps(task),
   )
 
 

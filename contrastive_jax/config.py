@@ -27,6 +27,11 @@ _NOT_NEGATIVE = (
   "monitor.every_epochs",
   "monitor.max_train",
   "monitor.max_test",
+  "monitor.online_learning_rate",
+  "monitor.min_std",
+  "monitor.min_rank",
+  "monitor.min_gradient",
+  "monitor.max_zeros",
   "watchdog.stuck_after_s",
   "watchdog.peer_silent_s",
 )
@@ -239,7 +244,8 @@ def check(config: ConfigDict) -> None:
   for key in _NOT_NEGATIVE:
     _at_least(key, flat[key], 0)
   _at_least("monitor.k", config.monitor.k, 1)
-  _at_least("monitor.batch_size", config.monitor.batch_size, 1)
+  for key in ("batch_size", "lasting_steps"):
+    _at_least(f"monitor.{key}", config.monitor[key], 1)
   if not 0 < config.monitor.temperature < math.inf:
     raise errors.UserError(
       f"monitor.temperature {config.monitor.temperature} is not positive; "

@@ -152,6 +152,7 @@ def evaluate(
   run: str | os.PathLike | Run | Training,
   *asked: str | EvaluationConfig,
   devices: Sequence[jax.Device] | None = None,
+  out: str | os.PathLike | None = None,
 ) -> Scores:
   """Scores the frozen encoder of a run on its labelled images.
 
@@ -159,6 +160,7 @@ def evaluate(
     run: its workdir, or what `train` or `load` returned.
     *asked: names of protocols, "knn" if none is given; or one config of `evaluation_config`.
     devices: all by default.
+    out: folder of what is written; None: WORKDIR/eval.
 
   Returns:
     Also written to WORKDIR/eval/NAME.json (`["file"]`, another where that is of another
@@ -174,7 +176,8 @@ def evaluate(
     config = asked[0]
   else:
     config = eval_config.evaluation(*(asked or ("knn",)))
-  return Scores(evaluate.run(config, _workdir(run), devices and list(devices)))
+  out = out and paths.local(out, "out")
+  return Scores(evaluate.run(config, _workdir(run), devices and list(devices), out))
 
 
 def load(workdir: str | os.PathLike, step: int | str | None = None) -> Run:

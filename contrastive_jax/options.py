@@ -14,6 +14,7 @@ from contrastive_jax import errors
 
 _ONE = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 _MANY = {int: "whole numbers", float: "numbers", str: "words", tuple: "tuples"}
+_LEAST_SCALE, _MOST_SCALE = 1e-3, 1e3
 
 
 class Section(ConfigDict):
@@ -21,7 +22,9 @@ class Section(ConfigDict):
 
   def __setitem__(self, key: str, value: Any) -> None:
     if self.is_locked and key not in self:
-      raise KeyError(f"config has no key {key}{nearest(key, self)}")
+      parts = [(name, part) for name, part in self.items() if isinstance(part, ConfigDict)]
+      inside = (f"{name}.{inner}" for name, part in parts for inner in part)
+      raise KeyError(f"config has no key {key}{nearest(key, [*self, *inside])}")
     super().__setitem__(key, value)
 
   def __repr__(self) -> str:
@@ -31,8 +34,16 @@ class Section(ConfigDict):
 
 
 def nearest(key: str, known: Iterable[str], prefix: str = "") -> str:
-  """Returns "; did you mean ...?" with the key most like `key`, or "" if none is."""
-  found = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
+  """Returns "; did you mean ...?" with the key most like `key`, or "" if none is.
+
+  One of a section may be meant by its last name alone.
+  """
+  known = list(known)
+  ends = {name.split(".")[-1]: name for name in reversed(known)}
+  found = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+  found = found or [
+    ends[end] for end in difflib.get_close_matches(key.split(".")[-1], ends, n=1, cutoff=0.8)
+  ]
   return f"; did you mean {prefix}{found[0]}?" if found else ""
 
 
@@ -108,6 +119,15 @@ def kind_name(cls: type, name: str) -> str:
   kinds = _kinds(annotation)
   word = " or ".join((typing.get_origin(kind) or kind).__name__ for kind in kinds)
   return word if kinds == [annotation] else f"{word}, optional"
+
+
+def check_scale(key: str, value: float, hint: str) -> None:
+  """Raises `UserError`, which ends in a `hint`, unless a temperature or the like makes sense.
+
+  Beyond these limits the softmax of similarities in float32 is that of 0 or of infinity.
+  """
+  if not _LEAST_SCALE <= value <= _MOST_SCALE:
+    raise errors.UserError(f"{key} {value} is outside {_LEAST_SCALE:g} to {_MOST_SCALE:g}; {hint}")
 
 
 def check(cls: type, values: Mapping[str, Any], prefix: str = "") -> None:

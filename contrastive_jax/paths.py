@@ -1,9 +1,23 @@
-"""Paths as a user writes them."""
+"""Paths and names of files as a user writes them."""
 
 import os
 import re
 
 from contrastive_jax import errors
+
+_MAX_NAME_BYTES = 100  # file systems take 255; what is added to a name needs room, too
+
+
+def check_name(key: str, name: str) -> None:
+  """Raises `UserError`, which calls a name by its `key`, unless files can be named after it."""
+  hint = 'use letters, digits, "_", "-", and "." inside'
+  if not re.fullmatch(r"[\w-][\w.-]*", name):
+    raise errors.UserError(f'{key} "{name[:_MAX_NAME_BYTES]}" is no file name; {hint}')
+  if len(name.encode()) > _MAX_NAME_BYTES:
+    raise errors.UserError(
+      f'{key} "{name[:20]}..." has {len(name.encode())} bytes, and files are named after it; '
+      f"use at most {_MAX_NAME_BYTES}"
+    )
 
 
 def local(path: str | os.PathLike, name: str) -> str:

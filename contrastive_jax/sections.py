@@ -84,6 +84,15 @@ class Monitor:
   max_cosine: float = option(
     0.95, "alarm if the mean cosine of two images' z is above", identity=False
   )
+  max_zeros: float = option(
+    0.01, "alarm if the share of images whose z has no length is above", identity=False
+  )
+  min_gradient: float = option(
+    1e-6, "alarm if the norm of the gradient is below so many norms of the weights", identity=False
+  )
+  lasting_steps: int = option(
+    100, "so many steps in a row of a dead gradient, or a loss above chance", identity=False
+  )
   noise_parts: int = option(
     0,
     "parts of a batch whose gradients tell the gradient noise scale, with each line of metrics, in "

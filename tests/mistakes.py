@@ -81,6 +81,26 @@ MISTAKES = {
     evaluation("--workdir=s3://bucket/run"),
     "--workdir s3://bucket/run is no path of a file system",
   ),
+  "results of an evaluation in a bucket": (
+    evaluation("--workdir={here}/norun", "--out=s3://bucket/run"),
+    "--out s3://bucket/run is no path of a file system",
+  ),
+  "evaluation named after the folder above": (
+    evaluation("--workdir={here}/norun", "--config.name=.."),
+    'name ".." is no file name; use letters, digits, "_", "-", and "." inside',
+  ),
+  "evaluation named as a path": (
+    evaluation("--workdir={here}/norun", "--config.name=../other"),
+    'name "../other" is no file name',
+  ),
+  "evaluation without a name": (
+    evaluation("--workdir={here}/norun", "--config.name="),
+    'name "" is no file name',
+  ),
+  "evaluation with a name longer than files have": (
+    evaluation("--workdir={here}/norun", f"--config.name={'x' * 300}"),
+    'name "xxxxxxxxxxxxxxxxxxxx..." has 300 bytes, and files are named after it; use at most 100',
+  ),
   "images in a bucket": (
     train(
       commands.QUICK,
@@ -252,7 +272,23 @@ MISTAKES = {
   ),
   "temperature of zero": (
     train(commands.QUICK, "--workdir={here}/w", "--config.method.temperature=0"),
-    "method.temperature 0.0 is not positive",
+    "method.temperature 0.0 is outside 0.001 to 1000; the paper uses 0.1",
+  ),
+  "temperature of nearly zero": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.method.temperature=1e-9"),
+    "method.temperature 1e-09 is outside 0.001 to 1000; the paper uses 0.1",
+  ),
+  "temperature without end": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.method.temperature=inf"),
+    "method.temperature inf is outside 0.001 to 1000; the paper uses 0.1",
+  ),
+  "limit of an alarm that nothing is below": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.monitor.min_std=nan"),
+    "monitor.min_std nan is below 0; set --config.monitor.min_std=0 or more",
+  ),
+  "alarm of what lasts no step": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.monitor.lasting_steps=0"),
+    "monitor.lasting_steps 0 is below 1; set --config.monitor.lasting_steps=1 or more",
   ),
   "factor that is spelt otherwise": (
     train("--config=shapes/looc:colour", "--workdir={here}/w"),
@@ -427,6 +463,14 @@ MISTAKES = {
       "--config.data.tfds.path={here}/empty",
     ),
     "download_and_prepare()",
+  ),
+  "study where a file is": (
+    study("--workdir={here}/file", "--report"),
+    ("the study cannot be written to ", "file (File exists); give another --workdir"),
+  ),
+  "plan where a file is": (
+    train(commands.QUICK, "--workdir={here}/file", "--plan=cpu:1", "--plan_images=512:10"),
+    ("the plan cannot be written to ", "file (File exists); give another --workdir"),
   ),
   "workdir that is a file": (
     train(commands.QUICK, "--workdir={here}/file"),

@@ -101,7 +101,8 @@ OF_NO_IDENTITY = {
   "data.npz": "path elsewhere",
   "data.tfds": "path elsewhere",
   "monitor": "every_epochs 3, k 3, temperature 0.5, max_train 3, max_test 3, batch_size 3,"
-  " online_learning_rate 0.5, min_std 0.5, min_rank 0.5, max_cosine 0.5, alarm_after_steps 3",
+  " online_learning_rate 0.5, min_std 0.5, min_rank 0.5, max_cosine 0.5, alarm_after_steps 3,"
+  " max_zeros 0.5, min_gradient 0.5, lasting_steps 3",
   "log": "every_steps 3, tensorboard False, views True",
   "checkpoint": "every_epochs 0.5, keep 3, keep_best 3, restart True",
   "watchdog": "stuck_after_s 0.5, peer_silent_s 0.5",

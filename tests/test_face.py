@@ -71,6 +71,7 @@ def test_a_named_config_is_that_of_its_file_with_keys_changed():
   ("change", "words"),
   [
     ({"bach_size": 3}, "config has no key bach_size; did you mean batch_size?"),
+    ({"base_lr": 3}, "config has no key base_lr; did you mean optimizer.base_lr?"),
     ({"optimizer.base_rl": 3}, "config has no key optimizer.base_rl; did you mean optimizer.base_"),
   ],
 )
@@ -87,6 +88,8 @@ def test_a_misspelt_key_is_refused_where_it_is_assigned():
     config.optimizer.warmup_epoch = 3
   with pytest.raises(AttributeError, match="no key layer; did you mean layers"):
     evaluation.layer = "z"
+  with pytest.raises(AttributeError, match="no key train_shar; did you mean data.train_share"):
+    evaluation.train_shar = 0.1
   with config.unlocked():  # as an own config file may
     config.bach_size = 3
   with pytest.raises(cj.UserError, match="no key bach_size; did you mean batch_size"):

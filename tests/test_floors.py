@@ -10,7 +10,7 @@ HOME = REPOSITORY / "contrastive_jax"
 # From the ground up. A room imports from lower floors and from nowhere else.
 FLOORS = (
   ("errors", "keys", "locking", "once"),
-  ("config_files", "launch", "options", "parallel", "paths", "reading"),
+  ("config_files", "launch", "options", "parallel", "paths", "places", "reading"),
   ("augment", "declared", "losses", "optim", "processes"),
   ("catalogue", "sections"),
   ("config", "data", "models", "unread"),

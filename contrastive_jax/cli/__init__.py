@@ -2,8 +2,8 @@
 
 What a flag or a key gets wrong is answered before JAX is imported.
 
-Imports: __init__, config, config_files, errors, evaluation, launch, options, paths, plan,
-processes, study, training, unread, workdir.
+Imports: __init__, config, config_files, errors, evaluation, launch, options, paths, places,
+plan, processes, study, training, unread, workdir.
 """
 
 import sys
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contrastive_jax import errors, launch, options
 from contrastive_jax.cli import alone, compare, evaluate, parse, study, texts, train
 from contrastive_jax.cli.command import Command
-from contrastive_jax.cli.leave import leave
+from contrastive_jax.cli.leave import by_name, leave
 
 COMMANDS: dict[str, Command] = {
   command.name: command for command in (train.COMMAND, evaluate.COMMAND, study.COMMAND)
@@ -25,7 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
   Args:
     arguments: what follows the name of the program; those of this process by default.
   """
-  words = list(sys.argv[1:] if arguments is None else arguments)
+  with by_name():
+    _main(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(words: list[str]) -> None:
   name, *rest = words or [""]
   if name == "launch":
     sys.exit(launch.main(rest))

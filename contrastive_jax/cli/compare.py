@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from contrastive_jax import errors, paths
+from contrastive_jax import errors, paths, places
 from contrastive_jax.cli import alone, parse, texts
 from contrastive_jax.cli.leave import leave
 
@@ -35,8 +35,8 @@ def main(words: Sequence[str]) -> None:
 def _compare(runs: Sequence[str], out: str | None, metrics: Sequence[str], command: str) -> None:
   from contrastive_jax.study import compare, tables
 
-  if out and pathlib.Path(out).exists() and not pathlib.Path(out).is_dir():
-    raise errors.UserError(f"--out={out} is a file; give a folder")
+  if out:
+    places.ready(pathlib.Path(out), "the comparison", "give another --out")
   found = compare.compare(runs, metrics)
   print("\n".join(map(tables.text, found.tables)), end="", flush=True)
   if out:

@@ -1,15 +1,25 @@
 """`contrastive_jax eval`: scores a frozen encoder."""
 
-from contrastive_jax import config_files
+from absl import flags
+
+from contrastive_jax import config_files, paths
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.evaluation import config
 from contrastive_jax.evaluation.unread import of_evaluation
 
 
+def _define(values: flags.FlagValues) -> None:
+  flags.DEFINE_string(
+    "out", None, "folder of results and pictures (default: WORKDIR/eval)", flag_values=values
+  )
+
+
 def _run(asked: Asked) -> None:
   from contrastive_jax.evaluation import evaluate
 
-  evaluate.run(asked.config, asked.flags["workdir"].value)
+  out = asked.flags["out"].value
+  out = out and paths.local(out, "--out")
+  evaluate.run(asked.config, asked.flags["workdir"].value, out=out)
 
 
 COMMAND = Command(
@@ -20,5 +30,6 @@ COMMAND = Command(
   kind=config_files.EVALUATIONS,
   unread=of_evaluation,
   run=_run,
+  define=_define,
   default_config="eval/all",
 )

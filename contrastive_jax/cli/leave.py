@@ -1,6 +1,7 @@
 """The end of a command: one line on stderr and an exit code."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -19,12 +20,23 @@ ENDS = {
   errors.PeerLost: ("stopped", errors.EXIT_PEER_LOST),
 }
 
+_IN_VAIN = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE)
+
 
 @contextlib.contextmanager
 def by_name() -> Iterator[None]:
-  """Leaves with one line where the package raises one of `ENDS`."""
+  """Leaves with one line where the package raises one of `ENDS`, or what is written is in vain."""
   try:
     yield
+    sys.stdout.flush()  # here, not at the exit, where nobody could tell
+  except OSError as error:  # what is printed may lie on a disk, too, or its reader be gone
+    if error.errno not in _IN_VAIN:
+      raise
+    leave(
+      f"stopped: {error.filename or 'what is printed'} cannot be written ({error.strerror}); "
+      "give the same command again once it can",
+      errors.EXIT_SAVE_FAILED,
+    )
   except tuple(ENDS) as error:
     word, code = next(end for kind, end in ENDS.items() if isinstance(error, kind))
     leave(f"{word}: {error}", code)

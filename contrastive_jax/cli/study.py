@@ -7,7 +7,7 @@ import shlex
 
 from absl import flags
 
-from contrastive_jax import config_files, errors
+from contrastive_jax import config_files, errors, places
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.study import config
 
@@ -67,6 +67,11 @@ def _run(asked: Asked) -> None:
   everything = cells.cells(study)
   for cell in everything:
     cells.resolve(cell)
+  selected = selection.only(study, everything, given["only"].value)
+  if given["shard"].value is not None:
+    selected = selection.shard(study, selected, given["shard"].value)
+  if not any(given[name].value for name in ("list", "dry_run", "plan")):
+    places.ready(root, "the study", "give another --workdir")
   agree.check(study, root, everything)
   if given["report"].value:
     _report(study, everything, root, asked.words)
@@ -74,9 +79,6 @@ def _run(asked: Asked) -> None:
   if given["submit"].value:
     _submit(asked, root, study.name)
     return
-  selected = selection.only(study, everything, given["only"].value)
-  if given["shard"].value is not None:
-    selected = selection.shard(study, selected, given["shard"].value)
   if given["list"].value:
     print(listing.table(study, root, selected), end="")
   elif given["dry_run"].value:
@@ -110,7 +112,6 @@ def _do(study, root, selected, everything, asked) -> None:
 def _report(study, everything, root, words) -> None:
   from contrastive_jax.study import report
 
-  root.mkdir(parents=True, exist_ok=True)
   with (root / "report.lock").open("w") as file:  # shards may end at once
     fcntl.flock(file, fcntl.LOCK_EX)
     whole = [word for word in words if not re.match(r"--?(report|shard|only)\b", word)]

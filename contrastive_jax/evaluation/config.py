@@ -5,12 +5,11 @@ A config file in `configs/eval/` starts from `evaluation()` and changes what it 
 
 import dataclasses
 import importlib
-import re
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import catalogue, declared, errors, options
+from contrastive_jax import catalogue, declared, errors, options, paths
 from contrastive_jax import config as config_lib
 from contrastive_jax.options import Section, option, section
 
@@ -158,8 +157,7 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   for prefix, cls in _classes():
     options.check(cls, flat, prefix)
   config_lib.check_seed(config.seed)
-  if not re.fullmatch(r"[\w.-]+", config.name):
-    raise errors.UserError(f'name "{config.name}" is no file name; use letters, digits, "_", "-"')
+  paths.check_name("name", config.name)
   for key, allowed in (("protocols", PROTOCOLS), ("baselines", BASELINES)):
     for value in config[key]:
       if value not in allowed:

@@ -5,8 +5,9 @@
   found = evaluate.run(eval_config.evaluation("knn"), "runs/first")
 
 Features of every image are extracted once for each encoder (the run's and, if asked, baselines);
-every protocol then scores every layer. The results are also in WORKDIR/eval/NAME.json, each as soon
-as it is there; see `result_files` for a second evaluation of that name.
+every protocol then scores every layer. The results are also in WORKDIR/eval/NAME.json, or in
+another folder, each as soon as it is there; see `result_files` for a second evaluation of that
+name. Nothing else is written: with another folder a run may lie where one can only read.
 """
 
 import dataclasses
@@ -33,7 +34,10 @@ from contrastive_jax.workdir import checkpoint
 
 
 def run(
-  config: ConfigDict | None, workdir: str, devices: list[jax.Device] | None = None
+  config: ConfigDict | None,
+  workdir: str,
+  devices: list[jax.Device] | None = None,
+  out: str | None = None,
 ) -> dict[str, Any]:
   """Scores the checkpoint of `workdir` and writes WORKDIR/eval/NAME.json.
 
@@ -43,6 +47,7 @@ def run(
     config: from a file in `configs/eval/`, or `eval_config.evaluation()`; None is the latter.
     workdir: of a training run.
     devices: all by default.
+    out: folder of what is written, made if missing; None: WORKDIR/eval.
 
   Returns:
     What the file holds: settings, versions, counts, and `results`, a list of records with the keys
@@ -51,22 +56,25 @@ def run(
 
   Raises:
     UserError: config, workdir or data cannot work.
-    SaveFailed: the results could not be written.
+    SaveFailed: the results could not be written; those that were there are printed.
     PeerLost: another process is gone.
   """
   with hosts.losses_named():
-    return _run(eval_config.evaluation() if config is None else config, workdir, devices)
+    folder = pathlib.Path(out) if out else pathlib.Path(workdir) / "eval"
+    return _run(config or eval_config.evaluation(), workdir, devices, folder)
 
 
-def _run(config: ConfigDict, workdir: str, devices: list[jax.Device] | None) -> dict[str, Any]:
+def _run(
+  config: ConfigDict, workdir: str, devices: list[jax.Device] | None, folder: pathlib.Path
+) -> dict[str, Any]:
   config, options = eval_config.resolve(config)
   agree.check_equal(lambda: config_lib.flatten(config) | workdir_lib.versions())
   loaded = checkpoint.load_run(workdir, config.checkpoint_step)
   mesh = parallel.make_mesh(devices)
   images = eval_images.load(config, loaded.config)
   _check(config, options, loaded, images, mesh)
-  folder = pathlib.Path(workdir) / "eval"
-  workdir_lib.make(str(folder))
+  todo = _todo(config, options)
+  _prepare(folder, todo, images.num_classes)
   asked = config.to_dict()
   # Process 0 may be writing when another looks: all take its word.
   stem = agree.texts(result_files.stem(folder, config.name, asked, loaded.step))[0]
@@ -83,7 +91,6 @@ def _run(config: ConfigDict, workdir: str, devices: list[jax.Device] | None) -> 
     "config": asked,
     "versions": workdir_lib.versions(),
   }
-  todo = _todo(config, options)
   _tell_what_comes(todo, images)
   for encoder in encoders(config, loaded, images.view):
     train, test = (extract(encoder, s, images, mesh) for s in (images.train, images.test))
@@ -97,10 +104,10 @@ def _run(config: ConfigDict, workdir: str, devices: list[jax.Device] | None) -> 
           continue
         record = _record(task, protocol, settings, getattr(protocols, protocol)(task, settings))
         found["results"].append(record)
+        if jax.process_index() == 0:  # now: what comes later may fail, and be it the next line
+          result_files.write(path, found)
         count = f"{len(found['results']):>{len(str(len(todo)))}} of {len(todo)}"
         say(f"{count}  {_line(record, settings)}")
-        if jax.process_index() == 0:  # now: what comes later may fail
-          result_files.write(path, found)
   found["complete"] = True
   if jax.process_index() == 0:
     result_files.write(path, found)
@@ -123,6 +130,14 @@ def _check(
   encoder = _of_net(config, loaded)
   view = jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
   jax.eval_shape(encoder, {"params": loaded.params, "stats": loaded.stats}, view)
+
+
+def _prepare(folder: pathlib.Path, todo: list[tuple[str, str, str]], num_classes: int) -> None:
+  """Tries the place of the results, before any is computed, on the process that writes them."""
+  pictures = sum(protocol == "picture" for _, _, protocol in todo)
+  with agree.mistakes_shared():
+    if jax.process_index() == 0:
+      result_files.prepare(folder, len(todo), num_classes, pictures)
 
 
 def _todo(config: ConfigDict, options: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -11,6 +11,7 @@ one tile of similarities, not the whole matrix.
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -92,6 +93,7 @@ def evaluate(
   num_classes: int,
   options: Options,
   mesh: Mesh | None = None,
+  progress: Callable[[int, int], None] | None = None,
 ) -> scores_lib.Scores:
   """Lets the bank `train` vote on every example of `test`.
 
@@ -104,6 +106,7 @@ def evaluate(
       process holds all of them.
     train_labels, test_labels: 0..num_classes - 1.
     mesh: devices that share the queries; None: those in use, or all.
+    progress: is told to how many of the bank the queries were compared, and how many there are.
 
   Raises:
     UserError: k exceeds the bank, a label is out of range, or a feature is not finite.
@@ -125,6 +128,8 @@ def evaluate(
       block = parallel.replicate(block, mesh)
       best = _nearer(best, rows[0], block, options=options, tile=tile)
       jax.block_until_ready(best)  # or all blocks would wait on the devices at once
+      if progress:
+        progress(min(start + size, len(train_features)), len(train_features))
     rank = _vote(best, rows[1], options=options, num_classes=num_classes, tile=tile)
     rank = parallel.fetch(rank)[: len(test_labels)]
   return scores_lib.summarize(rank, np.asarray(test_labels), num_classes)

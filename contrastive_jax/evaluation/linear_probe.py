@@ -13,7 +13,7 @@ All train on random crops and flips (`augment=True`), on features as they are (`
 and with the one rate (`rates=()`). Without augmentation, the features are computed once and a probe
 takes seconds. A good rate depends on the scale of the features, which differs between methods
 (hence MoCo's 30); `standardize` takes that scale out, and `rates` are tried on held-out training
-images (`choose_rate`), since what is left depends on the set and on its size.
+images (`linear_rates`), since what is left depends on the set and on its size.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from contrastive_jax import augment as augment_lib
 from contrastive_jax import errors, parallel
 from contrastive_jax.data import Source, pipeline
-from contrastive_jax.evaluation import features, held_out, linear_steps, probe_batches, scores
+from contrastive_jax.evaluation import features, held_out, linear_steps, probe_batches
 from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "step")
@@ -88,10 +88,11 @@ class Options:
 
   def check(self, num_images: int, num_devices: int) -> None:
     """Raises `UserError` if the probe cannot be trained on so many images."""
+    del num_devices  # what a batch lacks to a multiple of them is filled up
     if len(self.rates) > 1:
       held_out.split(num_images, self.validation_fraction, 0, "linear_sgd", "rates=()")
     if self.augment:
-      probe_batches.check(self, num_images, num_devices, _BATCH_SIZE)
+      probe_batches.check(self, num_images, jax.process_count(), _BATCH_SIZE, "processes")
 
   def describe(self) -> str:
     """Returns what a result depends on, in a few words."""
@@ -121,74 +122,18 @@ def fit(
   """
   features.check_finite(x, "features")
   options = probe_batches.sized(options, len(x))
-  steps_per_epoch, total, batches, (mean, std) = _of_features(x, label, options, mesh, seed)
+  steps_per_epoch, total, batches, (mean, std) = batches_of(x, label, options, mesh, seed)
   start = linear_steps.start(x.shape[1], num_classes, options, seed)
   step_fn = functools.partial(linear_steps.steps, options, steps_per_epoch)
   return fold(*_train(step_fn, start, batches, total, options, mesh, progress), mean, std)
 
 
-def choose_rate(
-  x: Float[np.ndarray, "n F"],
-  label: Int[np.ndarray, " n"],
-  num_classes: int,
-  options: Options,
-  mesh: Mesh,
-  *,
-  seed: int = 0,
-  progress: Callable[[int, int], None] | None = None,
-) -> tuple[float, dict[float, float]]:
-  """Tries `options.rates` on a held-out part of the training set, all at once.
+def batches_of(x, label, options, mesh, seed):
+  """Returns steps in an epoch and in all, batches of finite features, mean and deviation.
 
-  On features without augmentation also where the probe is then trained on crops: those features are
-  there already. `progress` is told how many of the steps are under way.
-
-  Returns:
-    The best rate, of equals the first, and the held-out top-1 of each. `base_lr` and {} if there
-    are no rates; nothing is held out for a single one.
-
-  Raises:
-    UserError: too few examples to hold any out, or a feature is not finite.
-  """
-  features.check_finite(x, "features")
-  rates = options.rates or (options.base_lr,)
-  if len(rates) == 1:
-    return rates[0], {}
-  fitted, unseen = held_out.split(
-    len(x), options.validation_fraction, seed, "linear_sgd", "rates=()"
-  )
-  options = probe_batches.sized(options, len(fitted))
-  steps_per_epoch, total, batches, (mean, std) = _of_features(
-    x[fitted], label[fitted], options, mesh, seed
-  )
-  start = linear_steps.start(x.shape[1], num_classes, options, seed)
-  start = jax.tree.map(lambda leaf: np.stack([leaf] * len(rates)), start)
-  with parallel.use(mesh):
-    relative = parallel.replicate(np.asarray(rates, np.float32) / options.base_lr, mesh)
-    classifiers = parallel.replicate(start, mesh)
-    states = parallel.replicate(jax.vmap(linear_steps.optimizer(options, 1).init)(start), mesh)
-    done = 0
-    for batch in batches:
-      done += batch[0].shape[1]
-      if progress:
-        progress(done, total)
-      classifiers, states = linear_steps.steps_of_rates(
-        options, steps_per_epoch, classifiers, states, relative, *batch
-      )
-    classifiers = parallel.fetch(classifiers)
-  found = {}
-  for rate, kernel, bias in zip(rates, classifiers["kernel"], classifiers["bias"], strict=True):
-    found[rate] = 0.0
-    if np.isfinite(kernel).all():  # else it diverged
-      classifier = fold(kernel, bias, mean, std)
-      found[rate] = scores.of_linear(*classifier, x[unseen], label[unseen], mesh).top1
-  return max(found, key=found.get), found
-
-
-def _of_features(x, label, options, mesh, seed):
-  """Returns steps in an epoch and in all, batches of standardised features, mean and deviation.
-
-  What a batch lacks to a multiple of the devices is filled with rows without a label, which do not
-  count: any batch goes on any devices, with one result.
+  The batches hold standardised features, if the options ask for it. What one lacks to a multiple of
+  the devices is filled with rows without a label, which do not count: any batch goes on any
+  devices, with one result.
   """
   mean, std = standardization(x) if options.standardize else as_they_are(x.shape[1])
   steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size, _BATCH_SIZE)
@@ -237,10 +182,10 @@ def fit_augmented(
     progress: called after every step.
 
   Raises:
-    UserError: as `fit`, or the batch does not divide over the devices.
+    UserError: as `fit`, or the batch does not divide over the processes.
   """
   features.check_finite(clean, "features without augmentation")
-  options = probe_batches.sized(options, len(source), mesh.size)
+  options = probe_batches.sized(options, len(source), jax.process_count())
   num_features = clean.shape[1]
   mean, std = standardization(clean) if options.standardize else as_they_are(num_features)
   steps_per_epoch, total, batches = probe_batches.make(
@@ -250,6 +195,7 @@ def fit_augmented(
     seed=seed,
     mesh=mesh,
     key=_BATCH_SIZE,
+    fill=True,  # the encoder is frozen: no row depends on another
     pipeline_options=pipeline_options,
   )
   frozen = parallel.replicate((variables, mean, std), mesh)

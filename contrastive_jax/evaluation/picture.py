@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import io
 import pathlib
 import warnings
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from contrastive_jax import errors
+from contrastive_jax import errors, places
 from contrastive_jax.evaluation import features
 from contrastive_jax.options import option
 
@@ -98,6 +99,7 @@ def draw(
 
   Raises:
     UserError: a feature is not finite; t-SNE is asked for without scikit-learn.
+    SaveFailed: the disk.
   """
   features.check_finite(x, "features")  # all, not only those drawn
   from matplotlib.backends.backend_agg import FigureCanvasAgg  # no display, no global state
@@ -141,10 +143,11 @@ def draw(
       text.set_parse_math(False)  # names are no formulas
   axes.set(xlabel=names[0], ylabel=names[1], xticks=[], yticks=[])
   axes.set_title(_printable(title), parse_math=False)
-  path = pathlib.Path(path)
+  drawn, path = io.BytesIO(), pathlib.Path(path)
   with warnings.catch_warnings():  # a box in place of a letter that the font lacks says enough
     warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-    figure.savefig(path)
+    figure.savefig(drawn, format="png")
+  places.write(path, drawn.getvalue())
   return path
 
 

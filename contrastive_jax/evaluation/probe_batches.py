@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray
 
@@ -49,10 +50,20 @@ def too_few(options: Options, num_images: int, section: str) -> str | None:
   )
 
 
-def check(options: Options, num_images: int, num_devices: int, key: str) -> None:
-  """Raises `UserError`, with the `key` of the batch size, where `make` would after `sized`."""
-  batch_size = sized(options, num_images, num_devices).batch_size
-  parallel.check_batch_size(batch_size, num_devices, key)
+def check(
+  options: Options, num_images: int, num_parts: int, key: str, parts: str = "devices"
+) -> None:
+  """Raises `UserError`, with the `key` of the batch size, where `make` would after `sized`.
+
+  Args:
+    options: of the training.
+    num_images: of the set.
+    num_parts: over which a batch is to divide.
+    key: of the batch size, in errors.
+    parts: what they are, in errors.
+  """
+  batch_size = sized(options, num_images, num_parts).batch_size
+  parallel.check_batch_size(batch_size, num_parts, key, parts)
   pipeline.steps_per_epoch(num_images, batch_size, key)
 
 
@@ -72,14 +83,21 @@ def make(
   seed: int,
   mesh: Mesh,
   key: str,
+  fill: bool = False,
   pipeline_options: dict[str, Any] | None = None,
 ) -> ProbeBatches:
   """Returns the batches of `epochs` passes over `source`; errors call `batch_size` by its `key`.
 
+  With `fill` what a batch lacks to a multiple of the devices is filled with images without a label,
+  which do not count: any batch goes on any devices, with one result. Not where the images of a
+  batch see each other, as through batch norm.
+
   Raises:
-    UserError: the batch exceeds the set or does not divide over the devices of `mesh`.
+    UserError: the batch exceeds the set, or does not divide over the devices of `mesh` or, with
+      `fill`, over the processes.
   """
-  parallel.check_batch_size(batch_size, mesh.size, key)
+  parts = (jax.process_count(), key, "processes") if fill else (mesh.size, key)
+  parallel.check_batch_size(batch_size, *parts)
   steps_per_epoch = pipeline.steps_per_epoch(len(source), batch_size, key)
   total_steps = steps_per_epoch * epochs
   host_batches = pipeline.train_batches(
@@ -95,6 +113,16 @@ def make(
   def batches():
     for step, batch in enumerate(host_batches):
       rows = {k: batch[k] for k in ("image", "extent", "index", "label")}
+      rows = _filled(rows, mesh.size // jax.process_count())
       yield jax.random.fold_in(views, step // steps_per_epoch), parallel.put(rows, mesh)
 
   return ProbeBatches(steps_per_epoch, total_steps, batches())
+
+
+def _filled(rows: dict[str, np.ndarray], num_devices: int) -> dict[str, np.ndarray]:
+  """Returns the rows, and as many of them again, without a label, as the devices lack."""
+  count = len(rows["label"])
+  more = -count % num_devices
+  again = {k: values[np.arange(count + more) % count] for k, values in rows.items()}
+  again["label"][count:] = -1
+  return again if more else rows

@@ -1,5 +1,7 @@
 """How far a part of an evaluation is, where it takes long: one row, and the time that is left."""
 
+import contextlib
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -7,6 +9,7 @@ from typing import TypeVar
 from contrastive_jax.workdir.console import Console, clock
 
 _SILENCE = {"seconds": 30.0, "seconds_live": 0.5}  # at most, as in training
+_TICK_S = 0.5  # between two looks at the clock, where nothing else tells the time
 T = TypeVar("T")
 
 
@@ -41,3 +44,22 @@ class Progress:
       self(done, total)
       yield batch
     self(total, total)
+
+  @contextlib.contextmanager
+  def waiting(self) -> Iterator[None]:
+    """Shows how long the block has taken, where nobody can say how far it is."""
+    begun, done = time.monotonic(), threading.Event()
+
+    def show():
+      while not done.wait(_TICK_S):
+        if self._console.is_silent_for(**_SILENCE):
+          self._console.row([(0, self._what), (0, f"{clock(time.monotonic() - begun)} so far")])
+
+    shown = threading.Thread(target=show, daemon=True)
+    shown.start()
+    try:
+      yield
+    finally:
+      done.set()
+      shown.join()
+      self._console.clear()

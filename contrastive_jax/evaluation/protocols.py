@@ -16,7 +16,14 @@ from jaxtyping import PyTree
 
 from contrastive_jax import keys
 from contrastive_jax.data import Source, pipeline
-from contrastive_jax.evaluation import features, linear_probe, logistic, probe_batches, scores
+from contrastive_jax.evaluation import (
+  features,
+  linear_probe,
+  linear_rates,
+  logistic,
+  probe_batches,
+  scores,
+)
 from contrastive_jax.evaluation import finetune as finetune_lib
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation import knn as knn_lib
@@ -44,7 +51,7 @@ class Task(NamedTuple):
   images: eval_images.Images
   mesh: Mesh
   seed: int
-  prefix: pathlib.Path  # of files: WORKDIR/eval/NAME
+  prefix: pathlib.Path  # of files: WORKDIR/eval/NAME, or of another folder
 
   @property
   def arrays(self):
@@ -55,21 +62,19 @@ class Task(NamedTuple):
 
 def knn(task: Task, options: knn_lib.Options) -> dict[str, Any]:
   """Lets the training images vote on the test images."""
-  return {"scores": knn_lib.evaluate(*task.arrays, options, task.mesh)}
+  progress = Progress(f"{_name('knn', task)}, training image")
+  return {"scores": knn_lib.evaluate(*task.arrays, options, task.mesh, progress)}
 
 
 def linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
   """Trains a linear classifier by SGD."""
   x, label, test_x, test_label, num_classes = task.arrays
   trying = Progress(f"rates of {_name('linear_sgd', task)}, step")
-  rate, validation = linear_probe.choose_rate(
+  rate, validation = linear_rates.choose(
     x, label, num_classes, options, task.mesh, seed=task.seed, progress=trying
   )
   options = dataclasses.replace(options, base_lr=rate, rates=())
-  if options.augment:
-    _warn_if_short("linear_sgd", options, len(task.images.train), task.mesh.size)
-  else:
-    _warn_if_short("linear_sgd", options, len(x), 1)
+  _warn_if_short("linear_sgd", options, len(task.images.train) if options.augment else len(x), 1)
   progress = Progress(f"{_name('linear_sgd', task)}, step")
   common = {"seed": task.seed, "progress": progress}
   if options.augment:
@@ -140,15 +145,16 @@ def picture(task: Task, options: picture_lib.Options) -> dict[str, Any]:
   """Draws the features of the test images in a plane."""
   path = task.prefix.with_name(f"{task.prefix.name}_{task.encoder.name}_{task.layer}.png")
   if jax.process_index() == 0:
-    picture_lib.draw(
-      task.test.layers[task.layer],
-      task.test.label,
-      path,
-      options,
-      label_names=task.images.label_names,
-      title=f"{task.layer} of {task.encoder.name}",
-      seed=task.seed,
-    )
+    with Progress(f"{_name('picture', task)}, {options.method}").waiting():
+      picture_lib.draw(
+        task.test.layers[task.layer],
+        task.test.label,
+        path,
+        options,
+        label_names=task.images.label_names,
+        title=f"{task.layer} of {task.encoder.name}",
+        seed=task.seed,
+      )
   return {"file": path.name}
 
 

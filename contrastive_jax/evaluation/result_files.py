@@ -10,9 +10,10 @@ import json
 import pathlib
 from typing import Any
 
-from contrastive_jax import errors
-from contrastive_jax import workdir as workdir_lib
+from contrastive_jax import errors, places
 from contrastive_jax.evaluation import config as eval_config
+
+_PICTURE_BYTES = 500_000  # at most, of 2,000 points in 840 x 720 pixels
 
 
 def stem(folder: pathlib.Path, name: str, config: dict[str, Any], checkpoint_step: int) -> str:
@@ -32,10 +33,32 @@ def stem(folder: pathlib.Path, name: str, config: dict[str, Any], checkpoint_ste
       return candidate
 
 
+def prepare(folder: pathlib.Path, results: int, num_classes: int, pictures: int) -> None:
+  """Makes the folder and tries it with about as many bytes as are to come.
+
+  Raises:
+    UserError, SaveFailed: see `places.ready`.
+  """
+  # The old file stays until the new one is whole, so both have to fit; a figure takes 22 letters.
+  records = 2 * (10_000 + results * (2_000 + 30 * num_classes))
+  remedy = "give another place for them, --out=DIR"
+  places.ready(folder, "results", remedy, records + pictures * _PICTURE_BYTES)
+
+
 def write(path: pathlib.Path, found: dict[str, Any]) -> None:
-  """Writes what was found so far. Raises `SaveFailed`."""
-  with errors.saving(str(path), then="give the same command again"):
-    workdir_lib.write(path, json.dumps(found, indent=2) + "\n")
+  """Writes what was found so far; what cannot be written is printed, as one line of JSON.
+
+  Raises:
+    SaveFailed: it could not be written.
+  """
+  try:
+    places.write(path, json.dumps(found, indent=2) + "\n")
+  except errors.SaveFailed as error:
+    try:
+      print(json.dumps(found), flush=True)
+    except OSError:  # stdout may lie on the same disk
+      raise error from None
+    raise errors.SaveFailed(f"{error}; what was found is on stdout, the line of JSON") from error
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:

@@ -113,6 +113,20 @@ class Method:
     del task
     return ()
 
+  def chance(self, task: Task, num_views: int) -> float | None:
+    """Returns the loss where all embeddings are alike, so that nothing tells right from wrong.
+
+    A run that stays above it is worse than one that has learnt nothing. None: the loss has no such
+    number, since it also depends on margins, scales or what was remembered.
+    """
+    del task, num_views
+    return None
+
+  def idle_steps(self, task: Task) -> int:
+    """Returns the steps at the start in which nothing is trained, as it is meant."""
+    del task
+    return 0
+
   def loss(
     self,
     net: Network,

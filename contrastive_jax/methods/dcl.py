@@ -5,15 +5,16 @@ from the negatives: the batch may be small. DCLW weighs the positives by how far
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from contrastive_jax import errors, losses
+from contrastive_jax import losses
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +31,14 @@ class Method(base.Method):
 
   def __post_init__(self):
     for name, usual in (("temperature", 0.1), ("sigma", 0.5)):
-      if not getattr(self, name) > 0:
-        raise errors.UserError(
-          f"method.{name} {getattr(self, name)} is not positive; the paper uses {usual}"
-        )
+      check_scale(f"method.{name}", getattr(self, name), f"the paper uses {usual}")
     similarity.check("method.loss_impl", self.loss_impl)
 
   def network(self, backbone):
     return base.with_simclr_head(backbone, self.head_layers, self.embedding_size, self.head_width)
+
+  def chance(self, task, num_views):
+    return math.log(num_views * (task.batch_size - 1))
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key

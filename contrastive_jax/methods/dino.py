@@ -19,7 +19,7 @@ from contrastive_jax.losses import memory as memory_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 
 class LastLayer(nn.Module):
@@ -58,10 +58,7 @@ class Method(base.Method):
       ("teacher_temperature", 0.07),
       ("teacher_start", 0.04),
     ):
-      if not getattr(self, name) > 0:
-        raise errors.UserError(
-          f"method.{name} {getattr(self, name)} is not positive; the paper uses {paper}"
-        )
+      check_scale(f"method.{name}", getattr(self, name), f"the paper uses {paper}")
     for name in ("local_views", "teacher_warmup_epochs", "freeze_epochs"):
       if getattr(self, name) < 0:
         raise errors.UserError(f"method.{name} {getattr(self, name)} is below 0; use 0 or more")
@@ -102,6 +99,10 @@ class Method(base.Method):
 
   def frozen(self, task):
     return (("(^|/)last/", math.ceil(self.freeze_epochs * task.steps_per_epoch)),)
+
+  def chance(self, task, num_views):
+    del task, num_views
+    return math.log(self.outputs)
 
   def loss(self, net, params, stats, memory, batch, key):
     del key

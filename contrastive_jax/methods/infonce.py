@@ -6,6 +6,7 @@ defaults are its head, its temperature and its batch norm, which sees the views 
 """
 
 import dataclasses
+import math
 
 import jax.numpy as jnp
 
@@ -14,7 +15,7 @@ from contrastive_jax.losses import similarity as similarity_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 SIMILARITIES = ("cosine", "dot")
 
@@ -32,8 +33,7 @@ class Method(base.Method):
   loss_impl: str = option("auto", similarity_lib.OPTION, identity=False)
 
   def __post_init__(self):
-    if not self.temperature > 0:
-      raise errors.UserError(f"method.temperature {self.temperature} is not positive; use e.g. 0.2")
+    check_scale("method.temperature", self.temperature, "use e.g. 0.2")
     if self.similarity not in SIMILARITIES:
       raise errors.UserError(
         f'method.similarity "{self.similarity}" is unknown; use {" or ".join(SIMILARITIES)}'
@@ -50,6 +50,10 @@ class Method(base.Method):
       **norm.options(backbone),
     )
     return Network(backbone, (Head("z", head),))
+
+  def chance(self, task, num_views):
+    del num_views
+    return math.log(task.batch_size)
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key

@@ -6,6 +6,7 @@ drawn at random (NCE, section 3.2), or computed in full.
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 # Random rows (the paper's) are what the network is taught until they have been replaced. In an
 # empty bank an image teaches nothing before it has a row: the first epoch only fills it. NCE needs
@@ -38,10 +39,7 @@ class Method(base.Method):
   loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
-    if not self.temperature > 0:
-      raise errors.UserError(
-        f"method.temperature {self.temperature} is not positive; the paper uses 0.07"
-      )
+    check_scale("method.temperature", self.temperature, "the paper uses 0.07")
     if self.num_noise < 0:
       raise errors.UserError(f"method.num_noise {self.num_noise} is negative; use 0 or more")
     if self.start not in STARTS:
@@ -75,6 +73,15 @@ class Method(base.Method):
     if self.start == "empty":
       bank = jnp.zeros_like(bank)
     return {"bank": bank, "Z": jnp.zeros(())}  # Z: 0 until the first batch estimates it
+
+  def idle_steps(self, task):
+    return task.steps_per_epoch if self.start == "empty" else 0  # rows that are not seen yet
+
+  def chance(self, task, num_views):
+    del num_views
+    if self.num_noise or self.proximal:
+      return None
+    return math.log(task.num_images)
 
   def loss(self, net, params, stats, memory, batch, key):
     ends, stats = base.forward(net, params, stats, batch["views"])

@@ -8,6 +8,7 @@ embeddings side by side an MLP says which permutation it was. Each image shows s
 import dataclasses
 import functools
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +50,10 @@ class Method(base.Method):
       backbone,
       base.puzzle_heads(backbone, self.head_width, self.num_permutations, PATCHES, embed),
     )
+
+  def chance(self, task, num_views):
+    del task, num_views
+    return math.log(self.num_permutations)
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory

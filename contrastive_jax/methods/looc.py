@@ -10,6 +10,7 @@ LooC++. There is no official code; the frame (momentum keys, queues) is MoCo's, 
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 # A factor that can be kept, and the operations of `augment` that change it.
 FACTORS = {
@@ -71,10 +72,7 @@ class Method(base.Method):
         f"method.kept {tuple(self.kept)} is not a choice of factors; name one or more, each once, "
         f"of {', '.join(FACTORS)}"
       )
-    if not self.temperature > 0:
-      raise errors.UserError(
-        f"method.temperature {self.temperature} is not positive; the paper uses 0.2"
-      )
+    check_scale("method.temperature", self.temperature, "the paper uses 0.2")
     similarity.check("method.loss_impl", self.loss_impl)
     memory_lib.check_momentum(self.momentum)
 
@@ -124,6 +122,13 @@ class Method(base.Method):
         for name, k in zip(self._spaces, keys, strict=True)
       },
     }
+
+  def chance(self, task, num_views):
+    del num_views
+    others, spaces = self.queue_size or task.batch_size - 1, len(self._spaces)
+    # Space 0 knows no other view of its own image, each further space all of them.
+    terms = [math.log(1 + others), *[math.log(spaces + others)] * (spaces - 1)]
+    return sum(terms) / spaces
 
   def loss(self, net, params, stats, memory, batch, key):
     del key

@@ -12,6 +12,7 @@ With `symmetric` each view also asks for the other, as in MoCo v2+ (Chen and He,
 """
 
 import dataclasses
+import math
 
 import jax
 
@@ -21,7 +22,7 @@ from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 _QUEUES = ("queue", "second_queue")  # of the keys of the second view; of the first
 
@@ -43,10 +44,7 @@ class Method(base.Method):
   loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
-    if not self.temperature > 0:
-      raise errors.UserError(
-        f"method.temperature {self.temperature} is not positive; v2 uses 0.2, v1 0.07"
-      )
+    check_scale("method.temperature", self.temperature, "v2 uses 0.2, v1 0.07")
     if self.head not in ("mlp", "linear"):
       raise errors.UserError(f"method.head {self.head!r} is unknown; use one of mlp, linear")
     similarity.check("method.loss_impl", self.loss_impl)
@@ -82,6 +80,10 @@ class Method(base.Method):
       for name, key in zip(_QUEUES[: self._sides], keys, strict=True):
         memory[name] = memory_lib.queue(key, self.queue_size, self.embedding_size)
     return memory
+
+  def chance(self, task, num_views):
+    del num_views
+    return math.log(1 + self.queue_size if self.queue_size else task.batch_size)
 
   def loss(self, net, params, stats, memory, batch, key):
     asking, asked = batch["views"][:, : self._sides], batch["views"][:, ::-1][:, : self._sides]

@@ -6,6 +6,7 @@ Each view has its own batch statistics.
 """
 
 import dataclasses
+import math
 
 import jax
 
@@ -15,7 +16,7 @@ from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +33,7 @@ class Method(base.Method):
   loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
-    if not self.temperature > 0:
-      raise errors.UserError(
-        f"method.temperature {self.temperature} is not positive; ResNets use 1.0, ViTs 0.2"
-      )
+    check_scale("method.temperature", self.temperature, "ResNets use 1.0, ViTs 0.2")
     if self.head_layers < 1:
       raise errors.UserError(f"method.head_layers {self.head_layers} is below 1; use 2 or 3")
     similarity.check("method.loss_impl", self.loss_impl)
@@ -57,6 +55,10 @@ class Method(base.Method):
 
   def init_memory(self, net, variables, task, key):
     return {"target": {k: v for k, v in variables["params"].items() if k != "q"}}
+
+  def chance(self, task, num_views):
+    del num_views
+    return 2 * 2 * self.temperature * math.log(task.batch_size)  # of both directions, times 2 tau
 
   def loss(self, net, params, stats, memory, batch, key):
     views, image = batch["views"], base.image_ids(batch)

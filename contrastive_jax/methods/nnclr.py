@@ -6,19 +6,20 @@ has its own batch statistics.
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import losses, parallel
 from contrastive_jax.losses import memory as memory_lib
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +34,7 @@ class Method(base.Method):
   loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
-    if not self.temperature > 0:
-      raise errors.UserError(
-        f"method.temperature {self.temperature} is not positive; the paper uses 0.1"
-      )
+    check_scale("method.temperature", self.temperature, "the paper uses 0.1")
     similarity.check("method.loss_impl", self.loss_impl)
 
   def network(self, backbone):
@@ -51,6 +49,10 @@ class Method(base.Method):
   def init_memory(self, net, variables, task, key):
     memory_lib.check_queue("method.queue_size", self.queue_size, task.batch_size)
     return {"queue": memory_lib.queue(key, self.queue_size, self.embedding_size)}
+
+  def chance(self, task, num_views):
+    del num_views
+    return math.log(task.batch_size)
 
   def loss(self, net, params, stats, memory, batch, key):
     ends, stats = base.forward(net, params, stats, batch["views"])

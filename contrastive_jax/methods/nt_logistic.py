@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from contrastive_jax import errors, losses
 from contrastive_jax.methods import base
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +27,9 @@ class Method(base.Method):
   embedding_size: int = option(128, "D: size of z")
 
   def __post_init__(self):
-    for name, usual in (("temperature", 0.2), ("margin", 0.4)):
-      if not getattr(self, name) > 0:
-        raise errors.UserError(
-          f"method.{name} {getattr(self, name)} is not positive; use e.g. {usual}"
-        )
+    check_scale("method.temperature", self.temperature, "use e.g. 0.2")
+    if not self.margin > 0:
+      raise errors.UserError(f"method.margin {self.margin} is not positive; use e.g. 0.4")
 
   def network(self, backbone):
     return base.with_simclr_head(backbone, self.head_layers, self.embedding_size, self.head_width)

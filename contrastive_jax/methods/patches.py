@@ -17,6 +17,7 @@ taken, also with `cross_image`, where the patches of all other images are negati
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +29,7 @@ from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 FORMS = ("patches", "feature_map")
 _MIN_AREA = {"patches": 0.2, "feature_map": overlap.LEAST_AREA}
@@ -68,8 +69,7 @@ class Method(base.Method):
         f"{overlap.LEAST_AREA} or more"
       )
     similarity.check("method.loss_impl", self.loss_impl)
-    if not self.temperature > 0:
-      raise errors.UserError(f"method.temperature {self.temperature} is not positive; use e.g. 0.2")
+    check_scale("method.temperature", self.temperature, "use e.g. 0.2")
 
   def network(self, backbone):
     g = heads.MLP(
@@ -91,6 +91,11 @@ class Method(base.Method):
     """Gives both views of an image one place, so that position p shows the same in both."""
     a, b = params
     return a, b | {name: a[name] for name in _PLACING if name in a}
+
+  def chance(self, task, num_views):
+    del num_views
+    of_images = task.batch_size if self.cross_image else 1
+    return math.log(self.grid**2 * of_images)
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory

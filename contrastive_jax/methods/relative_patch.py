@@ -6,6 +6,7 @@ MLP says which of the eight neighbours it is. All eight pairs of an image are in
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +39,10 @@ class Method(base.Method):
     return Network(
       backbone, base.puzzle_heads(backbone, self.head_width, len(NEIGHBOURS), 2, embed)
     )
+
+  def chance(self, task, num_views):
+    del task, num_views
+    return math.log(len(NEIGHBOURS))
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory

@@ -5,6 +5,7 @@ Every view is shown in its four right-angle rotations, and a linear layer on h s
 """
 
 import dataclasses
+import math
 
 import jax.numpy as jnp
 
@@ -26,6 +27,10 @@ class Method(base.Method):
   def network(self, backbone):
     classifier = heads.MLP((), TURNS, out_bias=True, weight_init=backbone.weight_init)
     return Network(backbone, (Head("rotation", classifier),))
+
+  def chance(self, task, num_views):
+    del task, num_views
+    return math.log(TURNS)
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from contrastive_jax import errors, losses
+from contrastive_jax import losses
 from contrastive_jax.losses import sigmoid, similarity
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 
 class Pair(nn.Module):
@@ -49,8 +49,7 @@ class Method(base.Method):
   loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
   def __post_init__(self):
-    if not self.scale > 0:
-      raise errors.UserError(f"method.scale {self.scale} is not positive; the paper has 10")
+    check_scale("method.scale", self.scale, "the paper has 10")
     similarity.check("method.loss_impl", self.loss_impl)
 
   def network(self, backbone):

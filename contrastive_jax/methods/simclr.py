@@ -5,11 +5,12 @@ between the views over the global batch, both views sharing their batch-norm sta
 """
 
 import dataclasses
+import math
 
 from contrastive_jax import errors, losses
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 # What multiplies the loss; LARS hides it from kernels, not from biases and batch norm.
 LOSS_FACTORS = {
@@ -42,10 +43,7 @@ class Method(base.Method):
         raise errors.UserError(
           f'method.{name} "{getattr(self, name)}" is unknown; use one of {", ".join(known)}'
         )
-    if not self.temperature > 0:
-      raise errors.UserError(
-        f"method.temperature {self.temperature} is not positive; the paper uses 0.1, CIFAR-10 0.5"
-      )
+    check_scale("method.temperature", self.temperature, "the paper uses 0.1, CIFAR-10 0.5")
     similarity.check("method.loss_impl", self.loss_impl)
 
   def network(self, backbone):
@@ -57,6 +55,11 @@ class Method(base.Method):
       kind=self.head,
       bn=self.head_bn,
     )
+
+  def chance(self, task, num_views):
+    columns = task.batch_size * (num_views if self.negatives == "both" else 1)
+    columns -= self.negatives == "both"  # a view is not compared with itself
+    return LOSS_FACTORS[self.loss_factor](self.temperature) * math.log(columns)
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key

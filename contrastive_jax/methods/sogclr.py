@@ -16,7 +16,7 @@ from contrastive_jax import errors, losses, parallel
 from contrastive_jax.losses import memory as memory_lib
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 # What multiplies the loss in nats, which is DCL's where gamma is 1.
 LOSS_FACTORS = {
@@ -39,10 +39,7 @@ class Method(base.Method):
   loss_factor: str = option("nats", f"of the loss: {', '.join(LOSS_FACTORS)} (1, tau, 2 tau)")
 
   def __post_init__(self):
-    if not self.temperature > 0:
-      raise errors.UserError(
-        f"method.temperature {self.temperature} is not positive; the released code has 0.1"
-      )
+    check_scale("method.temperature", self.temperature, "the released code has 0.1")
     if not 0 < self.gamma <= 1:
       raise errors.UserError(
         f"method.gamma {self.gamma} is out of range; use above 0 to 1, e.g. 0.9"

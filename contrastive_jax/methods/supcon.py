@@ -5,6 +5,7 @@ positives is taken outside the logarithm (L_out, eq. 2), the better of the paper
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads
 from contrastive_jax.models.network import Head, Network
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +33,7 @@ class Method(base.Method):
 
   def __post_init__(self):
     for name, usual in (("temperature", 0.1), ("base_temperature", 0.07)):
-      if not getattr(self, name) > 0:
-        raise errors.UserError(
-          f"method.{name} {getattr(self, name)} is not positive; the paper uses {usual}"
-        )
+      check_scale(f"method.{name}", getattr(self, name), f"the paper uses {usual}")
     similarity.check("method.loss_impl", self.loss_impl)
 
   def network(self, backbone):
@@ -57,6 +55,10 @@ class Method(base.Method):
         "supcon: the data has 0 classes; use labelled data, or a config of simclr for data without"
       )
     return {"classes": jnp.arange(task.num_classes, dtype=jnp.int32)}
+
+  def chance(self, task, num_views):
+    factor = self.temperature / self.base_temperature
+    return factor * math.log(num_views * task.batch_size - 1)
 
   def loss(self, net, params, stats, memory, batch, key):
     del key

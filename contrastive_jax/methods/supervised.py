@@ -5,6 +5,7 @@ examples. No z is measured: labels leave no room for collapse.
 """
 
 import dataclasses
+import math
 
 import jax.numpy as jnp
 
@@ -52,6 +53,10 @@ class Method(base.Method):
         f"--config.method.num_classes={task.num_classes}"
       )
     return {}
+
+  def chance(self, task, num_views):
+    del task, num_views
+    return math.log(self.num_classes)
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key

@@ -7,6 +7,7 @@ image, small ones included.
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from contrastive_jax.losses import memory as memory_lib
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
-from contrastive_jax.options import option
+from contrastive_jax.options import check_scale, option
 
 
 class Prototypes(nn.Module):
@@ -62,10 +63,7 @@ class Method(base.Method):
           f"method.{name} {getattr(self, name)} is below {limit}; use {limit} or more"
         )
     for name, paper in (("temperature", 0.1), ("epsilon", 0.05)):
-      if not getattr(self, name) > 0:
-        raise errors.UserError(
-          f"method.{name} {getattr(self, name)} is not positive; the paper uses {paper}"
-        )
+      check_scale(f"method.{name}", getattr(self, name), f"the paper uses {paper}")
 
   @property
   def num_local_views(self):
@@ -99,6 +97,10 @@ class Method(base.Method):
 
   def frozen(self, task):
     return (("(^|/)prototypes/", self.freeze_steps),)
+
+  def chance(self, task, num_views):
+    del task, num_views
+    return math.log(self.prototypes)
 
   def loss(self, net, params, stats, memory, batch, key):
     del key

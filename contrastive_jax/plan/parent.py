@@ -8,7 +8,7 @@ import tempfile
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, errors, parallel, workdir
+from contrastive_jax import build, errors, parallel, places
 from contrastive_jax import config as config_lib
 from contrastive_jax.plan import figures, report, topology
 from contrastive_jax.plan import images as images_lib
@@ -49,7 +49,7 @@ def run(
   for changed, _ in requests:
     build.steps_per_epoch(changed, sizes.count)
   if directory:
-    workdir.make(directory)
+    places.ready(pathlib.Path(directory), "the plan", "give another --workdir, or none")
   plans = []
   for changed, asked in requests:
     print(f"compiling for {asked}, batch {changed.batch_size} ...", file=sys.stderr, flush=True)
@@ -107,6 +107,6 @@ def _compile(config: ConfigDict, asked: topology.Topology, sizes: images_lib.Ima
 
 def _write(plans: list[dict], config: ConfigDict, directory: pathlib.Path) -> None:
   content = {"config": config.to_dict(), "plans": plans}
-  workdir.write(directory / "plan.json", json.dumps(content, indent=1) + "\n")
+  places.write(directory / "plan.json", json.dumps(content, indent=1) + "\n")
   if len(plans) > 1:
     report.plot(plans, directory / "plan.png")

@@ -1,7 +1,9 @@
 """Plans as a readable text, and several of them as a table and a plot."""
 
+import io
 import pathlib
 
+from contrastive_jax import places
 from contrastive_jax.plan.figures import GIB
 
 
@@ -102,7 +104,9 @@ def plot(plans: list[dict], path: pathlib.Path) -> None:
     axes.minorticks_off()
     if axes.lines:
       axes.legend(fontsize="small")
-  figure.savefig(path, dpi=120)
+  drawn = io.BytesIO()
+  figure.savefig(drawn, format="png", dpi=120)
+  places.write(path, drawn.getvalue())
 
 
 def _timed(plan: dict) -> bool:

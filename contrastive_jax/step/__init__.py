@@ -49,6 +49,7 @@ def make(
     metrics = {
       "loss": loss,
       "grad_norm": optax.tree.norm(grads),
+      "param_norm": optax.tree.norm(state.params),
       "replaced": jnp.sum(batch["replaced"]),
       **aux.metrics,
       **probe_metrics,

@@ -1,7 +1,10 @@
 """Signs that embeddings collapse to a point, a line or a few dimensions.
 
 Every method has its own way not to collapse, and each way can be broken without the loss looking
-wrong. The three figures cost less than one layer and need no eigenvalues.
+wrong. The figures cost less than one layer and need no eigenvalues.
+
+An embedding of length nearly 0 has no direction: divided by its length, it passes on a gradient of
+up to a million times the size (`losses.l2_normalize`). So the share of such rows is a figure, too.
 """
 
 import jax
@@ -10,11 +13,13 @@ from jaxtyping import Array, Float, Int
 
 from contrastive_jax import losses, parallel
 
+_NO_LENGTH = 1e-4  # below, the gradient of a unit vector is multiplied by more than ten thousand
+
 
 def metrics(
   z: Float[Array, "B V D"], image: Int[Array, " B"] | None = None
 ) -> dict[str, Float[Array, ""]]:
-  """Measures the unit-length embeddings of each image's first view over the global batch.
+  """Measures the embeddings of each image's first view over the global batch, at unit length.
 
   Args:
     z: embeddings.
@@ -26,8 +31,10 @@ def metrics(
       the sphere evenly, 0 at one point (SimSiam, Chen and He 2021, section 4.1, shows std/1).
     `rank`: (sum of eigenvalues)^2 / (sum of their squares) of the covariance, between 1 and D.
     `cosine`: mean similarity of two different images: about 0 if even, 1 at one point.
+    `zeros`: share of rows whose length, before they are brought to unit length, is nearly 0.
   """
-  u = losses.l2_normalize(jax.lax.stop_gradient(z[:, 0]))
+  z = jax.lax.stop_gradient(z[:, 0]).astype(jnp.float32)
+  u = losses.l2_normalize(z)
   d = u.shape[1]
   share = 1 / parallel.over_rows(_copies, *[losses.images(u, image)] * 2)[:, None]
   n = share.sum()  # different images
@@ -40,6 +47,7 @@ def metrics(
     "std": jnp.sqrt(variance).mean() * jnp.sqrt(d),
     "rank": total**2 / jnp.maximum(jnp.sum(covariance**2), 1e-30),
     "cosine": (jnp.sum((n * mean) ** 2) - n) / jnp.maximum(n * (n - 1), 1),
+    "zeros": jnp.mean(jnp.sum(z * z, axis=1) < _NO_LENGTH**2),
   }
 
 
@@ -48,7 +56,12 @@ def _copies(image: Int[Array, " b"], all_images: Int[Array, " B"]) -> Float[Arra
 
 
 def alarms(
-  values: dict[str, float], *, min_std: float, min_rank: float, max_cosine: float
+  values: dict[str, float],
+  *,
+  min_std: float,
+  min_rank: float,
+  max_cosine: float,
+  max_zeros: float,
 ) -> dict[str, str]:
   """Returns {figure: line} for every figure of `metrics` beyond its limit."""
   lines = {}
@@ -60,4 +73,9 @@ def alarms(
     )
   if values["cosine"] > max_cosine:
     lines["cosine"] = f"mean cosine of z {values['cosine']:.3f} > {max_cosine}: images look alike"
+  if values["zeros"] > max_zeros:
+    lines["zeros"] = (
+      f"share of z without length {values['zeros']:.3f} > {max_zeros}: the head outputs zeros, and "
+      "the gradient of those rows is out of proportion"
+    )
   return lines

@@ -4,5 +4,5 @@ A study names a base config, axes of changes to it, and seeds; each combination 
 a folder of its own. What runs cells starts processes and loads no JAX itself.
 
 Imports: catalogue, config, config_files, data, errors, evaluation, locking, options, paths,
-reading.
+places, reading.
 """

@@ -16,7 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import config_files, errors, options
+from contrastive_jax import config_files, errors, options, paths
 from contrastive_jax.options import Section, option, section
 from contrastive_jax.study import measure as measure_lib
 
@@ -196,8 +196,7 @@ def _value(text: str) -> Any:
 
 def _check(study: ConfigDict) -> None:
   options.check(Options, study)
-  if not re.fullmatch(r"[\w.-]+", study.name):
-    raise errors.UserError(f'name "{study.name}" is no file name; use letters, digits, "_", "-"')
+  paths.check_name("name", study.name)
   if not study.seeds or len(set(study.seeds)) != len(study.seeds):
     raise errors.UserError(f"seeds {study.seeds} are none or repeat one; use e.g. (0, 1, 2)")
   for seed in study.seeds:

@@ -12,12 +12,10 @@ DIR/report/                 table, pictures, page
 """
 
 import json
-import os
 import pathlib
-import uuid
 from typing import Any
 
-from contrastive_jax import errors, reading
+from contrastive_jax import errors, places, reading
 
 HELD_OUT = "held_out"  # name of the evaluation that chooses
 # The states of a cell. One that has none was not begun.
@@ -67,14 +65,7 @@ def read(path: pathlib.Path) -> dict[str, Any] | None:
 
 def write(path: pathlib.Path, content: str | bytes) -> None:
   """Writes a whole file or nothing, also where several studies write it at once."""
-  with errors.saving(str(path), then="give the same command again"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    with temporary.open("xb") as file:
-      file.write(content.encode() if isinstance(content, str) else content)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
+  places.write(path, content)
 
 
 def write_record(root: pathlib.Path, name: str, content: dict[str, Any]) -> None:

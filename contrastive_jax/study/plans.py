@@ -68,7 +68,9 @@ def _plans(
   )
   if done.returncode:
     said = [line for line in done.stderr.splitlines() if line.strip()] or ["it says nothing"]
-    raise errors.UserError(f"plan of cell {cell.name}: {said[-1].removeprefix('error: ')}")
+    full = done.returncode == errors.EXIT_SAVE_FAILED
+    line = said[-1].removeprefix("error: ").removeprefix("stopped: ")
+    raise (errors.SaveFailed if full else errors.UserError)(f"plan of cell {cell.name}: {line}")
   return (layout.read(folder / "plan.json") or {})["plans"]
 
 

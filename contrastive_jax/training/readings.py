@@ -85,7 +85,9 @@ class Readings:
     if skipped:
       self._reporter.metrics(step, values, [self._skips.alarm(values)])
       self._skips.end_if_too_many(step, values)
-    elif self._due.log(step):
+      return
+    self._alarms.count(step, values)
+    if self._due.log(step):
       self._log(step, values, None if first else self._meter.read(step))
     elif self._reporter.console.is_silent_for(**_SILENCE):
       self._reporter.console.progress(step, values, self._seconds)

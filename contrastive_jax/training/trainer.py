@@ -21,7 +21,7 @@ from contrastive_jax.processes.watchdog import Watchdog
 from contrastive_jax.step import Step, collapse
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.step.state import TrainState
-from contrastive_jax.training import preview
+from contrastive_jax.training import next_command, preview
 from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.loop import Loop, Result
@@ -57,6 +57,7 @@ def _train(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None, preemption: Preemption
 ) -> Result:
   mesh, source, held_out, image_set = _checked(config, workdir, devices)
+  to_score = next_command.to_score(config, workdir, source, held_out, _scored(config, source))
   run = build.run(config, len(source), source.num_classes, mesh.size)
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
   monitor = Monitor.create(config, source, held_out, run.net, run.recipe, mesh)
@@ -92,7 +93,7 @@ def _train(
         reporter.console.line("compiling the step, once a start: seconds to minutes")
       with parallel.use(mesh):
         result = loop.run(step_fn, state, batches, preemption)
-      reporter.console.line(f"done; to score it: contrastive_jax eval --workdir={workdir}")
+      reporter.console.line(f"done; to score it: {to_score}")
       return result
 
 
@@ -111,14 +112,19 @@ def _checked(
     source, held_out = _opened(config, workdir)
     image_set = reading.patiently("the training set", lambda: identity.of(source))
   agree.check_equal(lambda: _facts(config, image_set))
-  _warn_ahead(config, source)
   return mesh, source, held_out, image_set
 
 
-def _warn_ahead(config: ConfigDict, source: data.Source) -> None:
-  """Warns of test images that are trained on, before an evaluation would: then it is too late."""
-  with contextlib.suppress(errors.UserError, errors.ReadFailed):  # there may be none yet
-    build.warn_if_scored_on_itself(config, source, build.source(config, config.data.eval_split))
+def _scored(config: ConfigDict, source: data.Source) -> data.Source | None:
+  """Opens the split that an evaluation will score; None: it cannot be, there may be none yet.
+
+  Warns of test images that are trained on, before an evaluation would: then it is too late.
+  """
+  with contextlib.suppress(errors.UserError, errors.ReadFailed):
+    scored = build.source(config, config.data.eval_split)
+    build.warn_if_scored_on_itself(config, source, scored)
+    return scored
+  return None
 
 
 def _opened(config: ConfigDict, workdir: str) -> tuple[data.Source, data.Source | None]:
@@ -265,14 +271,22 @@ def _loop(
     score_every_epochs=config.monitor.every_epochs,
   )
   noise = Noise(jax.jit(run.noise) if run.noise else None, due)
-  limits = config_lib.fields_of(collapse.alarms, config.monitor)
+  alarms = Alarms(
+    run.chance,
+    warmup_steps=run.schedule.warmup_steps,
+    idle_steps=run.idle_steps,
+    after_steps=config.monitor.alarm_after_steps,
+    lasting_steps=config.monitor.lasting_steps,
+    min_gradient=config.monitor.min_gradient,
+    **config_lib.fields_of(collapse.alarms, config.monitor),
+  )
   readings = Readings(
     reporter,
     due,
     run.schedule,
     config.batch_size,
     Skips(config.max_skipped_steps),
-    Alarms(config.monitor.alarm_after_steps, **limits),
+    alarms,
     noise,
   )
   return Loop(mesh, due, noise, readings, monitor, checkpoints, reporter, watchdog)

@@ -47,7 +47,7 @@ def test_help_names_its_flags(capfd):
     (["{first}", "{first}"], "is given twice; give each once"),
     (["{first}", "gs://bucket/run"], "run gs://bucket/run is no path of a file system"),
     (["{first}", "{first}/config.json"], "config.json is no folder"),
-    (["{first}", "--out={first}/config.json"], "config.json is a file; give a folder"),
+    (["{first}", "--out={first}/config.json"], "config.json (File exists); give another --out"),
   ],
 )
 def test_a_mistake_is_answered_by_one_line(words, said, runs, capfd):

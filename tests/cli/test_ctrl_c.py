@@ -17,7 +17,11 @@ from contrastive_jax.processes import watchdog
   [
     ("train", (), "nothing was saved yet: the same command starts from the beginning"),
     ("train", (4, 12), "the same command goes on from the last checkpoint, step 12"),
-    ("eval", (4, 12), "what it printed is also in WORKDIR/eval; the same command scores all again"),
+    (
+      "eval",
+      (4, 12),
+      "what it printed is also in WORKDIR/eval or --out; the same command scores all again",
+    ),
   ],
 )
 def test_ctrl_c_says_what_the_same_command_would_do(command, saved, said, tmp_path, monkeypatch):

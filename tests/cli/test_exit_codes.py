@@ -1,5 +1,9 @@
 """However a command ends, one line and an exit code say how."""
 
+import errno
+import functools
+import io
+import os
 import re
 import sys
 
@@ -8,7 +12,7 @@ import jax.numpy as jnp
 import pytest
 from conftest import REPOSITORY
 
-from contrastive_jax import errors
+from contrastive_jax import cli, errors
 from contrastive_jax.cli import alone
 from contrastive_jax.training import trainer
 
@@ -22,6 +26,7 @@ from contrastive_jax.training import trainer
     (errors.SaveFailed, 74),
     (errors.Preempted, 75),
     (errors.PeerLost, 76),
+    (functools.partial(OSError, errno.ENOSPC), 74),  # of what is printed, or a file not asked after
     (KeyboardInterrupt, 130),
   ],
 )
@@ -62,3 +67,18 @@ def test_a_study_whose_cells_failed_has_a_code_of_its_own(capfd):
     alone.run(act)
   assert left.value.code == 1
   assert capfd.readouterr().err == "failed: 2 of 8 cells\n"
+
+
+@pytest.mark.parametrize("words", [["eval", "--help"], ["--version"], ["eval", "--help_config"]])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE])
+def test_what_cannot_be_printed_is_one_line(words, number, monkeypatch, capfd):
+  class Full(io.StringIO):
+    def flush(self):
+      raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr(sys, "stdout", Full())
+  with pytest.raises(SystemExit) as left:
+    cli.main(words)
+  assert left.value.code == errors.EXIT_SAVE_FAILED
+  (line,) = capfd.readouterr().err.splitlines()
+  assert line.startswith(f"stopped: what is printed cannot be written ({os.strerror(number)})")

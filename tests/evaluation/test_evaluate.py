@@ -3,20 +3,22 @@
 One file for all that asks the run of its fixture, which is trained once.
 """
 
+import errno
 import json
+import os
 import pathlib
 
 import jax
 import numpy as np
 import pytest
 
-from contrastive_jax import build, errors, parallel
+from contrastive_jax import build, errors, parallel, places
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.configs.shapes import quickstart
 from contrastive_jax.data import pipeline
 from contrastive_jax.evaluation import config as eval_config
-from contrastive_jax.evaluation import evaluate, features, knn, linear_probe, progress, protocols
+from contrastive_jax.evaluation import evaluate, features, knn, linear_rates, progress, protocols
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.training import trainer
 from contrastive_jax.workdir import checkpoint
@@ -158,10 +160,57 @@ def test_what_fails_does_not_take_the_results_before_it_away(workdir, monkeypatc
   assert _held(workdir, "half") == {"half.json": ["h", "h", "z", "z"]}
 
 
-def test_a_result_that_cannot_be_written_is_one_line(workdir, monkeypatch):
-  monkeypatch.setattr(workdir_lib, "write", lambda *_: pathlib.Path("/proc/none/x").write_text(""))
-  with pytest.raises(errors.SaveFailed, match="full.json cannot be written .*same command again"):
+def test_a_result_that_cannot_be_written_is_one_line_and_is_printed(workdir, monkeypatch, capsys):
+  def full(path, content):
+    with errors.saving(str(path), then="give the same command again"):
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  monkeypatch.setattr(places, "write", full)
+  with pytest.raises(errors.SaveFailed, match="full.json cannot .*same command again; .* stdout"):
     evaluate.run(_eval_config("knn", name="full"), workdir, ONE)
+  (line,) = capsys.readouterr().out.splitlines()
+  assert json.loads(line)["results"][0]["top1"] > 0
+
+
+def _files(folder):
+  return {p: p.read_bytes() for p in pathlib.Path(folder).rglob("*") if p.is_file()}
+
+
+def test_with_another_folder_nothing_is_written_to_the_workdir(workdir, tmp_path):
+  before, out = _files(workdir), tmp_path / "new" / "scores"
+  for _ in range(2):  # the second replaces the first
+    found = evaluate.run(_eval_config("knn", "picture", name="out"), workdir, ONE, str(out))
+  assert found["file"] == "out.json"
+  assert {p.name for p in out.iterdir()} == {"out.json", "out_checkpoint_h.png"}
+  assert _files(workdir) == before
+
+
+@pytest.mark.parametrize(
+  "number, kind", [(errno.EROFS, errors.UserError), (errno.ENOSPC, errors.SaveFailed)]
+)
+def test_the_place_of_the_results_is_tried_before_features(number, kind, workdir, monkeypatch):
+  def fails(file):
+    raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr(evaluate, "extract", lambda *_: pytest.fail("features are computed"))
+  monkeypatch.setattr(os, "fsync", fails)
+  with pytest.raises(kind, match=rf"{os.strerror(number)}.*another place for them, --out=DIR"):
+    evaluate.run(_eval_config("knn", name="tried"), workdir, ONE)
+
+
+def test_a_picture_that_cannot_be_written_is_one_line(workdir, monkeypatch):
+  write = places.write
+
+  def full(path, content):
+    with errors.saving(str(path)):
+      if path.suffix == ".png":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    write(path, content)
+
+  monkeypatch.setattr(places, "write", full)
+  with pytest.raises(errors.SaveFailed, match="drawn_checkpoint_h.png cannot be written .No space"):
+    evaluate.run(_eval_config("knn", "picture", name="drawn"), workdir, ONE)
+  assert _held(workdir, "drawn") == {"drawn.json": ["h"]}
 
 
 def test_pictures_lie_beside_the_file(everything, workdir):
@@ -192,7 +241,8 @@ def test_the_score_is_that_of_the_checkpoints_features(everything, workdir):
 def test_what_takes_long_shows_where_it_is(workdir, capsys, monkeypatch):
   monkeypatch.setattr(progress, "_SILENCE", {"seconds": -1.0, "seconds_live": -1.0})
   rates = {"linear_sgd__rates": (0.1, 1.0), "linear_sgd__epochs": 40}
-  evaluate.run(_eval_config("linear_sgd", "linear_lbfgs", **rates), workdir, ONE)
+  monkeypatch.setattr(knn, "_BLOCK", 32)
+  evaluate.run(_eval_config("knn", "linear_sgd", "linear_lbfgs", **rates), workdir, ONE)
   lines = [line for line in capsys.readouterr().err.splitlines() if "/" in line]
   shown = {}
   for line in lines:
@@ -202,6 +252,7 @@ def test_what_takes_long_shows_where_it_is(workdir, capsys, monkeypatch):
     shown.setdefault(name, []).append(rest.split()[0])
   assert shown == {
     "features of checkpoint, batch": ["0/3", "1/3", "2/3", "0/2", "1/2"],  # 70 and 37 images
+    "knn on h of checkpoint, training image": ["32/70", "64/70"],
     "rates of linear_sgd on h of checkpoint, step": ["64/120"],  # as many at once, of 56 // 16
     "linear_sgd on h of checkpoint, step": [f"{i}/160" for i in range(1, 160)],
     "linear_lbfgs on h of checkpoint, fit": ["0/3", "1/3", "2/3"],
@@ -225,10 +276,6 @@ def test_what_comes_is_said_first_and_counted(workdir, capsys, caplog):
   "asked, line",
   [
     ({"protocols": ("finetune",)}, "finetune.batch_size 33 is not divisible by 2 devices; use 32"),
-    (
-      {"protocols": ("linear_sgd",), "linear_sgd__augment": True},
-      "linear_sgd.batch_size 33 is not divisible by 2 devices; use 32 or 34",
-    ),
     ({"protocols": ("knn",), "knn__k": 71}, "knn.k 71 exceeds the bank of 70 examples"),
     (
       {"protocols": ("linear_lbfgs",), "linear_lbfgs__validation_fraction": 0.001},
@@ -244,7 +291,7 @@ def test_what_comes_is_said_first_and_counted(workdir, capsys, caplog):
 )
 def test_what_cannot_be_scored_is_refused_before_features(asked, line, workdir, monkeypatch):
   monkeypatch.setattr(evaluate, "extract", lambda *_: pytest.fail("features are computed"))
-  monkeypatch.setattr(workdir_lib, "make", lambda *_: pytest.fail("a folder is made"))
+  monkeypatch.setattr(places, "ready", lambda *_: pytest.fail("a folder is made"))
   config = _eval_config(**{"linear_sgd__rates": (0.1, 0.3)} | asked)
   config.finetune.batch_size = config.linear_sgd.batch_size = 33
   with pytest.raises(errors.UserError) as caught:
@@ -268,7 +315,7 @@ def test_the_rate_is_chosen_without_a_look_at_the_test_images(workdir, monkeypat
     sets["seen"] = len(x)
     return 0.25, {0.25: 0.5, 0.5: 0.25}
 
-  monkeypatch.setattr(linear_probe, "choose_rate", watched)
+  monkeypatch.setattr(linear_rates, "choose", watched)
   found = evaluate.run(_eval_config("linear_sgd", linear_sgd__rates=(0.25, 0.5)), workdir, ONE)
   (record,) = found["results"]
   assert sets["seen"] == record["num_train"] != record["num_test"]

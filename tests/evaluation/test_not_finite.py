@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from contrastive_jax import errors, parallel
-from contrastive_jax.evaluation import knn, linear_probe, logistic, picture, scores
+from contrastive_jax.evaluation import knn, linear_probe, linear_rates, logistic, picture, scores
 
 N, F, CLASSES = 30, 4, 3
 BAD = (4, 17, 29)
@@ -33,7 +33,7 @@ CALLS = {
   "linear_probe.fit": lambda x, good: linear_probe.fit(
     x, LABEL, CLASSES, linear_probe.Options(batch_size=10, epochs=1), MESH
   ),
-  "linear_probe.choose_rate": lambda x, good: linear_probe.choose_rate(
+  "linear_rates.choose": lambda x, good: linear_rates.choose(
     x, LABEL, CLASSES, linear_probe.Options(rates=(0.1, 1.0)), MESH
   ),
   "linear_probe.fit_augmented": lambda x, good: linear_probe.fit_augmented(
@@ -62,8 +62,9 @@ def test_rows_that_are_not_finite_are_counted_and_named(call, value):
 def test_no_function_of_features_is_missing_here():
   """By the names of their arguments: whoever takes rows of features calls them so."""
   named = {call.partition(",")[0] for call in CALLS}
-  helpers = {"linear_probe.standardization", "logistic.principal_axes"}  # on what `fit` has seen
-  for module in (knn, linear_probe, logistic, picture, scores):
+  # On what `fit` has seen.
+  helpers = {"linear_probe.standardization", "linear_probe.batches_of", "logistic.principal_axes"}
+  for module in (knn, linear_probe, linear_rates, logistic, picture, scores):
     short = module.__name__.rpartition(".")[2]
     for name, function in inspect.getmembers(module, inspect.isfunction):
       if function.__module__ == module.__name__ and not name.startswith("_"):

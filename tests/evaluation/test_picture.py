@@ -26,7 +26,7 @@ def test_the_plane_is_that_of_largest_variance():
 @pytest.mark.parametrize("num_classes", [3, 30])
 def test_a_legend_for_as_many_classes_as_can_be_told_apart(tmp_path, num_classes, monkeypatch):
   drawn = []
-  monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.append(figure))
+  monkeypatch.setattr(Figure, "savefig", lambda figure, path, format: drawn.append(figure))
   x = np.random.default_rng(0).normal(size=(90, 4))
   label = np.arange(90) % num_classes
   label[0] = -1

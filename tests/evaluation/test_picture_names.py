@@ -24,7 +24,12 @@ X, LABEL = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % 2
 )
 def test_any_name_is_drawn_as_it_is(name, shown, tmp_path, monkeypatch):
   saved, drawn = Figure.savefig, []
-  monkeypatch.setattr(Figure, "savefig", lambda self, path: (drawn.append(self), saved(self, path)))
+
+  def savefig(self, file, **options):
+    drawn.append(self)
+    saved(self, file, **options)
+
+  monkeypatch.setattr(Figure, "savefig", savefig)
   path = picture.draw(X, LABEL, tmp_path / "p.png", picture.Options(), label_names=("cat", name))
   (legend,) = drawn[0].legends
   texts = legend.get_texts()

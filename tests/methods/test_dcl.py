@@ -128,7 +128,7 @@ def test_views_of_the_same_side_do_not_meet():
 
 
 def test_values_that_cannot_work_are_refused():
-  with pytest.raises(errors.UserError, match="sigma 0 is not positive"):
+  with pytest.raises(errors.UserError, match="sigma 0 is outside"):
     dcl.Method(sigma=0)
   with pytest.raises(errors.UserError, match='similarity "l2" is unknown; use cosine or dot'):
     infonce.Method(similarity="l2")

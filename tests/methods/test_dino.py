@@ -136,7 +136,7 @@ def test_the_defaults_are_the_papers_and_bad_values_are_named():
   assert (m.teacher_start, m.teacher_temperature, m.freeze_epochs) == (0.04, 0.07, 1)
   assert (m.center_momentum, m.momentum) == (0.9, 0.996)
   for options, message in (
-    ({"teacher_start": 0.0}, "teacher_start 0.0 is not positive; the paper uses 0.04"),
+    ({"teacher_start": 0.0}, "teacher_start 0.0 is outside 0.001 to 1000; the paper uses 0.04"),
     ({"center_momentum": 1.0}, "center_momentum 1.0 would not follow"),
     ({"freeze_epochs": -1.0}, "freeze_epochs -1.0 is below 0"),
   ):

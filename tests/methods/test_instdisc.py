@@ -152,7 +152,7 @@ def test_the_figures_are_those_of_the_released_code():
 @pytest.mark.parametrize(
   ("options", "message"),
   [
-    ({"temperature": -1}, "temperature -1 is not positive"),
+    ({"temperature": -1}, "temperature -1 is outside"),
     ({"start": "full"}, 'start "full" is unknown; use one of random, empty'),
     ({"num_noise": -1}, "num_noise -1 is negative"),
     (
@@ -165,3 +165,8 @@ def test_the_figures_are_those_of_the_released_code():
 def test_a_value_out_of_range_is_refused(options, message):
   with pytest.raises(errors.UserError, match=message):
     instdisc.Method(**options)
+
+
+def test_an_empty_bank_trains_nothing_in_the_first_epoch():
+  assert instdisc.Method(start="empty", num_noise=0).idle_steps(TASK) == N // B
+  assert instdisc.Method().idle_steps(TASK) == 0

@@ -160,5 +160,5 @@ def test_figures_and_refusals():
     triplet.Method(mining="best")
   with pytest.raises(errors.UserError, match="margin 0 is no difference of cosines"):
     margin.Method(margin=0, semi_hard=True)
-  with pytest.raises(errors.UserError, match="temperature 0 is not positive"):
+  with pytest.raises(errors.UserError, match="temperature 0 is outside"):
     nt_logistic.Method(temperature=0)

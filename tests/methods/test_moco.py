@@ -185,7 +185,7 @@ def test_the_figures_are_those_of_the_papers():
 @pytest.mark.parametrize(
   ("options", "message"),
   [
-    ({"temperature": 0}, "temperature 0 is not positive"),
+    ({"temperature": 0}, "temperature 0 is outside"),
     ({"head": "deep"}, "head 'deep' is unknown; use one of mlp, linear"),
     ({"momentum": 1.5}, "momentum 1.5 is not a momentum"),
     ({"momentum": 0.9, "final_momentum": 0.5}, "final_momentum 0.5 must be between .* 0.9 and 1"),

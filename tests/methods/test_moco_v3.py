@@ -97,7 +97,7 @@ def test_the_heads_are_those_of_the_released_code():
 @pytest.mark.parametrize(
   ("options", "message"),
   [
-    ({"temperature": 0}, "temperature 0 is not positive"),
+    ({"temperature": 0}, "temperature 0 is outside"),
     ({"head_layers": 0}, "head_layers 0 is below 1"),
     ({"momentum": -1}, "momentum -1 is not a momentum"),
   ],

@@ -92,7 +92,7 @@ def test_the_heads_have_the_papers_widths():
 
 
 def test_values_out_of_range_are_refused():
-  with pytest.raises(errors.UserError, match="temperature 0 is not positive"):
+  with pytest.raises(errors.UserError, match="temperature 0 is outside"):
     nnclr.Method(temperature=0)
   with pytest.raises(errors.UserError, match="method.queue_size 7 .* batch_size 8"):
     nnclr.Method(queue_size=7).init_memory(None, {}, TASK, jax.random.key(0))

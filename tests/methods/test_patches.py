@@ -179,7 +179,7 @@ def test_bad_values_are_named():
     ({"min_area": 0.0}, r"min_area 0.0 is outside \(0, 1\]"),
     ({"min_area": 0.39, "form": "feature_map"}, "min_area 0.39 lets .* miss .* use 0.4 or more"),
     ({"grid": 1}, "grid 1 leaves no negatives; use 2 or more"),
-    ({"temperature": 0.0}, "temperature 0.0 is not positive"),
+    ({"temperature": 0.0}, "temperature 0.0 is outside"),
   ):
     with pytest.raises(errors.UserError, match=message):
       patches.Method(**options)

@@ -83,5 +83,5 @@ def test_a_step_reads_its_own_numbers_and_tells_them():
 
 
 def test_a_scale_that_is_not_positive_is_refused():
-  with pytest.raises(errors.UserError, match="method.scale 0 is not positive; the paper has 10"):
+  with pytest.raises(errors.UserError, match="scale 0 is outside 0.001 to 1000; the paper has 10"):
     siglip.Method(scale=0)

@@ -176,7 +176,7 @@ def test_the_loss_can_be_scaled_as_in_the_paper_and_in_the_released_code():
 @pytest.mark.parametrize(
   ("options", "message"),
   [
-    ({"temperature": 0}, "temperature 0 is not positive"),
+    ({"temperature": 0}, "temperature 0 is outside"),
     ({"gamma": 0}, "gamma 0 is out of range; use above 0 to 1, e.g. 0.9"),
     ({"gamma": 1.1}, "gamma 1.1 is out of range"),
     ({"loss_factor": "two"}, 'loss_factor "two" is unknown; use one of nats, paper, code'),

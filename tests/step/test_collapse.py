@@ -37,14 +37,28 @@ def test_an_image_that_stands_in_for_others_counts_once(num_devices):
     np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("num_devices", [1, 8])
+def test_rows_without_length_are_counted_before_they_are_brought_to_length(num_devices):
+  z = np.random.default_rng(2).normal(size=(32, 2, 8)).astype(np.float32)
+  z[:5, 0] = 0
+  z[5:7, 0] *= 1e-6
+  z[7:, 1] = 0  # the second view
+  z[10, 0] *= 1e-3  # short, with a direction
+  mesh = parallel.make_mesh(jax.devices()[:num_devices])
+  with parallel.use(mesh):
+    found = jax.jit(collapse.metrics)(*parallel.put((z, np.arange(32, dtype=np.int32)), mesh))
+  assert float(found["zeros"]) == 7 / 32
+
+
 def test_a_batch_of_one_image_has_figures():
   found = collapse.metrics(jnp.ones((8, 1, 4)), jnp.zeros(8, jnp.int32))
   assert all(np.isfinite(value) for value in found.values())
 
 
 def test_collapse_alarms_name_the_figure_and_its_limit():
-  limits = {"min_std": 0.1, "min_rank": 2.0, "max_cosine": 0.95}
-  assert not collapse.alarms({"std": 1.0, "rank": 9.0, "cosine": 0.1}, **limits)
-  lines = collapse.alarms({"std": 0.01, "rank": 1.0, "cosine": 0.99}, **limits)
-  assert list(lines) == ["std", "rank", "cosine"]
+  limits = {"min_std": 0.1, "min_rank": 2.0, "max_cosine": 0.95, "max_zeros": 0.01}
+  assert not collapse.alarms({"std": 1.0, "rank": 9.0, "cosine": 0.1, "zeros": 0.0}, **limits)
+  bad = {"std": 0.01, "rank": 1.0, "cosine": 0.99, "zeros": 0.5}
+  lines = collapse.alarms(bad, **limits)
+  assert list(lines) == ["std", "rank", "cosine", "zeros"]
   assert "0.010 < 0.1" in lines["std"]

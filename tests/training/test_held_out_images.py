@@ -1,5 +1,7 @@
 """Images that a run holds out of its training set: scored on the way, never trained on."""
 
+import contextlib
+import io
 import json
 import pathlib
 
@@ -21,7 +23,10 @@ def workdir(tmp_path_factory):
   folder = str(tmp_path_factory.mktemp("run"))
   c = with_monitor()
   c.data.eval_split = "absent"
-  trainer.train(c, folder)
+  with contextlib.redirect_stderr(io.StringIO()) as said:
+    trainer.train(c, folder)
+  asked = "--config.data.held_out=True"
+  assert said.getvalue().endswith(f"to score it: contrastive_jax eval --workdir={folder} {asked}\n")
   return folder
 
 
@@ -68,12 +73,12 @@ def test_test_images_that_are_trained_on_are_told_before_training(tmp_path, capl
   np.savez(tmp_path / "train.npz", images=np.zeros((40, 4, 4, 3), np.uint8), labels=[0, 1] * 20)
   c.data.source, c.data.npz.path = "npz", str(tmp_path / "{split}.npz")
   source, _ = build.training_set(c)
-  trainer._warn_ahead(c, source)  # there is no test.npz
+  trainer._scored(c, source)  # there is no test.npz
   assert caplog.text == ""
   (tmp_path / "test.npz").symlink_to("train.npz")
-  trainer._warn_ahead(c, source)
+  trainer._scored(c, source)
   assert '40 of the 40 images of data.eval_split "test" are also in data.split' in caplog.text
   caplog.clear()
   c.data.eval_split = "train"
-  trainer._warn_ahead(c, source)
+  trainer._scored(c, source)
   assert 'data.split and data.eval_split are both "train"' in caplog.text

@@ -16,6 +16,7 @@ from tiny_config import tiny
 from contrastive_jax import config, errors, methods
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.data import pipeline
+from contrastive_jax.methods import simclr
 from contrastive_jax.step import guard
 from contrastive_jax.training import trainer
 from contrastive_jax.workdir import checkpoint, tree_files
@@ -126,14 +127,20 @@ def test_steps_that_are_not_finite_are_skipped_and_three_in_a_row_end_the_run(
     assert np.all(np.isfinite(leaf))
 
 
-def test_collapse_is_told_once_until_it_clears(tmp_path, capfd):
+def test_an_alarm_is_told_once_until_it_clears(tmp_path, capfd, monkeypatch):
   limits = {"monitor__alarm_after_steps": 1, "monitor__min_std": 1e9}
+  limits |= {"monitor__lasting_steps": 3, "monitor__min_gradient": 1e9}
+  monkeypatch.setattr(simclr.Method, "chance", lambda self, task, num_views: 0.125)
   trainer.train(tiny(**limits), str(tmp_path), whole_runs.one_device())
   told = [line for line in capfd.readouterr().err.splitlines() if "ALARM" in line]
-  assert len(told) == 1 and "std of z" in told[0] and "< 1000000000.0" in told[0]
+  std, chance, gradient = told  # the first at step 2, the others at 4: metrics come every 2
+  assert "step 2: std of z" in std and "< 1000000000.0" in std
+  assert "step 4: loss " in chance and "above chance (0.125: all embeddings alike) for 4" in chance
+  assert "step 4: norm of the gradient" in gradient and "for 4 steps in a row" in gradient
   lines = whole_runs.metrics(tmp_path)
-  [alarms] = [x["alarms"] for x in lines if "alarms" in x]
-  assert len(alarms) == 1 and alarms[0] in told[0], "in the file as on the console"
+  alarms = [alarm for x in lines for alarm in x.get("alarms", [])]
+  assert len(alarms) == 3, "in the file as on the console"
+  assert all(alarm in line for alarm, line in zip(alarms, told, strict=True))
 
 
 def test_unreadable_images_are_a_line_an_epoch_and_counted_in_the_metrics(
