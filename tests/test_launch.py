@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import left_over
 import members
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_a_new_checkpoint_gives_the_restarts_back_and_ends_the_pauses(tmp_path):
 def test_a_member_that_cannot_be_started_leaves_none_behind(monkeypatch, capfd):
   start, started = subprocess.Popen, []
 
-  def second_fails(command):
+  def second_fails(command, **_):
     if started:
       raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
     started.append(start([sys.executable, "-c", "import time; time.sleep(60)"]))
@@ -149,6 +150,64 @@ time.sleep(600)"""
   process.kill()
   process.communicate(timeout=60)  # until nobody holds its output
   assert told.exists()
+
+
+READY = "print('ready', flush=True)\n"
+
+
+@left_over.on_linux
+@pytest.mark.parametrize("code", [0, errors.EXIT_STUCK])
+def test_what_a_member_had_started_ends_with_it(code):
+  """Also what ignores SIGTERM, and whatever code the member ends with."""
+  watched = left_over.Watched()
+  stays = f"import signal, time\nsignal.signal(15, signal.SIG_IGN)\n{READY}time.sleep(600)"
+  run = (
+    f"import os, subprocess, sys\nstays = [sys.executable, '-c', {stays!r}]\n"
+    "p = subprocess.Popen(stays, stdout=subprocess.PIPE)\np.stdout.readline()\n"
+    f"os._exit({code})"
+  )
+  process = launch(*script(run), restarts=0, environment=watched.environment)
+  process.communicate(timeout=60)
+  assert process.returncode == code
+  assert watched.left() == ([], [])
+
+
+@left_over.on_linux
+def test_a_run_whose_supervisor_is_killed_is_told_to_save(tmp_path):
+  told = tmp_path / "told"
+  run = f"""import signal, sys
+def leave(*_):
+  open({str(told)!r}, "w")
+  sys.exit(75)
+signal.signal(15, leave)
+{READY}signal.pause()"""
+  process = launch(*script(run), restarts=9, stdout=subprocess.PIPE)
+  assert process.stdout.readline() == "ready\n"
+  process.kill()
+  process.communicate(timeout=60)  # until nobody holds its output
+  assert told.exists()
+
+
+def test_ctrl_c_reaches_a_run_once_and_a_second_one_too():
+  """A terminal sends it to the whole process group of the supervisor."""
+  run = f"""import signal, sys, time
+times = []
+def told(*_):
+  times.append(1)
+  print("told", flush=True)
+signal.signal(2, told)
+{READY}while len(times) < 2:
+  time.sleep(0.01)
+sys.exit(130)"""
+  process = launch(*script(run), restarts=9, stdout=subprocess.PIPE, process_group=0)
+  assert process.stdout.readline() == "ready\n"
+  os.killpg(process.pid, signal.SIGINT)
+  assert process.stdout.readline() == "told\n"
+  with pytest.raises(subprocess.TimeoutExpired):  # one that reached it twice would end
+    process.wait(0.5)
+  os.killpg(process.pid, signal.SIGINT)
+  out, err = process.communicate(timeout=60)
+  assert (out, process.returncode, err) == ("told\n", 130, "")
 
 
 def train_command(folder, method, epochs):
