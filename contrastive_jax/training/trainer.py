@@ -47,6 +47,7 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
     NonFiniteLoss: loss or gradient stayed NaN or infinite; the last checkpoint is from before.
     SaveFailed: a checkpoint or the metrics could not be written.
     Preempted: SIGTERM; the state was saved and the same call goes on.
+    KeyboardInterrupt: Ctrl-C; the same. A second one: at once, with the last checkpoint.
     PeerLost: another process of the run is gone.
   """
   with Preemption() as preemption, hosts.losses_named():
