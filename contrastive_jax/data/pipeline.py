@@ -3,7 +3,7 @@
 Epoch e visits the images in the order of a permutation of (seed, e); step t takes the t-th slice,
 and process p of P the p-th contiguous part of that slice, so the global batch is the same for every
 P. There is no iterator state to save. Steps are run ahead in threads, by Grain, or in worker
-processes, which import this and do without JAX: 34 MB and 0.4 s each in place of 194 MB and 3.4 s.
+processes, which import this and do without JAX: 35 MB and 0.4 s each in place of 194 MB and 3.4 s.
 """
 
 import dataclasses
