@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 
+import five_images
 import left_over
-import numpy as np
 import pytest
 from conftest import REPOSITORY
 
@@ -96,61 +96,27 @@ def test_no_worker_outlives_a_run_however_it_ends(end):
   assert watched.left() == ([], [])
 
 
-class Images:
-  """Five images; what is said of the last is done in place of reading it."""
-
-  num_classes, label_names, factors, native_size_px = 0, (), {}, 2
-
-  def __init__(self, then=None):
-    self.then = then
-
-  def __len__(self):
-    return 5
-
-  def __getitem__(self, index):
-    if index == 4 and self.then:
-      self.then()
-    return {"image": np.full((2, 2, 3), index, np.uint8), "label": -1, "index": index}
-
-
 def batches(then=None):
-  return pipeline.eval_batches(Images(then), batch_size=2, cache="none", num_workers=2)
-
-
-def refuse():
-  raise errors.UserError("too bad; take another")
+  return pipeline.eval_batches(five_images.Images(then), batch_size=2, cache="none", num_workers=2)
 
 
 @left_over.on_linux
 def test_an_error_of_a_worker_is_raised_here_with_its_trace_and_leaves_none():
   with pytest.raises(errors.UserError, match="too bad; take another") as told:
-    list(batches(refuse))
+    list(batches(five_images.refuse))
   assert "in refuse" in told.value.__notes__[0]
   assert not left_over.children()
 
 
-class Odd(Exception):
-  def __init__(self, one, two):
-    super().__init__(f"{one} {two}")
-
-
-def raise_odd():
-  raise Odd("cannot be", "pickled")
-
-
 def test_an_error_that_cannot_travel_is_told_in_words():
   with pytest.raises(RuntimeError, match="Odd: cannot be pickled"):
-    list(batches(raise_odd))
-
-
-def die():
-  os.kill(os.getpid(), signal.SIGKILL)
+    list(batches(five_images.raise_odd))
 
 
 @left_over.on_linux
 def test_a_worker_that_dies_is_named_and_the_run_may_start_again():
   with pytest.raises(errors.ReadFailed, match="decodes images, was killed by SIGKILL; if the host"):
-    list(batches(die))
+    list(batches(five_images.die))
   assert not left_over.children()
 
 
