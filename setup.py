@@ -12,6 +12,7 @@ INSTALL = [
   "optax>=0.2.8,<0.3",
   "orbax-checkpoint>=0.12.8,<0.13",
   "grain>=0.2.18,<0.3",
+  "cloudpickle>=3.1",
   "dm-pix>=0.4.5,<0.5",
   "etils[epath]>=1.12",
   "ml-collections>=1.1",

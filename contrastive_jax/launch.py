@@ -5,7 +5,10 @@ contrastive_jax launch --processes=2 -- contrastive_jax train --config=... --wor
 
 A run goes on from its last checkpoint, so the command is simply repeated. What starting again
 cannot mend is left alone: success, a user's mistake, a loss that stays not finite. SIGTERM and
-SIGINT are passed on, and then nothing is started again.
+SIGINT are passed on, and then nothing is started again; so is SIGHUP, as SIGTERM.
+
+A member has a process group of its own: Ctrl-C reaches it once, from here, and what it had started
+is ended when it is gone. On Linux a member gets SIGTERM if its supervisor is killed.
 
 Each start waits twice as long as the one before. A new checkpoint in the command's --workdir is
 progress: restarts and pause count from the beginning again.
@@ -15,6 +18,8 @@ Several processes are one run: where one of them dies the others are ended, and 
 
 import argparse
 import contextlib
+import ctypes
+import functools
 import os
 import pathlib
 import signal
@@ -23,14 +28,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from contrastive_jax import errors
+from contrastive_jax import errors, orphan
 
 _FINAL = (errors.EXIT_OK, errors.EXIT_USER_ERROR, errors.EXIT_NON_FINITE)
 _POLL_S = 0.05
-_PARENT_POLL_S = 0.2
+_LEFT_OVER_S = 2.0  # for what a member had started to end by SIGTERM
 _LONGEST_PAUSE_S = 300.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -60,30 +66,34 @@ def main(arguments: Sequence[str]) -> int:
   members: list[subprocess.Popen] = []
   told = threading.Event()  # to leave
 
-  def leave(number, _):
+  def leave(number, _=None):
     told.set()
-    _signal(members, number)
+    _signal(members, signal.SIGTERM if number == signal.SIGHUP else number)
 
-  for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, leave)
+  for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) != signal.SIG_IGN:  # as nohup does
+      signal.signal(number, leave)
   if options.parent is not None:
-    threading.Thread(target=_leave_with, args=(options.parent, leave), daemon=True).start()
+    orphan.when_orphaned(options.parent, functools.partial(leave, signal.SIGTERM))
 
   restarts, pause_s, saved = 0, options.pause_s, _newest(options.command)
   while True:
     members.clear()
     try:
       for extra in _places(options.processes):
-        members.append(subprocess.Popen([*options.command, *extra]))
+        members.append(_start([*options.command, *extra]))
     except OSError as error:
       _signal(members, signal.SIGKILL)  # they would wait for the others
       for member in members:
         member.wait()
+        _end_group(member)
       _say(f"{options.command[0]} cannot be started: {error.strerror}")
       return errors.EXIT_USER_ERROR
     if told.is_set():  # it came while they were being started
       _signal(members, signal.SIGTERM)
     first = _wait(members, options.grace_s)
+    for member in members:
+      _end_group(member)
     code = first.returncode
     if code in _FINAL or told.is_set():
       break
@@ -102,11 +112,23 @@ def main(arguments: Sequence[str]) -> int:
   return code if code >= 0 else 128 - code
 
 
-def _leave_with(parent: int, leave: Callable[[int, None], None]) -> None:
-  """Passes SIGTERM on once the process `parent` is gone: nobody else would end the members."""
-  while os.getppid() == parent:
-    time.sleep(_PARENT_POLL_S)
-  leave(signal.SIGTERM, None)
+def _start(command: Sequence[str]) -> subprocess.Popen:
+  """Starts a member: the leader of a process group, told where the system can if we are killed."""
+  if sys.platform != "linux":
+    return subprocess.Popen(command, process_group=0)
+  tell = functools.partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGTERM)
+  return subprocess.Popen(command, process_group=0, preexec_fn=tell)
+
+
+def _end_group(member: subprocess.Popen) -> None:
+  """Ends what a member that is gone had started: by SIGTERM, and by SIGKILL what does not go."""
+  with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: the latter for zombies
+    os.killpg(member.pid, signal.SIGTERM)
+    since = time.monotonic()
+    while time.monotonic() - since < _LEFT_OVER_S:
+      os.killpg(member.pid, 0)
+      time.sleep(_POLL_S)
+    os.killpg(member.pid, signal.SIGKILL)
 
 
 def _newest(command: Sequence[str]) -> int:

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
+import left_over
 import members
 import numpy as np
 import pytest
@@ -17,10 +19,19 @@ from contrastive_jax import errors
 from contrastive_jax import launch as launch_lib
 from contrastive_jax.workdir import checkpoint, manifest
 
-METHODS = {
-  "simclr": {},
-  "moco": {"method__queue_size": 64},
-  "byol": {"method__head_width": 32, "method__predictor_width": 32},
+
+class Run(NamedTuple):
+  """A run of the tests under the supervisor."""
+
+  method: str
+  changes: dict = {}  # of its config
+  before: str = ""  # code of its config file
+
+
+RUNS = {
+  "simclr": Run("simclr"),
+  "moco": Run("moco", {"method__queue_size": 64}),
+  "byol": Run("byol", {"method__head_width": 32, "method__predictor_width": 32}),
 }
 
 
@@ -101,7 +112,7 @@ def test_a_new_checkpoint_gives_the_restarts_back_and_ends_the_pauses(tmp_path):
 def test_a_member_that_cannot_be_started_leaves_none_behind(monkeypatch, capfd):
   start, started = subprocess.Popen, []
 
-  def second_fails(command):
+  def second_fails(command, **_):
     if started:
       raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
     started.append(start([sys.executable, "-c", "import time; time.sleep(60)"]))
@@ -151,14 +162,74 @@ time.sleep(600)"""
   assert told.exists()
 
 
-def train_command(folder, method, epochs):
-  """train.py on the tiny config of a method, in a shell that first notes its process id."""
-  config = members.config_file(folder, method=method, epochs=epochs, **METHODS[method])
+READY = "print('ready', flush=True)\n"
+
+
+@left_over.on_linux
+@pytest.mark.parametrize("code", [0, errors.EXIT_STUCK])
+def test_what_a_member_had_started_ends_with_it(code):
+  """Also what ignores SIGTERM, and whatever code the member ends with."""
+  watched = left_over.Watched()
+  stays = f"import signal, time\nsignal.signal(15, signal.SIG_IGN)\n{READY}time.sleep(600)"
+  run = (
+    f"import os, subprocess, sys\nstays = [sys.executable, '-c', {stays!r}]\n"
+    "p = subprocess.Popen(stays, stdout=subprocess.PIPE)\np.stdout.readline()\n"
+    f"os._exit({code})"
+  )
+  process = launch(*script(run), restarts=0, environment=watched.environment)
+  process.communicate(timeout=60)
+  assert process.returncode == code
+  assert watched.left() == ([], [])
+
+
+@left_over.on_linux
+def test_a_run_whose_supervisor_is_killed_is_told_to_save(tmp_path):
+  told = tmp_path / "told"
+  run = f"""import signal, sys
+def leave(*_):
+  open({str(told)!r}, "w")
+  sys.exit(75)
+signal.signal(15, leave)
+{READY}signal.pause()"""
+  process = launch(*script(run), restarts=9, stdout=subprocess.PIPE)
+  assert process.stdout.readline() == "ready\n"
+  process.kill()
+  process.communicate(timeout=60)  # until nobody holds its output
+  assert told.exists()
+
+
+def test_ctrl_c_reaches_a_run_once_and_a_second_one_too():
+  """A terminal sends it to the whole process group of the supervisor."""
+  run = f"""import signal, sys, time
+times = []
+def told(*_):
+  times.append(1)
+  print("told", flush=True)
+signal.signal(2, told)
+{READY}while len(times) < 2:
+  time.sleep(0.01)
+sys.exit(130)"""
+  process = launch(*script(run), restarts=9, stdout=subprocess.PIPE, process_group=0)
+  assert process.stdout.readline() == "ready\n"
+  os.killpg(process.pid, signal.SIGINT)
+  assert process.stdout.readline() == "told\n"
+  with pytest.raises(subprocess.TimeoutExpired):  # one that reached it twice would end
+    process.wait(0.5)
+  os.killpg(process.pid, signal.SIGINT)
+  out, err = process.communicate(timeout=60)
+  assert (out, process.returncode, err) == ("told\n", 130, "")
+
+
+def train_command(folder, asked, epochs):
+  """train.py on the tiny config of a run, in a shell that first notes its process id."""
+  config = members.config_file(
+    folder, before=asked.before, method=asked.method, epochs=epochs, **asked.changes
+  )
   run = shlex.join(members.training(config, folder / "run"))
   return "sh", "-c", f'echo $$ >> {folder / "pids"}; exec {run} "$@"', "sh"
 
 
-def kill_at_random(process, folder, kills, rng, processes=1):
+def kill_at_random(process, folder, kills, rng, processes, watched):
   """Kills a member of the supervised run: while it starts, while it writes a checkpoint, or later.
 
   Returns the moments of the kills in words.
@@ -182,6 +253,7 @@ def kill_at_random(process, folder, kills, rng, processes=1):
       while seen() == before and process.poll() is None:
         time.sleep(0.002)
       time.sleep(rng.uniform(0, 0.3))
+    watched.look()
     try:
       os.kill(victim, signal.SIGKILL)
       moments.append(
@@ -201,13 +273,16 @@ def final_state(folder):
   return step, {name: leaf["sha256"] for name, leaf in listed["leaves"].items()}
 
 
-def undisturbed_and_killed(folder, method, epochs, kills, rng, processes=1):
-  """Returns (final state of a whole run, of one killed at random moments, the moments, its log)."""
-  found = []
+def undisturbed_and_killed(folder, asked, epochs, kills, rng, processes=1):
+  """Returns (final state of a whole run, of one killed at random moments, the moments, its log).
+
+  Fails if the runs leave a process or a segment of shared memory.
+  """
+  found, watched = [], left_over.Watched()
   # Of its own: a process that is killed may leave half an entry in it.
-  cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")}
+  environment = {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")} | watched.environment
   for name, number in (("whole", 0), ("killed", kills)):
-    command = train_command(folder / name, method, epochs)
+    command = train_command(folder / name, asked, epochs)
     with (folder / name / "log").open("w") as log:  # not a pipe: nobody reads while we kill
       process = launch(
         *command,
@@ -215,13 +290,14 @@ def undisturbed_and_killed(folder, method, epochs, kills, rng, processes=1):
         processes=processes,
         stdout=subprocess.DEVNULL,  # gloo talks there
         stderr=log,
-        environment=cache,
+        environment=environment,
       )
-      moments = kill_at_random(process, folder / name, number, rng, processes)
+      moments = kill_at_random(process, folder / name, number, rng, processes, watched)
       code = process.wait()
     text = (folder / name / "log").read_text()
     assert code == 0, text
     found.append(final_state(folder / name))
+    assert watched.left() == ([], []), "processes and segments left"
   return *found, moments, text
 
 
@@ -245,7 +321,7 @@ def assert_no_step_is_logged_twice(folder):
 @pytest.mark.thorough
 def test_two_processes_of_which_one_is_killed_end_with_the_same_bits(tmp_path):
   rng = np.random.default_rng()
-  expected, found, moments, log = undisturbed_and_killed(tmp_path, "simclr", 6, 1, rng, 2)
+  expected, found, moments, log = undisturbed_and_killed(tmp_path, RUNS["simclr"], 6, 1, rng, 2)
   assert found == expected and found[0] == 24 and len(moments) == 1, log
   assert_no_step_is_logged_twice(tmp_path / "killed")
 
@@ -253,7 +329,7 @@ def test_two_processes_of_which_one_is_killed_end_with_the_same_bits(tmp_path):
 @pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
   rng = np.random.default_rng()
-  expected, found, moments, log = undisturbed_and_killed(tmp_path, "simclr", 10, 2, rng)
+  expected, found, moments, log = undisturbed_and_killed(tmp_path, RUNS["simclr"], 10, 2, rng)
   assert found == expected and found[0] == 40
   assert log.count("was killed by SIGKILL; restart") == len(moments) == 2
   assert_no_step_is_logged_twice(tmp_path / "killed")

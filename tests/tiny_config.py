@@ -3,12 +3,18 @@
 Beside them nothing: processes that tests start import this, with devices of their own choice.
 """
 
+import functools
+import operator
+
 from contrastive_jax import config
 from contrastive_jax.evaluation import config as eval_config
 
 
-def tiny(method="simclr", **changes):
-  """Four steps an epoch, a network of 6,000 weights, no monitor."""
+def tiny(method="simclr", backbone=None, **changes):
+  """Four steps an epoch, no monitor, a network of 6,000 weights if no `backbone` is asked for.
+
+  Changes are named as in `method__queue_size`.
+  """
   c = config.pretrain(method, model="resnet8", recipe="crop_only")
   c.epochs, c.batch_size, c.image_size_px = 3, 16, 16
   c.method.embedding_size = 16
@@ -17,9 +23,11 @@ def tiny(method="simclr", **changes):
   c.data.shapes.num_train, c.data.shapes.num_test, c.data.shapes.size_px = 64, 32, 16
   c.monitor.max_train, c.data.held_out = 0, 0
   c.log.every_steps, c.log.tensorboard = 2, False
+  if backbone:
+    c.model = config.backbone(**backbone)
   for key, value in changes.items():
-    section, _, name = key.rpartition("__")
-    (c[section] if section else c)[name] = value
+    *sections, name = key.split("__")
+    functools.reduce(operator.getitem, sections, c)[name] = value
   return c
 
 

@@ -3,14 +3,18 @@
 Order, schedule and the meaning of "epoch" follow from the number of images, and labels from the
 classes: a run that goes on with others would be another run.
 
-Imports: data.
+Imports: data, reading.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from contrastive_jax import data
+import numpy as np
+
+from contrastive_jax import data, reading
+
+_LOOKED_AT = 64  # images
 
 Identity = dict[str, Any]  # "images", "classes", "class names", "content"
 
@@ -27,6 +31,24 @@ def of(source: data.Source) -> Identity:
     "class names": list(source.label_names),
     "content": told,
   }
+
+
+def facts(what: str, source: data.Source) -> dict[str, object]:
+  """Returns what processes that read `source`, called `what`, must agree about.
+
+  To the identity, which may know no more than names and sizes, it adds a digest of the pixels and
+  labels of 64 images. Raises `ReadFailed`.
+  """
+  parts = []
+  for i in range(0, len(source), -(-len(source) // _LOOKED_AT)):
+    try:
+      example = reading.patiently(f"image {i}", lambda i=i: source[i])
+      parts += [repr((example["image"].shape, int(example["label"]))).encode()]
+      parts += [np.ascontiguousarray(example["image"]).data]
+    except data.Unreadable:
+      parts += [b"unreadable"]
+  told = {f"{what} {key}": value for key, value in of(source).items()}
+  return told | {f"{what} pixels": digest(parts)}
 
 
 def checked(found: Any) -> Identity:

@@ -2,20 +2,17 @@
 
 Epoch e visits the images in the order of a permutation of (seed, e); step t takes the t-th slice,
 and process p of P the p-th contiguous part of that slice, so the global batch is the same for every
-P. There is no iterator state to save. Grain runs steps ahead in threads, or in worker processes.
+P. There is no iterator state to save. Steps are run ahead in threads, by Grain, or in worker
+processes, which import this and do without JAX: 35 MB and 0.4 s each in place of 194 MB and 3.4 s.
 """
 
-import contextlib
 import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import grain
-import jax
 import numpy as np
-from absl import flags
 
 from contrastive_jax import errors
 from contrastive_jax.data import Source, workers
@@ -26,6 +23,8 @@ _STEPS_AHEAD = 2  # batches made in advance; each may be gigabytes of pixels
 
 def this_process() -> dict[str, int]:
   """Returns process_index and process_count of this process, as keyword arguments."""
+  import jax
+
   return {"process_index": jax.process_index(), "process_count": jax.process_count()}
 
 
@@ -73,18 +72,20 @@ class Batches:
     return self.stop - self.start
 
   def __iter__(self) -> Iterator[Batch]:
+    if self.num_workers:
+      return workers.batches(self.load, self.start, self.stop, self.num_workers)
+    return self._in_threads()
+
+  def _in_threads(self) -> Iterator[Batch]:
+    import grain
+
     read = grain.ReadOptions(num_threads=_STEPS_AHEAD, prefetch_buffer_size=_STEPS_AHEAD)
     steps = grain.MapDataset.range(self.start, self.stop).map(self.load).to_iter_dataset(read)
-    if self.num_workers:
-      if not flags.FLAGS.is_parsed():  # in a notebook; Grain hands its flags to the workers
-        flags.FLAGS.mark_as_parsed()
-      steps = steps.mp_prefetch(grain.MultiprocessingOptions(num_workers=self.num_workers))
-    with workers.without_main() if self.num_workers else contextlib.nullcontext():
-      iterator = iter(steps)
-      try:
-        yield from iterator
-      finally:
-        iterator.close()
+    iterator = iter(steps)
+    try:
+      yield from iterator
+    finally:
+      iterator.close()
 
 
 def train_batches(

@@ -25,6 +25,7 @@ from ml_collections import ConfigDict
 from contrastive_jax import augment, build, keys, once, parallel
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.data import identity
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import features, protocols, result_files
 from contrastive_jax.evaluation import images as eval_images
@@ -68,10 +69,13 @@ def _run(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None, folder: pathlib.Path
 ) -> dict[str, Any]:
   config, options = eval_config.resolve(config)
-  agree.check_equal(lambda: config_lib.flatten(config) | workdir_lib.versions())
-  loaded = checkpoint.load_run(workdir, config.checkpoint_step)
+  agree.check_equal(config_lib.flatten(config) | workdir_lib.versions())
   mesh = parallel.make_mesh(devices)
-  images = eval_images.load(config, loaded.config)
+  with agree.mistakes_shared():
+    loaded = checkpoint.load_run(workdir, config.checkpoint_step)
+    images = eval_images.load(config, loaded.config)
+    facts = _facts(loaded, images) if jax.process_count() > 1 else {}
+  agree.check_equal(facts)
   _check(config, options, loaded, images, mesh)
   todo = _todo(config, options)
   _prepare(folder, todo, images.num_classes)
@@ -113,6 +117,12 @@ def _run(
     result_files.write(path, found)
   _tell(path, config.name)
   return found
+
+
+def _facts(loaded: checkpoint.Run, images: eval_images.Images) -> dict[str, object]:
+  """What must be the same on every process, beside config and versions."""
+  facts = {"checkpoint": loaded.step} | identity.facts("training", images.train)
+  return facts | identity.facts("test", images.test)
 
 
 def _check(

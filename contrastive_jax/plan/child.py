@@ -4,18 +4,17 @@ Its environment is that of `topology.environment`. The result, or the one line o
 written to the file RESULT as JSON: compilers print what they like.
 """
 
+import functools
 import json
 import math
 import os
 import pathlib
 import sys
-import threading
-import time
 
 import jax
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors
+from contrastive_jax import errors, orphan
 from contrastive_jax.losses import similarity
 from contrastive_jax.plan import chips, fit, program
 from contrastive_jax.plan.images import Images
@@ -44,20 +43,8 @@ def plan(topology: Topology, config_json: str, images: Images) -> dict:
   }
 
 
-def leave_with_parent() -> None:
-  """Ends this process when the one that started it is gone: it may be busy for many minutes."""
-  parent = os.getppid()
-
-  def watch():
-    while os.getppid() == parent:
-      time.sleep(0.5)
-    os._exit(1)
-
-  threading.Thread(target=watch, daemon=True).start()
-
-
 def main() -> None:
-  leave_with_parent()
+  orphan.when_orphaned(os.getppid(), functools.partial(os._exit, 1))  # it may take many minutes
   request = json.loads(sys.stdin.read())
   try:
     result = plan(Topology(*request["topology"]), request["config"], Images(*request["images"]))

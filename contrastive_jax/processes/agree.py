@@ -3,7 +3,7 @@
 import contextlib
 import json
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -98,19 +98,18 @@ def mistakes_shared() -> Iterator[None]:
       raise kind(f"process {process} on {host}: {text}") from mine
 
 
-def check_equal(facts: Callable[[], Mapping[str, object]]) -> None:
+def check_equal(facts: Mapping[str, object]) -> None:
   """Refuses processes that would not compute the same run.
 
   Args:
-    facts: gives name to value, of config, versions, data; compared as text. Not called where there
-      is one process.
+    facts: name to value, of config, versions, data; compared as text.
 
   Raises:
     UserError: a process has other facts than process 0; all processes raise, and name it.
   """
   if jax.process_count() == 1:
     return
-  mine = {name: str(value) for name, value in facts().items()}
+  mine = {name: str(value) for name, value in facts.items()}
   said = [json.loads(text) for text in texts(json.dumps([socket.gethostname(), mine]))]
   first_host, first = said[0]
   for process, (host, other) in enumerate(said):

@@ -21,6 +21,7 @@ from typing import Any
 import jax
 
 from contrastive_jax import errors
+from contrastive_jax.processes import meeting
 
 _GOOGLE = "0x1ae0"  # PCI vendor of TPUs
 # After it JAX ends the others of a silent process, with words of its own: the watchdog, where it
@@ -53,9 +54,10 @@ def connect(
     A hint to print if the environment tells of several processes but not enough to join them.
 
   Raises:
-    UserError: some but not all of the three are given, or one cannot be.
-    PeerLost: the address cannot be used. (If the others do not come in time the process ends, with
-      a line and `errors.EXIT_PEER_LOST`.)
+    UserError: some but not all of the three are given, one cannot be, or another process has the
+      same number.
+    PeerLost: the address cannot be used, or the others do not come in time. (Where JAX waits for
+      them the process ends, with a line and `errors.EXIT_PEER_LOST`.)
   """
   given = {
     "--coordinator": coordinator,
@@ -66,12 +68,15 @@ def connect(
   if not missing:
     _check(coordinator, num_processes, process_id)
     if num_processes > 1:
+      meeting.meet(coordinator, num_processes, process_id, timeout_s)
       place = {
         "coordinator_address": coordinator,
         "num_processes": num_processes,
         "process_id": process_id,
         "cluster_detection_method": "deactivate",
       }
+      if "JAX_COORDINATOR_BIND_ADDRESS" not in os.environ:
+        place["coordinator_bind_address"] = meeting.bind_address(coordinator)
       _join(place, f"process {process_id} of {num_processes} at {coordinator}", timeout_s)
     return None
   if len(missing) < len(given):

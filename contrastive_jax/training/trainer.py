@@ -47,6 +47,7 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
     NonFiniteLoss: loss or gradient stayed NaN or infinite; the last checkpoint is from before.
     SaveFailed: a checkpoint or the metrics could not be written.
     Preempted: SIGTERM; the state was saved and the same call goes on.
+    KeyboardInterrupt: Ctrl-C; the same. A second one: at once, with the last checkpoint.
     PeerLost: another process of the run is gone.
   """
   with Preemption() as preemption, hosts.losses_named():
@@ -111,7 +112,8 @@ def _checked(
     mesh = parallel.make_mesh(devices)
     source, held_out = _opened(config, workdir)
     image_set = reading.patiently("the training set", lambda: identity.of(source))
-  agree.check_equal(lambda: _facts(config, image_set))
+    facts = _facts(config, source, held_out) if jax.process_count() > 1 else {}
+  agree.check_equal(facts)
   return mesh, source, held_out, image_set
 
 
@@ -140,11 +142,13 @@ def _opened(config: ConfigDict, workdir: str) -> tuple[data.Source, data.Source 
     ) from error
 
 
-def _facts(config: ConfigDict, image_set: identity.Identity) -> dict[str, object]:
+def _facts(
+  config: ConfigDict, source: data.Source, held_out: data.Source | None
+) -> dict[str, object]:
   """What must be the same on every process."""
-  options = {f"config.{key}": value for key, value in config_lib.flatten(config).items()}
-  facts = {f"training {key}": value for key, value in image_set.items()}
-  return options | facts | workdir_lib.versions()
+  facts = {f"config.{key}": value for key, value in config_lib.flatten(config).items()}
+  facts |= workdir_lib.versions() | identity.facts("training", source)
+  return facts | (identity.facts("held-out", held_out) if held_out else {})
 
 
 def _check_something_is_left(config: ConfigDict, run: build.Run, start: int) -> None:

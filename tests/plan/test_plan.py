@@ -90,8 +90,10 @@ def test_a_step_in_parts_has_the_ideal_of_the_undivided_one():
 
 
 def test_a_compiler_does_not_outlive_who_asked_for_it():
-  compiler = "from contrastive_jax.plan import child; child.leave_with_parent(); print('ready'); "
-  compiler += "import sys, time; sys.stdout.flush(); time.sleep(300)"
+  # It asks for its work when it watches already; `read` is how.
+  compiler = "import io, sys, time; from contrastive_jax.plan import child; "
+  compiler += "sys.stdin = io.StringIO(); "
+  compiler += "sys.stdin.read = lambda: print('ready', flush=True) or time.sleep(300); child.main()"
   asking = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {compiler!r}])"
   process = subprocess.Popen([sys.executable, "-c", asking], stdout=subprocess.PIPE, text=True)
   assert process.stdout.readline() == "ready\n"

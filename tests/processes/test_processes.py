@@ -1,12 +1,15 @@
 """Two processes of two devices each train and evaluate as one process with four devices."""
 
 import json
+import re
 
 import jax
 import members
+import numpy as np
 import pytest
 import tiny_config
 import whole_runs
+from PIL import Image
 
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.training import trainer
@@ -37,3 +40,40 @@ def test_two_processes_of_two_devices_train_as_one_of_four(tmp_path):
   # The same four parts of every sum, added in another order; steps enlarge it (in the loss:
   # 1e-6 after two, 1.3e-5 after four), so two must do: the second starts from the first's update.
   whole_runs.assert_alike(tmp_path / "one", tmp_path / "two")
+
+
+OTHERS = """
+import os
+
+import tiny_config
+from contrastive_jax import errors
+from contrastive_jax.evaluation import evaluate
+from contrastive_jax.training import trainer
+
+hosts, workdir, evaluates = sys.argv[3:]
+c = tiny_config.with_monitor()
+if evaluates:
+  trainer.train(c, workdir)
+  c = tiny_config.evaluation()
+  c.data.split = c.data.eval_split = "train"
+os.chdir(hosts + sys.argv[2])  # each "host" has its own folder of that name
+c.data.source, c.data.folder.path = "folder", "images"
+try:
+  evaluate.run(c, workdir) if evaluates else trainer.train(c, workdir)
+except errors.UserError as error:
+  print("refused:", error, file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("evaluates", ["", pytest.param("yes", marks=pytest.mark.thorough)])
+def test_images_of_the_same_names_and_sizes_that_differ_are_refused(tmp_path, evaluates):
+  for host in (0, 1):
+    rng = np.random.default_rng(host)
+    for i in range(64):
+      path = tmp_path / f"host{host}" / "images" / "train" / "ab"[i % 2] / f"{i}.bmp"
+      path.parent.mkdir(parents=True, exist_ok=True)
+      Image.fromarray(rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)).save(path)
+  said = members.two(OTHERS, str(tmp_path / "host"), str(tmp_path / "run"), evaluates)
+  for text in said:
+    assert re.search(r"refused: process 1 on \S+ has training pixels \w+, process 0 on ", text)

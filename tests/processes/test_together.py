@@ -75,6 +75,19 @@ def test_sigterm_to_one_process_saves_and_ends_all_after_the_same_step(tmp_path)
   assert steps[0] == steps[1] == str(checkpoint.saved_steps(str(tmp_path / "run"))[-1])
 
 
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_ctrl_c_to_one_process_saves_and_ends_all_after_the_same_step(tmp_path):
+  started = pair(tmp_path, epochs=5000)
+  members.wait_for_saves(started, tmp_path / "run")
+  started[1].send_signal(signal.SIGINT)
+  codes, said = members.ends(started)
+  assert codes == [errors.EXIT_PREEMPTED, 130], said
+  step = checkpoint.saved_steps(str(tmp_path / "run"))[-1]
+  assert f"left: SIGTERM: saved step {step}" in said[0]
+  assert f"goes on from the last checkpoint, step {step}" in said[1]
+
+
 SIGTERM_INSIDE = """
 import os
 import signal
