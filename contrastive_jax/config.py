@@ -13,7 +13,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import catalogue, errors, options
+from contrastive_jax import catalogue, errors, limits, options
 from contrastive_jax.options import Section, docs, kind_name, nearest, section
 from contrastive_jax.sections import SECTIONS, Run
 
@@ -150,7 +150,7 @@ def changed(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
       part = part[name]
     try:
       part[last] = value
-    except TypeError as error:
+    except (TypeError, ValueError, OverflowError) as error:
       raise errors.UserError(f"{key} {value!r}: {' '.join(str(error).split())}") from error
   return config
 
@@ -230,6 +230,12 @@ def check(config: ConfigDict) -> None:
       raise errors.UserError(f"config has no key {key}{nearest(key, known)}")
   for prefix, cls in classes:
     options.check(cls, flat, prefix)
+  limits.check(flat)
+  if config.augment.recipe not in catalogue.recipes():
+    raise errors.UserError(
+      f"augment.recipe {config.augment.recipe} is unknown; use one of "
+      f"{', '.join(catalogue.recipes())}"
+    )
   check_seed(config.seed)
   for key in ("epochs", "batch_size", "image_size_px", "max_skipped_steps"):
     _at_least(key, config[key], 1)

@@ -16,7 +16,7 @@ Several processes are one run: where one of them dies the others are ended, and 
 import argparse
 import contextlib
 import os
-import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -25,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from contrastive_jax import errors
+from contrastive_jax import checkpoint_names, errors, paths
 
 _FINAL = (errors.EXIT_OK, errors.EXIT_USER_ERROR, errors.EXIT_NON_FINITE)
 _POLL_S = 0.05
@@ -111,11 +111,17 @@ def _leave_with(parent: int, leave: Callable[[int, None], None]) -> None:
 
 def _newest(command: Sequence[str]) -> int:
   """Returns the step of the newest checkpoint in the --workdir of a command, 0 if there is none."""
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.add_argument("--workdir", "-workdir")
-  workdir = parser.parse_known_args(command)[0].workdir
-  names = pathlib.Path(workdir).glob("checkpoints/*") if workdir else ()
-  return max((int(path.name) for path in names if path.name.isdigit()), default=0)
+  workdir = None
+  for word, after in zip(command, [*command[1:], ""], strict=True):
+    if match := re.fullmatch(r"--?workdir(?:=(.*))?", word, re.DOTALL):
+      workdir = after if match[1] is None else match[1]
+  if not workdir:
+    return 0
+  try:
+    names = os.listdir(os.path.join(paths.local(workdir, "--workdir"), "checkpoints"))
+  except (OSError, errors.UserError):  # of which the command tells
+    return 0
+  return max(checkpoint_names.steps(names), default=0)
 
 
 def _places(processes: int) -> list[list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import catalogue, declared, errors, options
+from contrastive_jax import catalogue, declared, errors, limits, options
 from contrastive_jax import config as config_lib
 from contrastive_jax.options import Section, option, section
 
@@ -157,6 +157,7 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   flat = config_lib.flatten(config)
   for prefix, cls in _classes():
     options.check(cls, flat, prefix)
+  limits.check(flat)
   config_lib.check_seed(config.seed)
   if not re.fullmatch(r"[\w.-]+", config.name):
     raise errors.UserError(f'name "{config.name}" is no file name; use letters, digits, "_", "-"')

@@ -64,7 +64,7 @@ def test_a_full_disk_is_told_by_the_events_too_and_hangs_nobody(tmp_path, monkey
 
 def test_events_that_cannot_be_begun_are_told(tmp_path):
   (tmp_path / "tensorboard").write_text("a file in the way")
-  with pytest.raises(errors.SaveFailed, match="tensorboard cannot be written"):
+  with pytest.raises(errors.UserError, match="tensorboard cannot be written .File exists"):
     reporter(tmp_path, tensorboard=True)
 
 
