@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import pathlib
+import shlex
 from collections.abc import Callable, Iterator
 
 import jax
@@ -98,7 +99,8 @@ def _train(
         reporter.console.line("compiling the step, once a start: seconds to minutes")
       with parallel.use(mesh):
         result = loop.run(step_fn, state, batches, preemption)
-      reporter.console.line(f"done; to score it: contrastive_jax eval --workdir={workdir}")
+      score = shlex.join(["contrastive_jax", "eval", f"--workdir={workdir}"])
+      reporter.console.line(f"done; to score it: {score}")
       return result
 
 
