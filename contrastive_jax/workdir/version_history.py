@@ -4,12 +4,11 @@ A run may go on under another Python, another JAX or on other devices. Its state
 keys are the same, its sums are rounded otherwise: a line says so, and the file keeps what was.
 """
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contrastive_jax import config, reading
+from contrastive_jax import config, reading, stored
 
 KEY = "history"
 
@@ -20,17 +19,16 @@ def read(workdir: str, step: int) -> list[dict[str, Any]]:
   A file from before there was a history counts as the versions since step 0, one that is damaged
   tells nothing. What a start wrote from whose step on nothing is left is left out.
   """
+  content = reading.content(pathlib.Path(workdir) / "versions.json")
   try:
-    found = json.loads(reading.content(pathlib.Path(workdir) / "versions.json") or b"{}")
-  except (ValueError, RecursionError):
-    return []
-  if not isinstance(found, dict):
+    found = {} if content is None else stored.parsed(content)
+  except ValueError:
     return []
   told = found.get(KEY)
   if not isinstance(told, list):
-    told = [{"step": 0} | {k: v for k, v in found.items() if not k.startswith("config_")}]
+    told = [{"step": 0} | {k: v for k, v in found.items() if k != KEY and k[:7] != "config_"}]
   entries = [e for e in told if isinstance(e, dict) and isinstance(e.get("step"), int)]
-  return [entry for entry in entries if entry["step"] < step]
+  return [entry for entry in entries if entry["step"] < step and len(entry) > 1]
 
 
 def changes(before: Sequence[Mapping[str, Any]], now: Mapping[str, Any]) -> list[str]:
