@@ -24,6 +24,7 @@ from contrastive_jax import errors, reading, stored
 from contrastive_jax.data import identity
 from contrastive_jax.workdir import checkpoint_files, foreign, version_history
 
+_SAID = 500  # letters of what is wrong with a file: it may hold a value of any length
 T = TypeVar("T")
 _DEEPEST = 200  # letters that a run adds to the path of its workdir; Orbax's longest are 70
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -135,7 +136,8 @@ def stored_config(workdir: str) -> ConfigDict | None:
       raise ValueError(f"is not what was written there (its SHA-256 is not that in {stamp.name})")
     return stored.config(content)
   except ValueError as error:
-    problem = f"is of no run ({error})" if isinstance(error, errors.UserError) else str(error)
+    said = str(error)[:_SAID]
+    problem = f"is of no run ({said})" if isinstance(error, errors.UserError) else said
     raise errors.UserError(
       f"{path} {problem}; put a good copy there, or start train.py with the run's own config and "
       "--config.allow_config_change=True, which writes it anew"
