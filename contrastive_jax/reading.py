@@ -140,6 +140,9 @@ def _regular(path: pathlib.Path, read: Callable[[], bytes]) -> bytes | None:
         return read()
     except FileNotFoundError:
       return None
+    except OSError as error:
+      if error.errno not in _NO_SUCH_FILE:
+        raise
     raise errors.UserError(f"{path} is no file; move what is there, or give another --workdir")
 
   return patiently(str(path), looked_at, may_pass=_any_of_the_system)
