@@ -28,11 +28,13 @@ class Reporter:
     self._jsonl = self._events = None
     if self._active:
       path = pathlib.Path(workdir) / "metrics.jsonl"
-      if tensorboard:
-        self._events = Events(path.with_name("tensorboard"), start_step)
-      with errors.placing(str(path)):
+      with contextlib.ExitStack() as undone, errors.placing(str(path)):
+        undone.callback(self.close)
+        if tensorboard:
+          self._events = Events(path.with_name("tensorboard"), start_step)
         dropped = _keep_until(path, start_step)
         self._jsonl = path.open("a")
+        undone.pop_all()
       if dropped:
         self.console.line(f"warning: {path}: {dropped} damaged line(s) dropped")
 

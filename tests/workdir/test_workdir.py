@@ -103,8 +103,8 @@ def test_what_a_start_may_not_write_is_a_mistake_and_what_it_cannot_write_now_is
   with pytest.raises(kind, match=r"cannot be written \("):
     workdir.make(str(tmp_path))
     with lock.hold(str(tmp_path)):
-      checkpoint.Checkpoints(str(tmp_path))
-      workdir.stamp(str(tmp_path), config.pretrain())
+      with contextlib.closing(checkpoint.Checkpoints(str(tmp_path))):
+        workdir.stamp(str(tmp_path), config.pretrain())
       Reporter(str(tmp_path), total_steps=1, start_step=0, tensorboard=True)
 
 
