@@ -230,13 +230,8 @@ def check(config: ConfigDict) -> None:
       raise errors.UserError(f"config has no key {key}{nearest(key, known)}")
   for prefix, cls in classes:
     options.check(cls, flat, prefix)
-  limits.check(flat)
-  if config.augment.recipe not in catalogue.recipes():
-    raise errors.UserError(
-      f"augment.recipe {config.augment.recipe} is unknown; use one of "
-      f"{', '.join(catalogue.recipes())}"
-    )
   check_seed(config.seed)
+  limits.check(flat)
   for key in ("epochs", "batch_size", "image_size_px", "max_skipped_steps"):
     _at_least(key, config[key], 1)
   _at_least("batch_size", config.batch_size, 2)  # one image has no negatives

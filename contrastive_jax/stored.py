@@ -6,8 +6,8 @@ A file can be damaged, be of another version of the package, or have been writte
 import json
 from typing import Any
 
+from contrastive_jax import catalogue, errors
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors
 
 # What every run has ever had; a key that came later was at its default.
 _SECTIONS = ("method", "model", "augment", "optimizer", "data")
@@ -49,6 +49,8 @@ def config(text: str | bytes) -> config_lib.Config:
   for name in _NAMES:
     if not isinstance(values.get(name), str):
       raise errors.UserError(f"{name} {values.get(name)!r} is no name")
+  if values["augment.recipe"] not in catalogue.recipes():
+    raise errors.UserError(f"augment.recipe {values['augment.recipe']} is unknown")
   whole = config_lib.pretrain(*(values.pop(name) for name in _NAMES))
   config_lib.changed(whole, values)
   config_lib.check(whole)

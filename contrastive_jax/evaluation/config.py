@@ -157,8 +157,8 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   flat = config_lib.flatten(config)
   for prefix, cls in _classes():
     options.check(cls, flat, prefix)
-  limits.check(flat)
   config_lib.check_seed(config.seed)
+  limits.check(flat)
   if not re.fullmatch(r"[\w.-]+", config.name):
     raise errors.UserError(f'name "{config.name}" is no file name; use letters, digits, "_", "-"')
   for key, allowed in (("protocols", PROTOCOLS), ("baselines", BASELINES)):
