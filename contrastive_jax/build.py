@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array
 from ml_collections import ConfigDict
@@ -61,6 +62,11 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
   task = methods.Task(num_images, num_classes, config.batch_size, config.image_size_px)
   update, schedule = optimizer(config, per_epoch, chosen.frozen(task))
   total = config.epochs * per_epoch
+  if total > np.iinfo(np.int32).max:
+    raise errors.UserError(
+      f"epochs {config.epochs} are {total} steps, which are counted to {np.iinfo(np.int32).max}; "
+      f"set --config.epochs={np.iinfo(np.int32).max // per_epoch} or less"
+    )
   clock = {"seed": config.seed, "steps_per_epoch": per_epoch}
   return Run(
     network,

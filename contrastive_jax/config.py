@@ -13,7 +13,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import catalogue, errors, options
+from contrastive_jax import catalogue, errors, limits, options
 from contrastive_jax.options import Section, docs, kind_name, nearest, section
 from contrastive_jax.sections import SECTIONS, Run
 
@@ -155,7 +155,7 @@ def changed(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
       part = part[name]
     try:
       part[last] = value
-    except TypeError as error:
+    except (TypeError, ValueError, OverflowError) as error:
       raise errors.UserError(f"{key} {value!r}: {' '.join(str(error).split())}") from error
   return config
 
@@ -236,6 +236,7 @@ def check(config: ConfigDict) -> None:
   for prefix, cls in classes:
     options.check(cls, flat, prefix)
   check_seed(config.seed)
+  limits.check(flat)
   for key in ("epochs", "batch_size", "image_size_px", "max_skipped_steps"):
     _at_least(key, config[key], 1)
   _at_least("batch_size", config.batch_size, 2)  # one image has no negatives

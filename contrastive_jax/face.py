@@ -6,14 +6,13 @@ Each function imports the rest of the package when it is called: a config costs 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import config_files, options, paths, unread
+from contrastive_jax import config_files, metric_lines, options, paths, unread
 from contrastive_jax.config import Config
 from contrastive_jax.errors import UserError
 from contrastive_jax.evaluation import config as eval_config
@@ -46,8 +45,7 @@ class Training:
   @property
   def history(self) -> list[dict[str, float]]:
     """The metrics of every logged step, in order, earlier parts of a resumed run included."""
-    text = (pathlib.Path(self.workdir) / "metrics.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    return list(filter(None, metric_lines.read(pathlib.Path(self.workdir) / "metrics.jsonl")))
 
   def __repr__(self) -> str:
     return options.rows({k: f"{v:.6g}" for k, v in sorted(self.metrics.items())})

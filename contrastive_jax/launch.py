@@ -21,7 +21,7 @@ import contextlib
 import ctypes
 import functools
 import os
-import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -30,7 +30,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from contrastive_jax import errors, orphan
+from contrastive_jax import checkpoint_names, errors, orphan, paths
 
 _FINAL = (errors.EXIT_OK, errors.EXIT_USER_ERROR, errors.EXIT_NON_FINITE)
 _POLL_S = 0.05
@@ -133,11 +133,17 @@ def _end_group(member: subprocess.Popen) -> None:
 
 def _newest(command: Sequence[str]) -> int:
   """Returns the step of the newest checkpoint in the --workdir of a command, 0 if there is none."""
-  parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-  parser.add_argument("--workdir", "-workdir")
-  workdir = parser.parse_known_args(command)[0].workdir
-  names = pathlib.Path(workdir).glob("checkpoints/*") if workdir else ()
-  return max((int(path.name) for path in names if path.name.isdigit()), default=0)
+  workdir = None
+  for word, after in zip(command, [*command[1:], ""], strict=True):
+    if match := re.fullmatch(r"--?workdir(?:=(.*))?", word, re.DOTALL):
+      workdir = after if match[1] is None else match[1]
+  if not workdir:
+    return 0
+  try:
+    names = os.listdir(os.path.join(paths.local(workdir, "--workdir"), "checkpoints"))
+  except (OSError, errors.UserError):  # of which the command tells
+    return 0
+  return max(checkpoint_names.steps(names), default=0)
 
 
 def _places(processes: int) -> list[list[str]]:

@@ -160,7 +160,7 @@ def _fits(annotation: Any, value: Any) -> bool:
     return len(parts) == len(value) and all(map(_fits, parts, value))
   if annotation in (int, float):
     kind = numbers.Integral if annotation is int else numbers.Real
-    return isinstance(value, kind) and not isinstance(value, bool)
+    return isinstance(value, kind) and not isinstance(value, bool) and value == value  # no NaN
   return isinstance(value, (tuple, list) if annotation is tuple else annotation)
 
 

@@ -4,19 +4,12 @@ What took hours and then cannot be written is lost. So the folder is made, and a
 to come are written there and removed, before the work begins.
 """
 
-import errno
 import os
 import pathlib
 import tempfile
 import uuid
 
 from contrastive_jax import errors
-
-# What waiting does not mend: another place does.
-_FINAL = (
-  *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENOENT),
-  *(errno.EINVAL, errno.ENAMETOOLONG, errno.ELOOP),
-)
 
 
 def ready(folder: pathlib.Path, what: str, remedy: str, num_bytes: int = 2**20) -> None:
@@ -40,7 +33,7 @@ def ready(folder: pathlib.Path, what: str, remedy: str, num_bytes: int = 2**20) 
       os.fsync(file.fileno())
   except OSError as error:
     where = f"{what} cannot be written to {folder} ({error.strerror})"
-    if error.errno in _FINAL:
+    if error.errno in errors.NO_PLACE:
       raise errors.UserError(f"{where}; {remedy}") from error
     raise errors.SaveFailed(
       f"{where}; nothing was computed yet: make room for {num_bytes / 1e6:.1f} MB there and give "

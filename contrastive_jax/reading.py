@@ -14,13 +14,14 @@ import os
 import pathlib
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from contrastive_jax import errors
 
 PAUSES_S = (0.1, 0.3, 1.0, 3.0, 10.0)  # between the tries, 14 s in all
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_PIECE = 2**18  # bytes read at once
 _T = TypeVar("_T")
 
 
@@ -85,7 +86,7 @@ def is_folder(path: str | os.PathLike) -> bool:
 
 
 def names_in(folder: str | os.PathLike) -> list[str]:
-  """Returns what a folder holds, nothing if there is none. Raises `ReadFailed`."""
+  """Returns what a folder holds, nothing if there is none. Raises `ReadFailed`, `UserError`."""
 
   def listed():
     try:
@@ -93,19 +94,62 @@ def names_in(folder: str | os.PathLike) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
       return []
 
-  return patiently(str(folder), listed)
+  return patiently(str(folder), listed, may_pass=_any_of_the_system)
 
 
 def content(path: pathlib.Path) -> bytes | None:
-  """Returns the content of a file, None if there is none. Raises `ReadFailed`."""
+  """Returns the content of a file, None if there is none. Raises `ReadFailed`, `UserError`."""
+  return _regular(path, lambda: path.read_bytes())
 
+
+def lines(path: pathlib.Path, longest: int = 2**20) -> Iterator[bytes | None]:
+  """Yields the lines of a file, without their ends, and None for each that is over-long.
+
+  No more than `longest` bytes and a piece of the file are in memory, whatever it holds. Raises
+  `ReadFailed`, `UserError`; nothing is yielded if there is no file.
+  """
+  place, begun, too_long = 0, b"", False
+  while piece := _piece(path, place):
+    place += len(piece)
+    *whole, last = piece.split(b"\n")
+    for line in whole:
+      fits = not too_long and len(begun) + len(line) <= longest
+      yield begun + line if fits else None
+      begun, too_long = b"", False
+    too_long = too_long or len(begun) + len(last) > longest
+    begun = b"" if too_long else begun + last
+  if begun or too_long:
+    yield None if too_long else begun
+
+
+def _piece(path: pathlib.Path, place: int) -> bytes | None:
   def read():
+    with path.open("rb") as file:
+      file.seek(place)
+      return file.read(_PIECE)
+
+  return _regular(path, read)
+
+
+def _regular(path: pathlib.Path, read: Callable[[], bytes]) -> bytes | None:
+  """Returns what `read` does of a file, None if there is none; a pipe would be waited for."""
+
+  def looked_at():
     try:
-      return path.read_bytes()
+      if stat.S_ISREG(path.stat().st_mode):
+        return read()
     except FileNotFoundError:
       return None
+    except OSError as error:
+      if error.errno not in _NO_SUCH_FILE:
+        raise
+    raise errors.UserError(f"{path} is no file; move what is there, or give another --workdir")
 
-  return patiently(str(path), read, may_pass=lambda e: isinstance(e, OSError | MemoryError))
+  return patiently(str(path), looked_at, may_pass=_any_of_the_system)
+
+
+def _any_of_the_system(error: BaseException) -> bool:
+  return isinstance(error, OSError | MemoryError)
 
 
 def patiently(
@@ -122,6 +166,7 @@ def patiently(
 
   Raises:
     ReadFailed: the last try failed too.
+    UserError: so it did, and it was for want of a permission, which does not come by itself.
   """
   for tries, pause_s in enumerate((*PAUSES_S, None), 1):
     try:
@@ -131,6 +176,11 @@ def patiently(
         raise
       reason = " ".join(str(error).split())[:200]
       reason = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+      if pause_s is None and isinstance(error, PermissionError):
+        raise errors.UserError(
+          f"{what} cannot be read ({reason}; tried {tries} times); set the permissions right, or "
+          "start as the user that it belongs to"
+        ) from error
       if pause_s is None:
         raise errors.ReadFailed(
           f"{what} cannot be read ({reason}; tried {tries} times); when the disk, the network or "

@@ -45,6 +45,7 @@ def run(
   *,
   leave_after: int | None = None,
   epochs: int = EPOCHS,
+  python: str = sys.executable,
 ) -> Seen:
   """Trains in `folder`/run, from its newest checkpoint if it has one.
 
@@ -54,6 +55,7 @@ def run(
     devices: of each process.
     leave_after: steps, after whose save the run is broken off; None: to the end.
     epochs: of the whole run.
+    python: that runs it, with JAX and all that the package needs.
   """
   notes = folder / "notes"
   port = members.free_port()
@@ -69,7 +71,7 @@ def run(
       "leave_after": leave_after,
       "epochs": epochs,
     }
-    started.append(members.start(sys.executable, __file__, json.dumps(settings)))
+    started.append(members.start(python, __file__, json.dumps(settings)))
   codes, said = members.ends(started)
   assert codes == [0] * processes, "\n".join(said)
   parts = [np.load(notes / f"{process}.npz") for process in range(processes)]

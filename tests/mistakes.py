@@ -240,7 +240,7 @@ MISTAKES = {
   ),
   "no number for the neighbours' temperature": (
     train(commands.QUICK, "--workdir={here}/w", "--config.monitor.temperature=nan"),
-    "monitor.temperature nan is not positive; set e.g. --config.monitor.temperature=0.07",
+    "monitor.temperature nan is not a number; the default is 0.07",
   ),
   "fewer neighbours than none": (
     train(commands.QUICK, "--workdir={here}/w", "--config.monitor.max_train=-5"),

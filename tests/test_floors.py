@@ -9,12 +9,12 @@ from conftest import REPOSITORY
 HOME = REPOSITORY / "contrastive_jax"
 # From the ground up. A room imports from lower floors and from nowhere else.
 FLOORS = (
-  ("errors", "keys", "locking", "once", "orphan"),
-  ("config_files", "launch", "options", "parallel", "paths", "places", "reading"),
-  ("augment", "declared", "losses", "optim", "processes"),
+  ("checkpoint_names", "errors", "keys", "locking", "once", "orphan"),
+  ("config_files", "limits", "options", "parallel", "paths", "places", "reading"),
+  ("augment", "declared", "launch", "losses", "metric_lines", "optim", "processes"),
   ("catalogue", "sections"),
   ("config", "data", "models", "unread"),
-  ("methods",),
+  ("methods", "stored"),
   ("step",),
   ("build", "workdir"),
   ("evaluation", "plan"),

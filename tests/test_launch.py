@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import whole_runs
 
-from contrastive_jax import errors
+from contrastive_jax import checkpoint_names, errors
 from contrastive_jax import launch as launch_lib
 from contrastive_jax.workdir import checkpoint, manifest
 
@@ -238,7 +238,8 @@ def kill_at_random(process, folder, kills, rng, processes, watched):
   saved = folder / "run" / "checkpoints"
 
   def seen():
-    return sorted(p.name for p in saved.iterdir()) if saved.is_dir() else []
+    names = os.listdir(saved) if saved.is_dir() else []
+    return sorted(n for n in names if not n.startswith(checkpoint_names.TRIAL))
 
   while len(moments) < kills and process.poll() is None:
     pids = (folder / "pids").read_text().split() if (folder / "pids").exists() else []

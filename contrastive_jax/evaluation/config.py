@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import catalogue, declared, errors, options, paths
+from contrastive_jax import catalogue, declared, errors, limits, options, paths
 from contrastive_jax import config as config_lib
 from contrastive_jax.options import Section, option, section
 
@@ -158,6 +158,7 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
     options.check(cls, flat, prefix)
   config_lib.check_seed(config.seed)
   paths.check_name("name", config.name)
+  limits.check(flat)
   for key, allowed in (("protocols", PROTOCOLS), ("baselines", BASELINES)):
     for value in config[key]:
       if value not in allowed:

@@ -12,7 +12,7 @@ import faulthandler
 import json
 import os
 import pathlib
-import shutil
+import re
 import socket
 import sys
 import threading
@@ -57,9 +57,11 @@ class Watchdog:
   def __enter__(self) -> "Watchdog":
     if jax.process_count() > 1:
       if jax.process_index() == 0:
-        with errors.saving(str(self._folder)):
-          shutil.rmtree(self._folder, ignore_errors=True)  # of an earlier start
-          self._folder.mkdir()
+        with errors.placing(str(self._folder)):
+          self._folder.mkdir(exist_ok=True)
+          for path in self._folder.iterdir():  # of an earlier start; what else is there stays
+            if re.fullmatch(r"\d+\.(json|tmp)", path.name, re.ASCII):
+              path.unlink(missing_ok=True)
       agree.any_process(False)  # not before it is clean
       now = time.monotonic()
       others = set(range(jax.process_count())) - {jax.process_index()}

@@ -1,6 +1,6 @@
 """One training step as a pure function of the state and a host batch.
 
-Imports: augment, errors, keys, losses, methods, models, once, parallel.
+Imports: augment, errors, keys, limits, losses, methods, models, once, parallel.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,6 @@
 """The state of a run: everything that a resumed run needs and nothing that can be derived."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Int, PyTree
 
-from contrastive_jax import keys, methods, once, parallel
+from contrastive_jax import keys, limits, methods, once, parallel
 from contrastive_jax.models.network import Network
 from contrastive_jax.step import online
 
@@ -38,10 +39,24 @@ class TrainState:
 def create(
   init: Callable[[Array], TrainState], *, seed: int, mesh: Mesh, fsdp: bool = False
 ) -> TrainState:
-  """Runs an `initialiser` on all devices of `mesh`; equal for equal seeds, whatever the mesh."""
+  """Runs an `initialiser` on all devices of `mesh`; equal for equal seeds, whatever the mesh.
+
+  Raises `UserError` for a state that this host could not hold: it is copied there to be saved.
+  """
   key = keys.stream(seed, "init")
   with parallel.use(mesh):
-    return once.jit(init, out_shardings=shardings(jax.eval_shape(init, key), mesh, fsdp))(key)
+    shapes = jax.eval_shape(init, key)
+    held = {
+      "weights": _bytes(shapes.params),
+      "the optimiser's arrays": _bytes(shapes.opt_state),
+      "what the method remembers": _bytes(shapes.memory),
+    }
+    limits.check_host(held, "make the network's width or what the method remembers smaller")
+    return once.jit(init, out_shardings=shardings(shapes, mesh, fsdp))(key)
+
+
+def _bytes(tree: PyTree) -> int:
+  return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
 def shardings(state: TrainState, mesh: Mesh, fsdp: bool) -> TrainState:

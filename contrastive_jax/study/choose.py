@@ -45,7 +45,7 @@ def is_chosen(study: ConfigDict, root: pathlib.Path, cell: Cell) -> bool:
   """Returns whether a cell is to be scored on test images, as far as is known now."""
   if not study.choose:
     return True
-  made = layout.read(layout.choice(root, group_of(study, cell)))
+  made = layout.read_choice(layout.choice(root, group_of(study, cell)))
   return made is not None and _label(cell, study.choose) == made["chosen"]
 
 
@@ -65,10 +65,10 @@ def choose(
     None: there is none yet. `instead`: what these scores would choose, where that is another.
   """
   path = layout.choice(root, group_of(study, group[0]))
-  made, found = layout.read(path), _best(study, root, group, question)
+  made, found = layout.read_choice(path), _best(study, root, group, question)
   if made is None and found is not None:
     _write_first(path, found)
-    made = layout.read(path)  # another study may have been first
+    made = layout.read_choice(path)  # another study may have been first
   if made and found and found["chosen"] != made["chosen"]:
     return made | {"instead": found["chosen"]}
   return made
@@ -110,7 +110,7 @@ def _score(
     return -math.inf
   if record.get("state") != layout.DONE:
     return None
-  found = questions.answer(layout.cell(root, cell.name), question, record["step"])
+  found = questions.answer(layout.cell(root, cell.name), question, record.get("step"))
   return found and measure.in_result(figure, found)
 
 

@@ -3,13 +3,12 @@
 Nothing here fails because something is missing, unfinished or damaged: a table shows it as such.
 """
 
-import json
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from contrastive_jax import reading
+from contrastive_jax import errors, metric_lines, reading, stored
 
 METRICS = ("loss", "contrastive_accuracy", "online_accuracy", "knn_top1")  # whose curves are shown
 _MAX_POINTS = 200  # of a curve; more could not be told apart in a picture
@@ -46,14 +45,14 @@ class Run(NamedTuple):
 def read(folder: pathlib.Path) -> Run:
   """Reads a run. Raises `ReadFailed` where the system cannot, for now."""
   notes: list[str] = []
-  config = _object(folder / "config.json", notes)
+  config = _object(folder / "config.json", notes, _flat)
   metrics = _lines(folder / "metrics.jsonl", notes)
   results = []
   for path in sorted(folder.glob("eval/*.json")):
     results += _results(path, notes)
   return Run(
     folder=folder,
-    config=_flat(config),
+    config=config,
     versions=_object(folder / "versions.json", notes),
     metrics=metrics,
     results=results,
@@ -112,7 +111,9 @@ def seconds(run: Run) -> float | None:
 
 def is_number(value: Any) -> bool:
   """Returns whether a value of a JSON file is a finite number."""
-  return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+  if isinstance(value, bool) or not isinstance(value, int | float):
+    return False
+  return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
 
 
 def _results(path: pathlib.Path, notes: list[str]) -> list[Result]:
@@ -120,6 +121,7 @@ def _results(path: pathlib.Path, notes: list[str]) -> list[Result]:
   records = found.get("results")
   if not isinstance(records, list):
     return []
+  step = found.get("checkpoint_step")
   data = found.get("config", {})
   data = data.get("data", {}) if isinstance(data, dict) else {}
   held_out = bool(data.get("held_out")) if isinstance(data, dict) else False
@@ -130,24 +132,21 @@ def _results(path: pathlib.Path, notes: list[str]) -> list[Result]:
     )
     if named and record["protocol"] not in _NO_FIGURE:
       place = record["protocol"], record["layer"], record["encoder"]
-      origin = str(found.get("name", path.stem)), path.name, found.get("checkpoint_step") or 0
+      origin = str(found.get("name", path.stem)), path.name, step if isinstance(step, int) else 0
       results.append(Result(*origin, *place, held_out, record, bool(found.get("complete", True))))
   return results
 
 
-def _object(path: pathlib.Path, notes: list[str]) -> dict[str, Any]:
-  """Returns the object in a JSON file; an empty one, and a note, if it is damaged."""
-  content = reading.content(path)
-  if content is None:
-    return {}
+def _object(
+  path: pathlib.Path, notes: list[str], form: Callable[[dict[str, Any]], dict[str, Any]] = dict
+) -> dict[str, Any]:
+  """Returns the object in a JSON file, formed; an empty one, and a note, if it is damaged."""
   try:
-    found = json.loads(content)
-  except ValueError:
-    found = None
-  if not isinstance(found, dict):
+    content = reading.content(path)
+    return {} if content is None else form(stored.parsed(content))
+  except (ValueError, RecursionError):  # among the former: it is a folder, or another user's
     notes.append(f"{path.name} cannot be read")
     return {}
-  return found
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -162,16 +161,14 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _lines(path: pathlib.Path, notes: list[str]) -> list[dict[str, Any]]:
   """Returns the lines of metrics.jsonl; the last one of a killed run may be cut off."""
   kept, damaged = [], 0
-  for line in (reading.content(path) or b"").splitlines():
-    try:
-      found = json.loads(line)
-      whole = isinstance(found, dict) and is_number(found.get("step"))
-    except ValueError:
-      whole = False
-    if whole:
-      kept.append(found)
-    else:
-      damaged += 1
+  try:
+    for line in metric_lines.read(path):
+      if line is None:
+        damaged += 1
+      else:
+        kept.append(line)
+  except errors.UserError:
+    notes.append(f"{path.name} cannot be read")
   if damaged:
     notes.append(f"{path.name}: {damaged} damaged line{'s' if damaged > 1 else ''} left out")
   return kept

@@ -17,8 +17,10 @@ class Times:
 
   def __init__(self, root: pathlib.Path, cells: Sequence[Cell]):
     records = {cell.name: layout.record(root, cell.name) for cell in cells}
-    self._done = [cell for cell in cells if records[cell.name].get("state") == layout.DONE]
-    self._seconds = {cell.name: records[cell.name]["seconds"] for cell in self._done}
+    known = {name: r for name, r in records.items() if "seconds" in r}
+    done = {name: r for name, r in known.items() if r.get("state") == layout.DONE}
+    self._done = [cell for cell in cells if cell.name in done]
+    self._seconds = {name: record["seconds"] for name, record in done.items()}
 
   def of(self, cell: Cell) -> float | None:
     """Returns what a cell took, or what the cells most like it took for as many epochs.

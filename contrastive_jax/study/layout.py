@@ -13,15 +13,22 @@ DIR/report/                 table, pictures, page
 
 import json
 import pathlib
+import types
+from collections.abc import Mapping
 from typing import Any
 
-from contrastive_jax import errors, places, reading
+from contrastive_jax import errors, places, reading, stored
 
 HELD_OUT = "held_out"  # name of the evaluation that chooses
 # The states of a cell. One that has none was not begun.
 TRAINED = "trained"  # to its last step, not scored yet
 DONE = "done"  # trained, and scored as far as it is to be
 FAILED = "failed"
+_NUMBER = int | float
+# What is written by the keys of a file.
+_RECORD = {"labels": dict, "seed": int, "state": str, "step": int | None, "exit_code": int | None}
+_RECORD |= {"seconds": _NUMBER, "devices": dict, "scored": list, "error": str}
+_CHOICE = {"group": dict, "chosen": dict, "by": str, "means": dict, "seeds": list}
 
 
 def cell(root: pathlib.Path, name: str) -> pathlib.Path:
@@ -44,28 +51,57 @@ def record(root: pathlib.Path, name: str) -> dict[str, Any]:
   Keys: labels, seed, state, step (the last), exit_code, seconds (of training and scoring), devices
   ({"kind", "count"}), scored (names of the evaluations that are done), error (of a failed cell).
   """
-  return read(cell(root, name) / "cell.json") or {}
+  return read(cell(root, name) / "cell.json", _RECORD) or {}
+
+
+def read_choice(path: pathlib.Path) -> dict[str, Any] | None:
+  """Returns what the file of a choice holds, None if there is none."""
+  return read(path, _CHOICE, needed=("chosen", "by"))
 
 
 def choices(root: pathlib.Path) -> dict[str, dict[str, Any]]:
   """Returns {group: what its file holds}, see `choose`."""
   names = sorted(n for n in reading.names_in(root / "choices") if n.endswith(".json"))
-  found = {n.removesuffix(".json"): read(root / "choices" / n) for n in names}
+  found = {n.removesuffix(".json"): read_choice(root / "choices" / n) for n in names}
   return {name: content for name, content in found.items() if content}
 
 
-def read(path: pathlib.Path) -> dict[str, Any] | None:
-  """Returns what a file of JSON holds, None if there is none. Raises `UserError`, `ReadFailed`."""
+def read(
+  path: pathlib.Path,
+  kinds: Mapping[str, type | types.UnionType] = types.MappingProxyType({}),
+  needed: tuple[str, ...] = (),
+) -> dict[str, Any] | None:
+  """Returns what a file of JSON holds, None if there is none. Raises `UserError`, `ReadFailed`.
+
+  Args:
+    path: of the file.
+    kinds: of its values, by key; those that it has are compared.
+    needed: keys that it must have.
+  """
   content = reading.content(path)
+  if content is None:
+    return None
   try:
-    return None if content is None else json.loads(content)
+    found = stored.parsed(content)
+    for key in needed:
+      if key not in found:
+        raise ValueError(f"has no {key}")
+    for key, kind in kinds.items():
+      if key in found and not isinstance(found[key], kind):
+        raise ValueError(f"has {key} {str(found[key])[:40]}, which is no {_word(kind)}")
   except ValueError as error:
-    raise errors.UserError(f"{path} is damaged ({error}); mend it or remove it") from error
+    raise errors.UserError(f"{path} is damaged: it {error}; mend it or remove it") from error
+  return found
+
+
+def _word(kind: type | types.UnionType) -> str:
+  return str(kind) if isinstance(kind, types.UnionType) else kind.__name__
 
 
 def write(path: pathlib.Path, content: str | bytes) -> None:
   """Writes a whole file or nothing, also where several studies write it at once."""
-  places.write(path, content)
+  with errors.placing(str(path), then="give the same command again"):
+    places.write(path, content)
 
 
 def write_record(root: pathlib.Path, name: str, content: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ def dry_run(study: ConfigDict, root: pathlib.Path, selected: Sequence[Cell]) -> 
     for cell in group:
       for stage in work.needs(cell):
         yield commands.shown(stage.words)
-    if study.choose and layout.read(layout.choice(root, name)) is None:
+    if study.choose and layout.read_choice(layout.choice(root, name)) is None:
       axes = ", ".join(study.choose)
       yield f"# {name}: the best {axes} by {study.choose_by or study.measure} on images held out;"
       for question in questions.on_test(study):

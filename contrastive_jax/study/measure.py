@@ -7,13 +7,12 @@ transfer/linear_sgd.h              of the evaluation whose name is transfer
 metric.contrastive_accuracy        the last value that training logged
 """
 
-import json
-import pathlib
 import re
 from typing import Any, NamedTuple
 
 from contrastive_jax import errors
 from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.study import collect
 
 FIELDS = ("top1", "top5", "mean_per_class", "color", "rotation", "noise", "sobel")
 _FIGURE = re.compile(r"(?:([\w.-]+)/)?(\w+)\.([\w.]+?)(?::(\w+))?")
@@ -56,15 +55,11 @@ def parse(text: str) -> Metric | Score:
 
 def in_result(score: Score, result: dict[str, Any]) -> float | None:
   """Returns the figure in what an evaluation's file holds, None if it has none."""
-  for record in result["results"]:
-    if (record["protocol"], record["layer"], record["encoder"]) == score[1:4]:
-      return record.get(score.field)
+  records = result.get("results")
+  for record in records if isinstance(records, list) else ():
+    if isinstance(record, dict) and score[1:4] == tuple(
+      record.get(key) for key in ("protocol", "layer", "encoder")
+    ):
+      value = record.get(score.field)
+      return value if collect.is_number(value) else None
   return None
-
-
-def last_value(workdir: pathlib.Path, metric: str) -> float | None:
-  """Returns the last value of a metric in metrics.jsonl, None if there is none."""
-  path = workdir / "metrics.jsonl"
-  lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-  values = (json.loads(line).get(metric) for line in reversed(lines) if line.endswith("}"))
-  return next((value for value in values if value is not None), None)

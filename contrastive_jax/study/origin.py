@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contrastive_jax.study import collect
 from contrastive_jax.study.tables import NONE, Table
 
-HIDDEN = ("config_sha256", "config_sha256_before")
+HIDDEN = ("config_sha256", "config_sha256_before", "history")
 
 
 def versions(runs: Sequence[collect.Run]) -> Table:

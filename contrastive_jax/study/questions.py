@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import config_files, errors, reading
+from contrastive_jax import config_files, errors, reading, stored
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.study import layout, measure
 
@@ -89,6 +89,7 @@ def answer(workdir: pathlib.Path, question: Question, step: int) -> dict[str, An
       if (
         (found.get("name"), found.get("checkpoint_step")) == (question.name, step)
         and found.get("complete")
+        and isinstance(found.get("config"), dict)
         and not differences(found["config"], question)
       ):
         return found
@@ -128,10 +129,9 @@ def _answers(question: Question, score: measure.Score) -> bool:
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
   try:
-    found = json.loads(reading.content(path) or b"{}")
-  except ValueError:  # being written, or damaged: no answer
+    return stored.parsed(reading.content(path) or b"{}")
+  except ValueError:  # being written, damaged, or no file: no answer
     return {}
-  return found if isinstance(found, dict) else {}
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import errors, locking, reading
+from contrastive_jax import checkpoint_names, errors, locking, reading
 from contrastive_jax.study import choose, commands, layout, questions
 from contrastive_jax.study.cells import Cell
 from contrastive_jax.study.children import Children
@@ -84,8 +84,8 @@ class Work:
       state, asked = record.get("state"), [question.name for question in self._asked(cell)]
       settled = choose.is_settled(self.study, record)
       failed = state == layout.FAILED and (settled or record != before)
-      if failed or (state == layout.DONE and not stages and record["scored"] == asked):
-        return Ended(state, record["error"])
+      if failed or (state == layout.DONE and not stages and record.get("scored") == asked):
+        return Ended(state, record.get("error", ""))
       record |= {"labels": cell.labels, "seed": cell.seed, "error": ""}
       if stages:
         begun(cell, stages)
@@ -139,7 +139,7 @@ class Work:
 @contextlib.contextmanager
 def _held(workdir: pathlib.Path) -> Iterator[tuple[Any, str | None]]:
   """Yields the lock of a cell, and who holds it if that is another."""
-  with errors.saving(str(workdir), then="give the same command again"):
+  with errors.placing(str(workdir), then="give the same command again"):
     workdir.mkdir(parents=True, exist_ok=True)
     file = (workdir / "cell.lock").open("a+")
   with file:
@@ -148,8 +148,7 @@ def _held(workdir: pathlib.Path) -> Iterator[tuple[Any, str | None]]:
 
 def _newest(workdir: pathlib.Path) -> int | None:
   """Returns the step of a run's last checkpoint."""
-  steps = [int(name) for name in reading.names_in(workdir / "checkpoints") if name.isdigit()]
-  return max(steps, default=None)
+  return max(checkpoint_names.steps(reading.names_in(workdir / "checkpoints")), default=None)
 
 
 def _devices(workdir: pathlib.Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from contrastive_jax import augment, keys, methods, once
+from contrastive_jax import augment, errors, keys, methods, once
 
 _ROWS = 16
 
@@ -36,5 +36,6 @@ def save(
 
   views = once.jit(shown)(*batch)
   path = pathlib.Path(workdir) / "views.png"
-  Image.fromarray(augment.grid(jax.device_get(views), recipe)).save(path)
+  with errors.placing(str(path)):
+    Image.fromarray(augment.grid(jax.device_get(views), recipe)).save(path)
   return path

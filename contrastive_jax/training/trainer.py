@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, errors, parallel, reading, unread
+from contrastive_jax import build, data, errors, limits, parallel, reading, unread
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.data import identity, pipeline
@@ -71,13 +71,18 @@ def _train(
       state = found.replace(memory=run.method.resume(found.memory, state.memory))
     start = int(parallel.fetch(state.step))
     _check_something_is_left(config, run, start)
-    workdir_lib.stamp(workdir, config, image_set)  # not before the checkpoint is known to fit
+    # Not before the checkpoint is known to fit.
+    versions = workdir_lib.stamp(workdir, config, image_set, start)
     with _reporter(workdir, config, run, start) as reporter:
       reporter.console.line(_introduction(config, run, state, source, held_out, mesh, start))
       for form in forms:
         reporter.console.line(form)
       for change in changes:
         reporter.console.line(f"other than before, as was allowed: {change}")
+      if versions:
+        reporter.console.line(
+          f"other than up to step {start}: {'; '.join(versions)} (versions.json keeps both)"
+        )
       watchdog.doing("preparing the images")
       load = _loader(config, source)
       batches = load(start_step=start, total_steps=run.total_steps)
@@ -91,6 +96,7 @@ def _train(
       preemption.leave_if_requested()
       loop = _loop(config, run, mesh, monitor, checkpoints, reporter, watchdog)
       if start < run.total_steps:
+        checkpoints.try_out(state)
         reporter.console.line("compiling the step, once a start: seconds to minutes")
       with parallel.use(mesh):
         result = loop.run(step_fn, state, batches, preemption)
@@ -233,9 +239,21 @@ def _traced(
   """
   step = jax.jit(run.step, donate_argnums=0)
   size_px = images.of_source(config, source).size_px
+  count = config.batch_size * (run.method.num_views if _is_cpu(mesh) else 0)
+  limits.check_host(
+    {
+      "a batch of images": config.batch_size * size_px**2 * 3,
+      "its views": count * config.image_size_px**2 * 3 * np.dtype(np.float32).itemsize,
+    },
+    "take a smaller batch_size, data.host_size_px or image_size_px",
+  )
   with parallel.use(mesh), program.held_back() as lines:
     jax.eval_shape(step, state, program.host_batch(config.batch_size, size_px, mesh))
   return step, lines
+
+
+def _is_cpu(mesh: Mesh) -> bool:
+  return mesh.devices.flat[0].platform == "cpu"
 
 
 def _fitting(

@@ -1,10 +1,10 @@
 """The directory of a run: made, checked, and stamped with what will run in it.
 
-Imports: config, data, errors, locking, processes, reading, step.
+Imports: checkpoint_names, config, data, errors, locking, metric_lines, processes, reading, step,
+stored.
 """
 
 import contextlib
-import errno
 import hashlib
 import importlib.metadata
 import json
@@ -20,15 +20,13 @@ import jax
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors, reading
+from contrastive_jax import errors, reading, stored
 from contrastive_jax.data import identity
-from contrastive_jax.workdir import checkpoint_files
+from contrastive_jax.workdir import checkpoint_files, foreign, version_history
 
+_SAID = 500  # letters of what is wrong with a file: it may hold a value of any length
 T = TypeVar("T")
-_NO_PLACE = (
-  *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENOENT),
-  *(errno.EINVAL, errno.ENAMETOOLONG, errno.ELOOP),
-)
+_DEEPEST = 200  # letters that a run adds to the path of its workdir; Orbax's longest are 70
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -51,6 +49,7 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
       others and `allow_data_change` is not.
   """
   _check_place(workdir)
+  foreign.check(workdir)
   if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
     return []
   stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
@@ -104,10 +103,16 @@ def _stored_images(workdir: str) -> identity.Identity | None:
   path = pathlib.Path(workdir) / "data.json"
   content = reading.content(path)
   try:
-    return None if content is None else identity.checked(json.loads(content))
+    if content is None:
+      return None
+    found = identity.checked(stored.parsed(content))
+    if not isinstance(found["class names"], list):
+      raise TypeError("class names are no list")
+    return found
   except (ValueError, KeyError, TypeError) as error:
+    what = str(error) if isinstance(error, ValueError) else "has not what a run writes there"
     raise errors.UserError(
-      f"{path} cannot be read ({type(error).__name__}); put a good copy there, or see that the "
+      f"{path} {what}; put a good copy there, or see that the "
       "images are those of the run and set --config.allow_data_change=True, which writes it anew"
     ) from error
 
@@ -116,28 +121,27 @@ def stored_config(workdir: str) -> ConfigDict | None:
   """Returns the config of the run in `workdir`, None if there is none.
 
   Raises:
-    UserError: config.json is damaged, or was changed by another hand.
+    UserError: config.json is damaged, was changed by another hand, or no run could have had it.
     ReadFailed: it cannot be read, which says nothing of it.
   """
   path = pathlib.Path(workdir) / "config.json"
+  content, stamp = reading.content(path), path.with_name("versions.json")
+  if content is None:
+    return None
+  digest = hashlib.sha256(content).hexdigest().encode()
+  known = reading.content(stamp) or digest
   try:
-    content = reading.content(path)
-    if content is None:
-      return None
-    text = content.decode()
-    found, problem = config_lib.from_json(text), None
-  except (ValueError, TypeError, AttributeError) as error:
-    found, problem = None, f"cannot be read ({type(error).__name__})"
-  else:
-    stamp = path.with_name("versions.json")
-    if _digest(text).encode() not in (reading.content(stamp) or _digest(text).encode()):
-      problem = f"is not what was written there (its SHA-256 is not that in {stamp.name})"
-  if problem:
+    stored.parsed(content)  # a damage is told as such
+    if digest not in known:
+      raise ValueError(f"is not what was written there (its SHA-256 is not that in {stamp.name})")
+    return stored.config(content)
+  except ValueError as error:
+    said = str(error)[:_SAID]
+    problem = f"is of no run ({said})" if isinstance(error, errors.UserError) else said
     raise errors.UserError(
       f"{path} {problem}; put a good copy there, or start train.py with the run's own config and "
       "--config.allow_config_change=True, which writes it anew"
-    )
-  return found
+    ) from error
 
 
 def make(workdir: str) -> None:
@@ -147,42 +151,58 @@ def make(workdir: str) -> None:
     UserError: it is no place that can be written.
     SaveFailed: it cannot be written now, which may pass: a full disk, a server that is away.
   """
-  try:
-    pathlib.Path(workdir).mkdir(parents=True, exist_ok=True)
+  path = pathlib.Path(workdir).absolute()
+  limit = os.pathconf("/", "PC_PATH_MAX")
+  length = len(os.fsencode(path))
+  if length + _DEEPEST > limit:
+    raise errors.UserError(
+      f"workdir {workdir[:40]}... has a path of {length:,} bytes; this system takes {limit:,}, of "
+      f"which a run needs {_DEEPEST}: give a shorter --workdir"
+    )
+  with errors.placing(f"workdir {workdir}"):
+    path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=workdir):
       pass
-  except OSError as error:
-    if error.errno not in _NO_PLACE:
-      with errors.saving(f"workdir {workdir}"):
-        raise
-    raise errors.UserError(
-      f"workdir {workdir} cannot be written ({error.strerror}); give another --workdir"
-    ) from error
 
 
-def stamp(workdir: str, config: ConfigDict, images: identity.Identity | None = None) -> None:
+def stamp(
+  workdir: str, config: ConfigDict, images: identity.Identity | None = None, step: int = 0
+) -> list[str]:
   """Writes config.json, versions.json and, of the images, data.json; from process 0 alone.
+
+  Args:
+    workdir: of the run.
+    config: that it goes on with.
+    images: likewise.
+    step: that it goes on from.
+
+  Returns:
+    Which versions are other than those of the steps before.
 
   versions.json names the digest of config.json. One that is about to change has both digests there
   while it does, so that a run killed between two writes leaves a config that is known.
   """
-  if jax.process_index() == 0:
-    root = pathlib.Path(workdir)
-    with errors.saving(str(root / "config.json")):
-      for leftover in root.glob("*.tmp"):  # of a killed run
-        leftover.unlink()
-      path, text = root / "config.json", config_lib.to_json(config)
-      stamp = versions() | {"config_sha256": _digest(text)}
-      before = path.read_bytes().decode(errors="replace") if path.exists() else text
-      if before != text:
-        both = stamp | {"config_sha256_before": _digest(before)}
-        write(root / "versions.json", json.dumps(both, indent=2) + "\n")
-        write(path, text)
-      write(root / "versions.json", json.dumps(stamp, indent=2) + "\n")
-      if not path.exists():
-        write(path, text)
-      if images is not None:
-        write(root / "data.json", json.dumps(images, indent=2) + "\n")
+  if jax.process_index():
+    return []
+  root, now = pathlib.Path(workdir), versions()
+  earlier = version_history.read(workdir, step)
+  with errors.placing(str(root / "config.json")):
+    for leftover in foreign.TEMPORARY:  # of a killed run
+      (root / leftover).unlink(missing_ok=True)
+    path, text = root / "config.json", config_lib.to_json(config)
+    stamp = now | {"config_sha256": _digest(text)}
+    stamp[version_history.KEY] = version_history.extended(earlier, step, now)
+    before = path.read_bytes().decode(errors="replace") if path.exists() else text
+    if before != text:
+      both = stamp | {"config_sha256_before": _digest(before)}
+      write(root / "versions.json", json.dumps(both, indent=2) + "\n")
+      write(path, text)
+    write(root / "versions.json", json.dumps(stamp, indent=2) + "\n")
+    if not path.exists():
+      write(path, text)
+    if images is not None:
+      write(root / "data.json", json.dumps(images, indent=2) + "\n")
+  return version_history.changes(earlier, now)
 
 
 def _digest(text: str) -> str:

@@ -7,15 +7,19 @@ restored state continues bit for bit.
 A checkpoint is written as `STEP.tmp`: arrays, then the manifest, then all is read back and compared
 with it; the renaming to `STEP` is the commit mark. So a directory named by a number was once whole,
 and one that is no longer what the manifest says is never used: `STEP.damaged`. One that cannot be
-read for the moment is not touched: the run ends, and can be started again.
+read for the moment is not touched: the run ends, and can be started again. What else lies there is
+the user's: left alone, or named at the start if it is in the way (`foreign`).
 """
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import shutil
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -24,7 +28,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from contrastive_jax import errors, reading
+from contrastive_jax import checkpoint_names, errors, reading
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
@@ -54,10 +58,11 @@ class Checkpoints:
     self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
     self._pending: concurrent.futures.Future | None = None
     if self._leads:
-      with errors.saving(f"{self._root}"):
+      with errors.placing(f"{self._root}"):
         self._root.mkdir(parents=True, exist_ok=True)
-        for leftover in self._root.glob("*.tmp*"):  # of a killed run: never committed
-          shutil.rmtree(leftover)
+        files.remove_leftovers(self._root)  # of a killed run
+        with tempfile.TemporaryFile(dir=self._root):
+          pass
     self._steps = agree.first_process_says(files.steps_in(self._root))
 
   def save(self, step: int, state: TrainState, knn: float | None = None) -> None:
@@ -70,12 +75,21 @@ class Checkpoints:
     """
     if step in self._steps:
       return
+    self._steps.append(step)
+    self._start(f"writing checkpoint {step}", state, lambda host: self._write(step, host, knn))
+
+  def try_out(self, state: TrainState) -> None:
+    """Starts to save `state` and to remove it again: what no save could do is found by the next
+    `poll`, before an epoch has been spent. Raises and returns as `save` does.
+    """
+    self._start("writing a trial checkpoint", state, self._try)
+
+  def _start(self, what: str, state: TrainState, act: Callable[[TrainState], None]) -> None:
     self._join()
     host = jax.tree.map(_host_copy, state)
-    self._steps.append(step)
     if self._leads:
-      self._begun = (f"writing checkpoint {step}", time.monotonic())
-      self._pending = self._thread.submit(self._write, step, host, knn)
+      self._begun = (what, time.monotonic())
+      self._pending = self._thread.submit(act, host)
 
   def poll(self) -> None:
     """Raises `SaveFailed` if a save has failed by now; never waits."""
@@ -109,7 +123,7 @@ class Checkpoints:
         self._steps.remove(step)
         continue
       return jax.tree.map(_place, TrainState(**items["model"], **items["training"]), like)
-    remains = sorted(n for n in reading.names_in(self._root) if n.endswith(".damaged"))
+    remains = checkpoint_names.damaged(reading.names_in(self._root))
     if agree.any_process(bool(remains)) and not self._restart:
       raise errors.UserError(
         f"no checkpoint in {self._root} is intact ({', '.join(remains)}); put a good one there, "
@@ -142,22 +156,35 @@ class Checkpoints:
 
   def _write(self, step: int, host: TrainState, knn: float | None) -> None:
     """Writes, reads back, commits; in the background thread of process 0."""
-    temporary = self._root / f"{step}.tmp"
+    with self._removing(str(step)), errors.saving(f"checkpoint {step}"):
+      temporary = self._root / f"{step}.tmp"
+      files.write_state(temporary, step, host, knn)
+      os.rename(temporary, self._root / str(step))
+      files.sync(self._root)
+      self._prune()
+
+  def _try(self, host: TrainState) -> None:
+    """Writes, reads back, removes; in the background thread of process 0."""
+    name = checkpoint_names.TRIAL
+    with self._removing(name), errors.saving("a trial checkpoint"):
+      files.write_state(self._root / f"{name}.tmp", int(host.step), host, None)
+      files.remove_leftovers(self._root, name)
+
+  @contextlib.contextmanager
+  def _removing(self, name: str) -> Iterator[None]:
+    """Removes what a save that fails leaves: the disk may be full."""
     try:
-      with errors.saving(f"checkpoint {step}"):
-        files.write_state(temporary, step, host, knn)
-        os.rename(temporary, self._root / str(step))
-        files.sync(self._root)
-        self._prune()
-    except errors.SaveFailed:
-      for leftover in self._root.glob(f"{step}.tmp*"):  # the disk may be full
-        shutil.rmtree(leftover, ignore_errors=True)
+      yield
+    except (errors.SaveFailed, errors.UserError):
+      with contextlib.suppress(OSError):
+        files.remove_leftovers(self._root, name)
       raise
 
   def _prune(self) -> None:
-    steps = files.steps_in(self._root)
+    """Removes what is neither new nor among the best, of what runs made here."""
+    own = [s for s in files.steps_in(self._root) if files.is_own(self._root / str(s))]
     best = _scored(self._root)[-self._keep_best :] if self._keep_best else []
-    for step in set(steps[: -self._keep]) - set(best):
+    for step in set(own[: -self._keep]) - set(best):
       leftover = files.move(self._root / str(step), self._root / f"{step}.tmp")
       shutil.rmtree(leftover)
 

@@ -13,10 +13,10 @@ from typing import Any
 import jax
 from jaxtyping import PyTree
 
-from contrastive_jax import errors, reading
+from contrastive_jax import checkpoint_names, errors, reading
 from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
-from contrastive_jax.workdir import manifest, tree_files
+from contrastive_jax.workdir import foreign, manifest, tree_files
 
 _ITEMS = {"model": ("params", "stats"), "training": ("step", "opt_state", "memory", "probe")}
 
@@ -28,12 +28,12 @@ def root(workdir: str) -> pathlib.Path:
 
 def steps_in(root: pathlib.Path) -> list[int]:
   """Returns the steps of the committed checkpoints, oldest first."""
-  return sorted(int(name) for name in reading.names_in(root) if name.isdigit())
+  return checkpoint_names.steps(reading.names_in(root))
 
 
 def any_in(root: pathlib.Path) -> bool:
   """Returns whether a save was ever committed there, be it damaged by now."""
-  return any(".tmp" not in name for name in reading.names_in(root))
+  return checkpoint_names.any_saved(reading.names_in(root))
 
 
 def write_state(directory: pathlib.Path, step: int, host: TrainState, knn: float | None) -> None:
@@ -100,13 +100,14 @@ def attempt(step: int, read: Callable[[], PyTree]) -> tuple[PyTree | None, str |
 
   Raises:
     ReadFailed: the checkpoint may be good and cannot be read, by this process or another.
+    UserError: it is of another network, or this user may not read it.
   """
   value = damage = failure = None
   try:
     value = reading.patiently(f"checkpoint {step}", read, may_pass=_is_no_damage)
   except manifest.Damaged as error:
     damage = str(error)
-  except errors.ReadFailed as error:
+  except (errors.ReadFailed, errors.UserError) as error:
     failure = error
   if agree.any_process(failure is not None):
     raise failure or errors.ReadFailed(
@@ -118,6 +119,18 @@ def attempt(step: int, read: Callable[[], PyTree]) -> tuple[PyTree | None, str |
       f"(this one: {damage or 'whole'}); see that all hosts read the same disk"
     )
   return value, damage
+
+
+def remove_leftovers(root: pathlib.Path, of: str | None = None) -> None:
+  """Removes what was never committed, of one save or of all, and nothing of the user's."""
+  for name in checkpoint_names.leftovers(reading.names_in(root)):
+    if of in (None, name.partition(".")[0]) and foreign.is_leftover(root / name):
+      shutil.rmtree(root / name)
+
+
+def is_own(directory: pathlib.Path) -> bool:
+  """Returns whether a directory that is named by a step is one that a run made here."""
+  return not directory.is_symlink() and (directory / manifest.NAME).is_file()
 
 
 def _is_no_damage(error: BaseException) -> bool:

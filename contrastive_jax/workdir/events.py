@@ -24,12 +24,13 @@ class Events:
   """
 
   def __init__(self, folder: pathlib.Path, start_step: int):
-    self._folder, self._flushed = folder, time.monotonic()
-    with errors.saving(str(folder)):
+    # tensorboardX takes what comes before a colon of a relative path for a protocol.
+    self._folder, self._flushed = folder.absolute(), time.monotonic()
+    with errors.placing(str(folder)):
       tensorboard = _tensorboard()
       self._proto, self._summary = tensorboard.proto, tensorboard.summary
-      folder.mkdir(parents=True, exist_ok=True)
-      self._file = tensorboard.event_file_writer.EventsWriter(str(folder / "events"))
+      self._folder.mkdir(parents=True, exist_ok=True)
+      self._file = tensorboard.event_file_writer.EventsWriter(str(self._folder / "events"))
       started = self._proto.event_pb2.SessionLog(status=self._proto.event_pb2.SessionLog.START)
       # Of files before this one nothing counts from that step on.
       self._write(step=start_step + 1, session_log=started)

@@ -21,7 +21,7 @@ def hold(workdir: str) -> Iterator[None]:
     holder = None
     if jax.process_index() == 0:
       path = pathlib.Path(workdir) / "lock"
-      with errors.saving(str(path)):
+      with errors.placing(str(path)):
         file = stack.enter_context(path.open("a+"))
       holder = locking.take(file)
     if agree.any_process(holder is not None):

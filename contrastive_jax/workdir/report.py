@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 
-from contrastive_jax import errors, reading
+from contrastive_jax import errors, metric_lines, reading
 from contrastive_jax.workdir.console import Console
 from contrastive_jax.workdir.events import Events
 
@@ -28,11 +28,13 @@ class Reporter:
     self._jsonl = self._events = None
     if self._active:
       path = pathlib.Path(workdir) / "metrics.jsonl"
-      if tensorboard:
-        self._events = Events(path.with_name("tensorboard"), start_step)
-      with errors.saving(str(path)):
+      with contextlib.ExitStack() as undone, errors.placing(str(path)):
+        undone.callback(self.close)
+        if tensorboard:
+          self._events = Events(path.with_name("tensorboard"), start_step)
         dropped = _keep_until(path, start_step)
         self._jsonl = path.open("a")
+        undone.pop_all()
       if dropped:
         self.console.line(f"warning: {path}: {dropped} damaged line(s) dropped")
 
@@ -124,18 +126,14 @@ def _keep_until(path: pathlib.Path, step: int) -> int:
 
   Returns how many were damaged: the last line of a killed run may be cut off.
   """
-  content = reading.content(path)
-  if content is None:
-    return 0
-  kept, damaged = [], 0
-  for line in content.splitlines():
-    try:
-      text = line.decode()
-      if json.loads(text)["step"] <= step:
-        kept.append(text)
-    except (ValueError, KeyError, TypeError):
-      damaged += 1
-  temporary = path.with_suffix(".tmp")
-  temporary.write_text("".join(line + "\n" for line in kept))
+  damaged = 0
+  temporary = path.with_name(path.name + ".tmp")
+  with temporary.open("wb") as kept:
+    for line in reading.lines(path):
+      found = metric_lines.parsed(line)
+      if found is None:
+        damaged += 1
+      elif found["step"] <= step:
+        kept.write(line + b"\n")
   temporary.replace(path)
   return damaged

@@ -3,8 +3,11 @@
 import contextlib
 import gc
 import logging
+import os
 import pathlib
+import re
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Iterator
@@ -16,8 +19,11 @@ from absl import logging as absl_logging
 from etils import epath
 from jaxtyping import PyTree
 
+from contrastive_jax import errors
+
 _CLOSED = "Event loop is closed"  # what a thread of TensorStore meets that comes after the failure
 _QUIET_S, _LONGEST_S = 1.0, 30.0
+_PLAIN = re.compile(r"[A-Za-z0-9_./ =,+@:~-]{1,1000}")  # of a path: what no library reads as more
 
 
 def write(directory: pathlib.Path, trees: dict[str, PyTree[np.ndarray]]) -> None:
@@ -27,21 +33,49 @@ def write(directory: pathlib.Path, trees: dict[str, PyTree[np.ndarray]]) -> None
     primary_host=this, active_processes={this}, barrier_sync_key_prefix="alone"
   )
   handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+  os.makedirs(directory, exist_ok=True)
   with (
+    _plainly_named(directory) as plain,
     _without_tracebacks(),
     ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer,
   ):
     for name, tree in trees.items():
-      checkpointer.save(epath.Path(directory) / name, args=ocp.args.StandardSave(tree))
+      checkpointer.save(plain / name, args=ocp.args.StandardSave(tree))
 
 
 def read(directory: pathlib.Path, like: PyTree | None = None) -> PyTree[np.ndarray]:
   """Reads the tree of a folder, with the shapes and types of `like` or else those of the files."""
-  handler, path = ocp.StandardCheckpointHandler(), epath.Path(directory)
-  like = handler.metadata(path).tree if like is None else like
-  # Only shape and type of what is asked for count: no memory.
-  asked = jax.tree.map(lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape), like)
-  return handler.restore(path, args=ocp.args.StandardRestore(asked))
+  handler = ocp.StandardCheckpointHandler()
+  with _plainly_named(directory) as path:
+    like = handler.metadata(path).tree if like is None else like
+    # Only shape and type of what is asked for count: no memory.
+    asked = jax.tree.map(lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape), like)
+    return handler.restore(path, args=ocp.args.StandardRestore(asked))
+
+
+@contextlib.contextmanager
+def _plainly_named(directory: pathlib.Path) -> Iterator[epath.Path]:
+  """Yields a path of a folder that Orbax and TensorStore take letter by letter.
+
+  Of the whole path they read `[`, `?` and `**` as patterns and write a backslash's part elsewhere
+  (Orbax 0.11, `lr[0.1]`): where a letter may mean more they get a link from the temporary folder.
+
+  Raises:
+    UserError: that has such a path too.
+  """
+  given = os.path.abspath(directory)
+  if _PLAIN.fullmatch(given):
+    yield epath.Path(given)
+    return
+  with tempfile.TemporaryDirectory(prefix="contrastive_jax_") as folder:
+    if not _PLAIN.fullmatch(folder):
+      raise errors.UserError(
+        f"{given} has letters that Orbax takes for patterns, and so has the temporary folder "
+        f"{folder}; set TMPDIR to a plain path, or give another --workdir"
+      )
+    link = os.path.join(folder, "checkpoint")
+    os.symlink(given, link)
+    yield epath.Path(link)
 
 
 @contextlib.contextmanager

@@ -42,6 +42,17 @@ def test_a_save_that_hangs_in_the_background_ends_the_run(tmp_path, monkeypatch,
   assert checkpoint.saved_steps(str(tmp_path)) == [3]
 
 
+def test_what_the_user_keeps_in_its_folder_is_kept(tmp_path, monkeypatch):
+  folder = tmp_path / "processes"
+  folder.mkdir()
+  for name in ("notes.json", "1.json", "7.tmp"):
+    (folder / name).write_text("{}")
+  monkeypatch.setattr(watchdog.jax, "process_count", lambda: 2)
+  monkeypatch.setattr(watchdog.agree, "any_process", bool)
+  with watchdog.Watchdog(str(tmp_path), stuck_after_s=0, peer_silent_s=0):
+    assert [path.name for path in folder.iterdir()] == ["notes.json"]
+
+
 @pytest.mark.parametrize("age_s, ends", [(0.0, False), (9.0, True)])
 def test_what_is_done_for_too_long_is_named(tmp_path, monkeypatch, capfd, age_s, ends):
   codes = []

@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import time
+import tracemalloc
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 import whole_runs
 from PIL import Image
 
-from contrastive_jax import errors
+from contrastive_jax import errors, reading
+from contrastive_jax.study import collect
 from contrastive_jax.workdir import console, events, report
 
 VALUES = {"loss": 1.0, "contrastive_accuracy": 0.5, "images_per_second": 100.0}
@@ -50,6 +52,62 @@ def test_a_bad_byte_costs_its_line_alone(tmp_path, capfd, bad):
   assert "1 damaged line(s) dropped" in capfd.readouterr().err
 
 
+OVER_LONG = b'{"step": 2, "x": "' + b"x" * 2**21 + b'"}'
+ODD = [
+  *(
+    b"null",
+    b"[" * 10**5,
+    b'{"step": null}',
+    b'{"step": "2"}',
+    b'{"step": true}',
+    b'{"step": 1.5}',
+  ),
+  OVER_LONG,
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_an_odd_line_of_metrics_costs_itself_alone(tmp_path, capfd, odd):
+  path = tmp_path / "metrics.jsonl"
+  path.write_bytes(b'{"step": 1}\n' + odd + b'\n{"step": 3}\n{"step": 9}\n')
+  reporter(tmp_path, start_step=4).close()
+  assert [x["step"] for x in whole_runs.metrics(tmp_path)] == [1, 3]
+  assert "1 damaged line(s) dropped" in capfd.readouterr().err
+  path.write_bytes(b'{"step": 1}\n' + odd)
+  run = collect.read(tmp_path)
+  assert run.metrics == [{"step": 1}]
+  assert run.notes == ["metrics.jsonl: 1 damaged line left out"]
+
+
+def test_of_metrics_of_any_length_a_piece_is_in_memory_at_once(tmp_path, capfd):
+  """A line of 64 MB, which took four times as much when the file was read whole."""
+  path = tmp_path / "metrics.jsonl"
+  with path.open("wb") as file:
+    file.write(b'{"step": 1}\n{"step": 2, "x": "')
+    for _ in range(64):
+      file.write(b"x" * 10**6)
+    file.write(b'"}\n{"step": 3}\n')
+  tracemalloc.start()
+  try:
+    reporter(tmp_path, start_step=4).close()
+    most = tracemalloc.get_traced_memory()[1]
+  finally:
+    tracemalloc.stop()
+  assert most < 8 * 2**20
+  assert [x["step"] for x in whole_runs.metrics(tmp_path)] == [1, 3]
+  assert "1 damaged line(s) dropped" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 100])
+def test_lines_are_the_same_however_the_file_is_cut_into_pieces(tmp_path, monkeypatch, piece):
+  monkeypatch.setattr(reading, "_PIECE", piece)
+  for text in (b"", b"\n", b"a", b"a\n", b"ab\n\ncd", b"abcdef\nab\nabcdefg", b"abcdef\n" * 3):
+    (tmp_path / "file").write_bytes(text)
+    whole = [line if len(line) <= 5 else None for line in text.splitlines()]
+    assert list(reading.lines(tmp_path / "file", longest=5)) == whole
+  assert list(reading.lines(tmp_path / "gone")) == []
+
+
 def test_a_full_disk_is_told_by_the_events_too_and_hangs_nobody(tmp_path, monkeypatch):
   made = reporter(tmp_path, tensorboard=True)
   from tensorboardX import record_writer
@@ -64,7 +122,7 @@ def test_a_full_disk_is_told_by_the_events_too_and_hangs_nobody(tmp_path, monkey
 
 def test_events_that_cannot_be_begun_are_told(tmp_path):
   (tmp_path / "tensorboard").write_text("a file in the way")
-  with pytest.raises(errors.SaveFailed, match="tensorboard cannot be written"):
+  with pytest.raises(errors.UserError, match="tensorboard cannot be written .File exists"):
     reporter(tmp_path, tensorboard=True)
 
 

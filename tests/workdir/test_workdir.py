@@ -10,6 +10,8 @@ import tempfile
 import pytest
 
 from contrastive_jax import config, errors, workdir
+from contrastive_jax.workdir import checkpoint, lock
+from contrastive_jax.workdir.report import Reporter
 
 
 def kill_at_write(monkeypatch, number):
@@ -64,6 +66,46 @@ def test_a_workdir_that_cannot_be_written_for_now_is_no_mistake(
   monkeypatch.setattr(tempfile, "TemporaryFile", fails)
   with pytest.raises(kind, match=rf"workdir .* cannot be written \({os.strerror(number)}"):
     workdir.make(str(tmp_path / "run"))
+
+
+def refuse(monkeypatch, where, number, place):
+  """Makes what writes at a place fail as the system does, for whoever tests as root too."""
+  real = getattr(*where)
+
+  def fails(*arguments, **options):
+    if place in str(options.get("dir", arguments and arguments[-1])) or place in str(arguments):
+      raise OSError(number, os.strerror(number))
+    return real(*arguments, **options)
+
+  monkeypatch.setattr(*where, fails)
+
+
+@pytest.mark.parametrize(
+  ("number", "kind"), [(errno.EACCES, errors.UserError), (errno.ENOSPC, errors.SaveFailed)]
+)
+@pytest.mark.parametrize(
+  ("where", "place"),
+  [
+    ((tempfile, "TemporaryFile"), "checkpoints"),
+    ((pathlib.Path, "open"), "lock"),
+    ((pathlib.Path, "open"), "metrics.jsonl.tmp"),
+    ((pathlib.Path, "open"), "versions.json.tmp"),
+    ((os, "replace"), "versions.json"),
+    ((pathlib.Path, "replace"), "metrics.jsonl"),
+    ((pathlib.Path, "mkdir"), "tensorboard"),
+  ],
+)
+def test_what_a_start_may_not_write_is_a_mistake_and_what_it_cannot_write_now_is_none(
+  tmp_path, monkeypatch, where, place, number, kind
+):
+  """A workdir of another user: a supervisor would start the run again for ever."""
+  refuse(monkeypatch, where, number, place)
+  with pytest.raises(kind, match=r"cannot be written \("):
+    workdir.make(str(tmp_path))
+    with lock.hold(str(tmp_path)):
+      with contextlib.closing(checkpoint.Checkpoints(str(tmp_path))):
+        workdir.stamp(str(tmp_path), config.pretrain())
+      Reporter(str(tmp_path), total_steps=1, start_step=0, tensorboard=True)
 
 
 def test_the_commit_is_none_of_a_repository_that_only_holds_the_environment(tmp_path, monkeypatch):
