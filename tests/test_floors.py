@@ -9,7 +9,7 @@ from conftest import REPOSITORY
 HOME = REPOSITORY / "contrastive_jax"
 # From the ground up. A room imports from lower floors and from nowhere else.
 FLOORS = (
-  ("errors", "keys", "locking", "once"),
+  ("errors", "keys", "locking", "once", "slow"),
   ("config_files", "launch", "options", "parallel", "paths", "reading"),
   ("augment", "declared", "losses", "optim", "processes"),
   ("catalogue", "sections"),

@@ -59,7 +59,8 @@ def _train(
   mesh, source, held_out, image_set = _checked(config, workdir, devices)
   run = build.run(config, len(source), source.num_classes, mesh.size)
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
-  monitor = Monitor.create(config, source, held_out, run.net, run.recipe, mesh)
+  unreadable = _unreadable_path(workdir)
+  monitor = Monitor.create(config, source, held_out, run.net, run.recipe, mesh, unreadable)
   step_fn, forms = _traced(config, run, source, state, mesh)
   preemption.leave_if_requested()
   with _held(workdir, config) as (watchdog, checkpoints):
@@ -77,7 +78,7 @@ def _train(
       for change in changes:
         reporter.console.line(f"other than before, as was allowed: {change}")
       watchdog.doing("preparing the images")
-      load = _loader(config, source)
+      load = _loader(config, source, unreadable)
       batches = load(start_step=start, total_steps=run.total_steps)
       step_fn = _fitting(config, source, mesh, reporter, watchdog) or step_fn
       views = None
@@ -202,13 +203,22 @@ def _epoch(step: int, run: build.Run) -> str:
   return f"epoch {step / run.steps_per_epoch:.2f} of {total}"
 
 
-def _loader(config: ConfigDict, source: data.Source) -> Callable[..., pipeline.Batches]:
+def _unreadable_path(workdir: str) -> str:
+  """Returns where this process lists the images that it could not read."""
+  number = jax.process_index()
+  return str(pathlib.Path(workdir) / f"unreadable{f'.{number}' if number else ''}.txt")
+
+
+def _loader(
+  config: ConfigDict, source: data.Source, unreadable: str
+) -> Callable[..., pipeline.Batches]:
   """Returns `pipeline.train_batches` of this run and process; what is open is which steps."""
   return functools.partial(
     pipeline.train_batches,
     source,
     batch_size=config.batch_size,
     seed=config.seed,
+    list_unreadable=unreadable,
     **pipeline.this_process(),
     **build.pipeline_options(config),
   )
