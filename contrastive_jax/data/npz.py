@@ -5,6 +5,7 @@ Further integer arrays of length n become factors (coarse classes, ...). A path 
 """
 
 import dataclasses
+import errno
 import math
 import pathlib
 import zipfile
@@ -116,7 +117,8 @@ def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
       members = [name.removesuffix(".npy") for name in file.zip.namelist() if _is_array(name)]
       return {key: file[key] for key in members}
   except Exception as error:  # damaged files make zlib, tokenize and NumPy raise almost anything
-    if reading.may_pass(error):
+    # A damaged directory has a seek to before the file's begin: that is no fault of the system.
+    if reading.may_pass(error) and getattr(error, "errno", None) != errno.EINVAL:
       raise
     raise errors.UserError(
       f"{path} is not a .npz file of plain arrays ({error});"

@@ -46,6 +46,12 @@ class Monitor:
     """
     options = config.monitor
     monitor = cls(net, recipe, mesh, options)
+    if train.num_classes and held_out is None and config.data.held_out is None:
+      logging.getLogger(__name__).warning(
+        "warning: no kNN while training: a tenth of %d images is none to hold out; "
+        "--config.data.held_out sets how many are",
+        len(train),
+      )
     if not (held_out and train.num_classes and options.max_train and options.max_test):
       return monitor
     train = subset.evenly(train, options.max_train)
