@@ -16,6 +16,6 @@ class Replaced:
       return None
     self._told_in = epoch
     return (
-      f"step {step}: unreadable images are replaced ({self.total:.0f} times since the start); "
+      f"step {step}: unreadable images are replaced ({self.total:.0f} since the start); "
       "which and why: unreadable.txt in the workdir"
     )
