@@ -23,7 +23,7 @@ _VIEW_PX, _BATCH, _BATCHES = 224, 16, 16
 def batch() -> tuple[np.ndarray, np.ndarray]:
   """Returns the picture on a canvas, `_BATCH` times, uint8 [B, S, S, 3], and extents [B, 2]."""
   with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
-    image = np.asarray(Image.open(file).convert("RGB"))
+    image = np.asarray(Image.open(file, formats=["JPEG"]).convert("RGB"))
   canvas = np.zeros((_BATCH, *2 * (max(image.shape),), 3), np.uint8)
   canvas[:, : image.shape[0], : image.shape[1]] = image
   return canvas, np.array([image.shape[:2]] * _BATCH, np.int32)

@@ -5,7 +5,7 @@ nothing about the file that was asked for. Whoever reads waits a little and asks
 not help the run ends in a way that starting it again can mend. What is wrong with the file itself
 is another matter, and told by other exceptions.
 
-Imports: errors.
+Imports: errors, slow.
 """
 
 import errno
@@ -17,11 +17,18 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from contrastive_jax import errors
+from contrastive_jax import errors, slow
 
 PAUSES_S = (0.1, 0.3, 1.0, 3.0, 10.0)  # between the tries, 14 s in all
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _PIECE = 2**18  # bytes read at once
+_NOT_REGULAR = {
+  stat.S_ISFIFO: "a FIFO",
+  stat.S_ISSOCK: "a socket",
+  stat.S_ISCHR: "a device",
+  stat.S_ISBLK: "a device",
+  stat.S_ISDIR: "a folder",
+}
 _T = TypeVar("_T")
 
 
@@ -83,6 +90,18 @@ def is_folder(path: str | os.PathLike) -> bool:
     return stat.S_ISDIR(os.stat(path).st_mode)
   except (FileNotFoundError, NotADirectoryError):
     return False
+
+
+def no_regular_file(path: str | os.PathLike) -> str:
+  """Returns what lies there if it is no regular file, e.g. "a FIFO"; "" if it is one.
+
+  To open a FIFO or a device is to wait for whoever is at its other end, or to set something off.
+
+  Raises:
+    OSError: there is nothing, or the system cannot tell.
+  """
+  mode = os.stat(path).st_mode
+  return next((what for is_so, what in _NOT_REGULAR.items() if is_so(mode)), "")
 
 
 def names_in(folder: str | os.PathLike) -> list[str]:
@@ -170,7 +189,8 @@ def patiently(
   """
   for tries, pause_s in enumerate((*PAUSES_S, None), 1):
     try:
-      return read()
+      with slow.named(what):
+        return read()
     except Exception as error:
       if not may_pass(error):
         raise

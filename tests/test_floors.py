@@ -9,7 +9,7 @@ from conftest import REPOSITORY
 HOME = REPOSITORY / "contrastive_jax"
 # From the ground up. A room imports from lower floors and from nowhere else.
 FLOORS = (
-  ("checkpoint_names", "errors", "keys", "locking", "once", "orphan"),
+  ("checkpoint_names", "errors", "keys", "locking", "once", "orphan", "slow"),
   ("config_files", "limits", "options", "parallel", "paths", "places", "reading"),
   ("augment", "declared", "launch", "losses", "metric_lines", "optim", "processes"),
   ("catalogue", "sections"),

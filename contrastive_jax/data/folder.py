@@ -41,6 +41,13 @@ _SIZES = 10_000  # files whose size is asked for: a second or so, also over a ne
 class Options:
   path: str = option("", "folder of images; PATH/SPLIT is used if it is there", identity=False)
   labels: str = option("auto", "sub-folders are classes: auto (if any), folder (required) or none")
+  max_megapixels: int = option(
+    images.MAX_MEGAPIXELS,
+    "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
+  )
+
+  def __post_init__(self):
+    images.check_limit(self.max_megapixels, "data.folder.max_megapixels")
 
 
 class Folder:
@@ -49,9 +56,15 @@ class Folder:
   native_size_px = None
 
   def __init__(
-    self, root: pathlib.Path, paths: list[str], labels: np.ndarray, names: tuple[str, ...]
+    self,
+    root: pathlib.Path,
+    paths: list[str],
+    labels: np.ndarray,
+    names: tuple[str, ...],
+    max_megapixels: int = images.MAX_MEGAPIXELS,
   ):
     self.root, self.paths, self.labels, self.label_names = root, paths, labels, names
+    self._max_megapixels = max_megapixels
     self.num_classes = len(names)
     self.factors: dict[str, np.ndarray] = {}
 
@@ -67,7 +80,8 @@ class Folder:
 
   def __getitem__(self, index: int) -> Example:
     path = os.path.join(self.root, self.paths[index])
-    return {"image": images.read(path, self.root), "label": int(self.labels[index]), "index": index}
+    image = images.read(path, self.root, self._max_megapixels)
+    return {"image": image, "label": int(self.labels[index]), "index": index}
 
   def in_common(self, other: "Folder") -> int:
     """Returns how many files of `other` are here too: the same folder, or one inside the other."""
@@ -96,7 +110,7 @@ def build(split: str, options: Options) -> Folder:
     )
   splits.check_not_within(root, paths)
   if options.labels == "none":
-    return Folder(root, paths, np.full(len(paths), -1), ())
+    return Folder(root, paths, np.full(len(paths), -1), (), options.max_megapixels)
   loose = [path for path in paths if os.sep not in path]
   if loose and (options.labels == "folder" or len(loose) < len(paths)):
     raise errors.UserError(
@@ -104,12 +118,12 @@ def build(split: str, options: Options) -> Folder:
       " folder; move them, or set data.folder.labels=none"
     )
   if loose:
-    return Folder(root, paths, np.full(len(paths), -1), ())
+    return Folder(root, paths, np.full(len(paths), -1), (), options.max_megapixels)
   # Classes of all splits together: one that is missing in this split must not shift the numbers.
   names = sorted({n for sibling in siblings for n in splits.folders(sibling)}, key=os.fsencode)
   number = {name: i for i, name in enumerate(names)}
   labels = np.array([number[path.split(os.sep, 1)[0]] for path in paths])
-  return Folder(root, paths, labels, tuple(names))
+  return Folder(root, paths, labels, tuple(names), options.max_megapixels)
 
 
 def listed(root: pathlib.Path) -> list[str]:
@@ -117,7 +131,8 @@ def listed(root: pathlib.Path) -> list[str]:
 
   A warning tells how many files are left out for their names, and of what kinds.
   """
-  suffixes = tuple(suffix for suffix in SUFFIXES if suffix in Image.registered_extensions())
+  known = Image.registered_extensions()
+  suffixes = tuple(suffix for suffix in SUFFIXES if known.get(suffix) in images.formats())
   found, others = [], collections.Counter()
   for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_tell_or_raise):
     visible = (name for name in subfolders if splits.belongs(name))

@@ -5,9 +5,10 @@ Further integer arrays of length n become factors (coarse classes, ...). A path 
 """
 
 import dataclasses
+import errno
+import math
 import pathlib
 import zipfile
-import zlib
 
 import numpy as np
 
@@ -68,6 +69,11 @@ def build(split: str, options: Options) -> Arrays:
     if f"x_{split}" in arrays:  # the layout of Keras' mnist.npz: x_train, y_train, x_test, y_test
       keys = [f"x_{split}"]
     elif split != "train":
+      if "[" in split:
+        raise errors.UserError(
+          f"npz takes no slice such as {split!r}; name a whole split, e.g. train, and write a file "
+          "of fewer images"
+        )
       raise errors.UserError(
         f"{path} holds no split {split!r} (no array x_{split}); use one file per split"
         " and write {split} in data.npz.path"
@@ -85,7 +91,7 @@ def build(split: str, options: Options) -> Arrays:
       f"{path} has no array {options.label!r} but {_names(arrays)}; set data.npz.label"
     )
   labels, num_classes = None, 0
-  names = tuple(str(name) for name in arrays.get("label_names", ()))
+  names = tuple(str(name) for name in np.ravel(arrays.get("label_names", ())))
   if label_key is not None:
     labels = _check_labels(path, label_key, arrays[label_key], len(images))
     num_classes = number_of_classes(labels, f"{path}: {label_key}")
@@ -106,18 +112,50 @@ def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
   if not path.is_file():
     raise errors.Absent(f'no file "{path}"; set data.npz.path to a .npz file')
   try:
-    loaded = np.load(path, allow_pickle=False)
-    if not isinstance(loaded, np.lib.npyio.NpzFile):
-      raise ValueError("it is one bare array")
-    with loaded as file:
-      return {key: file[key] for key in file.files}
-  except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-    if reading.may_pass(error):
+    _check_sizes(path)
+    with np.load(path, allow_pickle=False) as file:
+      members = [name.removesuffix(".npy") for name in file.zip.namelist() if _is_array(name)]
+      return {key: file[key] for key in members}
+  except Exception as error:  # damaged files make zlib, tokenize and NumPy raise almost anything
+    # A damaged directory has a seek to before the file's begin: that is no fault of the system.
+    if reading.may_pass(error) and getattr(error, "errno", None) != errno.EINVAL:
       raise
     raise errors.UserError(
       f"{path} is not a .npz file of plain arrays ({error});"
       " write it with numpy.savez(path, images=..., labels=...)"
     ) from error
+
+
+def _check_sizes(path: pathlib.Path) -> None:
+  """Raises ValueError if an array claims another size than its member of the file has.
+
+  NumPy would take the memory that a header asks for before it looks whether the file holds as much.
+  """
+  held = path.stat().st_size
+  with zipfile.ZipFile(path) as file:
+    for member in filter(lambda member: _is_array(member.filename), file.infolist()):
+      # Deflate makes 1 byte of 1,032 at most (zlib.net/zlib_tech.html).
+      if member.compress_size > held or member.file_size > 1100 * member.compress_size + 1000:
+        raise ValueError(f"{member.filename} claims {member.file_size:,} bytes")
+      with file.open(member) as content:
+        try:
+          version = np.lib.format.read_magic(content)
+          read = {(1, 0): np.lib.format.read_array_header_1_0}
+          shape, _, dtype = read.get(version, np.lib.format.read_array_header_2_0)(content)
+        except MemoryError as error:  # of Python's parser: not the memory that is short
+          raise ValueError(f"the header of {member.filename} is damaged") from error
+        claimed = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject:
+          raise ValueError(f"{member.filename} holds Python objects")
+        if min(shape, default=0) < 0 or claimed != member.file_size - content.tell():
+          raise ValueError(
+            f"{member.filename} claims {list(shape)} {dtype}, {claimed:,} bytes, and holds "
+            f"{member.file_size - content.tell():,}"
+          )
+
+
+def _is_array(name: str) -> bool:
+  return name.endswith(".npy")
 
 
 def _check_images(path, key, images):

@@ -97,6 +97,7 @@ def train_batches(
   total_steps: int | None = None,
   process_index: int = 0,
   process_count: int = 1,
+  list_unreadable: str | None = None,
   **decoding: Any,
 ) -> Batches:
   """Returns the shuffled batches of steps start_step..total_steps.
@@ -109,6 +110,7 @@ def train_batches(
     total_steps: of the run from its beginning; None: without end.
     process_index: of the part to load.
     process_count: number of equal parts.
+    list_unreadable: path of a file that lists unreadable images, see `unreadable.Told`.
     **decoding: fields of `Decoding`. The side S of the canvas is 512 if it is unset and the images
       have no common one; each process decodes in so many threads, none if all is in memory.
 
@@ -125,7 +127,7 @@ def train_batches(
   steps_per_epoch(len(source), batch_size)
   if seed < 0:
     raise errors.UserError(f"seed {seed} is negative; use 0 or more")
-  store = Store(source, **decoding)
+  store = Store(source, list_unreadable, **decoding)
   part = slice(process_index * b, (process_index + 1) * b)
   load = functools.partial(_train_batch, store, batch_size, seed, part)
   stop = sys.maxsize if total_steps is None else total_steps
@@ -139,6 +141,7 @@ def eval_batches(
   process_index: int = 0,
   process_count: int = 1,
   key: str = "batch_size",
+  list_unreadable: str | None = None,
   **decoding: Any,
 ) -> Batches:
   """Returns every image exactly once, in order, as many batches on each process.
@@ -151,7 +154,7 @@ def eval_batches(
     raise errors.UserError(f"{key} {batch_size} is below 1; use 1 or more")
   batch_size += -batch_size % process_count
   b = _local_batch_size(batch_size, process_index, process_count)
-  store = Store(source, **decoding)
+  store = Store(source, list_unreadable, **decoding)
   load = functools.partial(_eval_batch, store, batch_size, process_index * b, b)
   return Batches(load, 0, -(-len(source) // batch_size), store.num_workers)
 

@@ -6,16 +6,17 @@ moment is waited for, and never taken for damaged.
 """
 
 import concurrent.futures
+import os
 import threading
 import weakref
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from contrastive_jax import errors, reading
 from contrastive_jax.data import Source, Unreadable, images
 from contrastive_jax.data.decoding import Decoding
+from contrastive_jax.data.unreadable import Told
 
 MEMORY_LIMIT_BYTES = 2 * 2**30  # cache="auto" keeps sets up to this size
 MAX_UNREADABLE_NEIGHBOURS = 100
@@ -30,11 +31,16 @@ class _Known:
 
   def __init__(self):
     self.lock = threading.Lock()
-    self.unreadable: set[int] = set()
+    self.unreadable: dict[int, str] = {}  # which and why
     self.decoded: dict[int, Batch] = {}  # by canvas size
 
 
 _known: weakref.WeakKeyDictionary[Source, _Known] = weakref.WeakKeyDictionary()
+
+
+def memory_of_machine() -> int:
+  """Returns the bytes of memory that the machine has."""
+  return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def host_size(source: Source, host_size_px: int | None) -> int:
@@ -48,13 +54,17 @@ class Store:
   Decoded sets stay in memory as long as their source lives: opening a second store is free.
   """
 
-  def __init__(self, source: Source, **decoding: Any):
+  def __init__(self, source: Source, list_unreadable: str | None = None, **decoding: Any):
     """Opens a store; with a cache, decodes the whole source now.
 
     Args:
       source: where the images come from.
+      list_unreadable: path of a file for the names of unreadable images, see `unreadable.Told`.
       **decoding: fields of `Decoding`. For a canvas of size None see `host_size`; a cache that is
         "auto" keeps what takes up to 2 GiB.
+
+    Raises:
+      UserError: there are no images, or the cache needs more memory than the machine has.
     """
     options = Decoding(**decoding)
     if not len(source):
@@ -62,10 +72,18 @@ class Store:
     self.size_px = host_size(source, options.host_size_px)
     self._source, self._options, self._pool = source, options, None
     self._state = _known.setdefault(source, _Known())
+    self._told = Told(list_unreadable, self._state.unreadable.values())
     bytes_needed = len(source) * self.size_px**2 * 3
     fits = options.cache == "auto" and bytes_needed <= MEMORY_LIMIT_BYTES
     self.in_memory = options.cache == "memory" or fits
     if self.in_memory and self.size_px not in self._state.decoded:
+      if bytes_needed > memory_of_machine():
+        raise errors.UserError(
+          f"data.cache {options.cache} needs {bytes_needed / 2**30:,.1f} GiB for {len(source):,} "
+          f"canvases of {self.size_px} x {self.size_px}, and this machine has "
+          f"{memory_of_machine() / 2**30:,.1f} GiB; set --config.data.cache=none, or a smaller "
+          "data.host_size_px"
+        )
       self._state.decoded[self.size_px] = self._decode(np.arange(len(source)))
       self._pool.shutdown()
       self._pool = None
@@ -97,14 +115,20 @@ class Store:
       UserError: more than 100 neighbours in a row are damaged.
       ReadFailed: the system could not read an image, and waiting did not help.
     """
+    with self._state.lock:
+      self._told.write()
     if self.in_memory:
       return {k: values[positions] for k, values in self._state.decoded[self.size_px].items()}
     return self._decode(positions)
 
   def _decode(self, positions) -> Batch:
     b, size = len(positions), self.size_px
+    canvases = reading.patiently(
+      f"memory for {b:,} canvases of {size} x {size}",
+      lambda: np.zeros((b, size, size, 3), np.uint8),
+    )
     out = {
-      "image": np.zeros((b, size, size, 3), np.uint8),
+      "image": canvases,
       "extent": np.zeros((b, 2), np.int32),
       "label": np.zeros(b, np.int32),
       "index": np.zeros(b, np.int32),
@@ -140,9 +164,10 @@ class Store:
       except Unreadable as error:
         with self._state.lock:
           if neighbour not in self._state.unreadable:
-            self._state.unreadable.add(neighbour)
-            logging.warning("unreadable, replaced by the next readable image: %s", error)
+            self._state.unreadable[neighbour] = str(error)
+            self._told.tell(str(error), len(self._state.unreadable))
     raise errors.UserError(
       f"{step + 1} images in a row from number {position} cannot be read (limit"
-      f" {MAX_UNREADABLE_NEIGHBOURS}); see the log for the files and repair or remove them"
+      f" {MAX_UNREADABLE_NEIGHBOURS}), the first: "
+      f"{' '.join(self._state.unreadable[position].split())[:500]}; repair or remove them"
     )

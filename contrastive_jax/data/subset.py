@@ -72,7 +72,8 @@ def hold_out(source: Source, count: int | None) -> tuple[Source, Source | None]:
 
   Args:
     source: the training images.
-    count: of those held out, each class with its share; None: see `num_held_out`.
+    count: of those held out, each class with its share; None: see `num_held_out`. Images that are
+      known to have no label are not held out: they cannot be scored.
 
   Returns:
     What is trained on, and what is held out: None, if that is nothing.
@@ -81,12 +82,33 @@ def hold_out(source: Source, count: int | None) -> tuple[Source, Source | None]:
     UserError: nothing would be left to train on.
   """
   n = len(source)
-  count = num_held_out(n, source.num_classes, count)
+  count = _tell_of_no_labels(num_held_out(n, source.num_classes, count), source)
   if not count:
     return source, None
-  held_out = np.sort(_one_of_each_stratum(_by_label(source), count, purpose=_FOR_HOLDING_OUT))
+  able = _by_label(source)
+  if source.num_classes and (labels := labels_of(source)) is not None and (labels < 0).any():
+    able = able[labels[able] >= 0]
+    if count > len(able):
+      logging.getLogger(__name__).warning(
+        "warning: data.held_out %d is more than the %d images with a label, which are held out",
+        count,
+        len(able),
+      )
+      count = len(able)
+  held_out = np.sort(_one_of_each_stratum(able, count, purpose=_FOR_HOLDING_OUT))
   kept = np.setdiff1d(np.arange(n), held_out, assume_unique=True)
   return TrainingPart(source, kept), Subset(source, held_out)
+
+
+def _tell_of_no_labels(count: int, source: Source) -> int:
+  """Returns `count`; a warning tells of images that are withheld though nothing can be scored."""
+  if count and not source.num_classes:
+    logging.getLogger(__name__).warning(
+      "warning: data.held_out %d: these images are not trained on, but the source has no labels: "
+      "nothing is scored on them; --config.data.held_out=0 trains on all",
+      count,
+    )
+  return count
 
 
 def num_held_out(num_images: int, num_classes: int, count: int | None) -> int:

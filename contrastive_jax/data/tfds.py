@@ -17,11 +17,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from contrastive_jax import errors, reading
+from contrastive_jax import errors, reading, slow
 from contrastive_jax.data import Example, Unreadable, images
 from contrastive_jax.options import option
 
 _AT_ONCE = 1024  # records read for their labels
+_MOST_CLASSES = 2**20  # a probe has a column for each
+_ANEW = "copy the prepared set again, or prepare it anew"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,13 @@ class Options:
   )
   image: str = option("image", "feature that holds the image")
   label: str = option("", "feature that holds the class; empty: label, if there is one")
+  max_megapixels: int = option(
+    images.MAX_MEGAPIXELS,
+    "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
+  )
+
+  def __post_init__(self):
+    images.check_limit(self.max_megapixels, "data.tfds.max_megapixels")
 
 
 class Prepared:
@@ -42,10 +51,18 @@ class Prepared:
   factors: dict[str, np.ndarray] = {}
 
   def __init__(
-    self, records, ranges, features, image_key: str, label_key: str | None, full_name: str = ""
+    self,
+    records,
+    ranges,
+    features,
+    image_key: str,
+    label_key: str | None,
+    full_name: str = "",
+    max_megapixels: int = images.MAX_MEGAPIXELS,
   ):
     import tensorflow_datasets as tfds
 
+    self._max_megapixels = max_megapixels
     self._ranges = ranges  # first and past the last record of each part, by file
 
     keys = [image_key] + ([label_key] if label_key else [])
@@ -56,7 +73,7 @@ class Prepared:
     label = features[label_key] if label_key else None
     self.num_classes = getattr(label, "num_classes", None) or 0
     self.label_names = tuple(getattr(label, "names", None) or ())
-    height, width = features[image_key].shape[:2]
+    self._shape = height, width = features[image_key].shape[:2]
     self.native_size_px = max(height, width) if height and width else None
 
   def __len__(self) -> int:
@@ -89,11 +106,20 @@ class Prepared:
 
   def __getitem__(self, index: int) -> Example:
     record = self._parsed(index)
-    return {
-      "image": images.decode(record[self._image], f"record {index}"),
-      "label": int(record[self._label]) if self._label else -1,
-      "index": index,
-    }
+    name = f"record {index} of {self._full_name}"
+    image = images.decode(record[self._image], name, self._max_megapixels)
+    label = int(record[self._label]) if self._label else -1
+    if not -1 <= label < max(self.num_classes, 0):
+      raise errors.UserError(
+        f"{name} is of class {label}, and features.json names {self.num_classes} classes; copy the "
+        "prepared set again, or prepare it anew"
+      )
+    if self.native_size_px and image.shape[:2] != tuple(self._shape):
+      raise errors.UserError(
+        f"{name} has {image.shape[0]} x {image.shape[1]} pixels, and features.json says "
+        f"{self._shape[0]} x {self._shape[1]}; copy the prepared set again, or prepare it anew"
+      )
+    return {"image": image, "label": label, "index": index}
 
   def in_common(self, other: "Prepared") -> int:
     """Returns how many records of `other` are read here too, be they named by other slices."""
@@ -158,7 +184,8 @@ def build(split: str, options: Options) -> Prepared:
     ) from error
 
   data_dir = options.path or tfds.core.constants.DATA_DIR
-  builder = tfds.builder_from_directory(_prepared(options.name, data_dir))
+  folder = _prepared(options.name, data_dir)
+  builder = _builder(folder)
   own = builder.info.full_name  # NAME/1.0.0 or NAME/CONFIG/1.0.0
   if options.name and options.name.replace(":", "/") not in (own, own.rpartition("/")[0]):
     raise errors.UserError(
@@ -187,7 +214,11 @@ def build(split: str, options: Options) -> Prepared:
       f"{options.name} has no class feature {label_key!r} but"
       f" {', '.join(label_keys) or 'none'}; set data.tfds.label"
     )
+  _check_classes(folder, label_key, features)
   try:
+    parts = builder.info.splits[split].file_instructions
+    if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:
+      _check_shards(parts)
     records = builder.as_data_source(split, deserialize_method=decode.DeserializeMethod.RAW_BYTES)
     len(records)
   except NotImplementedError as error:
@@ -200,13 +231,85 @@ def build(split: str, options: Options) -> Prepared:
     raise errors.UserError(
       f"{options.name} has no split {split!r} ({error}); it has {', '.join(builder.info.splits)}"
     ) from error
-  return Prepared(records, _ranges(builder.info.splits[split]), features, image_key, label_key, own)
+  return Prepared(
+    records, _ranges(parts), features, image_key, label_key, own, options.max_megapixels
+  )
 
 
-def _ranges(split) -> dict[str, list[tuple[int, int]]]:
+def _builder(folder: str):
+  """Returns TFDS's reader of a prepared folder. Raises UserError if its JSON files are damaged."""
+  import tensorflow_datasets as tfds
+
+  for name in ("dataset_info.json", "features.json"):
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
+      raise errors.UserError(f"there is no {path}; {_ANEW}")
+    if other := reading.no_regular_file(path):
+      raise errors.UserError(f"{path} is {other}; {_ANEW}")
+  try:
+    builder = tfds.builder_from_directory(folder)
+    _ = builder.info.full_name, builder.info.splits, builder.info.features.items()
+    return builder
+  except Exception as error:  # TFDS and protobuf raise their own kinds, and almost any other
+    if reading.may_pass(error):
+      raise
+    raise errors.UserError(
+      f"dataset_info.json, features.json or the names of classes in {folder} are damaged "
+      f"({_words(error)}); {_ANEW}"
+    ) from error
+
+
+def _check_classes(folder: str, label_key: str | None, features) -> None:
+  """Raises UserError if the number of classes cannot be, or is not that of their names."""
+  if label_key is None:
+    return
+  label = features[label_key]
+  count = label.num_classes or 0
+  if not 1 <= count <= _MOST_CLASSES:
+    raise errors.UserError(
+      f"{folder}/features.json names {count:,} classes of {label_key} (1 to {_MOST_CLASSES:,} can "
+      f"be); {_ANEW}"
+    )
+  if os.path.exists(os.path.join(folder, f"{label_key}.labels.txt")) and len(label.names) != count:
+    raise errors.UserError(
+      f"{folder}: {label_key}.labels.txt names {len(label.names)} classes, features.json {count}; "
+      f"{_ANEW}"
+    )
+
+
+def _check_shards(parts) -> None:
+  """Raises UserError unless each file of records holds as many as dataset_info.json says."""
+  from array_record.python import array_record_module
+
+  for part in parts:
+    path = os.fspath(part.filename)
+    if not os.path.exists(path):
+      raise errors.UserError(f"there is no {path}, which dataset_info.json names; {_ANEW}")
+    if other := reading.no_regular_file(path):
+      raise errors.UserError(f"{path} is {other}; {_ANEW}")
+    try:
+      with slow.named(path):
+        reader = array_record_module.ArrayRecordReader(path)
+        held = reader.num_records()
+        reader.close()
+    except (RuntimeError, ValueError) as error:
+      with open(path, "rb"):  # raises what the system says, if it is the system that cannot
+        pass
+      raise errors.UserError(f"{path} is damaged ({_words(error)}); {_ANEW}") from error
+    if held != part.examples_in_shard:
+      raise errors.UserError(
+        f"{path} holds {held} records, and dataset_info.json says {part.examples_in_shard}; {_ANEW}"
+      )
+
+
+def _words(error: Exception) -> str:
+  return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _ranges(parts) -> dict[str, list[tuple[int, int]]]:
   """Returns which records a split or a slice of one reads, by the path of their file."""
   found = {}
-  for part in split.file_instructions:
+  for part in parts:
     path = os.path.realpath(part.filename)
     found.setdefault(path, []).append((part.skip, part.skip + part.take))
   return found

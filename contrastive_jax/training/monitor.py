@@ -38,10 +38,20 @@ class Monitor:
     net: Network,
     recipe: augment.Recipe,
     mesh: Mesh,
+    list_unreadable: str | None = None,
   ) -> "Monitor":
-    """Without labels, with nothing held out, or with an empty bank the monitor is silent."""
+    """Without labels, with nothing held out, or with an empty bank the monitor is silent.
+
+    Unreadable images are listed in a file, see `data.unreadable`.
+    """
     options = config.monitor
     monitor = cls(net, recipe, mesh, options)
+    if train.num_classes and held_out is None and config.data.held_out is None:
+      logging.getLogger(__name__).warning(
+        "warning: no kNN while training: a tenth of %d images is none to hold out; "
+        "--config.data.held_out sets how many are",
+        len(train),
+      )
     if not (held_out and train.num_classes and options.max_train and options.max_test):
       return monitor
     train = subset.evenly(train, options.max_train)
@@ -55,6 +65,7 @@ class Monitor:
         source,
         batch_size=options.batch_size,
         key="monitor.batch_size",
+        list_unreadable=list_unreadable,
         **pipeline.this_process(),
         **build.pipeline_options(config),
       )

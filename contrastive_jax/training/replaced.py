@@ -15,4 +15,7 @@ class Replaced:
     if not images or epoch == self._told_in:
       return None
     self._told_in = epoch
-    return f"step {step}: unreadable images are replaced ({self.total:.0f} since the start)"
+    return (
+      f"step {step}: unreadable images are replaced ({self.total:.0f} since the start); "
+      "which and why: unreadable.txt in the workdir"
+    )

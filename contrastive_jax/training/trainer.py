@@ -21,7 +21,7 @@ from contrastive_jax.processes.watchdog import Watchdog
 from contrastive_jax.step import Step, collapse
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.step.state import TrainState
-from contrastive_jax.training import next_command, preview
+from contrastive_jax.training import first_batch, next_command, preview
 from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.loop import Loop, Result
@@ -61,7 +61,8 @@ def _train(
   to_score = next_command.to_score(config, workdir, source, held_out, _scored(config, source))
   run = build.run(config, len(source), source.num_classes, mesh.size)
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
-  monitor = Monitor.create(config, source, held_out, run.net, run.recipe, mesh)
+  unreadable = _unreadable_path(workdir)
+  monitor = Monitor.create(config, source, held_out, run.net, run.recipe, mesh, unreadable)
   step_fn, forms = _traced(config, run, source, state, mesh)
   preemption.leave_if_requested()
   with _held(workdir, config) as (watchdog, checkpoints):
@@ -84,7 +85,7 @@ def _train(
           f"other than up to step {start}: {'; '.join(versions)} (versions.json keeps both)"
         )
       watchdog.doing("preparing the images")
-      load = _loader(config, source)
+      load = _loader(config, source, unreadable)
       batches = load(start_step=start, total_steps=run.total_steps)
       step_fn = _fitting(config, source, mesh, reporter, watchdog) or step_fn
       views = None
@@ -99,7 +100,7 @@ def _train(
         checkpoints.try_out(state)
         reporter.console.line("compiling the step, once a start: seconds to minutes")
       with parallel.use(mesh):
-        result = loop.run(step_fn, state, batches, preemption)
+        result = loop.run(step_fn, state, first_batch.looked_at(batches), preemption)
       reporter.console.line(f"done; to score it: {to_score}")
       return result
 
@@ -218,13 +219,22 @@ def _epoch(step: int, run: build.Run) -> str:
   return f"epoch {step / run.steps_per_epoch:.2f} of {total}"
 
 
-def _loader(config: ConfigDict, source: data.Source) -> Callable[..., pipeline.Batches]:
+def _unreadable_path(workdir: str) -> str:
+  """Returns where this process lists the images that it could not read."""
+  number = jax.process_index()
+  return str(pathlib.Path(workdir) / f"unreadable{f'.{number}' if number else ''}.txt")
+
+
+def _loader(
+  config: ConfigDict, source: data.Source, unreadable: str
+) -> Callable[..., pipeline.Batches]:
   """Returns `pipeline.train_batches` of this run and process; what is open is which steps."""
   return functools.partial(
     pipeline.train_batches,
     source,
     batch_size=config.batch_size,
     seed=config.seed,
+    list_unreadable=unreadable,
     **pipeline.this_process(),
     **build.pipeline_options(config),
   )

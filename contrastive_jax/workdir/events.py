@@ -53,7 +53,7 @@ class Events:
   def picture(self, name: str, path: pathlib.Path) -> None:
     """Writes a PNG file."""
     summary = self._proto.summary_pb2.Summary
-    with Image.open(path) as opened:
+    with Image.open(path, formats=["PNG"]) as opened:
       width, height = opened.size
     image = summary.Image(
       width=width, height=height, colorspace=3, encoded_image_string=path.read_bytes()

@@ -89,11 +89,11 @@ def test_one_that_stays_ends_the_run_so_that_it_is_started_again(folder, monkeyp
 def test_an_error_while_pixels_are_decoded_passes_too(folder, monkeypatch):
   source, real, left = opened(folder), Image.open, [2]
 
-  def fails(*args):
+  def fails(*args, **options):
     if left[0]:
       left[0] -= 1
       raise OSError(errno.EIO, "Input/output error")
-    return real(*args)
+    return real(*args, **options)
 
   monkeypatch.setattr(Image, "open", fails)
   assert not any(batch["replaced"].any() for batch in batches(source))

@@ -170,3 +170,28 @@ def test_a_part_reads_ahead_as_its_source_does():
   again = kept.ahead([3, 5])
   assert source.read == tuple(kept._positions[[3, 5]])
   assert again[3]["label"] == kept[3]["label"] and again[3]["index"] == 3
+
+
+def test_images_without_a_label_are_not_held_out(caplog):
+  class Half:
+    num_classes, label_names, factors, native_size_px = 2, ("a", "b"), {}, 1
+    labels = np.where(np.arange(40) % 2, -1, np.arange(40) // 2 % 2)
+
+    def __len__(self):
+      return 40
+
+  _, held_out = subset.hold_out(Half(), 10)
+  assert len(held_out) == 10 and (held_out.labels >= 0).all()
+  _, held_out = subset.hold_out(Half(), 30)
+  assert len(held_out) == 20 and "more than the 20 images with a label" in caplog.text
+
+
+def test_images_that_are_withheld_for_nothing_are_told(caplog):
+  class Bare:
+    num_classes, label_names, factors, native_size_px = 0, (), {}, 1
+
+    def __len__(self):
+      return 40
+
+  subset.hold_out(Bare(), 4)
+  assert "data.held_out 4: these images are not trained on" in caplog.text

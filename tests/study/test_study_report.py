@@ -254,7 +254,7 @@ def test_what_is_chosen_stands_for_its_group_and_the_others_are_listed(tmp_path)
     )
   chosen = tmp_path / "choices" / "batch=64.json"
   chosen.parent.mkdir()
-  chosen.write_text('{"chosen": {"rule": "root"}}')
+  chosen.write_text('{"chosen": {"rule": "root"}, "by": "linear_sgd.h"}')
   report.write(asked, cells_lib.cells(asked), tmp_path)
   text = (tmp_path / "report" / "table.md").read_text()
   assert table(text, "Results")[2:] == [
