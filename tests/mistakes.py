@@ -283,8 +283,8 @@ MISTAKES = {
     "method.temperature inf is outside 0.001 to 1000; the paper uses 0.1",
   ),
   "limit of an alarm that nothing is below": (
-    train(commands.QUICK, "--workdir={here}/w", "--config.monitor.min_std=nan"),
-    "monitor.min_std nan is below 0; set --config.monitor.min_std=0 or more",
+    train(commands.QUICK, "--workdir={here}/w", "--config.monitor.min_std=-1"),
+    "monitor.min_std -1.0 is below 0; set --config.monitor.min_std=0 or more",
   ),
   "alarm of what lasts no step": (
     train(commands.QUICK, "--workdir={here}/w", "--config.monitor.lasting_steps=0"),

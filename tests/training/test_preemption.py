@@ -15,7 +15,7 @@ from contrastive_jax.evaluation import features
 from contrastive_jax.processes import preemption
 from contrastive_jax.step import guard
 from contrastive_jax.training import monitor, trainer
-from contrastive_jax.workdir import checkpoint, tree_files
+from contrastive_jax.workdir import checkpoint
 
 
 def send_sigterm():
@@ -38,8 +38,8 @@ def sigterm_while_scored(patch):
 
 
 def sigterm_while_saved(patch):
-  write = tree_files.write
-  patch.setattr(tree_files, "write", lambda *a: (send_sigterm(), write(*a))[1])
+  write = checkpoint.Checkpoints._write  # of a step, not of the trial at the start
+  patch.setattr(checkpoint.Checkpoints, "_write", lambda *a: (send_sigterm(), write(*a))[1])
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def ctrl_c():
   os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("package, name", [(features, "extract"), (tree_files, "write")])
+@pytest.mark.parametrize("package, name", [(features, "extract"), (checkpoint.Checkpoints, "_write")])
 def test_a_first_ctrl_c_saves_as_sigterm_does(tmp_path, monkeypatch, capfd, package, name):
   """While it scores, or saves in another thread."""
   c = with_monitor()
