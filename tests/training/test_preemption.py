@@ -68,7 +68,9 @@ def ctrl_c():
   os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("package, name", [(features, "extract"), (checkpoint.Checkpoints, "_write")])
+@pytest.mark.parametrize(
+  "package, name", [(features, "extract"), (checkpoint.Checkpoints, "_write")]
+)
 def test_a_first_ctrl_c_saves_as_sigterm_does(tmp_path, monkeypatch, capfd, package, name):
   """While it scores, or saves in another thread."""
   c = with_monitor()
