@@ -6,14 +6,13 @@ moment is waited for, and never taken for damaged.
 """
 
 import concurrent.futures
-import os
 import threading
 import weakref
 from typing import Any
 
 import numpy as np
 
-from contrastive_jax import errors, reading
+from contrastive_jax import errors, limits, reading
 from contrastive_jax.data import Source, Unreadable, images
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.data.unreadable import Told
@@ -36,11 +35,6 @@ class _Known:
 
 
 _known: weakref.WeakKeyDictionary[Source, _Known] = weakref.WeakKeyDictionary()
-
-
-def memory_of_machine() -> int:
-  """Returns the bytes of memory that the machine has."""
-  return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def host_size(source: Source, host_size_px: int | None) -> int:
@@ -77,11 +71,11 @@ class Store:
     fits = options.cache == "auto" and bytes_needed <= MEMORY_LIMIT_BYTES
     self.in_memory = options.cache == "memory" or fits
     if self.in_memory and self.size_px not in self._state.decoded:
-      if bytes_needed > memory_of_machine():
+      if bytes_needed > limits.host_bytes():
         raise errors.UserError(
           f"data.cache {options.cache} needs {bytes_needed / 2**30:,.1f} GiB for {len(source):,} "
           f"canvases of {self.size_px} x {self.size_px}, and this machine has "
-          f"{memory_of_machine() / 2**30:,.1f} GiB; set --config.data.cache=none, or a smaller "
+          f"{limits.host_bytes() / 2**30:,.1f} GiB; set --config.data.cache=none, or a smaller "
           "data.host_size_px"
         )
       self._state.decoded[self.size_px] = self._decode(np.arange(len(source)))

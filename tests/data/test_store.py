@@ -9,7 +9,7 @@ from absl import logging
 from host_batches import Sizes, assert_same, evaluate, train
 from PIL import Image
 
-from contrastive_jax import errors
+from contrastive_jax import errors, limits
 from contrastive_jax.data import store
 
 
@@ -85,6 +85,15 @@ def test_the_cache_changes_no_batch_and_is_filled_once():
   assert source.reads == 43
   assert_same(train(source, total_steps=12, cache="none"), kept)
   assert source.reads > 43
+
+
+def test_a_set_that_no_memory_holds_is_refused_before_it_is_decoded(monkeypatch):
+  monkeypatch.setattr(limits, "host_bytes", lambda: 1000)
+  source = Sizes(43)
+  with pytest.raises(errors.UserError, match="data.cache memory needs .*data.cache=none"):
+    train(source, total_steps=1, cache="memory")
+  assert source.reads == 0
+  train(source, total_steps=1, cache="none")
 
 
 def test_decoded_images_are_freed_with_their_source():
