@@ -4,7 +4,13 @@ import gc
 import importlib.metadata
 import os
 import pathlib
+import signal
 import tempfile
+
+# A shell that starts a suite in the background has it ignore Ctrl-C, and so would every run that a
+# test starts and interrupts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+  signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Traces make many objects that stay; by default a tenth of the time goes to looking through them.
 gc.set_threshold(50_000, 20, 20)
