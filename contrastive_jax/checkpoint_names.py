@@ -1,7 +1,7 @@
 """What the names in a run's folder `checkpoints` mean. Every other name is the user's, left alone.
 
 STEP                   a checkpoint: it was whole once
-STEP.damaged           one that no longer was, set aside
+STEP.damaged*          one that no longer was, set aside (STEP.damaged.2 if that is there)
 STEP.tmp*, trial.tmp*  never whole: what a killed run can have left
 """
 
@@ -22,7 +22,15 @@ def steps(names: Iterable[str]) -> list[int]:
 
 def damaged(names: Iterable[str]) -> list[str]:
   """Returns the names of those that were set aside."""
-  return sorted(name for name in names if re.fullmatch(rf"(?:{_STEP})\.damaged", name))
+  return sorted(name for name in names if re.fullmatch(rf"(?:{_STEP})\.damaged(?:\.\d+)?", name))
+
+
+def set_aside(step: int, names: Iterable[str]) -> str:
+  """Returns the name under which a damaged checkpoint is kept, one that nothing has yet."""
+  taken, name, number = set(names), f"{step}.damaged", 2
+  while name in taken:
+    name, number = f"{step}.damaged.{number}", number + 1
+  return name
 
 
 def any_saved(names: Iterable[str]) -> bool:

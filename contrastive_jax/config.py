@@ -7,7 +7,6 @@ config file starts from `pretrain(...)` and changes what its experiment changes.
 import dataclasses
 import inspect
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -247,11 +246,7 @@ def check(config: ConfigDict) -> None:
   _at_least("monitor.k", config.monitor.k, 1)
   for key in ("batch_size", "lasting_steps"):
     _at_least(f"monitor.{key}", config.monitor[key], 1)
-  if not 0 < config.monitor.temperature < math.inf:
-    raise errors.UserError(
-      f"monitor.temperature {config.monitor.temperature} is not positive; "
-      "set e.g. --config.monitor.temperature=0.07"
-    )
+  limits.check_votes("monitor.temperature", config.monitor.temperature)
 
 
 def check_seed(seed: int) -> None:

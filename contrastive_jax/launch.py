@@ -36,6 +36,7 @@ _FINAL = (errors.EXIT_OK, errors.EXIT_USER_ERROR, errors.EXIT_NON_FINITE)
 _POLL_S = 0.05
 _LEFT_OVER_S = 2.0  # for what a member had started to end by SIGTERM
 _LONGEST_PAUSE_S = 300.0
+_MOST_PROCESSES = 1024
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -60,8 +61,18 @@ def main(arguments: Sequence[str]) -> int:
   )
   parser.add_argument("command", nargs="+", help="after --")
   options = parser.parse_args(arguments)
-  if options.processes < 1:
-    parser.error(f"--processes={options.processes} is below 1; use 1 for a run of one process")
+  if not 1 <= options.processes <= _MOST_PROCESSES:
+    parser.error(
+      f"--processes={options.processes} is outside 1..{_MOST_PROCESSES}; use 1 for a run of one "
+      "process"
+    )
+  if options.restarts < 0:
+    parser.error(f"--restarts={options.restarts} is below 0; use 0 to start nothing again")
+  for name in ("pause_s", "grace_s"):
+    if not 0 <= getattr(options, name) <= _LONGEST_PAUSE_S:
+      parser.error(
+        f"--{name}={getattr(options, name):g} is outside 0..{_LONGEST_PAUSE_S:g}; use e.g. 1"
+      )
 
   members: list[subprocess.Popen] = []
   told = threading.Event()  # to leave

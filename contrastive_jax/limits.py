@@ -5,6 +5,7 @@ compiled program. What a network's widths add up to is compared with the memory 
 that is known.
 """
 
+import math
 import os
 import pathlib
 from collections.abc import Mapping
@@ -15,12 +16,15 @@ from contrastive_jax import errors
 _SIDE_PX = 4096  # a float32 view of that side takes 192 MiB
 _UNROLLED = 256
 _THREADS = 1024
+_LEAST_OF_VOTES = 1e-5  # temperature of the neighbours' weights
 _WHOLE_NUMBER = 2**63 - 1  # of int64
 _AT_MOST = {
   "batch_size": 2**24,
   "image_size_px": _SIDE_PX,
   "data.host_size_px": _SIDE_PX,
   "data.shapes.size_px": _SIDE_PX,
+  "data.shapes.num_train": 2**24,
+  "data.shapes.num_test": 2**24,
   "augment.local_size_px": _SIDE_PX,
   "augment.num_views": _UNROLLED,
   "augment.local_views": _UNROLLED,
@@ -39,10 +43,21 @@ _GIB = 2**30
 def check(values: Mapping[str, Any]) -> None:
   """Raises `UserError` for a value above its limit. `values` by dotted key."""
   for key, value in values.items():
+    if isinstance(value, float) and math.isinf(value):
+      raise errors.UserError(f"{key} {value} is not finite; set --config.{key} to a number")
     if isinstance(value, int):
       most = _AT_MOST.get(key, _WHOLE_NUMBER)
       if abs(value) > most:
         raise errors.UserError(f"{key} {value} is above {most}; set --config.{key}={most} or less")
+
+
+def check_votes(key: str, temperature: float) -> None:
+  """Raises `UserError` for a temperature at which float32 has no weights of neighbours."""
+  if not _LEAST_OF_VOTES <= temperature <= 1 / _LEAST_OF_VOTES:
+    raise errors.UserError(
+      f"{key} {temperature} is outside {_LEAST_OF_VOTES:g} to {1 / _LEAST_OF_VOTES:g}; set e.g. "
+      f"--config.{key}=0.07"
+    )
 
 
 def host_bytes() -> int:

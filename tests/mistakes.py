@@ -236,7 +236,15 @@ MISTAKES = {
   ),
   "no temperature for neighbours": (
     train(commands.QUICK, "--workdir={here}/w", "--config.monitor.temperature=0"),
-    "monitor.temperature 0.0 is not positive; set e.g. --config.monitor.temperature=0.07",
+    "monitor.temperature 0.0 is outside 1e-05 to 100000; set e.g. --config.monitor.temperature=",
+  ),
+  "a save that never comes": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.checkpoint.every_epochs=inf"),
+    "checkpoint.every_epochs inf is not finite; set --config.checkpoint.every_epochs to a number",
+  ),
+  "more built-in images than memory": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.shapes.num_train=999999999999999"),
+    "data.shapes.num_train 999999999999999 is above 16777216; set --config.data.shapes.num_train=",
   ),
   "no number for the neighbours' temperature": (
     train(commands.QUICK, "--workdir={here}/w", "--config.monitor.temperature=nan"),

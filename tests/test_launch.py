@@ -334,3 +334,13 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
   assert found == expected and found[0] == 40
   assert log.count("was killed by SIGKILL; restart") == len(moments) == 2
   assert_no_step_is_logged_twice(tmp_path / "killed")
+
+
+@pytest.mark.parametrize(
+  "word", ["--processes=0", "--processes=9999999", "--restarts=-1", "--pause_s=nan", "--grace_s=-1"]
+)
+def test_an_option_out_of_its_range_is_refused_before_anything_starts(word, capfd, tmp_path):
+  with pytest.raises(SystemExit) as left:
+    launch_lib.main([word, "--", "touch", str(tmp_path / "started")])
+  assert left.value.code == 2 and word.partition("=")[0] in capfd.readouterr().err
+  assert not (tmp_path / "started").exists()

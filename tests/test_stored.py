@@ -55,7 +55,7 @@ BAD = {
   changed("method.head_layers", 10**9): "method.head_layers 1000000000 is above 256",
   changed("optimizer.base_lr", float("nan")): "optimizer.base_lr nan is not a number",
   changed("optimizer.base_lr", 10**400): "optimizer.base_lr",
-  changed("monitor.temperature", float("inf")): "monitor.temperature inf is not positive",
+  changed("monitor.temperature", float("inf")): "monitor.temperature inf is not finite",
   changed("colour", 1): "config has no key colour",
   changed("model.colour", 1): "config has no key model.colour",
   changed("augment.num_views", json.loads(DEEP)): "augment.num_views",

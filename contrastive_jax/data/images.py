@@ -55,6 +55,7 @@ def read(
     gone = reading.is_missing(error, path) and not reading.is_away(root)
     if gone or isinstance(error, PermissionError):
       raise Unreadable(f"{path}: {type(error).__name__}: {error}") from error
+    error.filename = error.filename or path  # of a read that fails the system does not name it
     raise
   return decode(encoded, path, max_megapixels)
 

@@ -10,7 +10,6 @@ one tile of similarities, not the whole matrix.
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
-from contrastive_jax import errors, parallel
+from contrastive_jax import errors, limits, parallel
 from contrastive_jax.evaluation import features
 from contrastive_jax.evaluation import scores as scores_lib
 from contrastive_jax.options import option
@@ -44,8 +43,7 @@ class Options:
   def __post_init__(self):
     if self.k < 1:
       raise errors.UserError(f"knn.k {self.k} is below 1; use e.g. 20")
-    if not (self.temperature > 0 and math.isfinite(self.temperature)):
-      raise errors.UserError(f"knn.temperature {self.temperature} is not positive; use e.g. 0.07")
+    limits.check_votes("knn.temperature", self.temperature)
     for field, allowed in (("distance", DISTANCES), ("vote", VOTES)):
       value = getattr(self, field)
       if value not in allowed:

@@ -118,8 +118,9 @@ class Checkpoints:
       if problem is not None:
         files.tell_skipped(step, problem)
         if self._leads:
-          with errors.saving(f"{directory}.damaged"):
-            files.move(directory, directory.with_suffix(".damaged"))
+          name = checkpoint_names.set_aside(step, reading.names_in(self._root))
+          with errors.saving(f"{self._root / name}"):
+            os.rename(directory, self._root / name)
         self._steps.remove(step)
         continue
       return jax.tree.map(_place, TrainState(**items["model"], **items["training"]), like)

@@ -8,6 +8,7 @@ anything is read or written: later it would look like a disk that fails.
 import errno
 import os
 import pathlib
+import re
 import stat
 from collections.abc import Callable
 
@@ -16,7 +17,9 @@ from contrastive_jax.workdir import manifest
 
 TEMPORARY = tuple(f"{name}.tmp" for name in ("config.json", "data.json", "versions.json"))
 _FILES = ("config.json", "data.json", "versions.json", "metrics.jsonl", "lock", *TEMPORARY)
-_IN_A_CHECKPOINT = ("model", "training", manifest.NAME)
+_IN_A_SAVE = re.compile(
+  rf"(?:model|training)(?:\.orbax-checkpoint-tmp.*)?|{re.escape(manifest.NAME)}", re.DOTALL
+)
 
 
 def check(workdir: str) -> None:
@@ -43,7 +46,7 @@ def is_leftover(path: pathlib.Path) -> bool:
   return (
     path.is_dir()
     and not path.is_symlink()
-    and all(name.startswith(_IN_A_CHECKPOINT) for name in os.listdir(path))
+    and all(_IN_A_SAVE.fullmatch(name) for name in os.listdir(path))
   )
 
 

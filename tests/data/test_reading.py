@@ -86,6 +86,14 @@ def test_one_that_stays_ends_the_run_so_that_it_is_started_again(folder, monkeyp
   assert not any(batch["replaced"].any() for batch in batches(source))
 
 
+def test_what_the_system_does_not_name_is_named(folder, monkeypatch):
+  """A read, other than an opening, fails without the path."""
+  monkeypatch.setattr(reading, "PAUSES_S", ())
+  failing(monkeypatch, "3.png", OSError(errno.EIO, "Input/output error"), times=10**6)
+  with pytest.raises(errors.ReadFailed, match="image .* cannot be read .*3.png"):
+    batches(opened(folder))
+
+
 def test_an_error_while_pixels_are_decoded_passes_too(folder, monkeypatch):
   source, real, left = opened(folder), Image.open, [2]
 

@@ -136,7 +136,10 @@ def test_a_class_without_examples_has_no_share():
   [
     ({"k": 131}, "knn.k 131 exceeds the bank of 130 examples; use 130 or less"),
     ({"k": 0}, "knn.k 0 is below 1; use e.g. 20"),
-    ({"temperature": 0.0}, "knn.temperature 0.0 is not positive; use e.g. 0.07"),
+    (
+      {"temperature": 1e-300},
+      "knn.temperature 1e-300 is outside 1e-05 to 100000; set e.g. --config.knn.temperature=0.07",
+    ),
     ({"distance": "l1"}, 'knn.distance "l1" is unknown; use cosine or euclidean'),
     ({"vote": "loud"}, 'knn.vote "loud" is unknown; use weighted or uniform'),
   ],

@@ -94,11 +94,12 @@ def test_what_is_in_the_way_is_named_and_nothing_is_written(tmp_path, name, kind
   assert sorted(os.listdir(tmp_path)) == before
 
 
-def test_a_folder_of_the_users_where_a_checkpoint_is_to_be_written_is_named(workdir):
-  write(workdir / "checkpoints" / "7.tmp" / "photo")
+@pytest.mark.parametrize("name", ["photo", "model_notes.txt", "training.py", "manifest.json.mine"])
+def test_a_folder_of_the_users_where_a_checkpoint_is_to_be_written_is_named(workdir, name):
+  write(workdir / "checkpoints" / "7.tmp" / name)
   with pytest.raises(errors.UserError, match="7.tmp is in the way"):
     start(workdir)
-  assert (workdir / "checkpoints" / "7.tmp" / "photo").exists()
+  assert (workdir / "checkpoints" / "7.tmp" / name).exists()
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
@@ -111,6 +112,8 @@ def test_an_evaluation_does_not_wait_for_what_is_no_file(workdir, monkeypatch, k
 
 
 def test_names_are_steps_as_a_run_writes_them():
+  assert checkpoint_names.set_aside(1, names := ["1.damaged", "1.damaged.2"]) == "1.damaged.3"
+  assert checkpoint_names.damaged([*names, "1.damaged.x"]) == names
   names = ["0", "12", "007", "²", "٣", "5\n", "1.damaged", "x.damaged", "2.tmp", "3.tmp.x", "trial"]
   assert checkpoint_names.steps(names) == [0, 12]
   assert checkpoint_names.damaged(names) == ["1.damaged"]
