@@ -49,8 +49,12 @@ def config(text: str | bytes) -> config_lib.Config:
   for name in _NAMES:
     if not isinstance(values.get(name), str):
       raise errors.UserError(f"{name} {values.get(name)!r} is no name")
-  if values["augment.recipe"] not in catalogue.recipes():
-    raise errors.UserError(f"augment.recipe {values['augment.recipe']} is unknown")
+  for name, known in (
+    ("augment.recipe", catalogue.recipes()),
+    ("data.source", catalogue.sources()),
+  ):
+    if values.get(name) not in known:
+      raise errors.UserError(f"{name} {values.get(name)} is unknown")
   whole = config_lib.pretrain(*(values.pop(name) for name in _NAMES))
   config_lib.changed(whole, values)
   config_lib.check(whole)

@@ -85,6 +85,10 @@ MISTAKES = {
     evaluation("--workdir={here}/norun", "--out=s3://bucket/run"),
     "--out s3://bucket/run is no path of a file system",
   ),
+  "no place for results": (
+    evaluation("--workdir={here}/norun", "--out="),
+    "--out is empty; give a folder, or leave it out for WORKDIR/eval",
+  ),
   "evaluation named after the folder above": (
     evaluation("--workdir={here}/norun", "--config.name=.."),
     'name ".." is no file name; use letters, digits, "_", "-", and "." inside',

@@ -43,6 +43,7 @@ BAD = {
   changed("method.name", ["simclr"]): "method.name ('simclr',) is no name",
   changed("model.name", "../resnet"): "model '../resnet' is unknown",
   changed("augment.recipe", "simcrl"): "augment.recipe simcrl is unknown",
+  changed("data.source", "../x"): r"data.source ../x is unknown",
   changed("epochs", "ten"): "epochs 'ten'",
   changed("epochs", True): "epochs",
   changed("epochs", 1.5): "epochs 1.5",

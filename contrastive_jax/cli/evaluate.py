@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from contrastive_jax import config_files, paths
+from contrastive_jax import config_files, errors, paths
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.evaluation import config
 from contrastive_jax.evaluation.unread import of_evaluation
@@ -18,6 +18,8 @@ def _run(asked: Asked) -> None:
   from contrastive_jax.evaluation import evaluate
 
   out = asked.flags["out"].value
+  if out == "":
+    raise errors.UserError("--out is empty; give a folder, or leave it out for WORKDIR/eval")
   out = out and paths.local(out, "--out")
   evaluate.run(asked.config, asked.flags["workdir"].value, out=out)
 
