@@ -6,7 +6,6 @@ different ones must be equal to the last pixel.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -15,17 +14,15 @@ from contrastive_jax.data.pipeline import Batch
 _LEAST = 8
 
 
-def looked_at(batches: Iterable[Batch]) -> Iterator[Batch]:
-  """Yields the batches; a warning says so if all images of the first are equal."""
-  for number, batch in enumerate(batches):
-    if not number and (seen := all_equal(batch)):
-      logging.getLogger(__name__).warning(
-        "warning: all %d images of the first batch are %s: nothing can be learnt; look at "
-        "the source (--config.log.views=True draws views.png)",
-        len(batch["image"]),
-        seen,
-      )
-    yield batch
+def warn_if_all_equal(batch: Batch) -> None:
+  """Warns, with what is seen, if all images of a batch are equal."""
+  if seen := all_equal(batch):
+    logging.getLogger(__name__).warning(
+      "warning: all %d images of the first batch are %s: nothing can be learnt; look at the source "
+      "(--config.log.views=True draws views.png)",
+      len(batch["image"]),
+      seen,
+    )
 
 
 def all_equal(batch: Batch) -> str:

@@ -12,6 +12,7 @@ from contrastive_jax.processes.preemption import Preemption
 from contrastive_jax.processes.watchdog import Watchdog
 from contrastive_jax.step import Step
 from contrastive_jax.step.state import TrainState
+from contrastive_jax.training import first_batch
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
@@ -64,13 +65,15 @@ class Loop:
 
   def _loaded(self, batches: Iterable[Batch], step: int) -> Iterator[Batch]:
     """Yields the batches of the steps after `step`; the watchdog knows when they are waited for."""
-    batches = iter(batches)
+    batches, before = iter(batches), step
     while True:
       step += 1
       self.watchdog.doing(f"loading the batch of step {step}")
       batch = next(batches, None)
       if batch is None:
         return
+      if step == before + 1:
+        first_batch.warn_if_all_equal(batch)
       yield batch
 
   def _compute(self, step: int, step_fn: Step, state: TrainState, host_batch: Batch) -> TrainState:

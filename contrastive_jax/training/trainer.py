@@ -21,7 +21,7 @@ from contrastive_jax.processes.watchdog import Watchdog
 from contrastive_jax.step import Step, collapse
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.step.state import TrainState
-from contrastive_jax.training import first_batch, next_command, preview
+from contrastive_jax.training import next_command, preview
 from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.loop import Loop, Result
@@ -100,7 +100,7 @@ def _train(
         checkpoints.try_out(state)
         reporter.console.line("compiling the step, once a start: seconds to minutes")
       with parallel.use(mesh):
-        result = loop.run(step_fn, state, first_batch.looked_at(batches), preemption)
+        result = loop.run(step_fn, state, batches, preemption)
       reporter.console.line(f"done; to score it: {to_score}")
       return result
 
