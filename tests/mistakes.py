@@ -292,7 +292,7 @@ MISTAKES = {
   ),
   "temperature without end": (
     train(commands.QUICK, "--workdir={here}/w", "--config.method.temperature=inf"),
-    "method.temperature inf is outside 0.001 to 1000; the paper uses 0.1",
+    "method.temperature inf is not finite; set --config.method.temperature to a number",
   ),
   "limit of an alarm that nothing is below": (
     train(commands.QUICK, "--workdir={here}/w", "--config.monitor.min_std=-1"),

@@ -24,7 +24,7 @@ def changed(key, value):
   return json.dumps(found)
 
 
-DEEP = "[" * 900 + "]" * 900
+DEEP = "[" * 100 + "]" * 100
 BAD = {
   "": "cannot be read (JSONDecodeError)",
   "{": "cannot be read (JSONDecodeError)",
