@@ -17,13 +17,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from contrastive_jax import errors, reading, slow
-from contrastive_jax.data import Example, Unreadable, images
+from contrastive_jax import errors, reading
+from contrastive_jax.data import Example, Unreadable, images, tfds_folder
 from contrastive_jax.options import option
 
 _AT_ONCE = 1024  # records read for their labels
-_MOST_CLASSES = 2**20  # a probe has a column for each
-_ANEW = "copy the prepared set again, or prepare it anew"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,13 +109,13 @@ class Prepared:
     label = int(record[self._label]) if self._label else -1
     if not -1 <= label < max(self.num_classes, 0):
       raise errors.UserError(
-        f"{name} is of class {label}, and features.json names {self.num_classes} classes; copy the "
-        "prepared set again, or prepare it anew"
+        f"{name} is of class {label}, and features.json names {self.num_classes} classes; "
+        f"{tfds_folder.ANEW}"
       )
     if self.native_size_px and image.shape[:2] != tuple(self._shape):
       raise errors.UserError(
         f"{name} has {image.shape[0]} x {image.shape[1]} pixels, and features.json says "
-        f"{self._shape[0]} x {self._shape[1]}; copy the prepared set again, or prepare it anew"
+        f"{self._shape[0]} x {self._shape[1]}; {tfds_folder.ANEW}"
       )
     return {"image": image, "label": label, "index": index}
 
@@ -184,8 +182,8 @@ def build(split: str, options: Options) -> Prepared:
     ) from error
 
   data_dir = options.path or tfds.core.constants.DATA_DIR
-  folder = _prepared(options.name, data_dir)
-  builder = _builder(folder)
+  folder = tfds_folder.find(options.name, data_dir)
+  builder = tfds_folder.builder(folder)
   own = builder.info.full_name  # NAME/1.0.0 or NAME/CONFIG/1.0.0
   if options.name and options.name.replace(":", "/") not in (own, own.rpartition("/")[0]):
     raise errors.UserError(
@@ -214,18 +212,18 @@ def build(split: str, options: Options) -> Prepared:
       f"{options.name} has no class feature {label_key!r} but"
       f" {', '.join(label_keys) or 'none'}; set data.tfds.label"
     )
-  _check_classes(folder, label_key, features)
+  tfds_folder.check_classes(folder, label_key, features)
   try:
     parts = builder.info.splits[split].file_instructions
     if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:
-      _check_shards(parts)
+      tfds_folder.check_shards(parts)
     records = builder.as_data_source(split, deserialize_method=decode.DeserializeMethod.RAW_BYTES)
     len(records)
-  except NotImplementedError as error:
+  except NotImplementedError as error:  # TFDS's word for a format without random access
     raise errors.UserError(
       f"{options.name} in {data_dir} is prepared as {builder.info.file_format.value},"
       " not array_record;"
-      f" {_how_to_prepare(options.name, data_dir)}"
+      f" {tfds_folder.how_to_prepare(options.name, data_dir)}"
     ) from error
   except (ValueError, KeyError, AssertionError) as error:
     raise errors.UserError(
@@ -234,76 +232,6 @@ def build(split: str, options: Options) -> Prepared:
   return Prepared(
     records, _ranges(parts), features, image_key, label_key, own, options.max_megapixels
   )
-
-
-def _builder(folder: str):
-  """Returns TFDS's reader of a prepared folder. Raises UserError if its JSON files are damaged."""
-  import tensorflow_datasets as tfds
-
-  for name in ("dataset_info.json", "features.json"):
-    path = os.path.join(folder, name)
-    if not os.path.exists(path):
-      raise errors.UserError(f"there is no {path}; {_ANEW}")
-    if other := reading.no_regular_file(path):
-      raise errors.UserError(f"{path} is {other}; {_ANEW}")
-  try:
-    builder = tfds.builder_from_directory(folder)
-    _ = builder.info.full_name, builder.info.splits, builder.info.features.items()
-    return builder
-  except Exception as error:  # TFDS and protobuf raise their own kinds, and almost any other
-    if reading.may_pass(error):
-      raise
-    raise errors.UserError(
-      f"dataset_info.json, features.json or the names of classes in {folder} are damaged "
-      f"({_words(error)}); {_ANEW}"
-    ) from error
-
-
-def _check_classes(folder: str, label_key: str | None, features) -> None:
-  """Raises UserError if the number of classes cannot be, or is not that of their names."""
-  if label_key is None:
-    return
-  label = features[label_key]
-  count = label.num_classes or 0
-  if not 1 <= count <= _MOST_CLASSES:
-    raise errors.UserError(
-      f"{folder}/features.json names {count:,} classes of {label_key} (1 to {_MOST_CLASSES:,} can "
-      f"be); {_ANEW}"
-    )
-  if os.path.exists(os.path.join(folder, f"{label_key}.labels.txt")) and len(label.names) != count:
-    raise errors.UserError(
-      f"{folder}: {label_key}.labels.txt names {len(label.names)} classes, features.json {count}; "
-      f"{_ANEW}"
-    )
-
-
-def _check_shards(parts) -> None:
-  """Raises UserError unless each file of records holds as many as dataset_info.json says."""
-  from array_record.python import array_record_module
-
-  for part in parts:
-    path = os.fspath(part.filename)
-    if not os.path.exists(path):
-      raise errors.UserError(f"there is no {path}, which dataset_info.json names; {_ANEW}")
-    if other := reading.no_regular_file(path):
-      raise errors.UserError(f"{path} is {other}; {_ANEW}")
-    try:
-      with slow.named(path):
-        reader = array_record_module.ArrayRecordReader(path)
-        held = reader.num_records()
-        reader.close()
-    except (RuntimeError, ValueError) as error:
-      with open(path, "rb"):  # raises what the system says, if it is the system that cannot
-        pass
-      raise errors.UserError(f"{path} is damaged ({_words(error)}); {_ANEW}") from error
-    if held != part.examples_in_shard:
-      raise errors.UserError(
-        f"{path} holds {held} records, and dataset_info.json says {part.examples_in_shard}; {_ANEW}"
-      )
-
-
-def _words(error: Exception) -> str:
-  return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _ranges(parts) -> dict[str, list[tuple[int, int]]]:
@@ -330,39 +258,3 @@ def _default_label(name: str, features) -> str | None:
     type(features["label"]).__name__,
   )
   return None
-
-
-def _prepared(name: str, data_dir: str) -> str:
-  """Returns the folder itself if it is one of a version, else that of the newest or the named."""
-  from etils import epath
-
-  if (epath.Path(data_dir).expanduser() / "dataset_info.json").exists():
-    return str(epath.Path(data_dir).expanduser())
-  if not name:
-    raise errors.UserError(
-      "tfds needs the name of a set; set data.tfds.name, e.g. cifar10, or data.tfds.path to the "
-      "folder of a prepared version (with dataset_info.json in it)"
-    )
-  name, _, version = name.partition(":")
-  folder = epath.Path(data_dir).expanduser() / name
-  found = {}
-  if folder.is_dir():
-    for child in folder.iterdir():
-      if re.fullmatch(r"\d+\.\d+\.\d+", child.name) and (child / "dataset_info.json").exists():
-        found[child.name] = child
-  newest_last = sorted(found, key=lambda version: tuple(map(int, version.split("."))))
-  wanted = version or (newest_last[-1] if newest_last else "")
-  if wanted not in found:
-    raise errors.Absent(
-      f"no prepared {name}{':' + version if version else ''} in {data_dir}"
-      + (f" (versions there: {', '.join(newest_last)})" if found else "")
-      + f"; {_how_to_prepare(name, data_dir)}"
-    )
-  return str(found[wanted])
-
-
-def _how_to_prepare(name: str, data_dir: str) -> str:
-  return (
-    "prepare it once: pip install -e '.[prepare]', then in Python: tensorflow_datasets.builder("
-    f'"{name}", data_dir="{data_dir}", file_format="array_record").download_and_prepare()'
-  )

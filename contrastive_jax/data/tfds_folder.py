@@ -1,0 +1,119 @@
+"""The folder of a prepared TFDS set: where it lies, and whether what it says of itself is so.
+
+Its JSON files name shards, records and classes. A copy that was cut short, or damaged, is named
+here before any of it is taken for images.
+"""
+
+import os
+import re
+
+from contrastive_jax import errors, reading, slow
+
+_MOST_CLASSES = 2**20  # a probe has a column for each
+ANEW = "copy the prepared set again, or prepare it anew"
+
+
+def find(name: str, data_dir: str) -> str:
+  """Returns the folder itself if it is one of a version, else that of the newest or the named."""
+  from etils import epath
+
+  if (epath.Path(data_dir).expanduser() / "dataset_info.json").exists():
+    return str(epath.Path(data_dir).expanduser())
+  if not name:
+    raise errors.UserError(
+      "tfds needs the name of a set; set data.tfds.name, e.g. cifar10, or data.tfds.path to the "
+      "folder of a prepared version (with dataset_info.json in it)"
+    )
+  name, _, version = name.partition(":")
+  folder = epath.Path(data_dir).expanduser() / name
+  found = {}
+  if folder.is_dir():
+    for child in folder.iterdir():
+      if re.fullmatch(r"\d+\.\d+\.\d+", child.name) and (child / "dataset_info.json").exists():
+        found[child.name] = child
+  newest_last = sorted(found, key=lambda version: tuple(map(int, version.split("."))))
+  wanted = version or (newest_last[-1] if newest_last else "")
+  if wanted not in found:
+    raise errors.Absent(
+      f"no prepared {name}{':' + version if version else ''} in {data_dir}"
+      + (f" (versions there: {', '.join(newest_last)})" if found else "")
+      + f"; {how_to_prepare(name, data_dir)}"
+    )
+  return str(found[wanted])
+
+
+def how_to_prepare(name: str, data_dir: str) -> str:
+  return (
+    "prepare it once: pip install -e '.[prepare]', then in Python: tensorflow_datasets.builder("
+    f'"{name}", data_dir="{data_dir}", file_format="array_record").download_and_prepare()'
+  )
+
+
+def builder(folder: str):
+  """Returns TFDS's reader of a prepared folder. Raises UserError if its JSON files are damaged."""
+  import tensorflow_datasets as tfds
+
+  for name in ("dataset_info.json", "features.json"):
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
+      raise errors.UserError(f"there is no {path}; {ANEW}")
+    if other := reading.no_regular_file(path):
+      raise errors.UserError(f"{path} is {other}; {ANEW}")
+  try:
+    builder = tfds.builder_from_directory(folder)
+    _ = builder.info.full_name, builder.info.splits, builder.info.features.items()
+    return builder
+  except Exception as error:  # TFDS and protobuf raise their own kinds, and almost any other
+    if reading.may_pass(error):
+      raise
+    raise errors.UserError(
+      f"dataset_info.json, features.json or the names of classes in {folder} are damaged "
+      f"({_words(error)}); {ANEW}"
+    ) from error
+
+
+def check_classes(folder: str, label_key: str | None, features) -> None:
+  """Raises UserError if the number of classes cannot be, or is not that of their names."""
+  if label_key is None:
+    return
+  label = features[label_key]
+  count = label.num_classes or 0
+  if not 1 <= count <= _MOST_CLASSES:
+    raise errors.UserError(
+      f"{folder}/features.json names {count:,} classes of {label_key} (1 to {_MOST_CLASSES:,} can "
+      f"be); {ANEW}"
+    )
+  if os.path.exists(os.path.join(folder, f"{label_key}.labels.txt")) and len(label.names) != count:
+    raise errors.UserError(
+      f"{folder}: {label_key}.labels.txt names {len(label.names)} classes, features.json {count}; "
+      f"{ANEW}"
+    )
+
+
+def check_shards(parts) -> None:
+  """Raises UserError unless each file of records holds as many as dataset_info.json says."""
+  from array_record.python import array_record_module
+
+  for part in parts:
+    path = os.fspath(part.filename)
+    if not os.path.exists(path):
+      raise errors.UserError(f"there is no {path}, which dataset_info.json names; {ANEW}")
+    if other := reading.no_regular_file(path):
+      raise errors.UserError(f"{path} is {other}; {ANEW}")
+    try:
+      with slow.named(path):
+        reader = array_record_module.ArrayRecordReader(path)
+        held = reader.num_records()
+        reader.close()
+    except (RuntimeError, ValueError) as error:
+      with open(path, "rb"):  # raises what the system says, if it is the system that cannot
+        pass
+      raise errors.UserError(f"{path} is damaged ({_words(error)}); {ANEW}") from error
+    if held != part.examples_in_shard:
+      raise errors.UserError(
+        f"{path} holds {held} records, and dataset_info.json says {part.examples_in_shard}; {ANEW}"
+      )
+
+
+def _words(error: Exception) -> str:
+  return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
