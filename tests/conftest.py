@@ -38,7 +38,7 @@ from absl import flags  # noqa: E402
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
-flags.FLAGS.mark_as_parsed()  # Grain's worker processes read absl flags
+flags.FLAGS.mark_as_parsed()  # as in a command: libraries may read absl flags
 
 
 def pytest_addoption(parser):
