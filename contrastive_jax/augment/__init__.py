@@ -26,6 +26,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from contrastive_jax import parallel
 from contrastive_jax.augment import crop, resize
+from contrastive_jax.augment.late import LateViews, made
 from contrastive_jax.augment.options import Options
 from contrastive_jax.augment.picture import grid
 from contrastive_jax.augment.recipes import (
@@ -40,6 +41,7 @@ from contrastive_jax.augment.recipes import (
 __all__ = [
   "NAMES",
   "NORMALIZATIONS",
+  "LateViews",
   "Operation",
   "Options",
   "Recipe",
@@ -47,6 +49,8 @@ __all__ = [
   "apply_views",
   "changed_view",
   "grid",
+  "late_views",
+  "made",
   "probe_view",
   "recipe",
   "sample_views",
@@ -56,6 +60,7 @@ __all__ = [
 ]
 
 Params = dict[str, dict[str, Array]]  # of one view: operation name -> its parameters
+Link = Callable[[tuple[Params, ...]], tuple[Params, ...]]
 
 _CENTRAL_PROPORTION = 0.875  # 224 of 256
 _SMALL_PX = 64  # below this, images are shown whole: nothing is worth cutting off
@@ -69,9 +74,23 @@ def views(
   extent: Int[Array, "B 2"],
   index: Int[Array, " B"],
   *,
-  link: Callable[[tuple[Params, ...]], tuple[Params, ...]] = lambda params: params,
+  link: Link = lambda params: params,
 ) -> Float[Array, "B V H H 3"]:
-  """Returns the normalised random views of a batch, float32.
+  """Returns the normalised random views of a batch, float32; arguments as of `late_views`."""
+  return late_views(recipe, seed_key, epoch, image, extent, index, link=link).made()
+
+
+def late_views(
+  recipe: Recipe,
+  seed_key: PRNGKeyArray,
+  epoch: int | Int[Array, ""],
+  image: UInt8[Array, "B S S 3"],
+  extent: Int[Array, "B 2"],
+  index: Int[Array, " B"],
+  *,
+  link: Link = lambda params: params,
+) -> LateViews:
+  """Returns the normalised random views of a batch, to be made where they are needed.
 
   Args:
     recipe: what to do.
@@ -83,12 +102,13 @@ def views(
     link: makes drawn parameters of an image's views equal where a method wants them so.
   """
   epoch_key = jax.random.fold_in(seed_key, epoch)
+  key = jax.vmap(lambda index: jax.random.fold_in(epoch_key, index))(index)
 
-  def one(image, extent, index):
-    params = sample_views(recipe, jax.random.fold_in(epoch_key, index), extent)
-    return apply_views(recipe, link(params), to_float(image))
+  def make(image, extent, key, numbers):
+    params = link(sample_views(recipe, key, extent))
+    return apply_views(recipe, [params[n] for n in numbers], to_float(image), numbers)
 
-  return jax.vmap(one)(image, extent, index)
+  return LateViews(image, extent, key, make, recipe.size_px, tuple(range(len(recipe.views))))
 
 
 def sample_views(recipe: Recipe, key: PRNGKeyArray, extent: Int[Array, "2"]) -> tuple[Params, ...]:
@@ -106,11 +126,19 @@ def sample_views(recipe: Recipe, key: PRNGKeyArray, extent: Int[Array, "2"]) -> 
 
 
 def apply_views(
-  recipe: Recipe, params: Sequence[Params], image: Float[Array, "S S 3"]
+  recipe: Recipe,
+  params: Sequence[Params],
+  image: Float[Array, "S S 3"],
+  numbers: Sequence[int] | None = None,
 ) -> Float[Array, "V H H 3"]:
-  """Applies one dict of parameters per view to one image in [0, 1]; returns normalised views."""
+  """Applies one dict of parameters per view to one image in [0, 1]; returns normalised views.
+
+  `numbers` are those of the views, by default 0, 1, ...
+  """
   if not _alike(recipe.views):
-    return jnp.stack([apply_view(recipe, view, p, image) for view, p in enumerate(params)])
+    numbers = range(len(params)) if numbers is None else numbers
+    views = zip(numbers, params, strict=True)
+    return jnp.stack([apply_view(recipe, number, p, image) for number, p in views])
   stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
   return jax.vmap(lambda p: apply_view(recipe, 0, p, image))(stacked)
 

@@ -9,6 +9,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from contrastive_jax import augment
 from contrastive_jax.methods import base
 from contrastive_jax.models.decoder import Decoder
 from contrastive_jax.models.network import Head, Network
@@ -31,7 +32,7 @@ class Method(base.Method):
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key
-    views = batch["views"]
+    views = augment.made(batch["views"])
     ends, stats = base.forward(net, params, stats, views)
     loss = jnp.mean((ends["picture"] - shrunk(views, self.resolution)) ** 2)
     return loss, base.Aux(stats, {}, {"h": ends["h"]})

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, PyTree
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import augment, errors, losses, parallel
 from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
 
@@ -133,12 +133,13 @@ class Method:
     params: PyTree,
     stats: PyTree,
     memory: PyTree,
-    batch: dict[str, Array],
+    batch: dict[str, Array | augment.LateViews],
     key: Array,
   ) -> tuple[Float[Array, ""], Aux]:
     """Returns the loss of a batch {"views" [B, V, H, W, C], "label" [B], "index" [B]}.
 
-    A method with local views finds them under "local_views" [B, L, h, w, C].
+    A method with local views finds them under "local_views" [B, L, h, w, C]. Views may not be made
+    yet: `forward` takes them so, and `augment.made` gives the pixels to who looks at them itself.
     """
     raise TypeError(f"{type(self).__module__} defines no loss")
 
@@ -180,7 +181,7 @@ def forward(
   net: Network,
   params: PyTree,
   stats: PyTree,
-  views: Float[Array, "B V H W C"],
+  views: Float[Array, "B V H W C"] | augment.LateViews,
   train: bool = True,
 ) -> tuple[dict[str, Array], PyTree]:
   """Runs the network on all views at once: the one place where methods touch Flax.
@@ -190,6 +191,7 @@ def forward(
   """
   if train and net.micro_batches > 1:
     return _forward_in_parts(net, params, stats, views)
+  views = augment.made(views)
   num_images, num_views = views.shape[:2]
   folded = views.reshape(num_images * num_views, *views.shape[2:])
   variables = {"params": params, "batch_stats": stats}
@@ -207,7 +209,8 @@ def _forward_in_parts(net, params, stats, views):
   The backward pass runs each forward pass again with the gradient that the loss, which saw all the
   embeddings, has for it: the gradient cache of Gao et al. (RepL4NLP 2021), written as a scan over a
   checkpointed function. Micro-batches are whole groups of batch norm, so that nothing differs from
-  the undivided step. Of the backbone's feature maps only those that a head returns are kept.
+  the undivided step. Of the backbone's feature maps only those that a head returns are kept. Late
+  views are made inside, in both passes.
   """
   strided = getattr(net.backbone, "bn_shuffled", False)  # then a group is every G-th example
   part, names = net.of_part(), {head.name for head in net.heads}
@@ -222,7 +225,7 @@ def _forward_in_parts(net, params, stats, views):
     return jax.tree.map(jnp.add, total, new), ends
 
   zero = jax.tree.map(jnp.zeros_like, stats)
-  parts = parallel.split_rows(views, net.micro_batches, strided)
+  parts = jax.tree.map(lambda x: parallel.split_rows(x, net.micro_batches, strided), views)
   total, ends = jax.lax.scan(scanned, zero, parts)
   stats = jax.tree.map(lambda x: x / net.micro_batches, total)
   return jax.tree.map(lambda x: parallel.join_rows(x, strided), ends), stats

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from contrastive_jax import errors
+from contrastive_jax import augment, errors
 from contrastive_jax.methods import autoencoder, base
 from contrastive_jax.models.decoder import Decoder
 from contrastive_jax.models.network import Head, Network
@@ -45,7 +45,7 @@ class Method(base.Method):
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory
-    views = batch["views"]
+    views = augment.made(batch["views"])
     middle = self.middle(key, batch["index"], views.shape[1])
     hidden = square(views.shape[2], self.hole, middle)
     shown = 1 - hidden

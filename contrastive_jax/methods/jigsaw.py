@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from contrastive_jax import errors, losses, parallel
+from contrastive_jax import augment, errors, losses, parallel
 from contrastive_jax.augment import cells
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads
@@ -59,7 +59,7 @@ class Method(base.Method):
     del memory
     place_key, choice_key, dropout_key = jax.random.split(key, 3)
     index = batch["index"]
-    patches = cells.cut(place_key, index, batch["views"][:, 0])
+    patches = cells.cut(place_key, index, augment.made(batch["views"])[:, 0])
     ends, stats = base.forward(net, params, stats, patches)
 
     def choose(index):

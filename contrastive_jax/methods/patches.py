@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from contrastive_jax import errors, losses
+from contrastive_jax import augment, errors, losses
 from contrastive_jax.augment import cells, overlap
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
@@ -99,7 +99,7 @@ class Method(base.Method):
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory
-    views, index = batch["views"], batch["index"]
+    views, index = augment.made(batch["views"]), batch["index"]
     min_area = self.min_area or _MIN_AREA[self.form]
     if self.form == "patches":
       crops = [

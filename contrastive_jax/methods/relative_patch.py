@@ -11,7 +11,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from contrastive_jax import losses
+from contrastive_jax import augment, losses
 from contrastive_jax.augment import cells
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads
@@ -48,7 +48,7 @@ class Method(base.Method):
     del memory
     place_key, dropout_key = jax.random.split(key)
     index = batch["index"]
-    patches = cells.cut(place_key, index, batch["views"][:, 0])
+    patches = cells.cut(place_key, index, augment.made(batch["views"])[:, 0])
     ends, stats = base.forward(net, params, stats, patches)
     z = ends["z"]
     pairs = [jnp.concatenate([z[:, CENTRE], z[:, n]], axis=-1) for n in NEIGHBOURS]

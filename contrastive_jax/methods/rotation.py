@@ -9,7 +9,7 @@ import math
 
 import jax.numpy as jnp
 
-from contrastive_jax import losses
+from contrastive_jax import augment, losses
 from contrastive_jax.methods import base
 from contrastive_jax.models import heads
 from contrastive_jax.models.network import Head, Network
@@ -34,7 +34,7 @@ class Method(base.Method):
 
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key
-    turned = rotations(batch["views"])
+    turned = rotations(augment.made(batch["views"]))
     ends, stats = base.forward(net, params, stats, turned)
     logits = ends["rotation"]
     target = jnp.zeros_like(logits[..., 0], jnp.int32) + jnp.arange(logits.shape[1]) % TURNS

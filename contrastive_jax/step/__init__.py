@@ -33,7 +33,8 @@ def make(
   """Returns `step(state, batch) -> (state, metrics)`, to be jitted under the mesh."""
 
   def step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
-    inputs = inputs_lib.of(method, recipe, batch, seed=seed, epoch=state.step // steps_per_epoch)
+    epoch, in_parts = state.step // steps_per_epoch, net.micro_batches > 1
+    inputs = inputs_lib.of(method, recipe, batch, seed=seed, epoch=epoch, late=in_parts)
     memory = parallel.whole(state.memory)  # state may be stored in parts
 
     def loss_fn(params):

@@ -13,17 +13,19 @@ def of(
   *,
   seed: int,
   epoch: Array,
-) -> dict[str, Array]:
+  late: bool = False,
+) -> dict[str, Array | augment.LateViews]:
   """Returns {"views", "label", "index"} and, where the recipe has some, "local_views".
 
   The views of an example depend on (seed, epoch, its index, view) alone, so that they are the same
-  on every topology.
+  on every topology. `late`: they are made where they are needed, each time.
   """
   images = (epoch, batch["image"], batch["extent"], batch["index"])
-  views = augment.views(recipe, keys.stream(seed, "views"), *images, link=method.link_views)
+  make = augment.late_views if late else augment.views
+  views = make(recipe, keys.stream(seed, "views"), *images, link=method.link_views)
   inputs = {"views": views, "label": batch["label"], "index": batch["index"]}
   if recipe.local:
-    inputs["local_views"] = augment.views(recipe.local, keys.stream(seed, "local_views"), *images)
+    inputs["local_views"] = make(recipe.local, keys.stream(seed, "local_views"), *images)
   return inputs
 
 
