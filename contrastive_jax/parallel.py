@@ -1,10 +1,15 @@
 """The device mesh and every movement of data over it: the only file that names a mesh axis.
 
-The program is written for global arrays under `jax.jit`: the batch is sharded over one mesh axis,
-everything else is replicated. The axis is Explicit, so a step that would silently move images or
-repeat the whole batch on every device fails while it is traced, with the line that did it.
+The program is written for global arrays under `jax.jit`: the batch is sharded over all devices,
+everything else is replicated, or stored in parts and gathered where it is used. The axes are
+Explicit, so a step that would silently move images or repeat the whole batch on every device fails
+while it is traced, with the line that did it.
+
+A mesh has one axis, or two where the devices do not divide a state: it is then cut over the shards
+and repeated over the replicas, and the batch lies over both.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,18 +22,42 @@ from jaxtyping import Array, PyTree
 
 from contrastive_jax import errors
 
-_DATA = "data"
+_DATA, _REPLICAS, _SHARDS = "data", "replicas", "shards"
+_TABLE = 16  # times as many rows as columns: rows that are looked up, a bank or a queue
 _CUT_FROM = 65_536  # numbers in a leaf: below, an all-gather waits longer than it saves
 
 
-def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """Returns a one-axis Explicit mesh over `devices` (all devices of all processes by default).
+def make_mesh(devices: Sequence[jax.Device] | None = None, shards: int | None = None) -> Mesh:
+  """Returns an Explicit mesh over `devices` (all devices of all processes by default).
 
   Devices are ordered by process, so that process p's rows of a batch are one contiguous block.
+  `shards` divides their number: over so many a state is cut; None: over all.
   """
   devices = jax.devices() if devices is None else devices
-  ordered = sorted(devices, key=lambda d: (d.process_index, d.id))
-  return Mesh(np.asarray(ordered), (_DATA,), axis_types=(AxisType.Explicit,))
+  ordered = np.asarray(sorted(devices, key=lambda d: (d.process_index, d.id)))
+  if shards in (None, len(ordered)):
+    return Mesh(ordered, (_DATA,), axis_types=(AxisType.Explicit,))
+  axes = (AxisType.Explicit, AxisType.Explicit)
+  return Mesh(ordered.reshape(-1, shards), (_REPLICAS, _SHARDS), axis_types=axes)
+
+
+def with_shards(mesh: Mesh, tree: PyTree) -> Mesh:
+  """Returns the mesh of the same devices on which a state has the fewest bytes a device.
+
+  48 devices divide hardly an axis of a network, 16 most of them.
+
+  Args:
+    mesh: of the devices.
+    tree: the state, or its shapes.
+  """
+
+  def held(shards):
+    cuts = [(x, _axis(x.shape, shards) is not None) for x in jax.tree.leaves(tree)]
+    return sum(x.size * x.dtype.itemsize / (shards if is_cut else 1) for x, is_cut in cuts)
+
+  divisors = [n for n in range(1, mesh.size + 1) if mesh.size % n == 0]
+  best = min(reversed(divisors), key=held)
+  return make_mesh(list(mesh.devices.flat), best)
 
 
 def use(mesh: Mesh):
@@ -77,31 +106,50 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def sharded(mesh: Mesh) -> NamedSharding:
   """Returns the sharding of a batch: axis 0 is divided over the devices."""
-  return NamedSharding(mesh, P(_DATA))
+  return NamedSharding(mesh, P(_rows(mesh)))
 
 
 def cut(tree: PyTree, mesh: Mesh) -> PyTree[NamedSharding]:
   """Returns the sharding of each leaf in parts: fully sharded data parallel, ZeRO.
 
-  A leaf of at least 65,536 numbers is cut along its longest axis that the devices divide; all else
-  is on every device (Rajbhandari et al., "ZeRO", SC 2020, cuts every leaf).
+  A leaf of at least 65,536 numbers is cut along its longest axis that the shards divide, a table
+  along its columns, so that every device has a part of each row that is looked up; all else is on
+  every device (Rajbhandari et al., "ZeRO", SC 2020, cuts every leaf).
   """
+  shards = mesh.axis_names[-1]
 
   def place(leaf):
-    axes = [axis for axis, size in enumerate(leaf.shape) if size % mesh.size == 0]
-    if leaf.size < _CUT_FROM or not axes:
-      return replicated(mesh)
-    longest = max(axes, key=lambda axis: leaf.shape[axis])
-    return NamedSharding(
-      mesh, P(*(_DATA if axis == longest else None for axis in range(leaf.ndim)))
-    )
+    axis = _axis(leaf.shape, mesh.shape[shards])
+    spec = [None] * leaf.ndim
+    if axis is not None:
+      spec[axis] = shards
+    return NamedSharding(mesh, P(*spec))
 
   return jax.tree.map(place, tree)
+
+
+def _axis(shape: tuple[int, ...], shards: int) -> int | None:
+  """Returns the axis along which an array is cut; None: it is not."""
+  axes = [axis for axis, size in enumerate(shape) if size % shards == 0]
+  if shards == 1 or math.prod(shape) < _CUT_FROM or not axes:
+    return None
+  is_table = len(shape) == 2 and shape[0] >= _TABLE * shape[1]
+  return 1 if is_table and 1 in axes else max(axes, key=lambda axis: shape[axis])
 
 
 def whole(tree: PyTree[Array]) -> PyTree[Array]:
   """All-gathers the leaves that are stored in parts; its transpose is a reduce-scatter."""
   return jax.tree.map(gather, tree)
+
+
+def in_parts(x: Array) -> bool:
+  """Returns whether a device has but a part of `x`."""
+  return _mesh_in_use() and any(jax.typeof(x).sharding.spec)
+
+
+def is_cut_by_columns(x: Array) -> bool:
+  """Returns whether `x` [M, D] is a table of which every device has some columns."""
+  return in_parts(x) and x.ndim == 2 and jax.typeof(x).sharding.spec[0] is None
 
 
 def as_stored(tree: PyTree[Array], like: PyTree[Array]) -> PyTree[Array]:
@@ -112,20 +160,69 @@ def as_stored(tree: PyTree[Array], like: PyTree[Array]) -> PyTree[Array]:
 
 
 def gather(x: Array) -> Array:
-  """All-gathers a batch-sharded array to every device; its transpose sums over devices."""
+  """All-gathers an array that is sharded; its transpose sums over devices."""
   return jax.sharding.reshard(x, P()) if _mesh_in_use() else x
 
 
 def scatter(x: Array) -> Array:
   """Shards axis 0 of a replicated array over the data axis (no communication)."""
-  return jax.sharding.reshard(x, P(_DATA)) if _mesh_in_use() else x
+  return jax.sharding.reshard(x, P(_rows())) if _mesh_in_use() else x
 
 
 def look_up(table: Array, index: Array) -> Array:
-  """Returns the rows `index` of a replicated table, sharded as `index` is (no communication)."""
+  """Returns the rows `index` of a table, sharded as `index` is.
+
+  Of a table on every device nothing travels. Of one that is cut by columns each device reads its
+  part of all rows that are asked for among the shards, and an all-to-all brings them together.
+  """
   if not _mesh_in_use():
     return table[index]
-  return table.at[index].get(out_sharding=jax.typeof(index).sharding)
+  if not is_cut_by_columns(table):
+    return table.at[index].get(out_sharding=jax.typeof(index).sharding)
+  shards = _shards()
+
+  def local(columns, index):
+    found = columns[jax.lax.all_gather(index, shards, tiled=True)]
+    return jax.lax.all_to_all(found, shards, 0, found.ndim - 1, tiled=True)
+
+  specs = P(None, shards), P(_rows())
+  return jax.shard_map(local, in_specs=specs, out_specs=P(_rows()))(table, index)
+
+
+def write(table: Array, index: Array, rows: Array) -> Array:
+  """Replaces rows of a table, which stays as it is stored.
+
+  Args:
+    table: [M, ...], on every device or cut by columns.
+    index: [B], on every device; each once. What lies beyond the table is dropped.
+    rows: [B, ...], sharded as a batch.
+  """
+
+  def put(table, index, rows):
+    return table.at[index].set(rows, mode="drop", unique_indices=True)
+
+  if not is_cut_by_columns(table):
+    return put(table, index, gather(rows))
+  shards = _shards()
+
+  def local(columns, index, rows):
+    rows = jax.lax.all_to_all(rows, shards, 1, 0, tiled=True)
+    if _REPLICAS in jax.sharding.get_abstract_mesh().axis_names:
+      rows = jax.lax.all_gather(rows, _REPLICAS, tiled=True)
+    return put(columns, index, rows)
+
+  spec = P(None, shards)
+  specs = spec, P(), P(_rows())
+  return jax.shard_map(local, in_specs=specs, out_specs=spec, check_vma=False)(table, index, rows)
+
+
+def as_rows(table: Array) -> Array:
+  """Returns a table that is cut by columns as rows sharded as a batch, if the devices divide them;
+  else, and of another table, the whole of it on every device.
+  """
+  if is_cut_by_columns(table) and len(table) % num_devices() == 0:
+    return scatter(table)
+  return gather(table)
 
 
 def split_rows(x: Array, count: int, strided: bool = False) -> Array:
@@ -141,7 +238,7 @@ def split_rows(x: Array, count: int, strided: bool = False) -> Array:
 
   if not _mesh_in_use():
     return cut(x)
-  return jax.shard_map(cut, in_specs=P(_DATA), out_specs=P(None, _DATA))(x)
+  return jax.shard_map(cut, in_specs=P(_rows()), out_specs=P(None, _rows()))(x)
 
 
 def join_rows(x: Array, strided: bool = False) -> Array:
@@ -152,7 +249,7 @@ def join_rows(x: Array, strided: bool = False) -> Array:
 
   if not _mesh_in_use():
     return join(x)
-  return jax.shard_map(join, in_specs=P(None, _DATA), out_specs=P(_DATA))(x)
+  return jax.shard_map(join, in_specs=P(None, _rows()), out_specs=P(_rows()))(x)
 
 
 def over_rows(f: Callable[..., Any], rows: PyTree[Array], against: PyTree[Array]) -> Any:
@@ -166,34 +263,37 @@ def over_rows(f: Callable[..., Any], rows: PyTree[Array], against: PyTree[Array]
   if not _mesh_in_use():
     return f(rows, against)
 
-  def whole(x, spec):
-    if spec == P(_DATA):
-      return jax.lax.all_gather(x, _DATA, tiled=True)
-    return jax.lax.pcast(x, _DATA, to="varying")
+  axes = _rows()
 
-  specs = jax.tree.map(lambda x: P(_DATA) if is_sharded(x) else P(), against)
+  def whole(x, spec):
+    if spec == P(axes):
+      return jax.lax.all_gather(x, axes, tiled=True)
+    return jax.lax.pcast(x, axes, to="varying")
+
+  specs = jax.tree.map(lambda x: P(axes) if is_sharded(x) else P(), against)
 
   def local(rows, against):
     return f(rows, jax.tree.map(whole, against, specs))
 
-  return jax.shard_map(local, in_specs=(P(_DATA), specs), out_specs=P(_DATA))(rows, against)
+  return jax.shard_map(local, in_specs=(P(axes), specs), out_specs=P(axes))(rows, against)
 
 
 def over_own_rows(f: Callable[..., Any], rows: PyTree[Array], against: PyTree[Array]) -> Any:
   """Calls `f(rows, against)` with each device's own rows of both; `pass_on` works inside `f`."""
-  return jax.shard_map(f, in_specs=(P(_DATA), P(_DATA)), out_specs=P(_DATA))(rows, against)
+  spec = P(_rows())
+  return jax.shard_map(f, in_specs=(spec, spec), out_specs=spec)(rows, against)
 
 
 def pass_on(tree: PyTree[Array], by: int = 1) -> PyTree[Array]:
   """Inside `over_own_rows`: gives `tree` to the device `by` places on in the ring; takes one."""
-  count = num_devices()
+  count, axes = num_devices(), _rows()
   ring = [(i, (i + by) % count) for i in range(count)]
-  return jax.tree.map(lambda x: jax.lax.ppermute(x, _DATA, ring), tree)
+  return jax.tree.map(lambda x: jax.lax.ppermute(x, axes, ring), tree)
 
 
 def num_devices() -> int:
   """Returns over how many devices the batch of the program being traced is spread."""
-  return jax.sharding.get_abstract_mesh().shape[_DATA] if _mesh_in_use() else 1
+  return jax.sharding.get_abstract_mesh().size if _mesh_in_use() else 1
 
 
 def sum_of_products(a: Array, b: Array) -> Array:
@@ -223,9 +323,21 @@ def _mesh_in_use() -> bool:
   return not jax.sharding.get_abstract_mesh().empty
 
 
+def _rows(mesh: Mesh | None = None) -> str | tuple[str, ...]:
+  """Returns the axis, or both, over which the rows of a batch lie, in a mesh or the one in use."""
+  names = (mesh or jax.sharding.get_abstract_mesh()).axis_names
+  return names[0] if len(names) == 1 else names
+
+
+def _shards() -> str:
+  """Returns the axis over which a state is cut."""
+  return jax.sharding.get_abstract_mesh().axis_names[-1]
+
+
 def is_sharded(x: Array) -> bool:
   """Returns whether the rows of `x` are spread over the devices."""
-  return _mesh_in_use() and _DATA in jax.tree.leaves(tuple(jax.typeof(x).sharding.spec))
+  spec = tuple(jax.typeof(x).sharding.spec) if _mesh_in_use() else ()
+  return bool(spec) and spec[0] == _rows()
 
 
 def row_ids(num_rows: int) -> Array:

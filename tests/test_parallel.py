@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec as P
 
 from contrastive_jax import errors, parallel
 
@@ -72,3 +73,42 @@ def test_a_batch_that_does_not_divide_names_those_that_do(batch_size, line):
   with pytest.raises(errors.UserError, match=line):
     parallel.check_batch_size(batch_size, 8)
   parallel.check_batch_size(96, 8)
+
+
+def test_a_state_is_cut_over_as_many_devices_as_divide_it_best():
+  """Six devices divide no axis of a network; three of them may repeat what two hold in parts."""
+  mesh = parallel.make_mesh(jax.devices()[:6])
+  kernel = jax.ShapeDtypeStruct((5, 5, 256, 512), np.float32)
+  divided = parallel.with_shards(mesh, {"kernel": kernel})
+  assert dict(divided.shape) == {"replicas": 3, "shards": 2}
+  assert parallel.cut(kernel, divided).shard_shape(kernel.shape) == (5, 5, 256, 256)
+  eight = parallel.with_shards(parallel.make_mesh(), {"kernel": kernel})
+  assert dict(eight.shape) == {"data": 8}
+  nothing = parallel.with_shards(mesh, {"bias": jax.ShapeDtypeStruct((7,), np.float32)})
+  assert nothing.axis_names == ("data",)
+
+
+@pytest.mark.parametrize("shards", [2, 4, 8])
+def test_rows_of_a_table_that_is_cut_by_columns(shards):
+  mesh = parallel.make_mesh(shards=shards)
+  table = np.arange(1000 * 64, dtype=np.float32).reshape(1000, 64)
+  index = np.random.default_rng(0).permutation(1000)[:32].astype(np.int32).reshape(16, 2)
+  new = -np.arange(16 * 64, dtype=np.float32).reshape(16, 64)
+  with parallel.use(mesh):
+    placed = jax.device_put(table, jax.NamedSharding(mesh, P(None, mesh.axis_names[-1])))
+    rows = parallel.put({"index": index, "new": new}, mesh)
+
+    def changed(table, index, new):
+      found = parallel.look_up(table, index)
+      first = parallel.gather(index[:, 0]).at[3].add(1000)  # beyond the table
+      return found, parallel.write(table, first, new), parallel.as_rows(table)
+
+    found, after, whole = jax.jit(changed)(placed, rows["index"], rows["new"])
+  assert after.sharding == placed.sharding
+  expected = table.copy()
+  kept = np.arange(16) != 3
+  expected[index[kept, 0]] = new[kept]
+  np.testing.assert_array_equal(found, table[index])
+  np.testing.assert_array_equal(after, expected)
+  np.testing.assert_array_equal(whole, table)
+  assert whole.sharding.shard_shape(whole.shape) == (125, 64)

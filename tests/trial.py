@@ -79,8 +79,8 @@ def recipe(method, whole):
 class Trial:
   """A method with one residual block on some devices; its step is compiled once and run twice."""
 
-  def __init__(self, name, num_devices, like=None, fsdp=False, variant=({}, {})):
-    mesh = parallel.make_mesh(jax.devices()[:num_devices])
+  def __init__(self, name, num_devices, like=None, fsdp=False, variant=({}, {}), shards=None):
+    mesh = parallel.make_mesh(jax.devices()[:num_devices], shards)
     options, network = variant
     self.name, self.method = name, small(name, **options)
     network = {"stem": "cifar_s2", "zero_gamma": False} | network

@@ -1,6 +1,7 @@
 """What methods remember between steps: a moving average, a ring queue, a bank with a row an image.
 
-Small pytrees and functions on them. All are replicated over devices, and no gradient enters them.
+Small pytrees and functions on them. No gradient enters them. All are replicated over devices, or
+cut by columns: then rows travel where they are asked for (`parallel`).
 """
 
 import jax
@@ -59,10 +60,10 @@ def enqueue(queue: Queue, keys: Float[Array, "B D"]) -> Queue:
   """
   size, count = len(queue["keys"]), len(keys)
   check_queue("queue size", size, count)
-  whole = parallel.gather(jax.lax.stop_gradient(keys))
+  keys = jax.lax.stop_gradient(keys)
   oldest = (queue["next"] + jnp.arange(count, dtype=jnp.int32)) % size
   return {
-    "keys": queue["keys"].at[oldest].set(whole, unique_indices=True),
+    "keys": parallel.write(queue["keys"], oldest, keys),
     "next": (queue["next"] + count) % size,
   }
 
@@ -88,8 +89,8 @@ def bank_update(
   A scatter leaves open which of two writes to a row stays: those that do not go beyond the bank,
   each to a place of its own, where they are dropped.
   """
-  index, rows = parallel.gather(index), parallel.gather(jax.lax.stop_gradient(rows))
+  index = parallel.gather(index)
   place = jnp.arange(len(index), dtype=index.dtype)
   again = jnp.any((index[:, None] == index) & (place[:, None] < place), axis=1)
   index = jnp.where(again, len(bank) + place, index)
-  return bank.at[index].set(rows, mode="drop", unique_indices=True)
+  return parallel.write(bank, index, jax.lax.stop_gradient(rows))

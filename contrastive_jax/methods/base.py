@@ -64,9 +64,12 @@ class Method:
 
   Attributes:
     any_views: whether more than `num_views` views of an image may be asked for.
+    tables: what of the memory the loss may be given cut by columns over the devices, since it
+      reads it through `losses.memory` alone: banks and queues.
   """
 
   any_views = False
+  tables = ()
 
   @property
   def num_views(self) -> int:

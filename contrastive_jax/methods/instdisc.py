@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from contrastive_jax import errors, losses
+from contrastive_jax import errors, losses, parallel
 from contrastive_jax.losses import memory as memory_lib
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
@@ -53,6 +53,8 @@ class Method(base.Method):
       )
     similarity.check("method.loss_impl", self.loss_impl)
     memory_lib.check_momentum(self.momentum)
+
+  tables = ("bank",)
 
   @property
   def num_views(self):
@@ -97,7 +99,9 @@ class Method(base.Method):
       noise = memory_lib.bank_rows(bank, draws)
       loss, metrics, z = nce(v, own, noise, len(bank), self.temperature, z)
     else:
+      bank = parallel.as_rows(bank)
       rows = jnp.arange(len(bank), dtype=index.dtype)
+      rows = parallel.scatter(rows) if parallel.is_sharded(bank) else rows
       loss, metrics = losses.infonce(
         v, own, bank, self.temperature, index, rows, implementation=self.loss_impl
       )

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from contrastive_jax import errors, losses
+from contrastive_jax import errors, losses, parallel
 from contrastive_jax.losses import memory as memory_lib
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
@@ -64,6 +64,8 @@ class Method(base.Method):
   head_width: int | None = option(None, "width of the heads' hidden layer; unset: as h")
   embedding_size: int = option(128, "D: size of each z")
   loss_impl: str = option("auto", similarity.OPTION, identity=False)
+
+  tables = ("queues",)
 
   def __post_init__(self):
     unknown = [name for name in self.kept if name not in FACTORS]
@@ -143,7 +145,7 @@ class Method(base.Method):
     k = jax.lax.stop_gradient(k)
     queues = None
     if self.queue_size:
-      queues = [memory["queues"][name]["keys"] for name in self._spaces]
+      queues = [parallel.as_rows(memory["queues"][name]["keys"]) for name in self._spaces]
     loss, metrics = looc(
       q, k, queues, self.temperature, base.image_ids(batch), implementation=self.loss_impl
     )

@@ -16,7 +16,7 @@ import math
 
 import jax
 
-from contrastive_jax import errors, losses
+from contrastive_jax import errors, losses, parallel
 from contrastive_jax.losses import memory as memory_lib
 from contrastive_jax.losses import similarity
 from contrastive_jax.methods import base
@@ -42,6 +42,8 @@ class Method(base.Method):
   final_momentum: float | None = option(None, "m rises to it along a cosine; unset: constant")
   symmetric: bool = option(False, "both views ask for one another, and the losses are averaged")
   loss_impl: str = option("auto", similarity.OPTION, identity=False)
+
+  tables = _QUEUES
 
   def __post_init__(self):
     check_scale("method.temperature", self.temperature, "v2 uses 0.2, v1 0.07")
@@ -103,7 +105,7 @@ class Method(base.Method):
     if queue is None:
       columns = k
     else:
-      columns, image = jax.lax.stop_gradient(queue["keys"]), None
+      columns, image = parallel.as_rows(jax.lax.stop_gradient(queue["keys"])), None
     return losses.infonce(
       q, k, columns, self.temperature, image, image, implementation=self.loss_impl
     )

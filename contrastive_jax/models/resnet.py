@@ -16,7 +16,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from contrastive_jax import errors
-from contrastive_jax.models import heads
+from contrastive_jax.models import blocks, heads
 from contrastive_jax.models import norm as norms
 from contrastive_jax.options import option
 
@@ -195,7 +195,7 @@ class ResNet(nn.Module, norms.Options):
       dtype=jnp.dtype(self.dtype),
     )
     norm = self.batch_norm(dtype=jnp.dtype(self.dtype))
-    block = nn.remat(self.block, static_argnums=(2,)) if self.remat else self.block
+    block = blocks.of(self.block, self, remat=self.remat, static_argnums=(2,))
     last_scale_init = nn.initializers.zeros if self.zero_gamma else nn.initializers.ones
 
     x = self._stem(x.astype(self.dtype), train, conv, norm)
@@ -209,7 +209,7 @@ class ResNet(nn.Module, norms.Options):
           norm=norm,
           last_scale_init=last_scale_init,
           sk_ratio=self.sk_ratio,
-          name=f"block{stage}_{unit}",
+          name=blocks.name(f"{stage}_{unit}"),
         )(x, train)
       ends[f"block{stage}"] = x
     ends["h"] = x.astype(jnp.float32).mean((1, 2))

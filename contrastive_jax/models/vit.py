@@ -15,7 +15,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from contrastive_jax import errors
-from contrastive_jax.models import norm, resnet
+from contrastive_jax.models import blocks, norm, resnet
 from contrastive_jax.options import option
 
 __all__ = ["vit_tiny", "vit_small", "vit_base", "vit_large", "deit_small"]
@@ -110,9 +110,9 @@ class ViT(nn.Module, norm.Options):
       return x[:, 1:].reshape(len(x), rows, columns, self.width)
 
     ends = {"stem": as_map(x)}
-    block = nn.remat(Block) if self.remat else Block
+    block = blocks.of(Block, self, remat=self.remat)
     for number in range(1, self.depth + 1):
-      x = block(self.heads, dtype, name=f"block{number}")(x)
+      x = block(self.heads, dtype, name=blocks.name(number))(x)
       ends[f"block{number}"] = as_map(x)
     x = nn.LayerNorm(epsilon=_EPS, name="norm")(x[:, 0].astype(jnp.float32))
     return ends | {"h": x}

@@ -56,6 +56,7 @@ def make(config: ConfigDict, images: Images, devices: list[jax.Device]) -> Progr
   """
   mesh = parallel.make_mesh(devices)
   run = build.run(config, images.count, images.classes, mesh.size)
+  mesh = state_lib.divided(run.init, mesh) if config.fsdp else mesh
   with parallel.use(mesh):
     state = jax.eval_shape(lambda: run.init(keys.stream(config.seed, "init")))
   return Program(

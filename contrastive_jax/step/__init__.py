@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from contrastive_jax import augment, methods, parallel
 from contrastive_jax.models.network import Network
-from contrastive_jax.step import collapse, guard, online
+from contrastive_jax.step import collapse, gathering, guard, online
 from contrastive_jax.step import inputs as inputs_lib
 from contrastive_jax.step.state import TrainState
 
@@ -35,11 +35,12 @@ def make(
   def step(state: TrainState, batch: dict[str, Array]) -> tuple[TrainState, dict[str, Array]]:
     epoch, in_parts = state.step // steps_per_epoch, net.micro_batches > 1
     inputs = inputs_lib.of(method, recipe, batch, seed=seed, epoch=epoch, late=in_parts)
-    memory = parallel.whole(state.memory)  # state may be stored in parts
+    memory = gathering.at_head(state.memory, method.tables)  # state may be stored in parts
 
     def loss_fn(params):
       key = inputs_lib.method_key(seed, state.step)
-      return method.loss(net, parallel.whole(params), state.stats, memory, inputs, key)
+      params = gathering.at_head(params)
+      return method.loss(net, params, state.stats, memory, inputs, key)
 
     (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -57,7 +58,7 @@ def make(
       **probe_skipped,
       **_collapse(aux.features, batch["index"]),
     }
-    memory = method.update_memory(memory, parallel.whole(params), aux.carry, progress)
+    memory = method.update_memory(memory, gathering.at_head(params), aux.carry, progress)
     new = TrainState(
       step=state.step + 1,
       params=params,

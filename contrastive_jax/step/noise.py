@@ -30,6 +30,7 @@ from jaxtyping import Array, PyTree
 
 from contrastive_jax import augment, errors, methods, parallel
 from contrastive_jax.models.network import Network
+from contrastive_jax.step import gathering
 from contrastive_jax.step import inputs as inputs_lib
 from contrastive_jax.step.state import TrainState
 
@@ -68,7 +69,8 @@ def make(
 
   def measure(state: TrainState, batch: dict[str, Array]) -> dict[str, Array]:
     inputs = inputs_lib.of(method, recipe, batch, seed=seed, epoch=state.step // steps_per_epoch)
-    params, memory = parallel.whole(state.params), parallel.whole(state.memory)
+    params = gathering.at_head(state.params)
+    memory = gathering.at_head(state.memory, method.tables)
     key = inputs_lib.method_key(seed, state.step)
 
     def gradient(net, inputs):

@@ -15,6 +15,8 @@ from contrastive_jax import keys, limits, methods, once, parallel
 from contrastive_jax.models.network import Network
 from contrastive_jax.step import online
 
+_IN_PARTS = ("params", "opt_state", "memory")  # of a state with `fsdp`
+
 
 @flax.struct.dataclass
 class TrainState:
@@ -59,13 +61,34 @@ def _bytes(tree: PyTree) -> int:
   return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
+def divided(init: Callable[[Array], TrainState], mesh: Mesh) -> Mesh:
+  """Returns the mesh of the same devices that divides a state in parts best; computes nothing."""
+  with parallel.use(mesh):
+    shapes = jax.eval_shape(lambda: init(keys.stream(0, "init")))
+  return parallel.with_shards(mesh, [getattr(shapes, name) for name in _IN_PARTS])
+
+
+def what_is_cut(state: TrainState, mesh: Mesh) -> str:
+  """Says how much of a state is in parts, and over how many devices."""
+  leaves = jax.tree.leaves(state)
+  whole = sum(x.nbytes for x in leaves)
+  cut = sum(x.nbytes for x in leaves if not x.is_fully_replicated)
+  held = sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in leaves)
+  shards = mesh.shape[mesh.axis_names[-1]]
+  over = f"{shards} devices" if shards == mesh.size else f"{shards} of {mesh.size} devices"
+  return (
+    f"state in parts: {100 * cut / whole:.1f} % of {whole / 1e6:,.1f} MB is cut over {over}; "
+    f"a device holds {held / 1e6:,.1f} MB"
+  )
+
+
 def shardings(state: TrainState, mesh: Mesh, fsdp: bool) -> TrainState:
   """Returns where the leaves of a state lie; `fsdp` cuts the big ones over the devices."""
   whole = jax.tree.map(lambda _: parallel.replicated(mesh), state)
   if not fsdp:
     return whole
   cut = parallel.cut(state, mesh)
-  return whole.replace(params=cut.params, opt_state=cut.opt_state, memory=cut.memory)
+  return whole.replace(**{name: getattr(cut, name) for name in _IN_PARTS})
 
 
 def initialiser(

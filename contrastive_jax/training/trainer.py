@@ -60,6 +60,7 @@ def _train(
   mesh, source, held_out, image_set = _checked(config, workdir, devices)
   to_score = next_command.to_score(config, workdir, source, held_out, _scored(config, source))
   run = build.run(config, len(source), source.num_classes, mesh.size)
+  mesh = state_lib.divided(run.init, mesh) if config.fsdp else mesh
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
   unreadable = _unreadable_path(workdir)
   monitor = Monitor.create(config, source, held_out, run.net, run.recipe, mesh, unreadable)
@@ -76,6 +77,8 @@ def _train(
     versions = workdir_lib.stamp(workdir, config, image_set, start)
     with _reporter(workdir, config, run, start) as reporter:
       reporter.console.line(_introduction(config, run, state, source, held_out, mesh, start))
+      if config.fsdp:
+        reporter.console.line(state_lib.what_is_cut(state, mesh))
       for form in forms:
         reporter.console.line(form)
       for change in changes:

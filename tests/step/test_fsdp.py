@@ -1,8 +1,10 @@
 """A state stored in parts: the same step, a fraction of the memory, one checkpoint for all."""
 
+import functools
 import json
 
 import jax
+import jax.numpy as jnp
 import members
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ import tiny_config
 import trial
 import whole_runs
 
-from contrastive_jax import build, parallel
+from contrastive_jax import build, methods, parallel
+from contrastive_jax.models import vit
 from contrastive_jax.plan import images, program
+from contrastive_jax.step import gathering
 from contrastive_jax.training import trainer
 from contrastive_jax.workdir import checkpoint
 
@@ -51,6 +55,60 @@ def test_parts_give_the_step_of_the_whole_state(name):
   trial.assert_close((one.after, one.metrics), (eight.after, eight.metrics))
   assert eight.argument_bytes < one.argument_bytes / 4
   assert 8 * eight.flops <= 1.15 * one.flops
+
+
+# A bank and a queue that are cut by columns; read in rows, and all rows.
+TABLES = {
+  "moco": {"queue_size": 256, "embedding_size": 8},
+  "instdisc": {"embedding_size": 8},
+  "instdisc in full": {"embedding_size": 8, "num_noise": 0, "start": "empty"},
+}
+
+
+@pytest.mark.parametrize(
+  "name, shards",
+  [("moco", 4), ("instdisc", 4)]
+  + [
+    pytest.param(name, shards, marks=pytest.mark.thorough)
+    for name in TABLES
+    for shards in (2, 4, 8)
+    if (name, shards) not in {("moco", 4), ("instdisc", 4)}
+  ],
+)
+def test_tables_are_read_and_written_where_they_lie(name, shards):
+  method, variant = name.split()[0], (TABLES[name], {})
+  one = trial.Trial(method, 1, variant=variant)
+  parts = trial.Trial(method, 8, fsdp=True, variant=variant, shards=shards)
+  trial.assert_close((one.second, one.metrics), (parts.second, parts.metrics))
+  tables = [x for x in jax.tree.leaves(parts.state.memory) if x.shape in {(256, 8), (160, 8)}]
+  assert tables and all(x.sharding.shard_shape(x.shape)[1] == 8 // shards for x in tables)
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_weights_are_whole_one_block_at_a_time(remat):
+  """Eight blocks of 4.7 MB: of weights and gradients a device may hold parts, and a few whole."""
+  net = methods.get("simclr")().network(vit.ViT(256, 8, 4, patch_px=8, remat=remat))
+  mesh = parallel.make_mesh()
+  with parallel.use(mesh):
+    init = functools.partial(net.init, jax.random.key(0), jnp.zeros((1, 16, 16, 3)), train=False)
+    shapes = jax.eval_shape(init)
+    views = parallel.put(np.zeros((8, 2, 16, 16, 3), np.float32), mesh)
+
+    def loss(params, views):
+      ends, _ = methods.forward(net, gathering.at_head(params), {}, views)
+      return jnp.mean(ends["z"] ** 2)
+
+    def needed(placed):
+      params = jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes["params"], placed
+      )
+      compiled = jax.jit(jax.grad(loss)).lower(params, views).compile()
+      return program.memory(compiled)["temporaries"], compiled.as_text()
+
+    in_parts, text = needed(parallel.cut(shapes["params"], mesh))
+  weights = sum(x.size * 4 for x in jax.tree.leaves(shapes["params"]))
+  assert in_parts < 0.6 * weights, (in_parts, weights)
+  assert "all-gather" in text and "reduce-scatter" in text
 
 
 @pytest.mark.slow
