@@ -278,6 +278,18 @@ def over_rows(f: Callable[..., Any], rows: PyTree[Array], against: PyTree[Array]
   return jax.shard_map(local, in_specs=(P(axes), specs), out_specs=P(axes))(rows, against)
 
 
+def sum_over_rows(f: Callable[..., Array], *rows: Array) -> Array:
+  """Calls `f` with each device's own rows and sums what it returns over the devices; replicated."""
+  if not any(map(is_sharded, rows)):
+    return f(*rows)
+  axes = _rows()
+
+  def summed(*rows):
+    return jax.lax.psum(f(*rows), axes)
+
+  return jax.shard_map(summed, in_specs=P(axes), out_specs=P())(*rows)
+
+
 def over_own_rows(f: Callable[..., Any], rows: PyTree[Array], against: PyTree[Array]) -> Any:
   """Calls `f(rows, against)` with each device's own rows of both; `pass_on` works inside `f`."""
   spec = P(_rows())
@@ -294,6 +306,15 @@ def pass_on(tree: PyTree[Array], by: int = 1) -> PyTree[Array]:
 def num_devices() -> int:
   """Returns over how many devices the batch of the program being traced is spread."""
   return jax.sharding.get_abstract_mesh().size if _mesh_in_use() else 1
+
+
+def platform() -> str:
+  """Returns what the program being traced is for: "cpu", "tpu", "gpu"; without a mesh the default.
+
+  The mesh knows it where the machine that compiles does not: a TPU's program is compiled on a CPU.
+  """
+  device = jax.sharding.get_abstract_mesh().abstract_device
+  return device.platform if device else jax.default_backend()
 
 
 def sum_of_products(a: Array, b: Array) -> Array:

@@ -1,10 +1,13 @@
 """From a vector back to a small picture: the other half of an autoencoder."""
 
+import functools
+
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from contrastive_jax import errors
+from contrastive_jax.models import convolution
 from contrastive_jax.models import norm as norms
 
 _SEED_PX = 4
@@ -38,9 +41,10 @@ class Decoder(nn.Module, norms.Options):
     x = nn.Dense(_SEED_PX**2 * self.width, name="seed")(x.astype(jnp.float32))
     x = nn.relu(x.reshape(-1, _SEED_PX, _SEED_PX, self.width))
     width, layer, norm = self.width, 0, self.batch_norm()
+    conv = functools.partial(nn.Conv, conv_general_dilated=convolution.convolve)
     while x.shape[1] < self.resolution:
       layer, width = layer + 1, max(width // 2, 8)
       x = x.repeat(2, axis=1).repeat(2, axis=2)
-      x = nn.Conv(width, (3, 3), use_bias=False, name=f"conv{layer}")(x)
+      x = conv(width, (3, 3), use_bias=False, name=f"conv{layer}")(x)
       x = nn.relu(norm(name=f"norm{layer}")(x, train))
-    return nn.Conv(3, (3, 3), name="to_rgb")(x), ()
+    return conv(3, (3, 3), name="to_rgb")(x), ()

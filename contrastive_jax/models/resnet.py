@@ -16,7 +16,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from contrastive_jax import errors
-from contrastive_jax.models import blocks, heads
+from contrastive_jax.models import blocks, convolution, heads
 from contrastive_jax.models import norm as norms
 from contrastive_jax.options import option
 
@@ -243,6 +243,7 @@ def _conv(channels, kernel_px, stride, *, symmetric, kernel_init, dtype, name) -
     use_bias=False,
     kernel_init=kernel_init,
     dtype=dtype,
+    conv_general_dilated=convolution.convolve,
     name=name,
   )
 

@@ -16,6 +16,7 @@ import jax
 from contrastive_jax import config as config_lib
 from contrastive_jax import errors, orphan
 from contrastive_jax.losses import similarity
+from contrastive_jax.models import convolution
 from contrastive_jax.plan import chips, fit, program
 from contrastive_jax.plan.images import Images
 from contrastive_jax.plan.topology import Topology, devices
@@ -30,7 +31,8 @@ def plan(topology: Topology, config_json: str, images: Images) -> dict:
   found = devices(topology)
   made = program.make(config, images, found)
   read = program.compile_and_read(made, config)
-  similarity._DENSE_SHARE = math.inf  # from here on, in this process: nothing is run
+  # From here on, in this process: nothing is run, and loops would be counted as one round.
+  similarity._DENSE_SHARE, convolution._OWN_GRADIENTS_ON = math.inf, ()
   alone = program.make(program.in_one_go(config), images, jax.local_devices(backend="cpu")[:1])
   known = topology.chip or chips.of_device(found[0].device_kind)
   return {

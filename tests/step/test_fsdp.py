@@ -13,7 +13,7 @@ import trial
 import whole_runs
 
 from contrastive_jax import build, methods, parallel
-from contrastive_jax.models import vit
+from contrastive_jax.models import convolution, vit
 from contrastive_jax.plan import images, program
 from contrastive_jax.step import gathering
 from contrastive_jax.training import trainer
@@ -50,7 +50,8 @@ def small_leaves_count(monkeypatch):
     pytest.param(name, marks=pytest.mark.thorough) for name in ("simclr", "byol", "swav", "sogclr")
   ],
 )
-def test_parts_give_the_step_of_the_whole_state(name):
+def test_parts_give_the_step_of_the_whole_state(name, monkeypatch):
+  monkeypatch.setattr(convolution, "_OWN_GRADIENTS_ON", ())  # of its loops one round is counted
   one, eight = trial.Trial(name, 1), trial.Trial(name, 8, fsdp=True)
   trial.assert_close((one.after, one.metrics), (eight.after, eight.metrics))
   assert eight.argument_bytes < one.argument_bytes / 4
@@ -85,30 +86,29 @@ def test_tables_are_read_and_written_where_they_lie(name, shards):
 
 
 @pytest.mark.parametrize("remat", [False, True])
-def test_weights_are_whole_one_block_at_a_time(remat):
-  """Eight blocks of 4.7 MB: of weights and gradients a device may hold parts, and a few whole."""
-  net = methods.get("simclr")().network(vit.ViT(256, 8, 4, patch_px=8, remat=remat))
-  mesh = parallel.make_mesh()
-  with parallel.use(mesh):
+def test_of_weights_in_parts_nothing_whole_is_kept_for_the_backward_pass(remat):
+  """By the compiler's count that is seen on a TPU alone: docs/results/memory.md."""
+  net = methods.get("simclr")().network(vit.ViT(64, 2, 4, patch_px=8, remat=remat))
+  with parallel.use(parallel.make_mesh()):
     init = functools.partial(net.init, jax.random.key(0), jnp.zeros((1, 16, 16, 3)), train=False)
-    shapes = jax.eval_shape(init)
-    views = parallel.put(np.zeros((8, 2, 16, 16, 3), np.float32), mesh)
+    shapes = jax.eval_shape(init)["params"]
+    params = jax.tree.map(
+      lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+      shapes,
+      parallel.cut(shapes, parallel.default_mesh()),
+    )
+    views = parallel.put(np.zeros((8, 2, 16, 16, 3), np.float32), parallel.default_mesh())
 
-    def loss(params, views):
-      ends, _ = methods.forward(net, gathering.at_head(params), {}, views)
-      return jnp.mean(ends["z"] ** 2)
+    def kept(gathered):
+      def loss(params):
+        return methods.forward(net, gathered(params), {}, views)[0]["z"].mean()
 
-    def needed(placed):
-      params = jax.tree.map(
-        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes["params"], placed
-      )
-      compiled = jax.jit(jax.grad(loss)).lower(params, views).compile()
-      return program.memory(compiled)["temporaries"], compiled.as_text()
+      found = jax.eval_shape(lambda p: jax.tree.leaves(jax.vjp(loss, p)[1]), params)
+      of_mlp = {shapes["backbone"]["block1"][name]["kernel"].shape for name in ("mlp1", "mlp2")}
+      return [x for x in found if x.shape in of_mlp and not any(x.sharding.spec)]
 
-    in_parts, text = needed(parallel.cut(shapes["params"], mesh))
-  weights = sum(x.size * 4 for x in jax.tree.leaves(shapes["params"]))
-  assert in_parts < 0.6 * weights, (in_parts, weights)
-  assert "all-gather" in text and "reduce-scatter" in text
+    assert kept(parallel.whole)
+    assert not kept(gathering.at_head)
 
 
 @pytest.mark.slow

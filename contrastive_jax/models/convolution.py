@@ -1,0 +1,129 @@
+"""Convolutions whose gradients are quick on a CPU as well.
+
+XLA takes the gradient of a kernel over all images at once, with the images as channels: on a CPU
+each step of the innermost loop then jumps over whole images, at a fifth to a half of the speed of
+the forward pass. Over a few images at a time, and summed, it runs at the speed of the forward pass.
+In a loop of a program, such as that over micro-batches, XLA moreover leaves the convolutions of
+gradients in an order of axes that its library does not take, and they run five (images) to
+thirty times (kernels) slower; here they are written in that order (benchmarks/convolution.py).
+
+What is traced for another platform than a CPU is `jax.lax.conv_general_dilated` itself.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from contrastive_jax import parallel
+
+_OWN_GRADIENTS_ON = ("cpu",)  # platforms
+_AXES = ("NHWC", "HWIO", "NHWC")
+# A few images: so many that `_ROW` of their pixels lie in a row, but from `_FEWEST` to `_MOST`.
+_ROW, _FEWEST, _MOST = 128, 8, 32
+
+Pads = tuple[tuple[int, int], tuple[int, int]]
+
+
+def convolve(
+  x: Float[Array, "N H W C"],
+  kernel: Float[Array, "h w C D"],
+  strides: tuple[int, int],
+  padding: str | list[tuple[int, int]],
+  *,
+  lhs_dilation: tuple[int, int] = (1, 1),
+  rhs_dilation: tuple[int, int] = (1, 1),
+  dimension_numbers: Any = _AXES,
+  feature_group_count: int = 1,
+  precision: Any = None,
+) -> Float[Array, "N p q D"]:
+  """Is `jax.lax.conv_general_dilated`, in the arguments of which flax's `Conv` makes use.
+
+  The gradient of a plain convolution has a form of its own on a CPU; it cannot be differentiated in
+  forward mode there.
+  """
+  plain = lhs_dilation == rhs_dilation == (1, 1) and feature_group_count == 1 and precision is None
+  if plain and parallel.platform() in _OWN_GRADIENTS_ON:
+    if isinstance(padding, str):
+      padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
+    return _convolve(x, kernel, tuple(strides), tuple(map(tuple, padding)))
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    strides,
+    padding,
+    lhs_dilation=lhs_dilation,
+    rhs_dilation=rhs_dilation,
+    dimension_numbers=dimension_numbers,
+    feature_group_count=feature_group_count,
+    precision=precision,
+  )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _convolve(x: Array, kernel: Array, strides: tuple[int, int], pads: Pads) -> Array:
+  return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_AXES)
+
+
+def _forward(x, kernel, strides, pads):
+  return _convolve(x, kernel, strides, pads), (x, kernel)
+
+
+def _backward(strides, pads, saved, dy):
+  x, kernel = saved
+  for_x = _gradient_of_x(kernel, dy, x.shape, strides, pads)
+  of_rows = functools.partial(_gradient_of_kernel, shape=kernel.shape, strides=strides, pads=pads)
+  return for_x, parallel.sum_over_rows(of_rows, x, dy).astype(kernel.dtype)
+
+
+_convolve.defvjp(_forward, _backward)
+
+
+def _gradient_of_x(kernel, dy, x_shape, strides, pads):
+  """Convolves `dy`, its pixels `strides` apart, with the kernel turned round."""
+  sides = zip(kernel.shape[:2], dy.shape[1:3], x_shape[1:3], strides, pads, strict=True)
+  full = []
+  for size, out, there, stride, (before, _) in sides:
+    first = size - 1 - before
+    full.append((first, there + size - 1 - ((out - 1) * stride + 1) - first))
+  turned = kernel[::-1, ::-1].swapaxes(2, 3)
+  return lax.conv_general_dilated(
+    dy, turned, (1, 1), full, lhs_dilation=strides, dimension_numbers=_AXES
+  )
+
+
+def _gradient_of_kernel(x, dy, *, shape, strides, pads):
+  """Sums the gradient over the images, in float32, a few at a time."""
+  if shape[:2] == (1, 1) and pads == ((0, 0), (0, 0)):  # one matrix product
+    x = x[:, :: strides[0], :: strides[1]]
+    images = ((0, 1, 2), (0, 1, 2))
+    product = lax.dot_general(x, dy, (images, ((), ())), preferred_element_type=jnp.float32)
+    return product[None, None]
+  few = min(max(_ROW // dy.shape[2], _FEWEST), _MOST, len(x))
+  gradient = functools.partial(_gradient_of_few, shape=shape, strides=strides, pads=pads)
+  first = len(x) % few or few  # so that the rest is whole groups
+  groups = [a[first:].reshape(-1, few, *a.shape[1:]) for a in (x, dy)]
+  start = gradient(x[:first], dy[:first])
+  return lax.scan(lambda total, part: (total + gradient(*part), None), start, groups)[0]
+
+
+def _gradient_of_few(x, dy, *, shape, strides, pads):
+  """Convolves x with `dy`; channels are the images, and images the channels."""
+  sides = zip(shape[:2], dy.shape[1:3], x.shape[1:3], strides, pads, strict=True)
+  reach = [
+    (before, size - 1 + (out - 1) * stride + 1 - there - before)
+    for size, out, there, stride, (before, _) in sides
+  ]
+  found = lax.conv_general_dilated(
+    x.transpose(3, 1, 2, 0),
+    dy.transpose(1, 2, 0, 3),
+    (1, 1),
+    reach,
+    rhs_dilation=strides,
+    dimension_numbers=_AXES,
+    preferred_element_type=jnp.float32,
+  )
+  return found.transpose(1, 2, 0, 3)
