@@ -10,7 +10,7 @@ import json
 import pathlib
 from typing import Any
 
-from contrastive_jax import errors, places
+from contrastive_jax import errors, places, reading
 from contrastive_jax.evaluation import config as eval_config
 
 _PICTURE_BYTES = 500_000  # at most, of 2,000 points in 840 x 720 pixels
@@ -64,8 +64,8 @@ def write(path: pathlib.Path, found: dict[str, Any]) -> None:
 def _read(path: pathlib.Path) -> dict[str, Any]:
   """Returns what a file holds; nothing if it is damaged, which then stays as it is."""
   try:
-    found = json.loads(path.read_text())
-  except (OSError, ValueError):
+    found = json.loads(reading.content(path) or b"")
+  except (ValueError, errors.ReadFailed):  # and UserError: it is no file
     return {}
   return found if isinstance(found, dict) else {}
 
