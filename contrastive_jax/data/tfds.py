@@ -223,12 +223,14 @@ def build(split: str, options: Options) -> Prepared:
       f" {', '.join(label_keys) or 'none'}; set data.tfds.label"
     )
   tfds_folder.check_classes(folder, label_key, features)
-  tfds_folder.check_splits(folder, builder.info.splits)
+  in_records = builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD
+  if in_records:
+    tfds_folder.check_splits(folder, builder.info.splits)
   try:
     parts = builder.info.splits[split].file_instructions
     if not parts:
       raise tfds_folder.without_records(folder, split)
-    if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:
+    if in_records:
       tfds_folder.check_shards(parts)
     records = builder.as_data_source(split, deserialize_method=decode.DeserializeMethod.RAW_BYTES)
     len(records)

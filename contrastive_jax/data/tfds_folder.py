@@ -127,9 +127,13 @@ def check_splits(folder: str, splits) -> None:
       raise errors.UserError(
         f"{path}: shardLengths of the split {name!r} has {min(split.shard_lengths)} records; {ANEW}"
       )
-  files = (str(file) for split in splits.values() for file in _files(split, path))
+  files = [str(file) for split in splits.values() for file in _files(split, path)]
   if (twice := first_repeated(files)) is not None:
     raise errors.UserError(f"{path}: two shards are the same file, {twice}; {ANEW}")
+  lengths = (length for split in splits.values() for length in split.shard_lengths)
+  for file, length in zip(files, lengths, strict=True):
+    if not length:  # which TFDS does not open
+      _check_shard(file, 0)
 
 
 def without_records(folder: str, split: str) -> errors.UserError:
@@ -147,7 +151,7 @@ def unknown(name: str, folder: str, split: str, splits, error: Exception) -> err
   gone = next((file for file in files if not os.path.exists(file)), None)
   said = f" ({path} names {gone}, which is not there: if {split!r} should be, {ANEW})"
   return errors.UserError(
-    f"{name} has no split {split!r} ({' '.join(str(error).split())[:200]}); it has "
+    f"{name} in {folder} has no split {split!r} ({' '.join(str(error).split())[:200]}); it has "
     f"{', '.join(splits) or 'none'}{said if gone else ''}"
   )
 
@@ -165,27 +169,30 @@ def _files(split, path: str) -> list:
 
 def check_shards(parts) -> None:
   """Raises UserError unless each file of records holds as many as dataset_info.json says."""
+  for part in parts:
+    _check_shard(os.fspath(part.filename), part.examples_in_shard)
+
+
+def _check_shard(path: str, length: int) -> None:
   from array_record.python import array_record_module
 
-  for part in parts:
-    path = os.fspath(part.filename)
-    if not os.path.exists(path):
-      raise errors.UserError(f"there is no {path}, which dataset_info.json names; {ANEW}")
-    if other := reading.no_regular_file(path):
-      raise errors.UserError(f"{path} is {other}; {ANEW}")
-    try:
-      with slow.named(path):
-        reader = array_record_module.ArrayRecordReader(path)
-        held = reader.num_records()
-        reader.close()
-    except (RuntimeError, ValueError) as error:
-      with open(path, "rb"):  # raises what the system says, if it is the system that cannot
-        pass
-      raise errors.UserError(f"{path} is damaged ({_words(error)}); {ANEW}") from error
-    if held != part.examples_in_shard:
-      raise errors.UserError(
-        f"{path} holds {held} records, and dataset_info.json says {part.examples_in_shard}; {ANEW}"
-      )
+  if not os.path.exists(path):
+    raise errors.UserError(f"there is no {path}, which dataset_info.json names; {ANEW}")
+  if other := reading.no_regular_file(path):
+    raise errors.UserError(f"{path} is {other}; {ANEW}")
+  try:
+    with slow.named(path):
+      reader = array_record_module.ArrayRecordReader(path)
+      held = reader.num_records()
+      reader.close()
+  except (RuntimeError, ValueError) as error:
+    with open(path, "rb"):  # raises what the system says, if it is the system that cannot
+      pass
+    raise errors.UserError(f"{path} is damaged ({_words(error)}); {ANEW}") from error
+  if held != length:
+    raise errors.UserError(
+      f"{path} holds {held} records, and dataset_info.json says {length}; {ANEW}"
+    )
 
 
 def _words(error: Exception) -> str:

@@ -113,8 +113,9 @@ SHARDS = "{DATASET}-{SPLIT}.{FILEFORMAT}"
   [
     ((*TRAIN, "shardLengths"), [], "gives 'train' no record"),
     ((*TRAIN, "shardLengths"), ["-4", "12"], "split 'train' has -4 records"),
+    ((*TRAIN, "shardLengths"), ["4", "0"], "00001-of-00002 holds 4 records, and .* says 0"),
     ((*TRAIN, "shardLengths"), ["4"], "there is no .*array_record-00000-of-00001"),
-    ((*TRAIN, "name"), "trian", "no split 'train' .* names .*tiny-trian.* which is not there"),
+    ((*TRAIN, "name"), "trian", "has no split 'train' .* names .*tiny-trian.* which is not there"),
     ((*TRAIN, "name"), "test", "names the split 'test' twice"),
     ((*TRAIN, "filepathTemplate"), "x", "two shards are the same file, .*/x;"),
     ((*TRAIN, "filepathTemplate"), f"{SHARDS}-00000-of-00002", "the same file, .*00000-of-00002"),
@@ -134,6 +135,12 @@ def test_what_is_wrong_with_the_splits_is_told_with_the_file(prepared, place, va
     assert re.search(said, told) and str(folder) in told, told
   finally:
     path.write_text(before)
+
+
+def test_a_shard_without_records_may_be_there(tmp_path, monkeypatch):
+  monkeypatch.setattr(prepared_sets, "SHARDS", {"train": (8, 0), "test": (4,)})
+  prepared_sets.write(tmp_path)
+  assert not outcome(tmp_path)
 
 
 def test_a_class_that_is_named_twice_is_refused(prepared):
