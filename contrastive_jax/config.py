@@ -153,9 +153,14 @@ def changed(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
     for name in sections:
       part = part[name]
     try:
+      if isinstance(value, dict):  # ml_collections would make it a section
+        raise TypeError("a section stands for a value")
       part[last] = value
     except (TypeError, ValueError, OverflowError) as error:
-      raise errors.UserError(f"{key} {value!r}: {' '.join(str(error).split())}") from error
+      word, now = options.word(part.get_type(last)), part[last]
+      said = f" is not {word}" if word else f": {' '.join(str(error).split())}"
+      example = "" if now is None else f"; set e.g. {now!r}"
+      raise errors.UserError(f"{key} {value!r}{said}{example}") from error
   return config
 
 

@@ -73,6 +73,8 @@ def _run(
   mesh = parallel.make_mesh(devices)
   with agree.mistakes_shared():
     loaded = checkpoint.load_run(workdir, config.checkpoint_step)
+    file = str(pathlib.Path(workdir) / "config.json")
+    build.check_stored(loaded.config, loaded.params, loaded.stats, file)
     images = eval_images.load(config, loaded.config)
     facts = _facts(loaded, images) if jax.process_count() > 1 else {}
   agree.check_equal(facts)

@@ -113,7 +113,7 @@ def _checked(
   The images are those trained on, those held out, and the identity of the former.
   """
   with agree.mistakes_shared():
-    config_lib.check(config)
+    build.check(config)  # what no run can have is said before what this workdir cannot
     unread.check_paths(config)
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)

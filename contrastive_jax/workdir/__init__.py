@@ -58,12 +58,13 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
     key, before, *_ = change.split()
     if key in config_lib.FIXED:
       raise errors.UserError(
-        f"workdir {workdir} holds a run with {change}, and a run cannot change it: "
+        f"workdir {workdir} holds a run (config.json) with {change}, and a run cannot change it: "
         f"{config_lib.FIXED[key]}; set --config.{key}={before}, or give a new --workdir"
       )
   if changes and not config.allow_config_change:
     raise errors.UserError(
-      f"workdir {workdir} holds a run with another config: {'; '.join(changes)}; give a new "
+      f"workdir {workdir} holds a run with another config (config.json): {'; '.join(changes)}; "
+      "give a new "
       "--workdir, or --config.allow_config_change=True to go on with the new one"
     )
   before = images and _unless_damaged(_stored_images, workdir, config.allow_data_change)
