@@ -114,13 +114,15 @@ def check_stored(config: ConfigDict, params: PyTree, stats: PyTree, file: str) -
   except errors.UserError as error:
     raise errors.UserError(f"{file} is of no run ({error}); {remedy}") from error
   held = _leaves({"params": params, "batch_stats": stats})
+  plain = config_lib.flatten(config_lib.pretrain(config.method.name, config.model.name))
   for name in [*wanted, *held]:
     if wanted.get(name) != held.get(name):
+      given = config_lib.flatten({k: config[k] for k in ("model", "method")})
+      said = [f"{k} {v}" for k, v in given.items() if k.endswith(".name") or plain[k] != v]
       raise errors.UserError(
         f"{file} is of another network than the checkpoint: {name} is "
-        f"{wanted.get(name, 'nowhere')} by model.name {config.model.name}, method.name "
-        f"{config.method.name} and their options, and {held.get(name, 'nowhere')} in the "
-        f"checkpoint; {remedy}"
+        f"{wanted.get(name, 'nowhere')} by {', '.join(said)} and defaults, and {held.get(name, 'nowhere')} in "
+        f"the checkpoint; {remedy}"
       )
 
 

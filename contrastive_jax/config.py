@@ -244,7 +244,8 @@ def check(config: ConfigDict) -> None:
   for key in ("epochs", "batch_size", "image_size_px", "max_skipped_steps"):
     _at_least(key, config[key], 1)
   _at_least("batch_size", config.batch_size, 2)  # one image has no negatives
-  _at_least("log.every_steps", config.log.every_steps, 1)
+  for key in ("log.every_steps", "optimizer.plain_accumulation"):
+    _at_least(key, flat[key], 1)
   _at_least("checkpoint.keep", config.checkpoint.keep, 1)
   for key in _NOT_NEGATIVE:
     _at_least(key, flat[key], 0)

@@ -478,7 +478,11 @@ MISTAKES = {
   ),
   "study where a file is": (
     study("--workdir={here}/file", "--report"),
-    ("the study cannot be written to ", "file (File exists); give another --workdir"),
+    ("the study's folder ", "file is no directory); give another --workdir"),
+  ),
+  "list of a study where a file is": (
+    study("--workdir={here}/file/below", "--list"),
+    ("the study's folder ", "file is no directory); give another --workdir"),
   ),
   "plan where a file is": (
     train(commands.QUICK, "--workdir={here}/file", "--plan=cpu:1", "--plan_images=512:10"),

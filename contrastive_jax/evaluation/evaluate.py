@@ -69,6 +69,7 @@ def _run(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None, folder: pathlib.Path
 ) -> dict[str, Any]:
   config, options = eval_config.resolve(config)
+  result_files.check_place(folder)
   agree.check_equal(config_lib.flatten(config) | workdir_lib.versions())
   mesh = parallel.make_mesh(devices)
   with agree.mistakes_shared():

@@ -88,7 +88,8 @@ def _told_of_the_run(asked: ConfigDict) -> Iterator[None]:
     if asked.source:
       raise
     raise type(error)(
-      f"{error} (what is not given of --config.data is as in the run's config.json)"
+      f"{error} (data.split, data.eval_split and the images are those of the run's config.json, "
+      "but for what --config.data of the evaluation gives)"
     ) from error
 
 

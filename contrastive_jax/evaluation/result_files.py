@@ -33,6 +33,17 @@ def stem(folder: pathlib.Path, name: str, config: dict[str, Any], checkpoint_ste
       return candidate
 
 
+def check_place(folder: pathlib.Path) -> None:
+  """Raises `UserError` for the checkpoints of a run: what lies there goes when they do."""
+  for path in (folder.absolute(), folder.resolve()):
+    for place in (path, *path.parents):
+      if place.name == "checkpoints" and (place.parent / "config.json").exists():
+        raise errors.UserError(
+          f"--out {folder} lies in the checkpoints of a run, which removes them with all that they "
+          f"hold; give another folder, or leave it out for {place.parent}/eval"
+        )
+
+
 def prepare(folder: pathlib.Path, results: int, num_classes: int, pictures: int) -> None:
   """Makes the folder and tries it with about as many bytes as are to come.
 

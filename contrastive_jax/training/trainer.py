@@ -21,7 +21,7 @@ from contrastive_jax.processes.watchdog import Watchdog
 from contrastive_jax.step import Step, collapse
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.step.state import TrainState
-from contrastive_jax.training import next_command, preview
+from contrastive_jax.training import changed_batch, next_command, preview
 from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.loop import Loop, Result
@@ -80,6 +80,10 @@ def _train(
         reporter.console.line(form)
       for change in changes:
         reporter.console.line(f"other than before, as was allowed: {change}")
+        key, before, *_ = change.split()
+        if key == "batch_size" and not any(other.startswith("images ") for other in changes):
+          sizes = int(before), config.batch_size
+          reporter.console.line(changed_batch.said(start, len(source), *sizes))
       if versions:
         reporter.console.line(
           f"other than up to step {start}: {'; '.join(versions)} (versions.json keeps both)"
