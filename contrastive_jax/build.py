@@ -121,8 +121,8 @@ def check_stored(config: ConfigDict, params: PyTree, stats: PyTree, file: str) -
       said = [f"{k} {v}" for k, v in given.items() if k.endswith(".name") or plain[k] != v]
       raise errors.UserError(
         f"{file} is of another network than the checkpoint: {name} is "
-        f"{wanted.get(name, 'nowhere')} by {', '.join(said)} and defaults, and {held.get(name, 'nowhere')} in "
-        f"the checkpoint; {remedy}"
+        f"{wanted.get(name, 'nowhere')} by {', '.join(said)} and defaults, and "
+        f"{held.get(name, 'nowhere')} in the checkpoint; {remedy}"
       )
 
 

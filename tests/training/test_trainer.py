@@ -66,6 +66,19 @@ def test_another_config_in_the_same_workdir_is_refused_by_key(undisturbed):
   )  # what is logged may change
 
 
+def test_what_no_run_can_have_is_told_before_what_this_one_cannot(undisturbed):
+  _, workdir = undisturbed
+  for change, words in (
+    ({"method__temperature": 0.0}, "method.temperature 0.0 is outside"),
+    ({"model__stem": "big"}, "model stem 'big' is unknown"),
+    ({"optimizer__momentum": 2.0}, "optimizer momentum 2.0 must be"),
+    ({"augment__blur": 2.0}, "augment.blur 2.0 is not a probability"),
+    ({"image_size_px": 10_000}, "image_size_px 10000 is above 4096"),
+  ):
+    with pytest.raises(errors.UserError, match=words):
+      trainer.train(tiny(batch_size=32, **change), str(workdir), whole_runs.one_device())
+
+
 def refuse(*_, **__):
   raise errors.UserError("this cannot be")
 
