@@ -181,7 +181,9 @@ def check_micro_batches(config: ConfigDict, num_devices: int) -> None:
       f"batch-norm groups on {num_devices} device(s); use a multiple of {groups * num_devices}"
     )
   if config.batch_size % groups:
-    below = next(n for n in range(groups, 0, -1) if config.batch_size % n == 0)
+    below = next(
+      n for n in range(min(groups, config.batch_size), 0, -1) if config.batch_size % n == 0
+    )
     raise errors.UserError(
       f"model.bn_groups {groups} does not divide batch_size {config.batch_size}; set "
       f"--config.model.bn_groups={below}, or a batch_size that is a multiple of {groups}"

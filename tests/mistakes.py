@@ -326,6 +326,10 @@ MISTAKES = {
     train(commands.QUICK, "--workdir={here}/w", "--config.model.bn_groups=3"),
     "model.bn_groups 3 does not divide batch_size 256; set --config.model.bn_groups=2, or",
   ),
+  "more groups than can be counted through": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.model.bn_groups=1000000000000"),
+    "model.bn_groups 1000000000000 does not divide batch_size 256; set --config.model.bn_groups=256",
+  ),
   "half precision that loses small gradients": (
     train(commands.QUICK, "--workdir={here}/w", "--config.model.dtype=float16"),
     "model.dtype float16 would need its loss scaled; use bfloat16 or float32",
