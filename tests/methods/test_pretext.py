@@ -11,8 +11,8 @@ import pytest
 from contrastive_jax import augment, errors, losses, methods
 from contrastive_jax.augment import cells
 from contrastive_jax.methods import (
-  autoencoder,
   _puzzle,
+  autoencoder,
   base,
   context_encoder,
   exemplar,
