@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 from ml_collections import ConfigDict
 
 from contrastive_jax import augment, data, errors, methods, models, optim, parallel
@@ -50,12 +50,11 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
   Raises:
     UserError: something in `config` cannot work, by itself or with these numbers.
   """
-  config_lib.check(config)
+  check(config)
   parallel.check_batch_size(config.batch_size, num_devices)
   check_micro_batches(config, num_devices)
   parts = config.monitor.noise_parts
   noise.check(parts, config.batch_size, config.model.get("bn_groups", 1), num_devices)
-  Decoding(**pipeline_options(config))  # refuses what cannot be
   per_epoch = steps_per_epoch(config, num_images)
   chosen, network, views = method(config), net(config), recipe(config)
   probe = online.Probe(num_classes, config.monitor.online_learning_rate)
@@ -89,6 +88,48 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
     chance=chosen.chance(task, len(views.views)),
     idle_steps=chosen.idle_steps(task),
   )
+
+
+def check(config: ConfigDict) -> None:
+  """Raises `UserError` for what no run could have, whatever its images, devices and workdir."""
+  config_lib.check(config)
+  Decoding(**pipeline_options(config))  # refuses what cannot be
+  net(config)
+  recipe(config)
+  optimizer(config, steps_per_epoch=1)
+
+
+def check_stored(config: ConfigDict, params: PyTree, stats: PyTree, file: str) -> None:
+  """Raises `UserError` unless a config, as it was read from a `file`, is one of these weights.
+
+  Args:
+    config: of a run.
+    params, stats: of its checkpoint.
+    file: how an error calls the config.
+  """
+  remedy = "put a good copy there"
+  try:
+    check(config)
+    wanted = _leaves(_shapes(config))
+  except errors.UserError as error:
+    raise errors.UserError(f"{file} is of no run ({error}); {remedy}") from error
+  held = _leaves({"params": params, "batch_stats": stats})
+  plain = config_lib.flatten(config_lib.pretrain(config.method.name, config.model.name))
+  for name in [*wanted, *held]:
+    if wanted.get(name) != held.get(name):
+      given = config_lib.flatten({k: config[k] for k in ("model", "method")})
+      said = [f"{k} {v}" for k, v in given.items() if k.endswith(".name") or plain[k] != v]
+      raise errors.UserError(
+        f"{file} is of another network than the checkpoint: {name} is "
+        f"{wanted.get(name, 'nowhere')} by {', '.join(said)} and defaults, and "
+        f"{held.get(name, 'nowhere')} in the checkpoint; {remedy}"
+      )
+
+
+def _leaves(tree: PyTree) -> dict[str, list[int]]:
+  """Returns the shape of each leaf, by its path."""
+  flat, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {"/".join(key.key for key in path[1:]): list(leaf.shape) for path, leaf in flat}
 
 
 def method(config: ConfigDict) -> methods.Method:
@@ -140,7 +181,9 @@ def check_micro_batches(config: ConfigDict, num_devices: int) -> None:
       f"batch-norm groups on {num_devices} device(s); use a multiple of {groups * num_devices}"
     )
   if config.batch_size % groups:
-    below = next(n for n in range(groups, 0, -1) if config.batch_size % n == 0)
+    below = next(
+      n for n in range(min(groups, config.batch_size), 0, -1) if config.batch_size % n == 0
+    )
     raise errors.UserError(
       f"model.bn_groups {groups} does not divide batch_size {config.batch_size}; set "
       f"--config.model.bn_groups={below}, or a batch_size that is a multiple of {groups}"
@@ -149,10 +192,18 @@ def check_micro_batches(config: ConfigDict, num_devices: int) -> None:
 
 def has_batch_norm(config: ConfigDict) -> bool:
   """Returns whether a layer of the network takes statistics over the batch; computes nothing."""
-  image = jnp.zeros((1, config.image_size_px, config.image_size_px, 3))
+  return bool(_shapes(config).get("batch_stats"))
+
+
+def _shapes(config: ConfigDict) -> PyTree:
+  """Returns the shapes of weights and batch-norm statistics; computes nothing."""
   network = net(config)
-  shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), image, train=False))
-  return bool(shapes.get("batch_stats"))
+
+  def init():
+    image = jnp.zeros((1, config.image_size_px, config.image_size_px, 3))
+    return network.init(jax.random.key(0), image, train=False)
+
+  return jax.eval_shape(init)
 
 
 def recipe(config: ConfigDict) -> augment.Recipe:

@@ -153,9 +153,14 @@ def changed(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
     for name in sections:
       part = part[name]
     try:
+      if isinstance(value, dict):  # ml_collections would make it a section
+        raise TypeError("a section stands for a value")
       part[last] = value
     except (TypeError, ValueError, OverflowError) as error:
-      raise errors.UserError(f"{key} {value!r}: {' '.join(str(error).split())}") from error
+      word, now = options.word(part.get_type(last)), part[last]
+      said = f" is not {word}" if word else f": {' '.join(str(error).split())}"
+      example = "" if now is None else f"; set e.g. {now!r}"
+      raise errors.UserError(f"{key} {value!r}{said}{example}") from error
   return config
 
 
@@ -239,7 +244,8 @@ def check(config: ConfigDict) -> None:
   for key in ("epochs", "batch_size", "image_size_px", "max_skipped_steps"):
     _at_least(key, config[key], 1)
   _at_least("batch_size", config.batch_size, 2)  # one image has no negatives
-  _at_least("log.every_steps", config.log.every_steps, 1)
+  for key in ("log.every_steps", "optimizer.plain_accumulation"):
+    _at_least(key, flat[key], 1)
   _at_least("checkpoint.keep", config.checkpoint.keep, 1)
   for key in _NOT_NEGATIVE:
     _at_least(key, flat[key], 0)

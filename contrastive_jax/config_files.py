@@ -12,7 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import errors
+from contrastive_jax import errors, slow
 
 HOME = pathlib.Path(__file__).resolve().parent / "configs"
 # Kinds of configs: of training runs, or what the folder of that name holds.
@@ -79,7 +79,9 @@ def load(spec: str, kind: str = RUNS) -> ConfigDict:
   path, argument = find(spec, kind)
   namespace: dict[str, Any] = {"__name__": "config", "__file__": str(path)}
   try:
-    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), namespace)
+    with slow.named(str(path)):
+      text = path.read_text(encoding="utf-8")
+    exec(compile(text, str(path), "exec"), namespace)
   except errors.UserError:
     raise
   except Exception as error:

@@ -54,8 +54,8 @@ def has(module: str, name: str) -> bool:
 
 
 def modules(package: str) -> tuple[str, ...]:
-  """Returns the names of the modules in a folder of the package, in order, its `__init__` not."""
-  return tuple(sorted(p.stem for p in (_HOME / package).glob("*.py") if p.stem != "__init__"))
+  """Returns the names of the modules in a folder, in order; none that begins with "_"."""
+  return tuple(sorted(p.stem for p in (_HOME / package).glob("[!_]*.py")))
 
 
 class _Names(dict):

@@ -173,6 +173,11 @@ def _words(annotation: Any) -> str:
   return " or ".join(_ONE[kind] for kind in _kinds(annotation))
 
 
+def word(kind: type) -> str:
+  """Says what a user has to give for a value of this type, e.g. "a whole number"."""
+  return _ONE.get(kind, "a tuple" if kind is tuple else "a section" if kind is Section else "")
+
+
 def _kinds(annotation: Any) -> list[Any]:
   """Returns the types that a value may have, None left out."""
   if typing.get_origin(annotation) in (typing.Union, types.UnionType):

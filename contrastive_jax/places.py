@@ -4,10 +4,13 @@ What took hours and then cannot be written is lost. So the folder is made, and a
 to come are written there and removed, before the work begins.
 """
 
+import contextlib
+import errno
 import os
 import pathlib
 import tempfile
 import uuid
+from collections.abc import Callable
 
 from contrastive_jax import errors
 
@@ -39,6 +42,48 @@ def ready(folder: pathlib.Path, what: str, remedy: str, num_bytes: int = 2**20) 
       f"{where}; nothing was computed yet: make room for {num_bytes / 1e6:.1f} MB there and give "
       f"the same command again, or {remedy}"
     ) from error
+
+
+def check_folder(folder: str | os.PathLike, what: str, remedy: str) -> None:
+  """Raises `UserError` where a file stands in the way of a folder; makes and tries nothing.
+
+  Args:
+    folder: which may be missing.
+    what: it is, in errors, e.g. "workdir".
+    remedy: names another place, in errors.
+  """
+  path = pathlib.Path(folder).absolute()
+  with contextlib.suppress(OSError):  # of which whoever writes there tells
+    found = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    if not found.is_dir():
+      raise errors.UserError(
+        f"{what} {folder} cannot be written ({found} is no directory); {remedy}"
+      )
+
+
+def check_kind(path: pathlib.Path, kind: Callable[[int], bool], word: str, remedy: str) -> None:
+  """Raises `UserError` if what has a name that is needed is of another kind.
+
+  Links count as what they lead to; what cannot be looked at for now is told by who reads it.
+
+  Args:
+    path: which may be missing.
+    kind: of a mode, e.g. `stat.S_ISREG`.
+    word: what belongs there, e.g. "a file".
+    remedy: names another place, in errors.
+  """
+  if not os.path.lexists(path):
+    return
+  try:
+    right, what = kind(path.stat().st_mode), f"no {word.partition(' ')[2]}"
+  except OSError as error:
+    if error.errno not in (errno.ENOENT, errno.ELOOP):
+      return
+    right, what = False, "a link to nothing"
+  if not right:
+    raise errors.UserError(
+      f"{path} is in the way: {word} belongs there, and this is {what}; move it, or {remedy}"
+    )
 
 
 def write(path: pathlib.Path, content: str | bytes) -> None:

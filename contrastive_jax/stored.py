@@ -65,7 +65,7 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
   """Returns {dotted key: value}; lists become tuples, as config files write them."""
   flat = {}
   for key, inner in value.items():
-    if isinstance(inner, dict):
+    if isinstance(inner, dict) and inner:  # an empty one is no section
       flat |= _flat(inner, f"{prefix}{key}.")
     else:
       flat[prefix + key] = _tuples(inner)

@@ -326,6 +326,10 @@ MISTAKES = {
     train(commands.QUICK, "--workdir={here}/w", "--config.model.bn_groups=3"),
     "model.bn_groups 3 does not divide batch_size 256; set --config.model.bn_groups=2, or",
   ),
+  "more groups than can be counted through": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.model.bn_groups=1000000000000"),
+    "model.bn_groups 1000000000000 does not divide batch_size 256; set --config.model.bn_groups=",
+  ),
   "half precision that loses small gradients": (
     train(commands.QUICK, "--workdir={here}/w", "--config.model.dtype=float16"),
     "model.dtype float16 would need its loss scaled; use bfloat16 or float32",
@@ -478,7 +482,11 @@ MISTAKES = {
   ),
   "study where a file is": (
     study("--workdir={here}/file", "--report"),
-    ("the study cannot be written to ", "file (File exists); give another --workdir"),
+    ("the study's folder ", "file is no directory); give another --workdir"),
+  ),
+  "list of a study where a file is": (
+    study("--workdir={here}/file/below", "--list"),
+    ("the study's folder ", "file is no directory); give another --workdir"),
   ),
   "plan where a file is": (
     train(commands.QUICK, "--workdir={here}/file", "--plan=cpu:1", "--plan_images=512:10"),

@@ -51,7 +51,7 @@ def _define(values: flags.FlagValues) -> None:
 
 
 def _run(asked: Asked) -> None:
-  from contrastive_jax.study import agree, cells, listing, plans, selection
+  from contrastive_jax.study import agree, cells, layout, listing, plans, selection
 
   given = asked.flags
   study = config.resolve(config.with_changes(asked.config, given["set"].value))
@@ -64,6 +64,7 @@ def _run(asked: Asked) -> None:
       "--workdir is missing; give a directory for the study, e.g. --workdir=runs/batch_size"
     )
   root = pathlib.Path(given["workdir"].value).absolute()
+  layout.check(root)
   everything = cells.cells(study)
   for cell in everything:
     cells.resolve(cell)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
-from contrastive_jax import catalogue, errors, reading
+from contrastive_jax import catalogue, errors, reading, slow
 
 
 class Unreadable(Exception):
@@ -74,8 +74,13 @@ def build(source: str, *, split: str, **given: Any) -> Source:
         f'data source "{source}" has no option {key} (given {value!r}); it takes {", ".join(known)}'
       )
   options = module.Options(**given)
+
+  def opened():
+    with slow.named(f"{given.get('path', '')} of the data source {source}".lstrip()):
+      return module.build(split, options)
+
   try:
-    return reading.patiently(f"data source {source}", lambda: module.build(split, options))
+    return reading.patiently(f"data source {source}", opened)
   except PermissionError as error:
     raise errors.UserError(
       f'data source "{source}" may not read {error.filename or "its files"} ({error.strerror}); '

@@ -1,7 +1,10 @@
-"""Class numbers, told from numbers that only name things.
+"""Class numbers, told from numbers that only name things; names that are given twice.
 
 Imports: errors.
 """
+
+import collections
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -30,3 +33,8 @@ def number_of_classes(labels: np.ndarray, what: str) -> int:
       "numpy.unique(labels, return_inverse=True)[1], or leave the labels out"
     )
   return most + 1
+
+
+def first_repeated(names: Iterable[str]) -> str | None:
+  """Returns the first name that comes more than once; None: each comes once."""
+  return next((name for name, count in collections.Counter(names).items() if count > 1), None)

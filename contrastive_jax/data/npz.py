@@ -12,10 +12,10 @@ import zipfile
 
 import numpy as np
 
-from contrastive_jax import errors, paths, reading
+from contrastive_jax import errors, paths, reading, slow
 from contrastive_jax.data import Example
 from contrastive_jax.data.identity import digest
-from contrastive_jax.data.labels import number_of_classes
+from contrastive_jax.data.labels import first_repeated, number_of_classes
 from contrastive_jax.options import option
 
 
@@ -99,6 +99,10 @@ def build(split: str, options: Options) -> Arrays:
       raise errors.UserError(
         f"{path}: label_names holds {len(names)} names for {num_classes} classes; name each"
       )
+    if (twice := first_repeated(names)) is not None:
+      raise errors.UserError(
+        f"{path}: label_names holds {twice!r} twice; give each class a name of its own"
+      )
     num_classes = max(num_classes, len(names))
   factors = {
     key: array
@@ -113,7 +117,7 @@ def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
     raise errors.Absent(f'no file "{path}"; set data.npz.path to a .npz file')
   try:
     _check_sizes(path)
-    with np.load(path, allow_pickle=False) as file:
+    with slow.named(str(path)), np.load(path, allow_pickle=False) as file:
       members = [name.removesuffix(".npy") for name in file.zip.namelist() if _is_array(name)]
       return {key: file[key] for key in members}
   except Exception as error:  # damaged files make zlib, tokenize and NumPy raise almost anything
@@ -132,8 +136,11 @@ def _check_sizes(path: pathlib.Path) -> None:
   NumPy would take the memory that a header asks for before it looks whether the file holds as much.
   """
   held = path.stat().st_size
-  with zipfile.ZipFile(path) as file:
-    for member in filter(lambda member: _is_array(member.filename), file.infolist()):
+  with slow.named(str(path)), zipfile.ZipFile(path) as file:
+    arrays = [member for member in file.infolist() if _is_array(member.filename)]
+    if (twice := first_repeated(member.filename for member in arrays)) is not None:
+      raise ValueError(f"it holds {twice} twice")
+    for member in arrays:
       # Deflate makes 1 byte of 1,032 at most (zlib.net/zlib_tech.html).
       if member.compress_size > held or member.file_size > 1100 * member.compress_size + 1000:
         raise ValueError(f"{member.filename} claims {member.file_size:,} bytes")

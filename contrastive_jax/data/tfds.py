@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from contrastive_jax import errors, reading
+from contrastive_jax import errors, reading, slow
 from contrastive_jax.data import Example, Unreadable, images, tfds_folder
 from contrastive_jax.options import option
 
@@ -51,7 +51,7 @@ class Prepared:
   def __init__(
     self,
     records,
-    ranges,
+    parts,
     features,
     image_key: str,
     label_key: str | None,
@@ -61,7 +61,8 @@ class Prepared:
     import tensorflow_datasets as tfds
 
     self._max_megapixels = max_megapixels
-    self._ranges = ranges  # first and past the last record of each part, by file
+    self._parts = parts  # [(file, first, past the last record)], in the order of the records
+    self._past = np.cumsum([stop - start for _, start, stop in parts])
 
     keys = [image_key] + ([label_key] if label_key else [])
     self._records, self._image, self._label = records, image_key, label_key
@@ -89,22 +90,29 @@ class Prepared:
       some = self.ahead(indices)
       for i in indices:
         with contextlib.suppress(Unreadable):
-          parsed = reading.patiently(f"record {i}", lambda some=some, i=i: some._parsed(i))
+          parsed = reading.patiently(self._named(i), lambda some=some, i=i: some._parsed(i))
           labels[i] = parsed[self._label]
     return labels
 
+  def _named(self, index: int) -> str:
+    """Says which record of which file an example is, both counted from 0."""
+    number = int(np.searchsorted(self._past, index, side="right"))
+    file, _, stop = self._parts[number]
+    return f"record {stop - int(self._past[number]) + index} of {file}"
+
   def _parsed(self, index: int) -> dict:
     try:
-      record = _record(self._records, index)
+      with slow.named(self._named(index)):
+        record = _record(self._records, index)
       return self._features.deserialize_example_np(record, decoders=self._decoders)
     except (OSError, MemoryError):
       raise
     except Exception as error:  # array_record and protobuf raise their own kinds
-      raise Unreadable(f"record {index}: {type(error).__name__}: {error}") from error
+      raise Unreadable(f"{self._named(index)}: {type(error).__name__}: {error}") from error
 
   def __getitem__(self, index: int) -> Example:
     record = self._parsed(index)
-    name = f"record {index} of {self._full_name}"
+    name = self._named(index)
     image = images.decode(record[self._image], name, self._max_megapixels)
     label = int(record[self._label]) if self._label else -1
     if not -1 <= label < max(self.num_classes, 0):
@@ -123,15 +131,16 @@ class Prepared:
     """Returns how many records of `other` are read here too, be they named by other slices."""
     return sum(
       max(0, min(stop, other_stop) - max(start, other_start))
-      for file, parts in self._ranges.items()
-      for start, stop in parts
-      for other_start, other_stop in other._ranges.get(file, ())
+      for file, start, stop in self._parts
+      for other_file, other_start, other_stop in other._parts
+      if file == other_file
     )
 
   def ahead(self, indices: Sequence[int]) -> "Prepared":
     """Returns this source with some records already read, which is ten times as fast for many."""
     source = copy.copy(self)
-    source._records = _Ahead(self._records, indices)
+    with slow.named(f"{self._named(indices[0])}, and others" if indices else "no record"):
+      source._records = _Ahead(self._records, indices)
     return source
 
 
@@ -189,6 +198,7 @@ def build(split: str, options: Options) -> Prepared:
     raise errors.UserError(
       f"{data_dir} holds {own}, not {options.name}; set data.tfds.name or data.tfds.path"
     )
+  tfds_folder.check_version(folder, str(builder.info.version))
   options = dataclasses.replace(options, name=options.name or own)
   features = builder.info.features
   image_key, label_key = options.image, options.label or _default_label(options.name, features)
@@ -197,7 +207,7 @@ def build(split: str, options: Options) -> Prepared:
   ]
   if image_key not in image_keys:
     raise errors.UserError(
-      f"{options.name} has no image feature {image_key!r} but"
+      f"{folder}/features.json has no image feature {image_key!r} but"
       f" {', '.join(image_keys) or 'none'}; set data.tfds.image"
     )
   if features[image_key].np_dtype != np.uint8:
@@ -209,13 +219,18 @@ def build(split: str, options: Options) -> Prepared:
   ]
   if label_key is not None and label_key not in label_keys:
     raise errors.UserError(
-      f"{options.name} has no class feature {label_key!r} but"
+      f"{folder}/features.json has no class feature {label_key!r} but"
       f" {', '.join(label_keys) or 'none'}; set data.tfds.label"
     )
   tfds_folder.check_classes(folder, label_key, features)
+  in_records = builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD
+  if in_records:
+    tfds_folder.check_splits(folder, builder.info.splits)
   try:
     parts = builder.info.splits[split].file_instructions
-    if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:
+    if not parts:
+      raise tfds_folder.without_records(folder, split)
+    if in_records:
       tfds_folder.check_shards(parts)
     records = builder.as_data_source(split, deserialize_method=decode.DeserializeMethod.RAW_BYTES)
     len(records)
@@ -225,22 +240,19 @@ def build(split: str, options: Options) -> Prepared:
       " not array_record;"
       f" {tfds_folder.how_to_prepare(options.name, data_dir)}"
     ) from error
+  except errors.UserError:
+    raise
   except (ValueError, KeyError, AssertionError) as error:
-    raise errors.UserError(
-      f"{options.name} has no split {split!r} ({error}); it has {', '.join(builder.info.splits)}"
-    ) from error
+    raise tfds_folder.unknown(options.name, folder, split, builder.info.splits, error) from error
   return Prepared(
-    records, _ranges(parts), features, image_key, label_key, own, options.max_megapixels
+    records,
+    [(os.path.realpath(part.filename), part.skip, part.skip + part.take) for part in parts],
+    features,
+    image_key,
+    label_key,
+    own,
+    options.max_megapixels,
   )
-
-
-def _ranges(parts) -> dict[str, list[tuple[int, int]]]:
-  """Returns which records a split or a slice of one reads, by the path of their file."""
-  found = {}
-  for part in parts:
-    path = os.path.realpath(part.filename)
-    found.setdefault(path, []).append((part.skip, part.skip + part.take))
-  return found
 
 
 def _default_label(name: str, features) -> str | None:

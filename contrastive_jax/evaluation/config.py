@@ -186,6 +186,8 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
 def names(value: str | tuple[str, ...]) -> tuple[str, ...]:
   """Returns the names in a list of names, also where a flag gave them as "h,z"."""
   parts = (value,) if isinstance(value, str) else value
+  if not all(isinstance(part, str) for part in parts):
+    return parts  # `options.check` says what is wrong with it
   return tuple(name.strip() for part in parts for name in part.split(",") if name)
 
 

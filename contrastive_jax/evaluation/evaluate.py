@@ -69,10 +69,13 @@ def _run(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None, folder: pathlib.Path
 ) -> dict[str, Any]:
   config, options = eval_config.resolve(config)
+  result_files.check_place(folder)
   agree.check_equal(config_lib.flatten(config) | workdir_lib.versions())
   mesh = parallel.make_mesh(devices)
   with agree.mistakes_shared():
     loaded = checkpoint.load_run(workdir, config.checkpoint_step)
+    file = str(pathlib.Path(workdir) / "config.json")
+    build.check_stored(loaded.config, loaded.params, loaded.stats, file)
     images = eval_images.load(config, loaded.config)
     facts = _facts(loaded, images) if jax.process_count() > 1 else {}
   agree.check_equal(facts)

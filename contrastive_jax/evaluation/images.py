@@ -1,6 +1,8 @@
 """The images of an evaluation: the run's own or others, and how they become batches and views."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -45,10 +47,12 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
   splits = (merged.data.split, merged.data.eval_split)
   names = [f'split "{split}" of data source "{merged.data.source}"' for split in splits]
   if asked.held_out:
-    train, test = _held_out(config, merged)
+    with _told_of_the_run(asked):
+      train, test = _held_out(config, merged)
     names[1] = f"what the run held out of {names[0]}"
   else:
-    train, test = build.source(merged, splits[0]), _scored(merged)
+    with _told_of_the_run(asked):
+      train, test = build.source(merged, splits[0]), _scored(merged)
     build.warn_if_scored_on_itself(merged, train, test)
   if asked.label:
     num_classes = max(
@@ -73,6 +77,20 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
     batch_size=config.batch_size,
     pipeline_options=build.pipeline_options(merged),
   )
+
+
+@contextlib.contextmanager
+def _told_of_the_run(asked: ConfigDict) -> Iterator[None]:
+  """Says of images that cannot be had where their options come from, if that is not the user."""
+  try:
+    yield
+  except errors.UserError as error:
+    if asked.source:
+      raise
+    raise type(error)(
+      f"{error} (data.split, data.eval_split and the images are those of the run's config.json, "
+      "but for what --config.data of the evaluation gives)"
+    ) from error
 
 
 def _scored(merged: ConfigDict) -> data.Source:

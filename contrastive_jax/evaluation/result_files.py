@@ -10,7 +10,7 @@ import json
 import pathlib
 from typing import Any
 
-from contrastive_jax import errors, places
+from contrastive_jax import errors, places, reading
 from contrastive_jax.evaluation import config as eval_config
 
 _PICTURE_BYTES = 500_000  # at most, of 2,000 points in 840 x 720 pixels
@@ -31,6 +31,17 @@ def stem(folder: pathlib.Path, name: str, config: dict[str, Any], checkpoint_ste
     path = folder / f"{candidate}.json"
     if not path.exists() or _question(_read(path)) == asked:
       return candidate
+
+
+def check_place(folder: pathlib.Path) -> None:
+  """Raises `UserError` for the checkpoints of a run: what lies there goes when they do."""
+  for path in (folder.absolute(), folder.resolve()):
+    for place in (path, *path.parents):
+      if place.name == "checkpoints" and (place.parent / "config.json").exists():
+        raise errors.UserError(
+          f"--out {folder} lies in the checkpoints of a run, which removes them with all that they "
+          f"hold; give another folder, or leave it out for {place.parent}/eval"
+        )
 
 
 def prepare(folder: pathlib.Path, results: int, num_classes: int, pictures: int) -> None:
@@ -64,8 +75,8 @@ def write(path: pathlib.Path, found: dict[str, Any]) -> None:
 def _read(path: pathlib.Path) -> dict[str, Any]:
   """Returns what a file holds; nothing if it is damaged, which then stays as it is."""
   try:
-    found = json.loads(path.read_text())
-  except (OSError, ValueError):
+    found = json.loads(reading.content(path) or b"")
+  except (ValueError, errors.ReadFailed):  # and UserError: it is no file
     return {}
   return found if isinstance(found, dict) else {}
 

@@ -39,6 +39,12 @@ def check_momentum(momentum: float) -> None:
     raise errors.UserError(f"method.momentum {momentum} is not a momentum; use 0 to 1, e.g. 0.99")
 
 
+def check_no_queue(key: str, size: int) -> None:
+  """Raises `UserError`, with `key`, for a queue of less than nothing, where there may be none."""
+  if size < 0:
+    raise errors.UserError(f"{key} {size} is below 0; use 0 for no queue")
+
+
 def check_queue(option: str, size: int, batch_size: int) -> None:
   """Raises `UserError` unless a queue of `size` keys holds a batch."""
   if size < batch_size:

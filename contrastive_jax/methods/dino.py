@@ -62,6 +62,8 @@ class Method(base.Method):
     for name in ("local_views", "teacher_warmup_epochs", "freeze_epochs"):
       if getattr(self, name) < 0:
         raise errors.UserError(f"method.{name} {getattr(self, name)} is below 0; use 0 or more")
+    if self.outputs < 1:
+      raise errors.UserError(f"method.outputs {self.outputs} is below 1; the paper uses 65536")
     if not 0 <= self.center_momentum < 1:
       raise errors.UserError(
         f"method.center_momentum {self.center_momentum} would not follow; use 0 to below 1"

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from contrastive_jax import augment, errors, losses, parallel
 from contrastive_jax.augment import cells
-from contrastive_jax.methods import base
+from contrastive_jax.methods import _puzzle, base
 from contrastive_jax.models import heads
 from contrastive_jax.models.network import Network
 from contrastive_jax.options import option
@@ -42,13 +42,13 @@ class Method(base.Method):
       raise errors.UserError(
         f"method.num_permutations {self.num_permutations} is out of range; use 2 to 1000"
       )
-    base.check_dropout(self.dropout)
+    _puzzle.check_dropout(self.dropout)
 
   def network(self, backbone):
     embed = heads.MLP((), self.embedding_size, out_bias=True, weight_init=backbone.weight_init)
     return Network(
       backbone,
-      base.puzzle_heads(backbone, self.head_width, self.num_permutations, PATCHES, embed),
+      _puzzle.heads_of_puzzle(backbone, self.head_width, self.num_permutations, PATCHES, embed),
     )
 
   def chance(self, task, num_views):
@@ -69,7 +69,7 @@ class Method(base.Method):
     chosen = jax.vmap(choose)(index)  # [B, shuffles]
     order = parallel.look_up(jnp.asarray(permutations(self.num_permutations)), chosen)
     shown = side_by_side(ends["z"], order)
-    logits, stats = base.solve(net, params, stats, shown, index, dropout_key, self.dropout)
+    logits, stats = _puzzle.solve(net, params, stats, shown, index, dropout_key, self.dropout)
     loss, accuracy = losses.cross_entropy(logits, chosen)
     return loss, base.Aux(stats, {"pretext_accuracy": accuracy}, {"h": ends["h"]})
 

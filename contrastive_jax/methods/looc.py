@@ -77,6 +77,7 @@ class Method(base.Method):
     check_scale("method.temperature", self.temperature, "the paper uses 0.2")
     similarity.check("method.loss_impl", self.loss_impl)
     memory_lib.check_momentum(self.momentum)
+    memory_lib.check_no_queue("method.queue_size", self.queue_size)
 
   @property
   def num_views(self):

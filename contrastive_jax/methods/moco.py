@@ -51,6 +51,7 @@ class Method(base.Method):
       raise errors.UserError(f"method.head {self.head!r} is unknown; use one of mlp, linear")
     similarity.check("method.loss_impl", self.loss_impl)
     memory_lib.check_momentum(self.momentum)
+    memory_lib.check_no_queue("method.queue_size", self.queue_size)
     if self.final_momentum is not None and not self.momentum <= self.final_momentum <= 1:
       raise errors.UserError(
         f"method.final_momentum {self.final_momentum} must be between method.momentum "

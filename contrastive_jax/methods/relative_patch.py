@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from contrastive_jax import augment, losses
 from contrastive_jax.augment import cells
-from contrastive_jax.methods import base
+from contrastive_jax.methods import _puzzle, base
 from contrastive_jax.models import heads
 from contrastive_jax.models.network import Network
 from contrastive_jax.options import option
@@ -32,12 +32,12 @@ class Method(base.Method):
   dropout: float = option(0.5, "share of the hidden layer that is dropped")
 
   def __post_init__(self):
-    base.check_dropout(self.dropout)
+    _puzzle.check_dropout(self.dropout)
 
   def network(self, backbone):
     embed = heads.MLP((), self.embedding_size, out_bias=True, weight_init=backbone.weight_init)
     return Network(
-      backbone, base.puzzle_heads(backbone, self.head_width, len(NEIGHBOURS), 2, embed)
+      backbone, _puzzle.heads_of_puzzle(backbone, self.head_width, len(NEIGHBOURS), 2, embed)
     )
 
   def chance(self, task, num_views):
@@ -53,7 +53,7 @@ class Method(base.Method):
     z = ends["z"]
     pairs = [jnp.concatenate([z[:, CENTRE], z[:, n]], axis=-1) for n in NEIGHBOURS]
     pairs = jnp.stack(pairs, axis=1)
-    logits, stats = base.solve(net, params, stats, pairs, index, dropout_key, self.dropout)
+    logits, stats = _puzzle.solve(net, params, stats, pairs, index, dropout_key, self.dropout)
     target = jnp.zeros_like(logits[..., 0], jnp.int32) + jnp.arange(len(NEIGHBOURS))
     loss, accuracy = losses.cross_entropy(logits, target)
     return loss, base.Aux(stats, {"pretext_accuracy": accuracy}, {"h": ends["h"]})

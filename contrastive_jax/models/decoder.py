@@ -32,6 +32,8 @@ class Decoder(nn.Module, norms.Options):
       raise errors.UserError(
         f"decoder resolution {self.resolution} is not 4 times a power of two; use e.g. 32"
       )
+    if self.width < 1:
+      raise errors.UserError(f"method.decoder_width {self.width} is below 1; use e.g. 256")
     super().__post_init__()
 
   @nn.compact

@@ -81,7 +81,8 @@ class MLP(nn.Module, norms.Options):
     if self.out < 1 or any(width is not None and width < 1 for width in self.hidden):
       raise errors.UserError(
         f"head widths {self.hidden} -> {self.out}: each must be at least 1; set "
-        "the sizes of heads in the section method, e.g. --config.method.embedding_size=128"
+        "the sizes of heads in the section method, e.g. --config.method.head_width=2048 and "
+        "--config.method.embedding_size=128"
       )
     super().__post_init__()
 

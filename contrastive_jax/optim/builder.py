@@ -128,8 +128,8 @@ def build(
     b1=b1,
     b2=b2,
     eps=eps,
-    decay_mask=unmatched(exclude if decay_exclude == "same" else decay_exclude),
     adapt_mask=unmatched(exclude),
+    decay_mask=unmatched(exclude if decay_exclude == "same" else decay_exclude, "decay_exclude"),
     updates_missed=frozen_lib.updates_missed(frozen, plain_accumulation),
   )
   optimizer = getattr(algorithms, name)(settings)
@@ -155,9 +155,12 @@ def _rule(given: LrRule | tuple) -> LrRule:
   return LrRule(*given)
 
 
-def unmatched(pattern: str) -> Callable[[PyTree], PyTree[bool]]:
-  """Returns the function from parameters to True where the path does not match, or "none"."""
-  found = None if pattern == "none" else _compile(pattern)
+def unmatched(pattern: str, option: str = "exclude") -> Callable[[PyTree], PyTree[bool]]:
+  """Returns the function from parameters to True where the path does not match, or "none".
+
+  `option` is what errors call the pattern.
+  """
+  found = None if pattern == "none" else _compile(pattern, option)
 
   def mask(params):
     return jax.tree_util.tree_map_with_path(
@@ -199,7 +202,7 @@ def _scale_by_rates(
   learning_rate: float | Callable, rules: Sequence[LrRule], steps_per_update: int
 ) -> optax.GradientTransformation:
   """Multiplies by minus the learning rate, or by minus what the first matching rule makes of it."""
-  patterns = [_compile(rule.pattern) for rule in rules]
+  patterns = [_compile(rule.pattern, "lr_rules") for rule in rules]
   peak = learning_rate.peak if isinstance(learning_rate, Schedule) else learning_rate
   if callable(peak) and any(rule.constant for rule in rules):
     raise errors.UserError(
@@ -241,12 +244,12 @@ def _join(path) -> str:
   return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def _compile(pattern: str) -> re.Pattern:
+def _compile(pattern: str, option: str) -> re.Pattern:
   if not pattern:
-    raise errors.UserError("optimizer pattern '' matches every path; use 'none' or '.*'")
+    raise errors.UserError(f"optimizer {option} '' matches every path; use 'none' or '.*'")
   try:
     return re.compile(pattern)
   except re.error as error:
     raise errors.UserError(
-      f"optimizer pattern {pattern!r} is no regular expression: {error}"
+      f"optimizer {option} {pattern!r} is no regular expression: {error}"
     ) from error

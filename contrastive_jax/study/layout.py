@@ -13,6 +13,7 @@ DIR/report/                 table, pictures, page
 
 import json
 import pathlib
+import stat
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,16 @@ _NUMBER = int | float
 _RECORD = {"labels": dict, "seed": int, "state": str, "step": int | None, "exit_code": int | None}
 _RECORD |= {"seconds": _NUMBER, "devices": dict, "scored": list, "error": str}
 _CHOICE = {"group": dict, "chosen": dict, "by": str, "means": dict, "seeds": list}
+
+
+def check(root: pathlib.Path) -> None:
+  """Raises `UserError` for the first thing that a study would stumble over; writes nothing."""
+  remedy = "give another --workdir"
+  places.check_folder(root, "the study's folder", remedy)
+  for name in ("study.json", "report.lock"):
+    places.check_kind(root / name, stat.S_ISREG, "a file", remedy)
+  for name in ("cells", "choices", "report"):
+    places.check_kind(root / name, stat.S_ISDIR, "a folder", remedy)
 
 
 def cell(root: pathlib.Path, name: str) -> pathlib.Path:

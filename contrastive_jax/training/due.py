@@ -23,6 +23,10 @@ class Due:
     """Returns whether a line of metrics is due after `step` steps."""
     return step == self.total_steps or step % self.log_every_steps == 0
 
+  def end_epoch(self, step: int) -> bool:
+    """Returns whether an epoch ends with `step`."""
+    return step % self.steps_per_epoch == 0
+
   def score(self, step: int) -> bool:
     """Returns whether the encoder is to be scored."""
     return self._every(self.score_every_epochs, step)

@@ -1,5 +1,6 @@
 """views.png: the views that a run trains on, to look at before it has cost anything."""
 
+import io
 import pathlib
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from contrastive_jax import augment, errors, keys, methods, once
+from contrastive_jax import augment, errors, keys, methods, once, places
 
 _ROWS = 16
 
@@ -36,6 +37,8 @@ def save(
 
   views = once.jit(shown)(*batch)
   path = pathlib.Path(workdir) / "views.png"
+  drawn = io.BytesIO()
+  Image.fromarray(augment.grid(jax.device_get(views), recipe)).save(drawn, "PNG")
   with errors.placing(str(path)):
-    Image.fromarray(augment.grid(jax.device_get(views), recipe)).save(path)
+    places.write(path, drawn.getvalue())  # what a link there leads to is the user's
   return path

@@ -89,6 +89,8 @@ class Readings:
     self._alarms.count(step, values)
     if self._due.log(step):
       self._log(step, values, None if first else self._meter.read(step))
+    elif self._due.end_epoch(step) and (alarms := self._alarms.new(step, values)):
+      self.tell(step, values, alarms)  # a run may log less than once an epoch
     elif self._reporter.console.is_silent_for(**_SILENCE):
       self._reporter.console.progress(step, values, self._seconds)
 

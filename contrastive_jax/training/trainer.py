@@ -10,10 +10,10 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, errors, limits, parallel, reading, unread
+from contrastive_jax import build, data, errors, limits, parallel
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.data import identity, pipeline
+from contrastive_jax.data import pipeline
 from contrastive_jax.plan import fit, images, program
 from contrastive_jax.processes import agree, hosts
 from contrastive_jax.processes.preemption import Preemption
@@ -21,7 +21,7 @@ from contrastive_jax.processes.watchdog import Watchdog
 from contrastive_jax.step import Step, collapse
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.step.state import TrainState
-from contrastive_jax.training import next_command, preview
+from contrastive_jax.training import changed_batch, introduction, next_command, opening, preview
 from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.loop import Loop, Result
@@ -29,7 +29,7 @@ from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
 from contrastive_jax.training.skips import Skips
-from contrastive_jax.workdir import checkpoint_files, lock
+from contrastive_jax.workdir import lock
 from contrastive_jax.workdir.checkpoint import Checkpoints
 from contrastive_jax.workdir.report import Reporter
 
@@ -57,8 +57,10 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
 def _train(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None, preemption: Preemption
 ) -> Result:
-  mesh, source, held_out, image_set = _checked(config, workdir, devices)
-  to_score = next_command.to_score(config, workdir, source, held_out, _scored(config, source))
+  mesh, source, held_out, image_set = opening.checked(config, workdir, devices)
+  to_score = next_command.to_score(
+    config, workdir, source, held_out, opening.scored(config, source)
+  )
   run = build.run(config, len(source), source.num_classes, mesh.size)
   mesh = state_lib.divided(run.init, mesh) if config.fsdp else mesh
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
@@ -76,13 +78,17 @@ def _train(
     # Not before the checkpoint is known to fit.
     versions = workdir_lib.stamp(workdir, config, image_set, start)
     with _reporter(workdir, config, run, start) as reporter:
-      reporter.console.line(_introduction(config, run, state, source, held_out, mesh, start))
+      reporter.console.line(introduction.line(config, run, state, source, held_out, mesh, start))
       if config.fsdp:
         reporter.console.line(state_lib.what_is_cut(state, mesh))
       for form in forms:
         reporter.console.line(form)
       for change in changes:
         reporter.console.line(f"other than before, as was allowed: {change}")
+        key, before, *_ = change.split()
+        if key == "batch_size" and not any(other.startswith("images ") for other in changes):
+          sizes = int(before), config.batch_size
+          reporter.console.line(changed_batch.said(start, len(source), *sizes))
       if versions:
         reporter.console.line(
           f"other than up to step {start}: {'; '.join(versions)} (versions.json keeps both)"
@@ -106,59 +112,6 @@ def _train(
         result = loop.run(step_fn, state, batches, preemption)
       reporter.console.line(f"done; to score it: {to_score}")
       return result
-
-
-def _checked(
-  config: ConfigDict, workdir: str, devices: list[jax.Device] | None
-) -> tuple[Mesh, data.Source, data.Source | None, identity.Identity]:
-  """Returns devices and images of a run that may begin, the same on every process.
-
-  The images are those trained on, those held out, and the identity of the former.
-  """
-  with agree.mistakes_shared():
-    config_lib.check(config)
-    unread.check_paths(config)
-    workdir_lib.check(workdir, config)
-    mesh = parallel.make_mesh(devices)
-    source, held_out = _opened(config, workdir)
-    image_set = reading.patiently("the training set", lambda: identity.of(source))
-    facts = _facts(config, source, held_out) if jax.process_count() > 1 else {}
-  agree.check_equal(facts)
-  return mesh, source, held_out, image_set
-
-
-def _scored(config: ConfigDict, source: data.Source) -> data.Source | None:
-  """Opens the split that an evaluation will score; None: it cannot be, there may be none yet.
-
-  Warns of test images that are trained on, before an evaluation would: then it is too late.
-  """
-  with contextlib.suppress(errors.UserError, errors.ReadFailed):
-    scored = build.source(config, config.data.eval_split)
-    build.warn_if_scored_on_itself(config, source, scored)
-    return scored
-  return None
-
-
-def _opened(config: ConfigDict, workdir: str) -> tuple[data.Source, data.Source | None]:
-  """Returns `build.training_set`. A run that has had its own may have it again: `ReadFailed`."""
-  try:
-    return build.training_set(config)
-  except errors.Absent as error:
-    if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
-      raise
-    raise errors.ReadFailed(
-      f"{error} (the run had its images: if their disk is away, the same command goes on once it "
-      "is back)"
-    ) from error
-
-
-def _facts(
-  config: ConfigDict, source: data.Source, held_out: data.Source | None
-) -> dict[str, object]:
-  """What must be the same on every process."""
-  facts = {f"config.{key}": value for key, value in config_lib.flatten(config).items()}
-  facts |= workdir_lib.versions() | identity.facts("training", source)
-  return facts | (identity.facts("held-out", held_out) if held_out else {})
 
 
 def _check_something_is_left(config: ConfigDict, run: build.Run, start: int) -> None:
@@ -192,34 +145,6 @@ def _reporter(
       workdir, total_steps=run.total_steps, start_step=start, tensorboard=config.log.tensorboard
     )
   )
-
-
-def _introduction(
-  config: ConfigDict,
-  run: build.Run,
-  state: TrainState,
-  source: data.Source,
-  held_out: data.Source | None,
-  mesh: Mesh,
-  start: int,
-) -> str:
-  """Returns the first line of a run."""
-  unused = len(source) % config.batch_size
-  weights = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(state.params))
-  return (
-    f"{config.method.name} {config.model.name}: {weights:,} parameters, "
-    f"{len(source):,} images{f' ({len(held_out):,} more held out)' if held_out else ''}, "
-    f"{run.steps_per_epoch} steps an epoch, {run.total_steps} in all, "
-    f"peak learning rate {run.schedule.peak:.4g}, {mesh.size} device(s)"
-    + (f"; {unused:,} images a pass are left out, since they fill no batch" if unused else "")
-    + (f"; goes on from step {start}, {_epoch(start, run)}" if start else "")
-  )
-
-
-def _epoch(step: int, run: build.Run) -> str:
-  """Says where a step lies: with another batch size or set not where it lay when it was taken."""
-  total = run.total_steps // run.steps_per_epoch
-  return f"epoch {step / run.steps_per_epoch:.2f} of {total}"
 
 
 def _unreadable_path(workdir: str) -> str:

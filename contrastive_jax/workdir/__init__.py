@@ -1,10 +1,9 @@
 """The directory of a run: made, checked, and stamped with what will run in it.
 
-Imports: checkpoint_names, config, data, errors, locking, metric_lines, processes, reading, step,
-stored.
+Imports: checkpoint_names, config, data, errors, locking, metric_lines, places, processes, reading,
+slow, step, stored.
 """
 
-import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -20,7 +19,7 @@ import jax
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors, reading, stored
+from contrastive_jax import errors, places, reading, stored
 from contrastive_jax.data import identity
 from contrastive_jax.workdir import checkpoint_files, foreign, version_history
 
@@ -48,8 +47,8 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
       `allow_config_change` is not set or the key is one of `config.FIXED`, or whose images were
       others and `allow_data_change` is not.
   """
-  _check_place(workdir)
-  foreign.check(workdir)
+  places.check_folder(workdir, "workdir", "give another --workdir")
+  foreign.check(workdir, config.log.views, config.log.tensorboard)
   if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
     return []
   stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
@@ -58,12 +57,13 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
     key, before, *_ = change.split()
     if key in config_lib.FIXED:
       raise errors.UserError(
-        f"workdir {workdir} holds a run with {change}, and a run cannot change it: "
+        f"workdir {workdir} holds a run (config.json) with {change}, and a run cannot change it: "
         f"{config_lib.FIXED[key]}; set --config.{key}={before}, or give a new --workdir"
       )
   if changes and not config.allow_config_change:
     raise errors.UserError(
-      f"workdir {workdir} holds a run with another config: {'; '.join(changes)}; give a new "
+      f"workdir {workdir} holds a run with another config (config.json): {'; '.join(changes)}; "
+      "give a new "
       "--workdir, or --config.allow_config_change=True to go on with the new one"
     )
   before = images and _unless_damaged(_stored_images, workdir, config.allow_data_change)
@@ -75,17 +75,6 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
       "(in another order, an epoch of another length)"
     )
   return changes + others
-
-
-def _check_place(workdir: str) -> None:
-  """Raises `UserError` where a file stands in the way of the directory."""
-  path = pathlib.Path(workdir).absolute()
-  with contextlib.suppress(OSError):  # which `make` tells of
-    found = next(place for place in (path, *path.parents) if os.path.lexists(place))
-    if not found.is_dir():
-      raise errors.UserError(
-        f"workdir {workdir} cannot be written ({found} is no directory); give another --workdir"
-      )
 
 
 def _unless_damaged(stored: Callable[[str], T], workdir: str, may_be: bool) -> T | None:

@@ -5,34 +5,43 @@ folder where a file is written, a file in the place of a checkpoint) is a mistak
 anything is read or written: later it would look like a disk that fails.
 """
 
-import errno
 import os
 import pathlib
 import re
 import stat
-from collections.abc import Callable
 
-from contrastive_jax import checkpoint_names, errors, reading
+from contrastive_jax import checkpoint_names, errors, places, reading
 from contrastive_jax.workdir import manifest
 
 TEMPORARY = tuple(f"{name}.tmp" for name in ("config.json", "data.json", "versions.json"))
-_FILES = ("config.json", "data.json", "versions.json", "metrics.jsonl", "lock", *TEMPORARY)
+_FILES = (
+  *("config.json", "data.json", "versions.json", "metrics.jsonl", "metrics.jsonl.tmp"),
+  *("unreadable.txt", "lock", *TEMPORARY),
+)
+_REMEDY = "give another --workdir"
 _IN_A_SAVE = re.compile(
   rf"(?:model|training)(?:\.orbax-checkpoint-tmp.*)?|{re.escape(manifest.NAME)}", re.DOTALL
 )
 
 
-def check(workdir: str) -> None:
-  """Raises `UserError` for the first thing that a run would stumble over; writes nothing."""
+def check(workdir: str, views: bool = True, tensorboard: bool = True) -> None:
+  """Raises `UserError` for the first thing that a run would stumble over; writes nothing.
+
+  Args:
+    workdir: of the run.
+    views: whether it draws views.png.
+    tensorboard: whether it writes events.
+  """
   root = pathlib.Path(workdir)
-  for name in _FILES:
-    _must_be(root / name, stat.S_ISREG, "a file")
+  for name in (*_FILES, *(["views.png"] if views else [])):
+    places.check_kind(root / name, stat.S_ISREG, "a file", _REMEDY)
   checkpoints = root / "checkpoints"
-  _must_be(checkpoints, stat.S_ISDIR, "a folder")
+  for name in ("checkpoints", "processes", *(["tensorboard"] if tensorboard else [])):
+    places.check_kind(root / name, stat.S_ISDIR, "a folder", _REMEDY)
   names = reading.names_in(checkpoints)
   steps = map(str, checkpoint_names.steps(names))
   for name in (*steps, *checkpoint_names.damaged(names)):
-    _must_be(checkpoints / name, stat.S_ISDIR, "the folder of a checkpoint")
+    places.check_kind(checkpoints / name, stat.S_ISDIR, "the folder of a checkpoint", _REMEDY)
   for name in checkpoint_names.leftovers(names):
     if not is_leftover(checkpoints / name):
       raise errors.UserError(
@@ -48,20 +57,3 @@ def is_leftover(path: pathlib.Path) -> bool:
     and not path.is_symlink()
     and all(_IN_A_SAVE.fullmatch(name) for name in os.listdir(path))
   )
-
-
-def _must_be(path: pathlib.Path, kind: Callable[[int], bool], word: str) -> None:
-  """Links count as what they lead to; what cannot be looked at for now is told by who reads it."""
-  if not os.path.lexists(path):
-    return
-  try:
-    right, what = kind(path.stat().st_mode), f"no {word.partition(' ')[2]}"
-  except OSError as error:
-    if error.errno not in (errno.ENOENT, errno.ELOOP):
-      return
-    right, what = False, "a link to nothing"
-  if not right:
-    raise errors.UserError(
-      f"{path} is in the way: a run has {word} there, and this is {what}; move it, or give another "
-      "--workdir"
-    )

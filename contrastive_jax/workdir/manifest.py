@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastive_jax import reading
+from contrastive_jax import reading, slow
 
 NAME = "manifest.json"
 _KEYS = ("step", "knn", "leaves", "files")
@@ -65,7 +65,8 @@ def read(directory: pathlib.Path) -> Manifest:
     OSError: the system could not read it, which says nothing of the checkpoint.
   """
   try:
-    manifest = json.loads((directory / NAME).read_bytes())
+    with slow.named(str(directory / NAME)):
+      manifest = json.loads((directory / NAME).read_bytes())
     body = {key: manifest[key] for key in _KEYS}
     intact = manifest["sha256"] == _digest_of_text(body)
   except OSError as error:
@@ -114,7 +115,7 @@ def _digest(leaf: np.ndarray) -> str:
 
 
 def _digest_of_file(path: pathlib.Path) -> str:
-  with path.open("rb") as file:
+  with slow.named(str(path)), path.open("rb") as file:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 

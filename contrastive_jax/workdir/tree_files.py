@@ -58,7 +58,8 @@ def _plainly_named(directory: pathlib.Path) -> Iterator[epath.Path]:
   """Yields a path of a folder that Orbax and TensorStore take letter by letter.
 
   Of the whole path they read `[`, `?` and `**` as patterns and write a backslash's part elsewhere
-  (Orbax 0.11, `lr[0.1]`): where a letter may mean more they get a link from the temporary folder.
+  (Orbax 0.12.8, `lr[0.1]`; findings/orbax_path_patterns.sh): where a letter may mean more they get
+  a link from the temporary folder.
 
   Raises:
     UserError: that has such a path too.

@@ -102,7 +102,11 @@ def test_the_picture_of_views_shows_the_local_ones_beside_the_others(tmp_path):
     "extent": np.full((2, 2), 8, np.int32),
     "index": np.arange(2, dtype=np.int32),
   }
+  mine = tmp_path / "mine.png"
+  mine.write_text("mine")
+  (tmp_path / "views.png").symlink_to(mine)
   path = preview.save(str(tmp_path), Show(), recipe, batch, seed=0)
+  assert mine.read_text() == "mine" and not path.is_symlink()
   shown = np.asarray(Image.open(path))
   assert shown.shape == (2 * 10 - 2, (2 + 3) * 10 - 2, 3)
   local = augment.views(recipe.local, keys.stream(0, "local_views"), 0, *batch.values())

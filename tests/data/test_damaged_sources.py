@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import os
+import re
 import zipfile
 
 import numpy as np
@@ -103,6 +104,93 @@ def test_a_number_of_classes_that_cannot_be_is_refused(prepared, count, said):
     path.write_text(before)
 
 
+TRAIN = ("splits", 0)
+SHARDS = "{DATASET}-{SPLIT}.{FILEFORMAT}"
+
+
+@pytest.mark.parametrize(
+  "place, value, said",
+  [
+    ((*TRAIN, "shardLengths"), [], "gives 'train' no record"),
+    ((*TRAIN, "shardLengths"), ["-4", "12"], "split 'train' has -4 records"),
+    ((*TRAIN, "shardLengths"), ["4", "0"], "00001-of-00002 holds 4 records, and .* says 0"),
+    ((*TRAIN, "shardLengths"), ["4"], "there is no .*array_record-00000-of-00001"),
+    ((*TRAIN, "name"), "trian", "has no split 'train' .* names .*tiny-trian.* which is not there"),
+    ((*TRAIN, "name"), "test", "names the split 'test' twice"),
+    ((*TRAIN, "filepathTemplate"), "x", "two shards are the same file, .*/x;"),
+    ((*TRAIN, "filepathTemplate"), f"{SHARDS}-00000-of-00002", "the same file, .*00000-of-00002"),
+    (("splits", 1, "filepathTemplate"), "{DATASET}-train.{FILEFORMAT}-00000-of-00002", "the same"),
+    ((*TRAIN, "filepathTemplate"), "{FOO}", "filepathTemplate of the split 'train' names no files"),
+    (("splits",), [], "names no split"),
+    (("version",), "2.0.0", "is of version 2.0.0"),
+  ],
+)
+def test_what_is_wrong_with_the_splits_is_told_with_the_file(prepared, place, value, said):
+  root, folder = prepared
+  path = folder / "dataset_info.json"
+  before = path.read_text()
+  path.write_text(json.dumps(changed(json.loads(before), place, value)))
+  try:
+    told = outcome(root)
+    assert re.search(said, told) and str(folder) in told, told
+  finally:
+    path.write_text(before)
+
+
+def test_a_shard_without_records_may_be_there(tmp_path, monkeypatch):
+  monkeypatch.setattr(prepared_sets, "SHARDS", {"train": (8, 0), "test": (4,)})
+  prepared_sets.write(tmp_path)
+  assert not outcome(tmp_path)
+
+
+def test_a_class_that_is_named_twice_is_refused(prepared):
+  root, folder = prepared
+  path = folder / "label.labels.txt"
+  before = path.read_text()
+  path.write_text(before.replace("bee", "ant"))
+  try:
+    assert f"{path} names the class 'ant' twice" in outcome(root)
+  finally:
+    path.write_text(before)
+
+
+def test_labels_that_the_features_have_lost_are_missed(prepared):
+  root, folder = prepared
+  path = folder / "features.json"
+  before = path.read_text()
+  path.write_text(before.replace('"label":', '"lacel":'))
+  try:
+    assert "label.labels.txt, and features.json in the same folder has no feature label" in outcome(
+      root
+    )
+  finally:
+    path.write_text(before)
+
+
+def test_a_bit_of_a_shard_is_no_other_image_and_its_record_is_named(prepared):
+  root, folder = prepared
+  path, rng = folder / "tiny-train.array_record-00001-of-00002", np.random.default_rng(0)
+  before = path.read_bytes()
+  held = np.flatnonzero(np.frombuffer(before, np.uint8))  # the rest is padding
+  outcomes = set()
+  try:
+    for place in rng.choice(held, 40, replace=False):
+      content = bytearray(before)
+      content[place] ^= 1 << rng.integers(8)
+      path.write_bytes(content)
+      outcomes.add(told := outcome(root))
+      assert told in ("", "replaced") or str(path) in told
+    content = bytearray(before)
+    content[before.index(b"PNG")] ^= 1
+    path.write_bytes(content)
+    source = data.build("tfds", split="train", name="tiny", path=str(root))
+    with pytest.raises(data.Unreadable, match=f"record 0 of {path}: "):
+      source[4]
+  finally:
+    path.write_bytes(before)
+  assert "replaced" in outcomes
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "gone", "fifo"])
 def test_a_damaged_file_of_records_is_named(prepared, damage):
   root, folder = prepared
@@ -145,6 +233,70 @@ def test_an_array_that_claims_another_size_is_not_believed(tmp_path, shape):
     file.writestr("images.npy", content.getvalue() + bytes(4 * 6 * 6 * 3))
   with pytest.raises(errors.UserError, match=r"set.npz is not .*images.npy claims"):
     data.build("npz", split="train", path=str(tmp_path / "set.npz"))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_array_or_a_class_that_comes_twice_is_refused(tmp_path):
+  images, path = np.zeros((2, 6, 6, 3), np.uint8), tmp_path / "set.npz"
+  named = {"label_names": ["ant", "bee", "ant"]}
+  np.savez(path, images=images, labels=np.arange(2), **named)
+  with pytest.raises(errors.UserError, match=f"{path}: label_names holds 'ant' twice"):
+    data.build("npz", split="train", path=str(path))
+  np.savez(path, images=images)
+  with zipfile.ZipFile(path, "a") as file:
+    file.writestr("images.npy", file.read("images.npy"))
+  with pytest.raises(errors.UserError, match=f"{path} is not .*it holds images.npy twice"):
+    data.build("npz", split="train", path=str(path))
+
+
+@pytest.mark.parametrize("source", ["npz", "tfds", "folder"])
+def test_what_a_source_reads_without_an_end_is_named(tmp_path, monkeypatch, source):
+  """As a file of a kernel or a mount does that looks like any other."""
+  if source == "npz":
+    path = tmp_path / "set.npz"
+    np.savez(path, images=np.zeros((2, 6, 6, 3), np.uint8))
+    place, name, options = np, "load", {"path": str(path)}
+  elif source == "tfds":
+    path = prepared_sets.write(tmp_path)
+    place, name, options = "tensorflow_datasets", "builder_from_directory", {"path": str(path)}
+    place = pytest.importorskip(place)
+  else:
+    path = tmp_path / "ant"
+    path.mkdir()
+    Image.new("RGB", (6, 6)).save(path / "1.png")
+    place, name, options, path = os, "walk", {"path": str(tmp_path)}, tmp_path
+  seen, true = [], getattr(place, name)
+
+  def looked_at(*args, **kwargs):
+    seen.extend(slow.lasting(0.0))
+    return true(*args, **kwargs)
+
+  monkeypatch.setattr(place, name, looked_at)
+  data.build(source, split="train", **options)
+  assert seen and all(str(path) in what for what, _ in seen), seen
+
+
+def test_records_that_are_read_are_named(prepared, monkeypatch):
+  root, folder = prepared
+  source, seen = data.build("tfds", split="train", name="tiny", path=str(root)), []
+  true = source._records
+
+  class Watched:
+    def __getitem__(self, index):
+      seen.extend(slow.lasting(0.0))
+      return true[index]
+
+    def __getitems__(self, indices):
+      seen.extend(slow.lasting(0.0))
+      return true.__getitems__(indices)
+
+  source._records = Watched()
+  source[5], source.ahead([2, 3])
+  path = folder / "tiny-train.array_record-0000"
+  assert [what for what, _ in seen] == [
+    f"record 1 of {path}1-of-00002",
+    f"record 2 of {path}0-of-00002, and others",
+  ]
 
 
 def test_only_regular_files_are_opened(tmp_path):

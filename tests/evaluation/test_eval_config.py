@@ -6,6 +6,7 @@ import pytest
 from conftest import REPOSITORY
 
 from contrastive_jax import config as config_lib
+from contrastive_jax import errors
 from contrastive_jax.evaluation import config as eval_config
 
 
@@ -31,6 +32,20 @@ def test_lists_of_names_may_be_given_as_one_flag():
   assert resolved.transformation.which == ("color", "noise")
   assert resolved.layers == ("h", "z") and resolved.baselines == ()
   assert config.layers == ("h,z",)  # the caller's own is left alone
+
+
+@pytest.mark.parametrize("value", ["x", "", -1, 10**12, 1.5, True, (1,), ("x",), {}], ids=repr)
+def test_any_key_of_any_value_is_taken_or_refused_in_a_line(value):
+  def whole():
+    return eval_config.evaluation(*eval_config.PROTOCOLS)
+
+  for key in config_lib.flatten(whole()):
+    try:
+      _, options = eval_config.resolve(config_lib.changed(whole(), {key: value}))
+      for settings in options.values():
+        settings.check(64, 1)
+    except errors.UserError as error:
+      assert "\n" not in str(error) and "Could not override" not in str(error), error
 
 
 def test_every_key_is_described():

@@ -1,7 +1,10 @@
 """The file of an evaluation: its own for each question, the old one where it is asked again."""
 
+import os
+
 import pytest
 
+from contrastive_jax import errors
 from contrastive_jax.evaluation import config, result_files
 
 
@@ -35,6 +38,23 @@ def test_another_question_has_another_file(change, stem, tmp_path):
   assert answered(tmp_path, asked(**change)) == stem
   assert answered(tmp_path, asked(**change)) == stem, "the same question, the same file"
   assert answered(tmp_path, asked()) == "knn"
+
+
+def test_the_checkpoints_of_a_run_are_no_place_for_results(tmp_path):
+  (tmp_path / "run" / "checkpoints" / "5").mkdir(parents=True)
+  (tmp_path / "run" / "config.json").write_text("{}")
+  (tmp_path / "link").symlink_to(tmp_path / "run" / "checkpoints" / "5")
+  (tmp_path / "checkpoints").mkdir()
+  result_files.check_place(tmp_path / "checkpoints")  # of no run
+  result_files.check_place(tmp_path / "run" / "eval")
+  for place in ("run/checkpoints", "run/checkpoints/5", "run/checkpoints/5/new", "link/new"):
+    with pytest.raises(errors.UserError, match=f"--out .*{place} lies in the checkpoints of a run"):
+      result_files.check_place(tmp_path / place)
+
+
+def test_a_file_of_results_that_is_a_pipe_is_not_waited_for(tmp_path):
+  os.mkfifo(tmp_path / "knn.json")
+  assert result_files.stem(tmp_path, "knn", asked(), 5) == "knn-2"
 
 
 def test_another_checkpoint_is_another_question(tmp_path):

@@ -13,7 +13,7 @@ from contrastive_jax import build, errors
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate
-from contrastive_jax.training import trainer
+from contrastive_jax.training import opening, trainer
 from contrastive_jax.workdir import checkpoint
 
 
@@ -73,12 +73,12 @@ def test_test_images_that_are_trained_on_are_told_before_training(tmp_path, capl
   np.savez(tmp_path / "train.npz", images=np.zeros((40, 4, 4, 3), np.uint8), labels=[0, 1] * 20)
   c.data.source, c.data.npz.path = "npz", str(tmp_path / "{split}.npz")
   source, _ = build.training_set(c)
-  trainer._scored(c, source)  # there is no test.npz
+  opening.scored(c, source)  # there is no test.npz
   assert caplog.text == ""
   (tmp_path / "test.npz").symlink_to("train.npz")
-  trainer._scored(c, source)
+  opening.scored(c, source)
   assert '40 of the 40 images of data.eval_split "test" are also in data.split' in caplog.text
   caplog.clear()
   c.data.eval_split = "train"
-  trainer._scored(c, source)
+  opening.scored(c, source)
   assert 'data.split and data.eval_split are both "train"' in caplog.text

@@ -66,6 +66,19 @@ def test_another_config_in_the_same_workdir_is_refused_by_key(undisturbed):
   )  # what is logged may change
 
 
+def test_what_no_run_can_have_is_told_before_what_this_one_cannot(undisturbed):
+  _, workdir = undisturbed
+  for change, words in (
+    ({"method__temperature": 0.0}, "method.temperature 0.0 is outside"),
+    ({"model__stem": "big"}, "model stem 'big' is unknown"),
+    ({"optimizer__momentum": 2.0}, "optimizer momentum 2.0 must be"),
+    ({"augment__blur": 2.0}, "augment.blur 2.0 is not a probability"),
+    ({"image_size_px": 10_000}, "image_size_px 10000 is above 4096"),
+  ):
+    with pytest.raises(errors.UserError, match=words):
+      trainer.train(tiny(batch_size=32, **change), str(workdir), whole_runs.one_device())
+
+
 def refuse(*_, **__):
   raise errors.UserError("this cannot be")
 
@@ -141,6 +154,13 @@ def test_an_alarm_is_told_once_until_it_clears(tmp_path, capfd, monkeypatch):
   alarms = [alarm for x in lines for alarm in x.get("alarms", [])]
   assert len(alarms) == 3, "in the file as on the console"
   assert all(alarm in line for alarm, line in zip(alarms, told, strict=True))
+
+
+def test_an_alarm_is_told_at_the_end_of_an_epoch_though_nothing_is_logged(tmp_path, capfd):
+  limits = {"monitor__alarm_after_steps": 1, "monitor__min_std": 1e9, "log__every_steps": 1000}
+  trainer.train(tiny(epochs=2, **limits), str(tmp_path), whole_runs.one_device())
+  assert "ALARM  step 4: std of z" in capfd.readouterr().err  # of 8, 4 an epoch
+  assert [x["step"] for x in whole_runs.metrics(tmp_path) if "alarms" in x] == [4]
 
 
 def test_unreadable_images_are_a_line_an_epoch_and_counted_in_the_metrics(
@@ -233,4 +253,7 @@ def test_a_run_with_another_batch_size_counts_its_steps_anew(tmp_path, monkeypat
     tiny(epochs=3, **changed), str(tmp_path), whole_runs.one_device()
   ).state.memory
   assert (int(memory["steps_per_epoch"]), float(memory["kept"])) == (2, 7)
-  assert "goes on from step 4, epoch 2.00 of 3" in capfd.readouterr().err
+  told = capfd.readouterr().err
+  assert "goes on from step 4, epoch 2.00 of 3" in told
+  assert "step 4 was image 0 of epoch 1 in batches of 16, and is image 0 of epoch 2 in" in told
+  assert "in batches of 32: 64 images are left out" in told

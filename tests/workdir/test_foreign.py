@@ -66,8 +66,14 @@ def test_a_link_in_the_place_of_a_checkpoint_is_read_and_what_it_leads_to_is_kep
   assert (moved / "manifest.json").exists()
 
 
-FILES = ("config.json", "data.json", "versions.json", "metrics.jsonl", "lock", "config.json.tmp")
-FOLDERS = ("checkpoints", "checkpoints/7", "checkpoints/7.damaged", "checkpoints/7.tmp")
+FILES = (
+  *("config.json", "data.json", "versions.json", "metrics.jsonl", "metrics.jsonl.tmp", "lock"),
+  *("config.json.tmp", "unreadable.txt", "views.png"),
+)
+FOLDERS = (
+  *("checkpoints", "checkpoints/7", "checkpoints/7.damaged", "checkpoints/7.tmp"),
+  *("processes", "tensorboard"),
+)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +94,22 @@ def test_what_is_in_the_way_is_named_and_nothing_is_written(tmp_path, name, kind
     os.mkfifo(path)
   else:
     path.symlink_to(path if kind == "loop" else tmp_path / "gone")
-  before = sorted(os.listdir(tmp_path))
+  before, c = sorted(os.listdir(tmp_path)), config.pretrain()
+  c.log.views = c.log.tensorboard = True
   with pytest.raises(errors.UserError, match=f"{path} is in the way: .* give another --workdir"):
-    workdir_lib.check(str(tmp_path), config.pretrain())
+    workdir_lib.check(str(tmp_path), c)
   assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_what_a_run_does_not_write_is_not_in_its_way(tmp_path):
+  c = config.pretrain()
+  c.log.views = c.log.tensorboard = False
+  (tmp_path / "views.png").mkdir()
+  write(tmp_path / "tensorboard")
+  workdir_lib.check(str(tmp_path), c)
+  c.log.views = True
+  with pytest.raises(errors.UserError, match="views.png is in the way"):
+    workdir_lib.check(str(tmp_path), c)
 
 
 @pytest.mark.parametrize("name", ["photo", "model_notes.txt", "training.py", "manifest.json.mine"])

@@ -1,0 +1,37 @@
+"""The first line of a run: what is trained on what, how many steps, from where it goes on."""
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from contrastive_jax import build, data
+from contrastive_jax.step.state import TrainState
+
+
+def line(
+  config: ConfigDict,
+  run: build.Run,
+  state: TrainState,
+  source: data.Source,
+  held_out: data.Source | None,
+  mesh: Mesh,
+  start: int,
+) -> str:
+  """Returns the first line of a run."""
+  unused = len(source) % config.batch_size
+  weights = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(state.params))
+  return (
+    f"{config.method.name} {config.model.name}: {weights:,} parameters, "
+    f"{len(source):,} images{f' ({len(held_out):,} more held out)' if held_out else ''}, "
+    f"{run.steps_per_epoch} steps an epoch, {run.total_steps} in all, "
+    f"peak learning rate {run.schedule.peak:.4g}, {mesh.size} device(s)"
+    + (f"; {unused:,} images a pass are left out, since they fill no batch" if unused else "")
+    + (f"; goes on from step {start}, {_epoch(start, run)}" if start else "")
+  )
+
+
+def _epoch(step: int, run: build.Run) -> str:
+  """Says where a step lies: with another batch size or set not where it lay when it was taken."""
+  total = run.total_steps // run.steps_per_epoch
+  return f"epoch {step / run.steps_per_epoch:.2f} of {total}"

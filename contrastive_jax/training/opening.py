@@ -1,0 +1,70 @@
+"""What a run begins with: its config, its workdir and its images, checked before anything is made.
+
+The same on every process: where one alone has a mistake, all end with its words.
+"""
+
+import contextlib
+
+import jax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from contrastive_jax import build, data, errors, parallel, reading, unread
+from contrastive_jax import config as config_lib
+from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.data import identity
+from contrastive_jax.processes import agree
+from contrastive_jax.workdir import checkpoint_files
+
+
+def checked(
+  config: ConfigDict, workdir: str, devices: list[jax.Device] | None
+) -> tuple[Mesh, data.Source, data.Source | None, identity.Identity]:
+  """Returns devices and images of a run that may begin, the same on every process.
+
+  The images are those trained on, those held out, and the identity of the former.
+  """
+  with agree.mistakes_shared():
+    build.check(config)  # what no run can have is said before what this workdir cannot
+    unread.check_paths(config)
+    workdir_lib.check(workdir, config)
+    mesh = parallel.make_mesh(devices)
+    source, held_out = _opened(config, workdir)
+    image_set = reading.patiently("the training set", lambda: identity.of(source))
+    facts = _facts(config, source, held_out) if jax.process_count() > 1 else {}
+  agree.check_equal(facts)
+  return mesh, source, held_out, image_set
+
+
+def scored(config: ConfigDict, source: data.Source) -> data.Source | None:
+  """Opens the split that an evaluation will score; None: it cannot be, there may be none yet.
+
+  Warns of test images that are trained on, before an evaluation would: then it is too late.
+  """
+  with contextlib.suppress(errors.UserError, errors.ReadFailed):
+    found = build.source(config, config.data.eval_split)
+    build.warn_if_scored_on_itself(config, source, found)
+    return found
+  return None
+
+
+def _opened(config: ConfigDict, workdir: str) -> tuple[data.Source, data.Source | None]:
+  """Returns `build.training_set`. A run that has had its own may have it again: `ReadFailed`."""
+  try:
+    return build.training_set(config)
+  except errors.Absent as error:
+    if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
+      raise
+    raise errors.ReadFailed(
+      f"{error} (the run had its images: if their disk is away, the same command goes on once it "
+      "is back)"
+    ) from error
+
+
+def _facts(
+  config: ConfigDict, source: data.Source, held_out: data.Source | None
+) -> dict[str, object]:
+  """What must be the same on every process."""
+  facts = {f"config.{key}": value for key, value in config_lib.flatten(config).items()}
+  facts |= workdir_lib.versions() | identity.facts("training", source)
+  return facts | (identity.facts("held-out", held_out) if held_out else {})
