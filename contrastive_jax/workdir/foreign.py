@@ -18,7 +18,7 @@ from contrastive_jax.workdir import manifest
 TEMPORARY = tuple(f"{name}.tmp" for name in ("config.json", "data.json", "versions.json"))
 _FILES = ("config.json", "data.json", "versions.json", "metrics.jsonl", "lock", *TEMPORARY)
 _IN_A_SAVE = re.compile(
-  rf"(?:model|training)(?:\.orbax-checkpoint-tmp.*)?|{re.escape(manifest.NAME)}", re.DOTALL
+  rf"parts|(?:model|training)(?:\.orbax-checkpoint-tmp.*)?|{re.escape(manifest.NAME)}", re.DOTALL
 )
 
 

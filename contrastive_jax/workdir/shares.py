@@ -1,0 +1,68 @@
+"""Which process writes what of a state, so that all is written once and all write about as much.
+
+Every process finds the same, from shapes and shardings alone. What one process alone holds is its
+own to write. What several hold alike, such as a replicated leaf, lies in a row, leaf after leaf,
+and each takes an equal stretch of the bytes: most leaves stay whole, and one at an end of a stretch
+is cut between two of its rows.
+"""
+
+import collections
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from contrastive_jax.workdir import boxes
+from contrastive_jax.workdir.boxes import Box
+
+_Owners = tuple[int, ...]  # processes, ascending
+
+
+def of_process(leaves: Mapping[str, jax.Array], process: int) -> dict[str, list[Box]]:
+  """Returns what a process writes of each leaf; a leaf that it writes nothing of is left out."""
+  held: dict[_Owners, list[tuple[str, Box, int]]] = collections.defaultdict(list)
+  for name, leaf in leaves.items():
+    for box, owners in _holders(leaf).items():
+      held[owners].append((name, box, box.size * np.dtype(leaf.dtype).itemsize))
+  mine: dict[str, list[Box]] = collections.defaultdict(list)
+  for owners, units in held.items():
+    if process not in owners:
+      continue
+    place, total = owners.index(process), sum(size for *_, size in units)
+    begin, end = (total * number // len(owners) for number in (place, place + 1))
+    offset = 0
+    for name, box, size in units:
+      count = boxes.count_rows(box)
+      first, last = (_row_at(at - offset, size, count) for at in (begin, end))
+      if last > first:
+        mine[name].append(boxes.rows(box, first, last))
+      offset += size
+  return dict(mine)
+
+
+def _row_at(byte: int, size: int, count: int) -> int:
+  """Returns the row, of `count` in `size` bytes, that begins nearest to `byte`."""
+  return min(count, max(0, (2 * byte * count + size) // (2 * size))) if size else 0
+
+
+def _holders(leaf: jax.Array) -> dict[Box, _Owners]:
+  """Returns which processes hold which part of a leaf."""
+  sharding = leaf.sharding
+  if sharding.is_fully_replicated:
+    processes = {device.process_index for device in sharding.device_set}
+    return {boxes.whole(leaf.shape): tuple(sorted(processes))}
+  found = collections.defaultdict(set)
+  for device, index in sharding.devices_indices_map(leaf.shape).items():
+    found[boxes.of_index(index, leaf.shape)].add(device.process_index)
+  return {box: tuple(sorted(owners)) for box, owners in found.items()}
+
+
+def copied(leaf: jax.Array, box: Box) -> np.ndarray:
+  """Copies a part of a leaf to the host, from a device of this process that holds it."""
+  for shard in leaf.addressable_shards:
+    held = boxes.of_index(shard.index, leaf.shape)
+    if boxes.overlap(held, box) == box:
+      # Cut on the device: the host never has more than what is asked for.
+      part = shard.data if held == box else shard.data[boxes.inside(box, held)]
+      return np.array(part, order="C")
+  raise ValueError(f"no device of this process holds {box} of a leaf of shape {leaf.shape}")
