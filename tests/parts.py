@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from contrastive_jax import errors
 from contrastive_jax.processes import hosts
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.workdir import checkpoint, part_files
@@ -38,17 +39,17 @@ def run(workdir: pathlib.Path, processes: int, devices: int, **settings) -> list
   return [each | {"said": text} for each, text in zip(told, said, strict=True)]
 
 
-def numbers(name: str, shape: tuple[int, ...], index: tuple[slice, ...], dtype) -> np.ndarray:
-  """Returns a part of a leaf whose every number follows from the leaf's name and its place."""
+def numbers(seed: int, name: str, shape: tuple[int, ...], index: tuple, dtype) -> np.ndarray:
+  """Returns a part of a leaf whose every number follows from seed, name and place."""
   places = np.zeros((), np.uint32)
   for axis, (part, size) in enumerate(zip(index, shape, strict=True)):
     along = np.arange(size, dtype=np.uint32)[part]
     along = along.reshape(-1, *(1,) * (len(shape) - axis - 1))
     places = places * np.uint32(size) + along
-  places += np.uint32(sum(name.encode()))
+  if name == ".step":
+    return np.asarray(seed, dtype)
+  places += np.uint32(sum(name.encode()) + 7919 * seed)
   places *= np.uint32(2654435761)
-  if np.dtype(dtype).kind == "i":
-    return places.view(np.int32)
   bits = places >> np.uint32(9) | np.uint32(0x3F800000)  # a float32 in [1, 2)
   return bits.view(np.float32).astype(dtype)
 
@@ -82,26 +83,27 @@ def forms(rows: int, in_parts: bool, devices: int | None = None) -> TrainState:
   )
 
 
-def filled(like: TrainState) -> TrainState:
-  """Returns the state of `forms`."""
+def filled(like: TrainState, step: int) -> TrainState:
+  """Returns the state of a step, of the form of `like`."""
 
   def make(path, leaf):
     name = jax.tree_util.keystr(path)
     return jax.make_array_from_callback(
-      leaf.shape, leaf.sharding, lambda index: numbers(name, leaf.shape, index, leaf.dtype)
+      leaf.shape, leaf.sharding, lambda index: numbers(step, name, leaf.shape, index, leaf.dtype)
     )
 
-  return jax.tree_util.tree_map_with_path(make, like)
+  return jax.block_until_ready(jax.tree_util.tree_map_with_path(make, like))
 
 
 def differences(state: TrainState) -> list[str]:
   """Returns the leaves of which a device of this process holds other bits than `filled` makes."""
+  step = int(state.step)
 
   def differs(path, leaf):
     name = jax.tree_util.keystr(path)
     return any(
       np.asarray(shard.data).tobytes()
-      != numbers(name, leaf.shape, shard.index, leaf.dtype).tobytes()
+      != numbers(step, name, leaf.shape, shard.index, leaf.dtype).tobytes()
       for shard in leaf.addressable_shards
     )
 
@@ -129,9 +131,9 @@ def _on_devices(state: TrainState) -> int:
 
 
 def main(settings: dict) -> None:
-  """Saves a state as step `save`, if that is set, or else restores what is there.
+  """Saves the states of the steps `save`, if there are any, or else restores what is there.
 
-  Other settings: `rows`, `in_parts`, `before` (code to run first), `block_bytes`.
+  Other settings: `rows`, `in_parts`, `block_bytes`, `before` (code to run first).
   """
   count = f"--xla_force_host_platform_device_count={settings['devices']}"
   os.environ["XLA_FLAGS"] = f"{conftest.ONE_DEVICE_FLAGS} {count}"
@@ -144,19 +146,21 @@ def main(settings: dict) -> None:
   told = {}
 
   def save(state):
-    checkpoints.save(settings["save"], state)
+    checkpoints.save(int(state.step), state)
     checkpoints.wait()
 
   try:
-    if settings.get("save") is not None:
-      state = filled(like)
-      _, told["host_bytes"] = _needed(lambda: save(state))
+    for step in settings.get("save", ()):
+      state = filled(like, step)
+      _, told["host_bytes"] = _needed(lambda state=state: save(state))
       told["device_bytes"] = _on_devices(state)
-    else:
-      state, needed = _needed(lambda: checkpoints.restore(like))
+    if "save" not in settings:
+      state, needed = _needed(lambda: jax.block_until_ready(checkpoints.restore(like)))
       told["device_bytes"] = _on_devices(state)
-      told["host_bytes"] = needed - told["device_bytes"]
-      told["differences"] = differences(state)
+      told["host_bytes"] = needed
+      told["differences"], told["step"] = differences(state), int(state.step)
+  except errors.SaveFailed as error:
+    told["failed"] = str(error)
   finally:
     checkpoints.close()
     pathlib.Path(settings["told"]).write_text(json.dumps(told))

@@ -1,7 +1,7 @@
 """The directory of a run: made, checked, and stamped with what will run in it.
 
-Imports: checkpoint_names, config, data, errors, locking, metric_lines, processes, reading, step,
-stored.
+Imports: checkpoint_names, config, data, errors, locking, metric_lines, parallel, processes,
+reading, step, stored.
 """
 
 import contextlib

@@ -41,19 +41,10 @@ def inside(box: Box, outer: Box) -> tuple:
   return (..., *(slice(i, i + n) for i, n in zip(begins, box.shape, strict=True)))
 
 
-def rows(box: Box, first: int, last: int) -> Box:
-  """Returns the rows first..last - 1 of a box, see `count_rows`."""
-  axis = _row_axis(box)
-  if axis is None:
-    return box
+def cut(box: Box, axis: int, first: int, last: int) -> Box:
+  """Returns the places first..last - 1 of a box along one axis."""
   start = (*box.start[:axis], box.start[axis] + first, *box.start[axis + 1 :])
   return Box(start, (*box.shape[:axis], last - first, *box.shape[axis + 1 :]))
-
-
-def count_rows(box: Box) -> int:
-  """Returns how many parts follow each other in memory along the first axis longer than one."""
-  axis = _row_axis(box)
-  return 1 if axis is None else box.shape[axis]
 
 
 def blocks(box: Box, most: int) -> Iterator[Box]:
@@ -62,11 +53,8 @@ def blocks(box: Box, most: int) -> Iterator[Box]:
     if box.size:
       yield box
     return
-  count = count_rows(box)
+  axis = next(axis for axis, size in enumerate(box.shape) if size > 1)
+  count = box.shape[axis]
   some = max(1, most * count // box.size)
   for first in range(0, count, some):
-    yield from blocks(rows(box, first, min(first + some, count)), most)
-
-
-def _row_axis(box: Box) -> int | None:
-  return next((axis for axis, size in enumerate(box.shape) if size > 1), None)
+    yield from blocks(cut(box, axis, first, min(first + some, count)), most)

@@ -3,7 +3,7 @@
 Every process finds the same, from shapes and shardings alone. What one process alone holds is its
 own to write. What several hold alike, such as a replicated leaf, lies in a row, leaf after leaf,
 and each takes an equal stretch of the bytes: most leaves stay whole, and one at an end of a stretch
-is cut between two of its rows.
+is cut along its longest axis.
 """
 
 import collections
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
+from contrastive_jax import parallel
 from contrastive_jax.workdir import boxes
 from contrastive_jax.workdir.boxes import Box
 
@@ -32,16 +33,17 @@ def of_process(leaves: Mapping[str, jax.Array], process: int) -> dict[str, list[
     begin, end = (total * number // len(owners) for number in (place, place + 1))
     offset = 0
     for name, box, size in units:
-      count = boxes.count_rows(box)
-      first, last = (_row_at(at - offset, size, count) for at in (begin, end))
+      axis = max(range(len(box.shape)), key=lambda i: box.shape[i], default=None)
+      count = 1 if axis is None else box.shape[axis]
+      first, last = (_place_at(at - offset, size, count) for at in (begin, end))
       if last > first:
-        mine[name].append(boxes.rows(box, first, last))
+        mine[name].append(box if axis is None else boxes.cut(box, axis, first, last))
       offset += size
   return dict(mine)
 
 
-def _row_at(byte: int, size: int, count: int) -> int:
-  """Returns the row, of `count` in `size` bytes, that begins nearest to `byte`."""
+def _place_at(byte: int, size: int, count: int) -> int:
+  """Returns the place, of `count` equal ones in `size` bytes, that begins nearest to `byte`."""
   return min(count, max(0, (2 * byte * count + size) // (2 * size))) if size else 0
 
 
@@ -62,7 +64,9 @@ def copied(leaf: jax.Array, box: Box) -> np.ndarray:
   for shard in leaf.addressable_shards:
     held = boxes.of_index(shard.index, leaf.shape)
     if boxes.overlap(held, box) == box:
-      # Cut on the device: the host never has more than what is asked for.
-      part = shard.data if held == box else shard.data[boxes.inside(box, held)]
-      return np.array(part, order="C")
+      if held == box:
+        return np.array(shard.data)
+      with parallel.use(parallel.make_mesh([shard.device])):
+        # Cut on the device: the host never has more than what is asked for.
+        return np.array(shard.data[boxes.inside(box, held)])
   raise ValueError(f"no device of this process holds {box} of a leaf of shape {leaf.shape}")
