@@ -26,7 +26,7 @@ from contrastive_jax.workdir import checkpoint_files, foreign, version_history
 
 _SAID = 500  # letters of what is wrong with a file: it may hold a value of any length
 T = TypeVar("T")
-_DEEPEST = 200  # letters that a run adds to the path of its workdir; Orbax's longest are 70
+_DEEPEST = 200  # letters that a run adds to the path of its workdir
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 

@@ -7,6 +7,7 @@ is cut along its longest axis.
 """
 
 import collections
+import functools
 from collections.abc import Mapping
 
 import jax
@@ -19,12 +20,20 @@ from contrastive_jax.workdir.boxes import Box
 _Owners = tuple[int, ...]  # processes, ascending
 
 
-def of_process(leaves: Mapping[str, jax.Array], process: int) -> dict[str, list[Box]]:
+def of_process(leaves: Mapping[str, jax.Array], process: int) -> dict[str, tuple[Box, ...]]:
   """Returns what a process writes of each leaf; a leaf that it writes nothing of is left out."""
+  forms = ((k, v.shape, np.dtype(v.dtype).itemsize, v.sharding) for k, v in leaves.items())
+  return _of_process(tuple(forms), process)
+
+
+@functools.lru_cache(maxsize=4)  # the same for every save of a run
+def _of_process(
+  leaves: tuple[tuple[str, tuple[int, ...], int, jax.sharding.Sharding], ...], process: int
+) -> dict[str, tuple[Box, ...]]:
   held: dict[_Owners, list[tuple[str, Box, int]]] = collections.defaultdict(list)
-  for name, leaf in leaves.items():
-    for box, owners in _holders(leaf).items():
-      held[owners].append((name, box, box.size * np.dtype(leaf.dtype).itemsize))
+  for name, shape, itemsize, sharding in leaves:
+    for box, owners in _holders(shape, sharding).items():
+      held[owners].append((name, box, box.size * itemsize))
   mine: dict[str, list[Box]] = collections.defaultdict(list)
   for owners, units in held.items():
     if process not in owners:
@@ -39,7 +48,7 @@ def of_process(leaves: Mapping[str, jax.Array], process: int) -> dict[str, list[
       if last > first:
         mine[name].append(box if axis is None else boxes.cut(box, axis, first, last))
       offset += size
-  return dict(mine)
+  return {name: tuple(cut) for name, cut in mine.items()}
 
 
 def _place_at(byte: int, size: int, count: int) -> int:
@@ -47,15 +56,15 @@ def _place_at(byte: int, size: int, count: int) -> int:
   return min(count, max(0, (2 * byte * count + size) // (2 * size))) if size else 0
 
 
-def _holders(leaf: jax.Array) -> dict[Box, _Owners]:
+@functools.lru_cache(maxsize=256)  # leaves of a network have few shapes
+def _holders(shape: tuple[int, ...], sharding: jax.sharding.Sharding) -> dict[Box, _Owners]:
   """Returns which processes hold which part of a leaf."""
-  sharding = leaf.sharding
   if sharding.is_fully_replicated:
     processes = {device.process_index for device in sharding.device_set}
-    return {boxes.whole(leaf.shape): tuple(sorted(processes))}
+    return {boxes.whole(shape): tuple(sorted(processes))}
   found = collections.defaultdict(set)
-  for device, index in sharding.devices_indices_map(leaf.shape).items():
-    found[boxes.of_index(index, leaf.shape)].add(device.process_index)
+  for device, index in sharding.devices_indices_map(shape).items():
+    found[boxes.of_index(index, shape)].add(device.process_index)
   return {box: tuple(sorted(owners)) for box, owners in found.items()}
 
 
@@ -65,8 +74,14 @@ def copied(leaf: jax.Array, box: Box) -> np.ndarray:
     held = boxes.of_index(shard.index, leaf.shape)
     if boxes.overlap(held, box) == box:
       if held == box:
-        return np.array(shard.data)
+        return _on_host(shard.data)
       with parallel.use(parallel.make_mesh([shard.device])):
         # Cut on the device: the host never has more than what is asked for.
-        return np.array(shard.data[boxes.inside(box, held)])
+        return _on_host(shard.data[boxes.inside(box, held)])
   raise ValueError(f"no device of this process holds {box} of a leaf of shape {leaf.shape}")
+
+
+def _on_host(data: jax.Array) -> np.ndarray:
+  """Returns a copy; of a CPU's array JAX gives a view, and its memory is about to be donated."""
+  host = np.asarray(data)
+  return host.copy() if data.device.platform == "cpu" else host

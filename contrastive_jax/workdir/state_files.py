@@ -1,9 +1,10 @@
 """A state as files: its parts written by their processes, read by whoever needs some of it."""
 
+import collections
 import concurrent.futures
 import os
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -18,6 +19,7 @@ from contrastive_jax.workdir.boxes import Box
 
 _ITEMS = {"model": ("params", "stats"), "training": ("step", "opt_state", "memory", "probe")}
 _PARTS = "parts"  # the folder of the folders of processes
+_AHEAD = 16  # leaves that are read before they are on their devices
 _T = TypeVar("_T")
 
 
@@ -124,12 +126,13 @@ def read_state(directory: pathlib.Path, step: int, like: TrainState) -> TrainSta
     return _read_earlier(directory, listed, like)
   with reader(directory, listed) as files, _threads() as threads:
 
-    def read(name: str, leaf: jax.Array) -> dict[Box, np.ndarray]:
+    def read(name: str) -> dict[Box, np.ndarray]:
+      leaf = leaves[name]
       indices = leaf.sharding.addressable_devices_indices_map(leaf.shape).values()
       held = {boxes.of_index(index, leaf.shape) for index in indices}
       return {box: files.read(name, box) for box in held}
 
-    parts = threads.map(read, leaves.keys(), leaves.values())
+    parts = _in_order(threads, read, leaves)
     placed = [_placed(part, leaf) for part, leaf in zip(parts, leaves.values(), strict=True)]
   return jax.tree.unflatten(jax.tree.structure(like), placed)
 
@@ -147,7 +150,7 @@ def read_model(directory: pathlib.Path, step: int) -> PyTree:
     return _read_earlier_model(directory, listed)
   names, tree = jax.tree.flatten(listed["model"])
   with reader(directory, listed) as files, _threads() as threads:
-    return jax.tree.unflatten(tree, threads.map(files.read, names))
+    return jax.tree.unflatten(tree, _in_order(threads, files.read, names))
 
 
 def _manifest(directory: pathlib.Path, step: int) -> manifest.Manifest:
@@ -166,6 +169,19 @@ def reader(directory: pathlib.Path, listed: manifest.Manifest) -> part_files.Rea
 def _threads() -> concurrent.futures.ThreadPoolExecutor:
   """Threads that read leaves: new memory is what takes time, more than the digests."""
   return concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1), "reading")
+
+
+def _in_order(
+  threads: concurrent.futures.Executor, read: Callable[[str], _T], names: Iterable[str]
+) -> Iterator[_T]:
+  """Yields what is read of each leaf, a few of them ahead: the host need not hold all at once."""
+  ahead = collections.deque()
+  for name in names:
+    ahead.append(threads.submit(read, name))
+    if len(ahead) > _AHEAD:
+      yield ahead.popleft().result()
+  while ahead:
+    yield ahead.popleft().result()
 
 
 def _read_earlier(
