@@ -169,7 +169,7 @@ class Checkpoints:
     self._thread.shutdown()
     try:
       self._join()
-    except errors.SaveFailed as error:
+    except (errors.SaveFailed, jax.errors.JaxRuntimeError) as error:  # the coordinator may be gone
       print(f"warning: {error}", file=sys.stderr, flush=True)
 
   def _join(self) -> None:

@@ -2,8 +2,8 @@
 
 A file holds pieces of leaves, each a box of one leaf, in the format of safetensors
 (https://huggingface.co/docs/safetensors), so that other programs can open it. The library of that
-name is not used: its NumPy side knows no bfloat16, copies everything once more in memory, and reads
-through a memory map, where a disk that stumbles ends the process instead of raising an error.
+name is not used: its NumPy side loads no bfloat16 (findings/safetensors_numpy_bfloat16.sh), and it
+reads through a memory map, where a disk that stumbles ends the process instead of raising an error.
 
 A piece has a digest for each of its blocks, of 16 MiB or a row. Whoever reads a block compares it,
 before the numbers are used; what is not asked for is not read.

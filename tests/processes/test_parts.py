@@ -118,6 +118,7 @@ if jax.process_index() == 1:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_process_whose_disk_is_full_ends_the_save_of_all(workdir):
   for told in run(workdir, save=[3], in_parts=True, before=FULL):
     assert "process 1 on " in told["failed"] and "No space left on device" in told["failed"]
