@@ -19,6 +19,7 @@ INSTALL = [
   "absl-py>=2.1",
   "jaxtyping>=0.3",
   "numpy>=2.0",
+  "xxhash>=3.4",
   "scipy>=1.13",
   "pillow>=11",
   "matplotlib>=3.9",

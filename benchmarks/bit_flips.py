@@ -4,8 +4,8 @@ python benchmarks/bit_flips.py --trials=200
 
 Each trial flips one bit of a file of the newest checkpoint, cuts the file off, or deletes it, on a
 fresh copy, and resumes and evaluates from that copy. Right is: the undamaged newest state, or the
-state before it after a line that says so. With --orbax_alone files of arrays are damaged, and Orbax
-reads them without digests.
+state before it after a line that says so. With --orbax_alone the same weights are saved by Orbax,
+its files of arrays are damaged, and it reads them without digests.
 """
 
 import collections
@@ -33,6 +33,7 @@ _TRIALS = flags.DEFINE_integer("trials", 200, "Damages.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the damages.")
 _ALONE = flags.DEFINE_bool("orbax_alone", False, "Read the model with Orbax, without digests.")
 
+ORBAX = "orbax"  # the folder of the weights as Orbax saves them
 OUTCOMES = ("newest", "told, one before", "error", "WRONG AND SILENT")
 
 
@@ -44,6 +45,8 @@ def main(argv: list[str]) -> None:
     run = pathlib.Path(folder) / "run"
     config = tiny_config.tiny(model__width=1.0)  # arrays too large for TensorStore's inner nodes
     final = trainer.train(config, str(run), jax.devices()[:1]).state
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+      checkpointer.save(epath.Path(run / ORBAX), args=ocp.args.StandardSave(model_of(final)))
     older = pathlib.Path(folder) / "older"
     shutil.copytree(run, older)
     shutil.rmtree(older / "checkpoints" / "12")
@@ -54,9 +57,9 @@ def main(argv: list[str]) -> None:
       copy = pathlib.Path(folder) / "copy"
       shutil.copytree(run, copy)
       newest = copy / "checkpoints" / "12"
-      place = newest / "model" / "ocdbt.process_0" / "d" if _ALONE.value else newest
+      place = copy / ORBAX / "ocdbt.process_0" / "d" if _ALONE.value else newest
       damage.damage(rng.choice(damage.files(place)), kind, rng)
-      outcomes = orbax(newest, final) if _ALONE.value else ours(copy, final, before)
+      outcomes = orbax(copy / ORBAX, final) if _ALONE.value else ours(copy, final, before)
       counts[kind].update(outcomes)
       shutil.rmtree(copy)
   print(
@@ -97,11 +100,15 @@ def resume(workdir: pathlib.Path, like):
   return damage.restore(workdir, like), lambda state: state
 
 
-def orbax(newest: pathlib.Path, final) -> list[str]:
-  model = jax.device_get({"params": final.params, "stats": final.stats})
+def model_of(final):
+  return jax.device_get({"params": final.params, "stats": final.stats})
+
+
+def orbax(folder: pathlib.Path, final) -> list[str]:
+  model = model_of(final)
   try:
     read = ocp.StandardCheckpointHandler().restore(
-      epath.Path(newest / "model"), args=ocp.args.StandardRestore(model)
+      epath.Path(folder), args=ocp.args.StandardRestore(model)
     )
   except Exception:  # of any kind: that Orbax noticed is what is counted
     return ["error"]

@@ -22,6 +22,7 @@ _MAX_SEED = 2**32 - 1  # jax.random.key takes the lower 32 bits: a larger seed w
 _NOT_NEGATIVE = (
   "memory_limit_gib",
   "checkpoint.every_epochs",
+  "checkpoint.every_minutes",
   "checkpoint.keep_best",
   "monitor.every_epochs",
   "monitor.max_train",

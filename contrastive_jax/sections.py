@@ -120,6 +120,9 @@ class Checkpoint:
   every_epochs: float = option(
     1.0, "epochs between two saves (fractions allowed; 0: only the end)", identity=False
   )
+  every_minutes: float = option(
+    0.0, "minutes after which a state is saved in any case (0: by epochs alone)", identity=False
+  )
   keep: int = option(2, "newest checkpoints kept", identity=False)
   keep_best: int = option(1, "checkpoints kept for their kNN accuracy", identity=False)
   restart: bool = option(

@@ -10,7 +10,7 @@
 #           are in another folder (`a\b` writes into `a/b`), with the same end. `**`: save() raises
 #           NotImplementedError after it has written all arrays. `?` and `*` match themselves, and
 #           work while nothing else beside matches.
-# For us:   workdirs of sweeps have such names. contrastive_jax/workdir/tree_files.py gives Orbax a
+# For us:   workdirs of sweeps have such names. contrastive_jax/workdir/earlier.py gives Orbax a
 #           link with a plain path wherever a letter may mean more (tests/workdir/test_names.py).
 set -eu
 work=$(mktemp -d)

@@ -1,11 +1,12 @@
 """Checkpoints that are saved, damaged and restored, and the comparison of states by their bits."""
 
+import hashlib
 import pathlib
 
 import jax
 import numpy as np
 
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import checkpoint, manifest, state_files
 
 DAMAGES = ("bit", "delete", "truncate")
 
@@ -51,3 +52,11 @@ def restore(workdir, like, **options):
     return checkpoints.restore(like)
   finally:
     checkpoints.close()
+
+
+def digests(workdir, step):
+  """Returns {leaf: SHA-256 of its bytes} of a checkpoint, whoever wrote which part of it."""
+  directory = pathlib.Path(workdir) / "checkpoints" / str(step)
+  listed = manifest.read(directory)
+  with state_files.reader(directory, listed) as reader:
+    return {k: hashlib.sha256(reader.read(k).tobytes()).hexdigest() for k in listed["leaves"]}

@@ -11,6 +11,7 @@ import sys
 from typing import NamedTuple
 
 import conftest
+import damage
 import jax
 import members
 import numpy as np
@@ -20,7 +21,7 @@ import whole_runs
 from contrastive_jax import augment, build, keys, parallel
 from contrastive_jax.processes import hosts
 from contrastive_jax.training import trainer
-from contrastive_jax.workdir import checkpoint, manifest
+from contrastive_jax.workdir import checkpoint
 
 TOPOLOGIES = ((1, 1), (1, 4), (2, 2), (4, 1))  # processes, devices of each
 STEPS_AN_EPOCH, EPOCHS = 4, 2
@@ -79,17 +80,11 @@ def run(
   saved = checkpoint.saved_steps(str(folder / "run"))[-1]
   [restored] = checkpoint.saved_steps(str(notes))
   return Seen(
-    digests(notes, restored),
-    digests(folder / "run", saved),
+    damage.digests(notes, restored),
+    damage.digests(folder / "run", saved),
     loss=whole_runs.losses(folder / "run"),
     **joined,
   )
-
-
-def digests(workdir: pathlib.Path, step: int) -> dict[str, str]:
-  """Returns {leaf: digest} of a checkpoint."""
-  leaves = manifest.read(workdir / "checkpoints" / str(step))["leaves"]
-  return {name: leaf["sha256"] for name, leaf in leaves.items()}
 
 
 def config(epochs):

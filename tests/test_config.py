@@ -104,7 +104,7 @@ OF_NO_IDENTITY = {
   " online_learning_rate 0.5, min_std 0.5, min_rank 0.5, max_cosine 0.5, alarm_after_steps 3,"
   " max_zeros 0.5, min_gradient 0.5, lasting_steps 3",
   "log": "every_steps 3, tensorboard False, views True",
-  "checkpoint": "every_epochs 0.5, keep 3, keep_best 3, restart True",
+  "checkpoint": "every_epochs 0.5, every_minutes 9, keep 3, keep_best 3, restart True",
   "watchdog": "stuck_after_s 0.5, peer_silent_s 0.5",
   "method": "loss_impl dense",
   "model": "remat True",

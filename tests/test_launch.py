@@ -9,6 +9,7 @@ import sys
 import time
 from typing import NamedTuple
 
+import damage
 import left_over
 import members
 import numpy as np
@@ -17,7 +18,7 @@ import whole_runs
 
 from contrastive_jax import checkpoint_names, errors
 from contrastive_jax import launch as launch_lib
-from contrastive_jax.workdir import checkpoint, manifest
+from contrastive_jax.workdir import checkpoint
 
 
 class Run(NamedTuple):
@@ -266,12 +267,9 @@ def kill_at_random(process, folder, kills, rng, processes, watched):
 
 
 def final_state(folder):
-  """The digests of every leaf of the last state, after its files have been compared with them."""
+  """The digests of every leaf of the last state, compared with those of its manifest."""
   step = checkpoint.saved_steps(str(folder / "run"))[-1]
-  directory = folder / "run" / "checkpoints" / str(step)
-  listed = manifest.read(directory)
-  manifest.verify_files(listed, directory, ("model", "training"))
-  return step, {name: leaf["sha256"] for name, leaf in listed["leaves"].items()}
+  return step, damage.digests(folder / "run", step)
 
 
 def undisturbed_and_killed(folder, asked, epochs, kills, rng, processes=1):

@@ -38,7 +38,7 @@ def _what_next(command: Command, asked: Asked) -> str:
   """Says what the same command would do after Ctrl-C."""
   if command.kind == config_files.EVALUATIONS:
     return "what it printed is also in WORKDIR/eval or --out; the same command scores all again"
-  from contrastive_jax.workdir import checkpoint_files  # brings Orbax, which a plan does without
+  from contrastive_jax.workdir import checkpoint_files  # which a plan does without
 
   workdir = asked.flags["workdir"].value
   steps = checkpoint_files.steps_in(checkpoint_files.root(workdir)) if workdir else []

@@ -74,6 +74,10 @@ class AnyProcess:
     self._asked = self._any(mine)
     return before is not None and bool(parallel.fetch(before))
 
+  def forget(self) -> None:
+    """Drops the question that is under way; every process must."""
+    self._asked = None
+
 
 @contextlib.contextmanager
 def mistakes_shared() -> Iterator[None]:

@@ -43,15 +43,17 @@ def create(
 ) -> TrainState:
   """Runs an `initialiser` on all devices of `mesh`; equal for equal seeds, whatever the mesh.
 
-  Raises `UserError` for a state that this host could not hold: it is copied there to be saved.
+  Raises `UserError` for a state of which this host could not hold its share: where the devices are
+  CPUs all of it, else what is copied there to be saved, an equal part for each process.
   """
   key = keys.stream(seed, "init")
   with parallel.use(mesh):
     shapes = jax.eval_shape(init, key)
+    share = 1 if mesh.devices.flat[0].platform == "cpu" else jax.process_count()
     held = {
-      "weights": _bytes(shapes.params),
-      "the optimiser's arrays": _bytes(shapes.opt_state),
-      "what the method remembers": _bytes(shapes.memory),
+      "weights": _bytes(shapes.params) // share,
+      "the optimiser's arrays": _bytes(shapes.opt_state) // share,
+      "what the method remembers": _bytes(shapes.memory) // share,
     }
     limits.check_host(held, "make the network's width or what the method remembers smaller")
     return once.jit(init, out_shardings=shardings(shapes, mesh, fsdp))(key)

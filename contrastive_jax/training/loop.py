@@ -14,6 +14,7 @@ from contrastive_jax.step import Step
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.training import first_batch
 from contrastive_jax.training.due import Due
+from contrastive_jax.training.minutes import Minutes
 from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
@@ -34,6 +35,7 @@ class Loop:
 
   mesh: Mesh
   due: Due
+  minutes: Minutes
   noise: Noise
   readings: Readings
   monitor: Monitor
@@ -47,11 +49,12 @@ class Loop:
     """Runs a step for every batch; raises what `trainer.train` names."""
     step = int(parallel.fetch(state.step))
     self.readings.start(step)
+    self.minutes.start()
     for host_batch in self._loaded(batches, step):
       step += 1
       state = self._compute(step, step_fn, state, host_batch)
-      leaving = preemption.requested(self.mesh)
-      if leaving or self.due.save(step):
+      leaving, are_over = preemption.requested(self.mesh), self.minutes.are_over()
+      if leaving or are_over or self.due.save(step):
         self.readings.catch_up()  # never save before its step is known to be good
         knn, leaving = (None, True) if leaving else self._score_if_due(step, state, preemption)
         self._save(step, state, knn)
@@ -114,6 +117,7 @@ class Loop:
     self.watchdog.doing(f"saving step {step}")
     self.reporter.sync()
     self.checkpoints.save(step, state, knn)
+    self.minutes.start()
     self.readings.start(step)
 
   def _leave(self, step: int) -> None:

@@ -25,6 +25,7 @@ from contrastive_jax.training import changed_batch, introduction, next_command, 
 from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.loop import Loop, Result
+from contrastive_jax.training.minutes import Minutes
 from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
@@ -249,4 +250,5 @@ def _loop(
     alarms,
     noise,
   )
-  return Loop(mesh, due, noise, readings, monitor, checkpoints, reporter, watchdog)
+  minutes = Minutes(config.checkpoint.every_minutes, mesh)
+  return Loop(mesh, due, minutes, noise, readings, monitor, checkpoints, reporter, watchdog)

@@ -1,7 +1,7 @@
 """The directory of a run: made, checked, and stamped with what will run in it.
 
-Imports: checkpoint_names, config, data, errors, locking, metric_lines, places, processes, reading,
-slow, step, stored.
+Imports: checkpoint_names, config, data, errors, locking, metric_lines, parallel, places, processes,
+reading, slow, step, stored.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from contrastive_jax.workdir import checkpoint_files, foreign, version_history
 
 _SAID = 500  # letters of what is wrong with a file: it may hold a value of any length
 T = TypeVar("T")
-_DEEPEST = 200  # letters that a run adds to the path of its workdir; Orbax's longest are 70
+_DEEPEST = 200  # letters that a run adds to the path of its workdir
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 

@@ -1,14 +1,15 @@
 """Checkpoints of a run: committed when whole, never used when damaged.
 
-A workdir holds `checkpoints/STEP/{model,training,manifest.json}`; `model` (weights and batch-norm
-statistics) is all that evaluation reads. Data position and random keys follow from the step, so a
-restored state continues bit for bit.
+A workdir holds `checkpoints/STEP/`: a folder for the part of each process, and `manifest.json`.
+Evaluation reads weights and batch-norm statistics alone. Data position and random keys follow from
+the step, so a restored state continues bit for bit, on any processes and devices.
 
-A checkpoint is written as `STEP.tmp`: arrays, then the manifest, then all is read back and compared
-with it; the renaming to `STEP` is the commit mark. So a directory named by a number was once whole,
-and one that is no longer what the manifest says is never used: `STEP.damaged`. One that cannot be
-read for the moment is not touched: the run ends, and can be started again. What else lies there is
-the user's: left alone, or named at the start if it is in the way (`foreign`).
+A checkpoint is written as `STEP.tmp`: every process writes what is its own (`shares`), reads it
+back and compares; then process 0 writes the manifest of all parts, and the renaming to `STEP` is
+the commit mark. So a directory named by a number was once whole, and one that is no longer what the
+manifest says is never used: `STEP.damaged`. One that cannot be read for the moment is not touched:
+the run ends, and can be started again. What else lies there is the user's: left alone, or named at
+the start if it is in the way (`foreign`).
 """
 
 import concurrent.futures
@@ -19,12 +20,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import numpy as np
-from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
@@ -33,6 +32,8 @@ from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.workdir import checkpoint_files as files
+from contrastive_jax.workdir import state_files, together
+from contrastive_jax.workdir.committing import Renaming
 
 
 class Run(NamedTuple):
@@ -47,16 +48,32 @@ class Run(NamedTuple):
 class Checkpoints:
   """The checkpoints of one workdir, saved in the background, kept by recency and by kNN.
 
-  Process 0 writes, in a thread: other processes never wait for the disk. All read, and agree on
-  the step that they take.
+  Every process writes its part in a thread, and waits for the others there: training goes on.
+  At a restore all read what their devices hold, and agree on the step that they take.
+
+  Args:
+    workdir: of the run, seen by all processes.
+    keep, keep_best: newest checkpoints, and best by kNN, that stay.
+    restart: whether to start over where there are checkpoints and none is intact.
+    committing: how a checkpoint that is written comes to count.
   """
 
-  def __init__(self, workdir: str, *, keep: int = 2, keep_best: int = 1, restart: bool = False):
+  def __init__(
+    self,
+    workdir: str,
+    *,
+    keep: int = 2,
+    keep_best: int = 1,
+    restart: bool = False,
+    committing: Renaming | None = None,
+  ):
     self._root = files.root(workdir)
     self._keep, self._keep_best, self._restart = keep, keep_best, restart
+    self._committing = committing or Renaming()
     self._leads = jax.process_index() == 0
     self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
     self._pending: concurrent.futures.Future | None = None
+    self._together = together.Together()
     if self._leads:
       with errors.placing(f"{self._root}"):
         self._root.mkdir(parents=True, exist_ok=True)
@@ -68,7 +85,7 @@ class Checkpoints:
   def save(self, step: int, state: TrainState, knn: float | None = None) -> None:
     """Starts to save `state`, with its kNN accuracy if it was measured; no-op if it is there.
 
-    Returns when the state is copied to the host, so that its buffers may be donated.
+    Returns when the part of this process is copied to the host, so that buffers may be donated.
 
     Raises:
       SaveFailed: the save before this one.
@@ -76,7 +93,7 @@ class Checkpoints:
     if step in self._steps:
       return
     self._steps.append(step)
-    self._start(f"writing checkpoint {step}", state, lambda host: self._write(step, host, knn))
+    self._start(f"writing checkpoint {step}", state, lambda part: self._write(step, part, knn))
 
   def try_out(self, state: TrainState) -> None:
     """Starts to save `state` and to remove it again: what no save could do is found by the next
@@ -84,12 +101,11 @@ class Checkpoints:
     """
     self._start("writing a trial checkpoint", state, self._try)
 
-  def _start(self, what: str, state: TrainState, act: Callable[[TrainState], None]) -> None:
+  def _start(self, what: str, state: TrainState, act: Callable[[state_files.Part], None]) -> None:
     self._join()
-    host = jax.tree.map(_host_copy, state)
-    if self._leads:
-      self._begun = (what, time.monotonic())
-      self._pending = self._thread.submit(act, host)
+    part = state_files.part_of(state)
+    self._begun = (what, time.monotonic())
+    self._pending = self._thread.submit(act, part)
 
   def poll(self) -> None:
     """Raises `SaveFailed` if a save has failed by now; never waits."""
@@ -114,7 +130,9 @@ class Checkpoints:
     """
     for step in sorted(self._steps, reverse=True):
       directory = self._root / str(step)
-      items, problem = files.attempt(step, lambda d=directory, s=step: files.read_state(d, s, like))
+      state, problem = state_files.attempt(
+        step, directory, lambda d, s: state_files.read_state(d, s, like)
+      )
       if problem is not None:
         files.tell_skipped(step, problem)
         if self._leads:
@@ -123,7 +141,7 @@ class Checkpoints:
             os.rename(directory, self._root / name)
         self._steps.remove(step)
         continue
-      return jax.tree.map(_place, TrainState(**items["model"], **items["training"]), like)
+      return state
     remains = checkpoint_names.damaged(reading.names_in(self._root))
     if agree.any_process(bool(remains)) and not self._restart:
       raise errors.UserError(
@@ -140,14 +158,18 @@ class Checkpoints:
     except errors.SaveFailed as error:
       failure = error
     if agree.any_process(failure is not None):
-      raise failure or errors.SaveFailed("process 0 could not save; see what it says")
+      raise failure or errors.SaveFailed("another process could not save; see what it says")
 
   def close(self) -> None:
-    """Waits for the saves and stops the background thread; a failure not yet told is printed."""
+    """Waits for the saves and stops the background thread; a failure not yet told is printed.
+
+    For other processes, one of which may be gone, no longer than `together.LEAVING_S`.
+    """
+    self._together.leave()
     self._thread.shutdown()
     try:
       self._join()
-    except errors.SaveFailed as error:
+    except (errors.SaveFailed, jax.errors.JaxRuntimeError) as error:  # the coordinator may be gone
       print(f"warning: {error}", file=sys.stderr, flush=True)
 
   def _join(self) -> None:
@@ -155,30 +177,56 @@ class Checkpoints:
     if pending:
       pending.result()
 
-  def _write(self, step: int, host: TrainState, knn: float | None) -> None:
-    """Writes, reads back, commits; in the background thread of process 0."""
-    with self._removing(str(step)), errors.saving(f"checkpoint {step}"):
-      temporary = self._root / f"{step}.tmp"
-      files.write_state(temporary, step, host, knn)
-      os.rename(temporary, self._root / str(step))
-      files.sync(self._root)
+  def _write(self, step: int, part: state_files.Part, knn: float | None) -> None:
+    """Writes, reads back, commits; in the background thread."""
+
+    def commit(temporary, tables):
+      state_files.complete(temporary, part, tables, step, knn)
+      self._committing.commit(temporary, self._root / str(step))
       self._prune()
 
-  def _try(self, host: TrainState) -> None:
-    """Writes, reads back, removes; in the background thread of process 0."""
+    self._all_write(f"checkpoint {step}", str(step), part, commit)
+
+  def _try(self, part: state_files.Part) -> None:
+    """Writes, reads back, removes; in the background thread."""
     name = checkpoint_names.TRIAL
-    with self._removing(name), errors.saving("a trial checkpoint"):
-      files.write_state(self._root / f"{name}.tmp", int(host.step), host, None)
+
+    def remove(temporary, tables):
+      state_files.complete(temporary, part, tables, 0, None)
       files.remove_leftovers(self._root, name)
 
-  @contextlib.contextmanager
-  def _removing(self, name: str) -> Iterator[None]:
-    """Removes what a save that fails leaves: the disk may be full."""
+    self._all_write("a trial checkpoint", name, part, remove)
+
+  def _all_write(
+    self,
+    what: str,
+    name: str,
+    part: state_files.Part,
+    finish: Callable[[pathlib.Path, dict], None],
+  ) -> None:
+    """Writes the part of this process; process 0 ends it when all have, or removes what is there.
+
+    Raises `SaveFailed` on every process if any has failed.
+    """
+    temporary = self._root / f"{name}.tmp"
+
+    def write():
+      with errors.saving(what):
+        tables = state_files.write_part(temporary, part)
+        own = state_files.folder_of_part(temporary, jax.process_index())
+        self._committing.part_written(own)
+        return tables
+
+    def end(tables):
+      with errors.saving(what):
+        finish(temporary, tables)
+
     try:
-      yield
+      self._together.save(what, write, end)
     except (errors.SaveFailed, errors.UserError):
-      with contextlib.suppress(OSError):
-        files.remove_leftovers(self._root, name)
+      if self._leads:  # the disk may be full
+        with contextlib.suppress(OSError):
+          files.remove_leftovers(self._root, name)
       raise
 
   def _prune(self) -> None:
@@ -220,9 +268,7 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
     )
   for candidate in reversed(steps) if step is None else [step]:
     directory = files.root(workdir) / str(candidate)
-    model, problem = files.attempt(
-      candidate, lambda d=directory, s=candidate: files.read_model(d, s)
-    )
+    model, problem = state_files.attempt(candidate, directory, state_files.read_model)
     if problem is None:
       return Run(config, model["params"], model["stats"], candidate)
     files.tell_skipped(candidate, problem)
@@ -256,18 +302,3 @@ def _scored(root: pathlib.Path) -> list[int]:
   """Returns the steps of the checkpoints that were scored by kNN, the best last."""
   scores = {step: files.knn(root / str(step)) for step in files.steps_in(root)}
   return [step for knn, step in sorted((k, s) for s, k in scores.items() if k is not None)]
-
-
-def _host_copy(leaf: jax.Array) -> np.ndarray:
-  """Copies a leaf to the host; one that is divided over processes is gathered by all of them."""
-  if leaf.is_fully_replicated:
-    return np.array(leaf.addressable_data(0))
-  if leaf.is_fully_addressable:
-    return np.array(leaf)
-  return np.array(multihost_utils.process_allgather(leaf, tiled=True))
-
-
-def _place(host: np.ndarray, like: jax.Array) -> jax.Array:
-  return jax.make_array_from_callback(
-    host.shape, like.sharding, lambda index: np.asarray(host[index])
-  )

@@ -20,7 +20,7 @@ _FILES = (
 )
 _REMEDY = "give another --workdir"
 _IN_A_SAVE = re.compile(
-  rf"(?:model|training)(?:\.orbax-checkpoint-tmp.*)?|{re.escape(manifest.NAME)}", re.DOTALL
+  rf"parts|(?:model|training)(?:\.orbax-checkpoint-tmp.*)?|{re.escape(manifest.NAME)}", re.DOTALL
 )
 
 

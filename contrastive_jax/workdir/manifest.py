@@ -1,45 +1,77 @@
-"""What a checkpoint holds, leaf by leaf, with digests: how a flipped bit is told from a weight.
+"""What a checkpoint holds: the file that is written last, and without which nothing counts.
 
-Orbax returns damaged arrays without an error. `manifest.json` in a checkpoint names every leaf with
-its shape, its type and the SHA-256 of its bytes in memory, every file with the SHA-256 of its
-content, and ends with a digest of itself. The files are checked before anything parses them; the
-leaves tell whether what was parsed is what was saved.
+`manifest.json` names every leaf with its shape and type, and every file with its length and the
+boxes of leaves that lie in it, each block of them with a digest (`part_files`); it ends with a
+digest of itself. Checkpoints of the form before parts have another content there (`earlier`).
 """
 
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from contrastive_jax import reading, slow
+from contrastive_jax import errors, reading, slow
+from contrastive_jax.workdir import digests
 
 NAME = "manifest.json"
-_KEYS = ("step", "knn", "leaves", "files")
-Manifest = dict[str, Any]  # "step", "knn", "leaves": {name: {"shape", "dtype", "sha256"}}, "files"
+_FORM = 2  # of this file; 1, which named none, is that of whole trees
+_KEYS = {
+  1: ("step", "knn", "leaves", "files"),
+  _FORM: ("form", "digest", "step", "knn", "model", "leaves", "files"),
+}
+Manifest = dict[str, Any]
 
 
 class Damaged(Exception):
-  """A checkpoint is not what was saved. The message is a few words: what is wrong where."""
+  """A checkpoint is not what was saved.
+
+  Args:
+    what: is wrong where, in a few words.
+    file: of the checkpoint in which it is; "": not in one alone.
+  """
+
+  def __init__(self, what: str, file: str = ""):
+    super().__init__(what)
+    self.file = file
 
 
-def describe(
-  directory: pathlib.Path,
-  leaves: Mapping[str, np.ndarray],
-  *,
+def compose(
   step: int,
-  knn: float | None = None,
+  knn: float | None,
+  model: dict[str, Any],
+  leaves: dict[str, dict[str, Any]],
+  files: dict[str, dict[str, Any]],
 ) -> Manifest:
-  """Returns the manifest of arrays on the host that were written to `directory`."""
-  files = sorted(path for path in directory.rglob("*") if path.is_file())
+  """Returns the manifest of a checkpoint.
+
+  Args:
+    step: of the run.
+    knn: accuracy that was measured there, if it was.
+    model: weights and statistics as nested dicts, the names of leaves in the place of arrays.
+    leaves: {name: {"shape", "dtype"}}.
+    files: {path within the checkpoint: table of `part_files`}.
+
+  Raises:
+    ValueError: the files do not hold every number of every leaf.
+  """
+  held = dict.fromkeys(leaves, 0)
+  for table in files.values():
+    for piece in table["pieces"]:
+      held[piece.leaf] += piece.box.size
+  for name, form in leaves.items():
+    if held[name] != (size := int(np.prod(form["shape"], dtype=np.int64))):
+      raise ValueError(f"{held[name]:,} of {size:,} numbers of leaf {name} were written")
   body = {
+    "form": _FORM,
+    "digest": digests.NAME,
     "step": step,
     "knn": knn,
-    "leaves": {name: form(leaf) | {"sha256": _digest(leaf)} for name, leaf in leaves.items()},
-    "files": {path.relative_to(directory).as_posix(): _digest_of_file(path) for path in files},
+    "model": model,
+    "leaves": leaves,
+    "files": files,
   }
   return body | {"sha256": _digest_of_text(body)}
 
@@ -52,7 +84,7 @@ def form(leaf: Any) -> dict[str, Any]:
 def write(directory: pathlib.Path, manifest: Manifest) -> None:
   """Writes it and waits until it is on the disk."""
   with (directory / NAME).open("w") as file:
-    json.dump(manifest, file, indent=1)
+    json.dump(manifest, file, separators=(",", ":"))
     file.flush()
     os.fsync(file.fileno())
 
@@ -62,61 +94,35 @@ def read(directory: pathlib.Path) -> Manifest:
 
   Raises:
     Damaged: it is missing, or not what was written.
+    UserError: a later version of this package wrote it.
     OSError: the system could not read it, which says nothing of the checkpoint.
   """
   try:
     with slow.named(str(directory / NAME)):
       manifest = json.loads((directory / NAME).read_bytes())
-    body = {key: manifest[key] for key in _KEYS}
+    body = {key: value for key, value in manifest.items() if key != "sha256"}
     intact = manifest["sha256"] == _digest_of_text(body)
+    written = manifest.get("form", 1)
+    complete = written not in _KEYS or all(key in body for key in _KEYS[written])
   except OSError as error:
     if reading.is_missing(error, directory / NAME, within=directory.parent):
       raise Damaged(f"{NAME} is missing") from error
     raise
-  except (ValueError, KeyError, TypeError) as error:
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
     raise Damaged(f"{NAME} cannot be read ({type(error).__name__})") from error
-  if not intact:
+  if not intact or not complete:
     raise Damaged(f"{NAME} does not match its own digest")
+  if written not in _KEYS or manifest.get("digest", digests.NAME) != digests.NAME:
+    raise errors.UserError(
+      f"{directory / NAME} has form {written}, digests {manifest.get('digest')}; this version "
+      f"knows forms up to {_FORM} with {digests.NAME}: use the one that wrote it, or a later one"
+    )
   return manifest
 
 
-def verify_files(manifest: Manifest, directory: pathlib.Path, items: Iterable[str]) -> None:
-  """Raises `Damaged`, with the first file that differs, unless the folders `items` are intact.
-
-  A file is missing if its folder, which can be read, does not have it; what else the system says
-  is raised as it is.
-  """
-  for name, digest in manifest["files"].items():
-    if name.split("/")[0] in items:
-      try:
-        found = _digest_of_file(directory / name)
-      except OSError as error:
-        if reading.is_missing(error, directory / name, within=directory.parent):
-          raise Damaged(f"file {name} is missing") from error
-        raise
-      if found != digest:
-        raise Damaged(f"file {name} does not match its digest")
-
-
-def verify_leaves(manifest: Manifest, leaves: Mapping[str, np.ndarray]) -> None:
-  """Raises `Damaged`, with the first leaf that differs, unless `leaves` are what was described.
-
-  They may be a part of the checkpoint: leaves that were not read are not missed.
-  """
-  for name, leaf in leaves.items():
-    if name not in manifest["leaves"]:
-      raise Damaged(f"leaf {name} is not in {NAME}")
-    if form(leaf) | {"sha256": _digest(leaf)} != manifest["leaves"][name]:
-      raise Damaged(f"leaf {name} does not match its digest")
-
-
-def _digest(leaf: np.ndarray) -> str:
-  return hashlib.sha256(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8)).hexdigest()
-
-
-def _digest_of_file(path: pathlib.Path) -> str:
-  with slow.named(str(path)), path.open("rb") as file:
-    return hashlib.file_digest(file, "sha256").hexdigest()
+def is_in_parts(manifest: Manifest) -> bool:
+  """Returns whether it describes parts; else a checkpoint of `earlier`."""
+  return "form" in manifest
 
 
 def _digest_of_text(body: Manifest) -> str:

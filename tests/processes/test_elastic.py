@@ -5,6 +5,7 @@ All pairs of topologies: benchmarks/elastic.py.
 
 import shutil
 
+import damage
 import elastic
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def test_a_run_of_one_device_goes_on_exactly_on_two_processes_of_two_devices(tmp
   shutil.rmtree(tmp_path / "moved" / "run" / "checkpoints" / str(end))
   (tmp_path / "moved" / "run" / "metrics.jsonl").unlink()  # no loss is read that was not computed
   moved = elastic.run(tmp_path / "moved", 2, 2)
-  assert moved.restored == elastic.digests(tmp_path / "alone" / "run", begun)
+  assert moved.restored == damage.digests(tmp_path / "alone" / "run", begun)
   np.testing.assert_array_equal(moved.index, alone.index[begun:])
   np.testing.assert_array_equal(moved.image, alone.image[begun:])
   # Of the same bytes and draws; XLA adds up a crop in another order for another batch size.

@@ -118,7 +118,7 @@ SCORED = (
 @pytest.mark.thorough
 @pytest.mark.parametrize(
   "package, module, function, process",
-  [("evaluation", "features", "extract", 1), ("workdir", "tree_files", "write", 0)],
+  [("evaluation", "features", "extract", 1), ("workdir", "part_files", "write", 0)],
 )
 def test_sigterm_to_one_process_that_scores_or_saves_ends_all_after_a_save(
   tmp_path, package, module, function, process

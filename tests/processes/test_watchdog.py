@@ -8,7 +8,7 @@ from states import state
 
 from contrastive_jax import errors
 from contrastive_jax.processes import watchdog
-from contrastive_jax.workdir import checkpoint, tree_files
+from contrastive_jax.workdir import checkpoint, part_files
 
 
 @pytest.fixture(autouse=True)
@@ -22,10 +22,10 @@ def may_end(monkeypatch):
 
 def test_a_save_that_hangs_in_the_background_ends_the_run(tmp_path, monkeypatch, capfd):
   ended, go_on, codes = threading.Event(), threading.Event(), []
-  write = tree_files.write
+  write = part_files.write
   monkeypatch.setattr(watchdog, "_BEAT_S", 0.02)
   monkeypatch.setattr(watchdog.os, "_exit", lambda code: (codes.append(code), ended.set()))
-  monkeypatch.setattr(tree_files, "write", lambda *a: (go_on.wait(60), write(*a)))
+  monkeypatch.setattr(part_files, "write", lambda *a: (go_on.wait(60), write(*a))[1])
   checkpoints, saved = checkpoint.Checkpoints(str(tmp_path)), state(3)
   with watchdog.Watchdog(str(tmp_path), stuck_after_s=1.0, peer_silent_s=0) as watching:
     watching.beside(checkpoints.under_way)

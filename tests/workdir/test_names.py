@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import tempfile
 
 import pytest
 import states
@@ -50,13 +49,6 @@ def test_checkpoints_lie_where_they_are_said_to_and_nowhere_else(tmp_path, monke
   assert os.listdir(tmp_path) == [name]
   assert launch._newest(["train", f"--workdir={name}", "--config=a"]) == 2
   assert launch._newest(["train", "--workdir", name]) == 2
-
-
-def test_where_no_path_is_plain_a_run_is_refused(tmp_path, monkeypatch):
-  (tmp_path / "[a]").mkdir()
-  monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "[a]"))
-  with pytest.raises(errors.UserError, match="set TMPDIR to a plain path"):
-    save(tmp_path / "lr[0.1]", states.state(1))
 
 
 def test_a_path_that_is_too_long_for_what_lies_below_it_is_refused(tmp_path):

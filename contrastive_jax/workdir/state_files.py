@@ -1,0 +1,299 @@
+"""A state as files: its parts written by their processes, read by whoever needs some of it."""
+
+import collections
+import concurrent.futures
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from contrastive_jax import errors, reading
+from contrastive_jax.processes import agree
+from contrastive_jax.step.state import TrainState
+from contrastive_jax.workdir import boxes, checkpoint_files, manifest, part_files, shares
+from contrastive_jax.workdir.boxes import Box
+
+_ITEMS = {"model": ("params", "stats"), "training": ("step", "opt_state", "memory", "probe")}
+_PARTS = "parts"  # the folder of the folders of processes
+_AHEAD = 16  # leaves that are read before they are on their devices
+_T = TypeVar("_T")
+
+
+class Part(NamedTuple):
+  """What one process has to write of a state, on its host."""
+
+  arrays: dict[tuple[str, Box], np.ndarray]  # by leaf and box
+  leaves: dict[str, dict[str, Any]]  # shape and type of all leaves of the state
+  model: dict[str, Any]  # see `manifest.compose`
+
+
+def part_of(state: TrainState) -> Part:
+  """Copies to the host what this process is to write of a state (`shares`)."""
+  leaves = _leaves(state)
+  mine = shares.of_process(leaves, jax.process_index())
+  arrays = {(n, box): shares.copied(leaves[n], box) for n, cut in mine.items() for box in cut}
+  model = {k: _named(getattr(state, k), k) for k in _ITEMS["model"]}
+  return Part(arrays, {name: manifest.form(leaf) for name, leaf in leaves.items()}, model)
+
+
+def write_part(directory: pathlib.Path, part: Part) -> dict[str, part_files.Table]:
+  """Writes the part of this process into a folder of its own, reads it back and compares.
+
+  Returns:
+    What the manifest is to say of its files: {path within `directory`: table}.
+
+  Raises:
+    Damaged: what came back is not what was written.
+  """
+  own = folder_of_part(directory, jax.process_index())
+  own.mkdir(parents=True, exist_ok=True)
+  tables = {}
+  for item, names in _ITEMS.items():
+    of_item = {key: a for key, a in part.arrays.items() if key[0].split(".")[0] in names}
+    if of_item:
+      path = own / f"{item}.safetensors"
+      name = path.relative_to(directory).as_posix()
+      tables[name] = part_files.write(path, of_item, part.leaves)
+  for folder in (own, own.parent, directory):
+    checkpoint_files.sync(folder)
+  for name, table in tables.items():
+    reading.patiently("what was written", lambda n=name, t=table: _check(directory, {n: t}, part))
+  return tables
+
+
+def folder_of_part(directory: pathlib.Path, process: int) -> pathlib.Path:
+  """Returns where a process writes its part of the checkpoint `directory`."""
+  return directory / _PARTS / str(process)
+
+
+def _check(directory: pathlib.Path, tables: dict[str, part_files.Table], part: Part) -> None:
+  for name, table in tables.items():
+    part_files.check(directory, name, table, part.leaves)
+
+
+def complete(
+  directory: pathlib.Path,
+  part: Part,
+  tables: dict[str, part_files.Table],
+  step: int,
+  knn: float | None,
+) -> None:
+  """Writes the manifest of a checkpoint whose parts are all there.
+
+  Raises:
+    OSError: this process does not see what another has written.
+    ValueError: the parts are not the whole state.
+  """
+  tables = {name: part_files.parsed(table) for name, table in tables.items()}
+  for name, table in tables.items():
+    path = directory / name
+    if not path.is_file() or path.stat().st_size != table["bytes"]:
+      raise OSError(
+        f"{name} is not there as its process wrote it; see that all hosts have the same disk there"
+      )
+  manifest.write(directory, manifest.compose(step, knn, part.model, part.leaves, tables))
+  checkpoint_files.sync(directory)
+  reading.patiently("what was written", lambda: manifest.read(directory))
+
+
+def read_state(directory: pathlib.Path, step: int, like: TrainState) -> TrainState:
+  """Reads and verifies what the devices of this process hold of a state.
+
+  Returns:
+    The state with the shardings of `like`.
+
+  Raises:
+    Damaged: it is not what was saved.
+    UserError: it is, but `like` is another tree.
+  """
+  listed = _manifest(directory, step)
+  leaves = _leaves(like)
+  saved = {
+    name: {k: leaf[k] for k in ("shape", "dtype")} for name, leaf in listed["leaves"].items()
+  }
+  asked = {name: manifest.form(leaf) for name, leaf in leaves.items()}
+  for name in [*asked, *saved]:
+    if saved.get(name) != asked.get(name):
+      raise errors.UserError(
+        f"checkpoint {step} has {name} {_words(saved.get(name))}, this config makes it "
+        f"{_words(asked.get(name))}; use the run's own config or a new --workdir"
+      )
+  if not manifest.is_in_parts(listed):
+    return _read_earlier(directory, listed, like)
+  with reader(directory, listed) as files, _threads() as threads:
+
+    def read(name: str) -> dict[Box, np.ndarray]:
+      leaf = leaves[name]
+      indices = leaf.sharding.addressable_devices_indices_map(leaf.shape).values()
+      held = {boxes.of_index(index, leaf.shape) for index in indices}
+      return {box: files.read(name, box) for box in held}
+
+    parts = _in_order(threads, read, leaves)
+    placed = [_placed(part, leaf) for part, leaf in zip(parts, leaves.values(), strict=True)]
+  return jax.tree.unflatten(jax.tree.structure(like), placed)
+
+
+def _placed(parts: dict[Box, np.ndarray], like: jax.Array) -> jax.Array:
+  return jax.make_array_from_callback(
+    like.shape, like.sharding, lambda index: parts[boxes.of_index(index, like.shape)]
+  )
+
+
+def read_model(directory: pathlib.Path, step: int) -> PyTree:
+  """Reads and verifies weights and statistics as numpy, of whatever network."""
+  listed = _manifest(directory, step)
+  if not manifest.is_in_parts(listed):
+    return _read_earlier_model(directory, listed)
+  names, tree = jax.tree.flatten(listed["model"])
+  with reader(directory, listed) as files, _threads() as threads:
+    return jax.tree.unflatten(tree, _in_order(threads, files.read, names))
+
+
+def _manifest(directory: pathlib.Path, step: int) -> manifest.Manifest:
+  listed = manifest.read(directory)
+  if listed["step"] != step:
+    raise manifest.Damaged(f"{manifest.NAME} is of step {listed['step']}")
+  return listed
+
+
+def reader(directory: pathlib.Path, listed: manifest.Manifest) -> part_files.Reader:
+  """Returns what reads leaves, or boxes of them, of the checkpoint that `listed` describes."""
+  tables = {name: part_files.parsed(table) for name, table in listed["files"].items()}
+  return part_files.Reader(directory, tables, listed["leaves"])
+
+
+def _threads() -> concurrent.futures.ThreadPoolExecutor:
+  """Threads that read leaves: new memory is what takes time, more than the digests."""
+  return concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1), "reading")
+
+
+def _in_order(
+  threads: concurrent.futures.Executor, read: Callable[[str], _T], names: Iterable[str]
+) -> Iterator[_T]:
+  """Yields what is read of each leaf, a few of them ahead: the host need not hold all at once."""
+  ahead = collections.deque()
+  for name in names:
+    ahead.append(threads.submit(read, name))
+    if len(ahead) > _AHEAD:
+      yield ahead.popleft().result()
+  while ahead:
+    yield ahead.popleft().result()
+
+
+def _read_earlier(
+  directory: pathlib.Path, listed: manifest.Manifest, like: TrainState
+) -> TrainState:
+  from contrastive_jax.workdir import earlier
+
+  earlier.verify_files(listed, directory, _ITEMS)
+  trees = {
+    item: earlier.read(directory / item, {k: getattr(like, k) for k in names})
+    for item, names in _ITEMS.items()
+  }
+  earlier.verify_leaves(listed, {k: v for tree in trees.values() for k, v in _leaves(tree).items()})
+  read = TrainState(**trees["model"], **trees["training"])
+  return jax.tree.map(
+    lambda host, leaf: jax.make_array_from_callback(
+      host.shape, leaf.sharding, lambda index: np.asarray(host[index])
+    ),
+    read,
+    like,
+  )
+
+
+def _read_earlier_model(directory: pathlib.Path, listed: manifest.Manifest) -> PyTree:
+  from contrastive_jax.workdir import earlier
+
+  earlier.verify_files(listed, directory, ("model",))
+  tree = earlier.read(directory / "model")
+  earlier.verify_leaves(listed, _leaves(tree))
+  names = {name for name in listed["leaves"] if name.split(".")[0] in _ITEMS["model"]}
+  missing = names - _leaves(tree).keys()
+  if missing:
+    raise manifest.Damaged(f"leaf {min(missing)} is missing")
+  return tree
+
+
+def attempt(
+  step: int, directory: pathlib.Path, read: Callable[[pathlib.Path, int], _T]
+) -> tuple[_T | None, str | None]:
+  """Returns (what `read` returns, None), or (None, how the checkpoint is damaged).
+
+  The same on every process: what one finds damaged, in what it alone reads, the others look at too.
+  Whatever else is raised of files whose digests are right is no damage, be it an error of the disk
+  in a ValueError.
+
+  Raises:
+    ReadFailed: the checkpoint may be good and cannot be read, by this process or another.
+    UserError: it is of another network, or this user may not read it.
+  """
+  value, damage, failure = _tried(step, lambda: read(directory, step))
+  _end_if_any(step, failure)
+  if not agree.any_process(damage is not None):
+    return value, None
+  if agree.any_process(damage is None):
+    files = [text for text in agree.texts(damage.file if damage else "") if text]
+    if damage is None:
+      _, damage, failure = _tried(step, lambda: _check_files(directory, step, files))
+    _end_if_any(step, failure)
+    if agree.any_process(damage is None):
+      raise errors.ReadFailed(
+        f"checkpoint {step} is damaged for one process and whole for another "
+        f"(this one: {damage or 'whole'}); see that all hosts read the same disk"
+      )
+  return None, str(damage)
+
+
+def _tried(
+  step: int, read: Callable[[], _T]
+) -> tuple[_T | None, manifest.Damaged | None, Exception | None]:
+  """Returns what was read, how it is damaged, or why it cannot be read."""
+  try:
+    return reading.patiently(f"checkpoint {step}", read, may_pass=_is_no_damage), None, None
+  except manifest.Damaged as error:
+    return None, error, None
+  except (errors.ReadFailed, errors.UserError) as error:
+    return None, None, error
+
+
+def _end_if_any(step: int, failure: Exception | None) -> None:
+  if agree.any_process(failure is not None):
+    raise failure or errors.ReadFailed(
+      f"checkpoint {step} cannot be read by another process; see what it says"
+    )
+
+
+def _check_files(directory: pathlib.Path, step: int, names: Iterable[str]) -> None:
+  """Raises `Damaged` if the manifest or one of these files is not what was written."""
+  listed = _manifest(directory, step)
+  for name in set(names) & set(listed["files"]):
+    table = part_files.parsed(listed["files"][name])
+    part_files.check(directory, name, table, listed["leaves"])
+
+
+def _is_no_damage(error: BaseException) -> bool:
+  return not isinstance(error, errors.UserError | manifest.Damaged)
+
+
+def _named(tree: PyTree, item: str) -> PyTree:
+  """Returns the tree with the names of its leaves, as `_leaves` gives them, in their place."""
+  return jax.tree_util.tree_map_with_path(lambda path, _: f"{item}.{_name(path)}", tree)
+
+
+def _leaves(tree: PyTree) -> dict[str, Any]:
+  """Returns {dotted name: leaf}; of a state and of its items alike."""
+  flat, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {_name(path): leaf for path, leaf in flat}
+
+
+def _name(path: jax.tree_util.KeyPath) -> str:
+  parts = (getattr(k, "key", getattr(k, "name", getattr(k, "idx", None))) for k in path)
+  return ".".join(str(part) for part in parts)
+
+
+def _words(form: dict[str, Any] | None) -> str:
+  return f"{form['dtype']}{form['shape']}" if form else "nowhere"

@@ -1,0 +1,60 @@
+"""A state as files: open to other programs, and nothing but what all processes wrote."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import states
+from damage import restore, save
+
+from contrastive_jax import errors
+from contrastive_jax.workdir import manifest, state_files
+
+
+def test_a_part_that_process_0_does_not_see_is_not_committed(tmp_path):
+  """As where each host has a disk of its own under that name."""
+  part = state_files.part_of(states.state(1))
+  tables = state_files.write_part(tmp_path, part)
+  (tmp_path / "parts" / "0").rename(tmp_path / "parts" / "1")
+  with pytest.raises(OSError, match="model.safetensors is not there .* the same disk"):
+    state_files.complete(tmp_path, part, tables, 1, None)
+  assert not (tmp_path / manifest.NAME).exists()
+
+
+def test_a_form_of_a_later_version_is_refused_and_no_damage(tmp_path):
+  save(tmp_path, states.state(1))
+  path = tmp_path / "checkpoints" / "1" / manifest.NAME
+  later = json.loads(path.read_text()) | {"form": 99}
+  del later["sha256"]
+  path.write_text(json.dumps(later | {"sha256": manifest._digest_of_text(later)}))
+  with pytest.raises(errors.UserError, match="has form 99.* use the one that wrote it, or a later"):
+    restore(tmp_path, states.state(1))
+  assert path.exists()
+
+
+def test_the_files_are_safetensors(tmp_path):
+  """By the format's own words: 8 bytes of length, JSON, then the numbers without a gap."""
+  state = states.state(1)
+  save(tmp_path, state)
+  content = (tmp_path / "checkpoints/1/parts/0/model.safetensors").read_bytes()
+  length = int.from_bytes(content[:8], "little")
+  header, numbers = json.loads(content[8 : 8 + length]), content[8 + length :]
+  assert set(header) == {"params.dense.kernel", "params.scale", "stats.mean"}
+  entry = header["params.scale"]
+  begin, end = entry["data_offsets"]
+  assert (entry["dtype"], entry["shape"]) == ("BF16", [7])
+  assert numbers[begin:end] == np.asarray(state.params["scale"]).tobytes()
+  assert sorted(e["data_offsets"] for e in header.values())[0][0] == 0
+  assert sum(np.diff(e["data_offsets"])[0] for e in header.values()) == len(numbers)
+
+
+def test_its_library_reads_them(tmp_path):
+  library = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
+  state = states.state(1)
+  save(tmp_path, state)
+  # The one leaf of bfloat16, which the library's NumPy side does not know, is in the other file.
+  state = state.replace(params={"kernel": state.params["dense"]["kernel"]}, opt_state=())
+  save(tmp_path / "float32", state)
+  read = library.load_file(tmp_path / "float32/checkpoints/1/parts/0/model.safetensors")
+  np.testing.assert_array_equal(read["params.kernel"], jax.device_get(state.params["kernel"]))
