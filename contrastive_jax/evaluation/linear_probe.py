@@ -27,7 +27,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from contrastive_jax import augment as augment_lib
 from contrastive_jax import errors, parallel
-from contrastive_jax.data import Source, pipeline
+from contrastive_jax.data import Source, order, pipeline
 from contrastive_jax.evaluation import features, held_out, linear_steps, probe_batches
 from contrastive_jax.options import option
 
@@ -138,15 +138,19 @@ def batches_of(x, label, options, mesh, seed):
   mean, std = standardization(x) if options.standardize else as_they_are(x.shape[1])
   steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size, _BATCH_SIZE)
   total = steps_per_epoch * options.epochs
-  order = functools.partial(
-    pipeline.positions, num_images=len(x), batch_size=options.batch_size, seed=seed
+  positions = functools.partial(
+    pipeline.positions,
+    num_images=len(x),
+    batch_size=options.batch_size,
+    seed=seed,
+    name=order.BEFORE,  # scores stay what they were; rows of features are far larger than the order
   )
   at_once = max(1, min(_STEPS_AT_ONCE, _BYTES_AT_ONCE // (4 * options.batch_size * x.shape[1])))
 
   def batches():
     for first in range(0, total, at_once):
       steps = range(first, min(first + at_once, total))
-      chosen = np.stack([order(step) for step in steps], axis=1)  # [B, steps]
+      chosen = np.stack([positions(step) for step in steps], axis=1)  # [B, steps]
       short = -options.batch_size % mesh.size
       labels = np.pad(label[chosen], ((0, short), (0, 0)), constant_values=-1)
       rows = np.pad((x[chosen] - mean) / std, ((0, short), (0, 0), (0, 0)))

@@ -89,7 +89,7 @@ def linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
       task.mesh,
       view=task.images.view,
       clean=x,
-      pipeline_options=task.images.pipeline_options,
+      pipeline_options=task.images.training_options,
       **common,
     )
   else:
@@ -133,7 +133,7 @@ def finetune(task: Task, options: finetune_lib.Options) -> dict[str, Any]:
     num_features=x.shape[1],
     view=task.images.view,
     seed=task.seed,
-    pipeline_options=task.images.pipeline_options,
+    pipeline_options=task.images.training_options,
     progress=Progress(f"{_name('finetune', task)}, step"),
   )
   tuned = extract(encoder._replace(variables=variables), task.images.test, task.images, task.mesh)

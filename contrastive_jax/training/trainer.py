@@ -57,6 +57,9 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
 def _train(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None, preemption: Preemption
 ) -> Result:
+  with agree.mistakes_shared():
+    config_lib.check(config)
+    config = workdir_lib.ordered(workdir, config)
   mesh, source, held_out, image_set = _checked(config, workdir, devices)
   to_score = next_command.to_score(config, workdir, source, held_out, _scored(config, source))
   run = build.run(config, len(source), source.num_classes, mesh.size)
@@ -113,7 +116,6 @@ def _checked(
   The images are those trained on, those held out, and the identity of the former.
   """
   with agree.mistakes_shared():
-    config_lib.check(config)
     unread.check_paths(config)
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)
@@ -235,6 +237,7 @@ def _loader(
     batch_size=config.batch_size,
     seed=config.seed,
     list_unreadable=unreadable,
+    order_name=config.data.order,
     **pipeline.this_process(),
     **build.pipeline_options(config),
   )

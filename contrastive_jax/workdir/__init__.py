@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import errors, reading, stored
-from contrastive_jax.data import identity
+from contrastive_jax.data import identity, order
 from contrastive_jax.workdir import checkpoint_files, foreign, version_history
 
 _SAID = 500  # letters of what is wrong with a file: it may hold a value of any length
@@ -75,6 +75,24 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
       "(in another order, an epoch of another length)"
     )
   return changes + others
+
+
+def ordered(workdir: str, config: ConfigDict) -> ConfigDict:
+  """Returns the config with the order of images that the run in `workdir` has.
+
+  A new run takes the newest order there is. One that `config` names is left as it is.
+
+  Raises:
+    UserError: the run's own config is damaged, and `allow_config_change` is not set.
+  """
+  if config.data.order is not None:
+    return config
+  stored = None
+  if checkpoint_files.any_in(checkpoint_files.root(workdir)):
+    stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
+  config = config.copy_and_resolve_references()
+  config.data.order = stored.data.order if stored else order.NEWEST
+  return config
 
 
 def _check_place(workdir: str) -> None:
