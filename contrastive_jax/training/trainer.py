@@ -176,7 +176,7 @@ def _held(workdir: str, config: ConfigDict) -> Iterator[tuple[Watchdog, Checkpoi
   """Keeps the workdir for this run alone, watched, with its checkpoints open."""
   with agree.mistakes_shared():
     workdir_lib.make(workdir)
-  with lock.hold(workdir), Watchdog(workdir, **config.watchdog) as watchdog:
+  with lock.hold(workdir), Watchdog(**config.watchdog) as watchdog:
     options = config_lib.fields_of(Checkpoints, config.checkpoint)
     with contextlib.closing(Checkpoints(workdir, **options)) as checkpoints:
       watchdog.beside(checkpoints.under_way)
