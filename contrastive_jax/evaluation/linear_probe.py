@@ -92,7 +92,7 @@ class Options:
     if len(self.rates) > 1:
       held_out.split(num_images, self.validation_fraction, 0, "linear_sgd", "rates=()")
     if self.augment:
-      probe_batches.check(self, num_images, jax.process_count(), _BATCH_SIZE, "processes")
+      probe_batches.check(self, num_images, 1, _BATCH_SIZE)
 
   def describe(self) -> str:
     """Returns what a result depends on, in a few words."""
@@ -186,10 +186,10 @@ def fit_augmented(
     progress: called after every step.
 
   Raises:
-    UserError: as `fit`, or the batch does not divide over the processes.
+    UserError: as `fit`.
   """
   features.check_finite(clean, "features without augmentation")
-  options = probe_batches.sized(options, len(source), jax.process_count())
+  options = probe_batches.sized(options, len(source))
   num_features = clean.shape[1]
   mean, std = standardization(clean) if options.standardize else as_they_are(num_features)
   steps_per_epoch, total, batches = probe_batches.make(

@@ -90,6 +90,7 @@ def _train(
       watchdog.doing("preparing the images")
       load = _loader(config, source, unreadable)
       batches = load(start_step=start, total_steps=run.total_steps)
+      reporter.console.line(batches.describe())
       step_fn = _fitting(config, source, mesh, reporter, watchdog) or step_fn
       views = None
       if _views_are_wanted(config, workdir, start):
