@@ -4,8 +4,8 @@ python benchmarks/loader_memory.py [--workers=0,2,8] [--batch=256] [--size_px=51
 
 A process that reads batches slowly, so that its loaders get as far ahead as they may. The images
 are made up: a set of N of them takes no memory but what the order and the loaders need. Memory is
-that of the process and its workers that no other has (anonymous pages), and the shared memory of the
-machine, in which workers hand batches over (Linux), less what there was before; "first batch" is the
+that of the process and its workers that no other has (anonymous pages), and the machine's shared
+memory, in which workers hand batches over (Linux), less what was there before; "first batch" is the
 time until that is there. Sizes in MiB; a batch is named in the first line. PYTHONPATH=CHECKOUT
 measures another version of the package.
 """
