@@ -73,7 +73,8 @@ def _run(
   mesh = parallel.make_mesh(devices)
   with agree.mistakes_shared():
     loaded = checkpoint.load_run(workdir, config.checkpoint_step)
-    images = eval_images.load(config, loaded.config)
+  images = build.in_turn(lambda: eval_images.load(config, loaded.config))
+  with agree.mistakes_shared():
     facts = _facts(loaded, images) if jax.process_count() > 1 else {}
   agree.check_equal(facts)
   _check(config, options, loaded, images, mesh)

@@ -29,7 +29,7 @@ from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
 from contrastive_jax.training.skips import Skips
-from contrastive_jax.workdir import checkpoint_files, lock
+from contrastive_jax.workdir import checkpoint_files, files, lock
 from contrastive_jax.workdir.checkpoint import Checkpoints
 from contrastive_jax.workdir.report import Reporter
 
@@ -69,7 +69,9 @@ def _train(
   step_fn, forms = _traced(config, run, source, state, mesh)
   preemption.leave_if_requested()
   with _held(workdir, config) as (watchdog, checkpoints):
-    changes = workdir_lib.check(workdir, config, image_set)  # again: now no other can write there
+    listed = getattr(source, "listing", None)
+    # Again: now no other can write there.
+    changes = workdir_lib.check(workdir, config, image_set, listed)
     watchdog.doing("restoring the last checkpoint")
     if found := checkpoints.restore(state):
       state = found.replace(memory=run.method.resume(found.memory, state.memory))
@@ -77,9 +79,13 @@ def _train(
     _check_something_is_left(config, run, start)
     # Not before the checkpoint is known to fit.
     versions = workdir_lib.stamp(workdir, config, image_set, start)
+    written_anew = ""
+    if jax.process_index() == 0:
+      written_anew = files.written_anew(workdir, listed)
+      files.keep(workdir, listed)
     with _reporter(workdir, config, run, start) as reporter:
       reporter.console.line(_introduction(config, run, state, source, held_out, mesh, start))
-      for form in forms:
+      for form in filter(None, (*forms, written_anew)):
         reporter.console.line(form)
       for change in changes:
         reporter.console.line(f"other than before, as was allowed: {change}")
@@ -120,7 +126,8 @@ def _checked(
     unread.check_paths(config)
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)
-    source, held_out = _opened(config, workdir)
+  source, held_out = build.in_turn(lambda: _opened(config, workdir))
+  with agree.mistakes_shared():
     image_set = reading.patiently("the training set", lambda: identity.of(source))
     facts = _facts(config, source, held_out) if jax.process_count() > 1 else {}
   agree.check_equal(facts)
@@ -133,7 +140,7 @@ def _scored(config: ConfigDict, source: data.Source) -> data.Source | None:
   Warns of test images that are trained on, before an evaluation would: then it is too late.
   """
   with contextlib.suppress(errors.UserError, errors.ReadFailed):
-    scored = build.source(config, config.data.eval_split)
+    scored = build.in_turn(lambda: build.source(config, config.data.eval_split))
     build.warn_if_scored_on_itself(config, source, scored)
     return scored
   return None

@@ -22,7 +22,8 @@ from ml_collections import ConfigDict
 from contrastive_jax import config as config_lib
 from contrastive_jax import errors, reading, stored
 from contrastive_jax.data import identity, order
-from contrastive_jax.workdir import checkpoint_files, foreign, version_history
+from contrastive_jax.data.listing import Listing
+from contrastive_jax.workdir import checkpoint_files, files, foreign, version_history
 
 _SAID = 500  # letters of what is wrong with a file: it may hold a value of any length
 T = TypeVar("T")
@@ -30,7 +31,12 @@ _DEEPEST = 200  # letters that a run adds to the path of its workdir; Orbax's lo
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
-def check(workdir: str, config: ConfigDict, images: identity.Identity | None = None) -> list[str]:
+def check(
+  workdir: str,
+  config: ConfigDict,
+  images: identity.Identity | None = None,
+  listed: Listing | None = None,
+) -> list[str]:
   """Refuses to mix two runs in one directory; writes nothing.
 
   The config of a run that never came to a checkpoint binds nobody: there is nothing to mix with.
@@ -39,6 +45,7 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
     workdir: of the run.
     config: that it is to go on with.
     images: that it is to go on with; None: not looked at.
+    listed: the files of these, if they are files.
 
   Returns:
     What is other than before and was allowed, to be told.
@@ -68,6 +75,7 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
     )
   before = images and _unless_damaged(_stored_images, workdir, config.allow_data_change)
   others = identity.differences(before, images) if before else []
+  others += files.differences(workdir, listed)
   if others and not config.allow_data_change:
     raise errors.UserError(
       f"workdir {workdir} holds a run on other images: {'; '.join(others)}; give back those that "

@@ -13,10 +13,11 @@ import stat
 from collections.abc import Callable
 
 from contrastive_jax import checkpoint_names, errors, reading
-from contrastive_jax.workdir import manifest
+from contrastive_jax.workdir import files, manifest
 
-TEMPORARY = tuple(f"{name}.tmp" for name in ("config.json", "data.json", "versions.json"))
-_FILES = ("config.json", "data.json", "versions.json", "metrics.jsonl", "lock", *TEMPORARY)
+_STAMPS = ("config.json", "data.json", files.NAME, "versions.json")
+TEMPORARY = tuple(f"{name}.tmp" for name in _STAMPS)
+_FILES = (*_STAMPS, "metrics.jsonl", "lock", *TEMPORARY)
 _IN_A_SAVE = re.compile(
   rf"(?:model|training)(?:\.orbax-checkpoint-tmp.*)?|{re.escape(manifest.NAME)}", re.DOTALL
 )
