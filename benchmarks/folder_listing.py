@@ -5,8 +5,8 @@ python benchmarks/folder_listing.py [--files=14000000] [--classes=14000]
 `data.build` of a folder whose entries are made when they are asked for: no disk is in the figures,
 and the time of Python's own entries is the same for any version. The numbers: files; CPU seconds;
 growth of the process's peak of memory, MiB; the source pickled as for a worker process, 10^6 bytes;
-seconds in which another process of the same run has it too ("-": it lists anew). PYTHONPATH=CHECKOUT
-measures another version of the package.
+seconds in which another process of the same run has it too ("-": it lists anew).
+PYTHONPATH=CHECKOUT measures another version of the package.
 """
 
 import contextlib

@@ -29,6 +29,7 @@ from contrastive_jax import augment as augment_lib
 from contrastive_jax import errors, parallel
 from contrastive_jax.data import Source, order, pipeline
 from contrastive_jax.evaluation import features, held_out, linear_steps, probe_batches
+from contrastive_jax.evaluation.rows import deviation
 from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "step")
@@ -213,8 +214,7 @@ def standardization(
   x: Float[np.ndarray, "n F"],
 ) -> tuple[Float[np.ndarray, " F"], Float[np.ndarray, " F"]]:
   """Returns mean and standard deviation of each feature; 1 for a feature that is constant."""
-  mean = x.mean(axis=0, dtype=np.float64)
-  std = x.std(axis=0, dtype=np.float64)
+  mean, std = deviation(x)
   std = np.where(std > 1e-6 * np.maximum(1.0, np.abs(mean)), std, 1.0)
   return mean.astype(np.float32), std.astype(np.float32)
 

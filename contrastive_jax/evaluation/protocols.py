@@ -200,7 +200,13 @@ def extract(
   )
   shown = Progress(f"features of {encoder.name}, batch").over(batches, len(batches))
   found = features.collect(
-    encoder.function, encoder.variables, shown, view=images.view, mesh=mesh, change=change
+    encoder.function,
+    encoder.variables,
+    shown,
+    view=images.view,
+    mesh=mesh,
+    size=len(source),
+    change=change,
   )
   if len(found.index) + found.replaced != len(source):
     raise RuntimeError(f"{len(source)} images gave {len(found.index)} rows of features")
