@@ -1,8 +1,9 @@
 """From a config to objects: the one place that knows both, used by training and evaluation."""
 
+import json
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +16,14 @@ from contrastive_jax import augment, data, errors, methods, models, optim, paral
 from contrastive_jax import config as config_lib
 from contrastive_jax import step as step_lib
 from contrastive_jax.config import fields_of
-from contrastive_jax.data import pipeline, subset
+from contrastive_jax.data import listing, pipeline, subset
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.models.network import Network
+from contrastive_jax.processes import agree
 from contrastive_jax.step import noise, online
 from contrastive_jax.step import state as state_lib
+
+T = TypeVar("T")
 
 
 class Run(NamedTuple):
@@ -238,6 +242,20 @@ def source(config: ConfigDict, split: str) -> data.Source:
 def training_set(config: ConfigDict) -> tuple[data.Source, data.Source | None]:
   """Opens a run's training images: those trained on, and those held out (None: there are none)."""
   return subset.hold_out(source(config, config.data.split), config.data.held_out)
+
+
+def in_turn(make: Callable[[], T]) -> T:
+  """Returns `make()`, which opens images: on process 0 first, whose lists of files the others take.
+
+  Every process must call. What one raises, `UserError` or `ReadFailed`, all raise.
+  """
+  if jax.process_count() == 1:
+    return make()
+  with agree.mistakes_shared():
+    made = make() if jax.process_index() == 0 else None
+  listing.trust(json.loads(agree.texts(json.dumps(listing.made()))[0]))
+  with agree.mistakes_shared():
+    return make() if made is None else made
 
 
 def warn_if_scored_on_itself(config: ConfigDict, train: data.Source, test: data.Source) -> None:

@@ -65,6 +65,16 @@ def sources() -> tuple[str, ...]:
   return tuple(name for name in declared.modules("data") if declared.has(f"data.{name}", "Options"))
 
 
+def orders() -> tuple[str, ...]:
+  """Returns the names of all orders of an epoch."""
+  return declared.constant("data.order", "NAMES")
+
+
+def order_before() -> str:
+  """Returns the order of runs whose config does not name one."""
+  return declared.constant("data.order", "BEFORE")
+
+
 def source(name: str) -> type:
   """Returns the options of a data source. Raises UserError: there is no such source."""
   if name not in sources():

@@ -173,7 +173,8 @@ def to_json(config: ConfigDict) -> str:
 def from_json(text: str) -> Config:
   """Reads a config back; lists become tuples, as config files write them.
 
-  A run that began before `data.held_out` was there trained on all images.
+  A run that began before `data.held_out` was there trained on all images, and one that began before
+  `data.order`, in the order of then.
   """
 
   def tuples(value):
@@ -184,6 +185,8 @@ def from_json(text: str) -> Config:
   config = Config({k: tuples(v) for k, v in json.loads(text).items()})
   if "method" in config and "held_out" not in config.data:
     config.data.held_out = 0
+  if "method" in config and "order" not in config.data:
+    config.data.order = catalogue.order_before()
   return config.lock()
 
 
@@ -191,13 +194,15 @@ def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:
   """Returns "key stored -> asked" for every key of a run's identity, see `options.option`.
 
   A key that the package did not have when the run began was at its default. Options of a data
-  source that neither config takes change nothing.
+  source that neither config takes change nothing, nor does an order that is left to the run.
   """
   defaults, free = {}, set()
   if "method" in asked:  # or it is an evaluation's
     free = free_keys(asked)
     for prefix, cls in _classes(asked):
       defaults |= {prefix + f.name: f.default for f in dataclasses.fields(cls)}
+  if asked.data.get("order") is None:
+    free = free | {"data.order"}
   unused = set(catalogue.sources()) - {stored.data.source, asked.data.source}
   idle = tuple(f"data.{name}." for name in unused)
   both = defaults | flatten(stored), defaults | flatten(asked)
@@ -241,6 +246,11 @@ def check(config: ConfigDict) -> None:
   for prefix, cls in classes:
     options.check(cls, flat, prefix)
   check_seed(config.seed)
+  if config.data.order not in (None, *catalogue.orders()):
+    raise errors.UserError(
+      f'data.order "{config.data.order}" is unknown; use one of {", ".join(catalogue.orders())}, '
+      "or leave it unset"
+    )
   limits.check(flat)
   for key in ("epochs", "batch_size", "image_size_px", "max_skipped_steps"):
     _at_least(key, config[key], 1)

@@ -71,20 +71,15 @@ def default_mesh() -> Mesh:
   return make_mesh() if mesh.empty else mesh
 
 
-def check_batch_size(
-  batch_size: int, num_devices: int, key: str = "batch_size", parts: str = "devices"
-) -> None:
-  """Raises `UserError`, with `key`, unless `batch_size` images divide evenly over `num_devices`.
-
-  `parts` is what they are.
-  """
+def check_batch_size(batch_size: int, num_devices: int, key: str = "batch_size") -> None:
+  """Raises `UserError`, with `key`, unless `batch_size` images divide evenly over `num_devices`."""
   if batch_size < 1:
     raise errors.UserError(f"{key} {batch_size} is not positive; use {num_devices} or more")
   if batch_size % num_devices:
     below = batch_size - batch_size % num_devices
     choices = [str(n) for n in (below, below + num_devices) if n > 0]
     raise errors.UserError(
-      f"{key} {batch_size} is not divisible by {num_devices} {parts}; use " + " or ".join(choices)
+      f"{key} {batch_size} is not divisible by {num_devices} devices; use " + " or ".join(choices)
     )
 
 

@@ -56,6 +56,11 @@ class Data(declared.options("data.decoding", "Decoding")):
     "training images that are not trained on, of each class its share: kNN and the best checkpoint "
     "are of them (unset: 1,000, or a tenth of a smaller set; 0: none, no kNN)",
   )
+  order: str | None = option(
+    None,
+    "how an epoch's order is made: feistel (any place by itself), or sort, of runs from before "
+    "(unset: the run's own; of a new one feistel)",
+  )
 
 
 @dataclasses.dataclass(frozen=True)

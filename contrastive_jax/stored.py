@@ -42,6 +42,7 @@ def config(text: str | bytes) -> config_lib.Config:
       raise errors.UserError(f"config has no section {name}")
   if "held_out" not in found["data"]:
     found["data"]["held_out"] = 0  # the run began before that was there, and trained on all images
+  found["data"].setdefault("order", catalogue.order_before())
   try:
     values = _flat(found)
   except RecursionError as error:

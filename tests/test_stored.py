@@ -44,6 +44,7 @@ BAD = {
   changed("model.name", "../resnet"): "model '../resnet' is unknown",
   changed("augment.recipe", "simcrl"): "augment.recipe simcrl is unknown",
   changed("data.source", "../x"): r"data.source ../x is unknown",
+  changed("data.order", "random"): 'data.order "random" is unknown; use one of feistel, sort',
   changed("epochs", "ten"): "epochs 'ten'",
   changed("epochs", True): "epochs",
   changed("epochs", 1.5): "epochs 1.5",
@@ -94,10 +95,11 @@ def test_what_a_run_writes_comes_back_with_its_types():
 
 def test_a_run_from_before_a_key_was_there_had_its_default_and_held_nothing_out():
   text = json.loads(config.to_json(config.pretrain()))
-  del text["watchdog"], text["monitor"]["min_rank"], text["data"]["held_out"]
+  del text["watchdog"], text["monitor"]["min_rank"]
+  del text["data"]["held_out"], text["data"]["order"]
   found = stored.config(json.dumps(text))
   assert found.watchdog == config.pretrain().watchdog
-  assert (found.monitor.min_rank, found.data.held_out) == (2.0, 0)
+  assert (found.monitor.min_rank, found.data.held_out, found.data.order) == (2.0, 0, "sort")
 
 
 DATA = {"images": 3, "classes": 2, "class names": ["a", "b"], "content": None}

@@ -22,6 +22,7 @@ def tiny(method="simclr", backbone=None, **changes):
   c.optimizer.name, c.optimizer.warmup_epochs = "sgd", 0.0
   c.data.shapes.num_train, c.data.shapes.num_test, c.data.shapes.size_px = 64, 32, 16
   c.monitor.max_train, c.data.held_out = 0, 0
+  c.data.order = "feistel"  # as a new run's config is written down
   c.log.every_steps, c.log.tensorboard = 2, False
   if backbone:
     c.model = config.backbone(**backbone)

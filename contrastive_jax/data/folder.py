@@ -7,19 +7,17 @@ system.
 Imports: errors, options, reading.
 """
 
-import collections
 import dataclasses
-import logging
 import os
 import pathlib
-import stat
 
 import numpy as np
 from PIL import Image
 
 from contrastive_jax import errors, reading
-from contrastive_jax.data import Example, images, splits
+from contrastive_jax.data import Example, images, listing, splits
 from contrastive_jax.data.identity import digest
+from contrastive_jax.data.listing import Listing
 from contrastive_jax.options import option
 from contrastive_jax.paths import local
 
@@ -29,17 +27,17 @@ SUFFIXES = (
   *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".avifs"),
   *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".tga", ".qoi", ".sgi", ".pcx", ".dds"),
 )
-# Lie beside images and are none: nothing is said of them.
-_COMPANIONS = (
-  *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".html", ".md", ".yaml", ".yml", ".py"),
-  *(".db", ".ini", ".log"),
-)
-_SIZES = 10_000  # files whose size is asked for: a second or so, also over a network
+_SIZES = 10_000  # files whose size is part of what the set is
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
   path: str = option("", "folder of images; PATH/SPLIT is used if it is there", identity=False)
+  listings: str = option(
+    "",
+    "folder for lists of 100,000 files and more, best seen by all hosts (unset: the user's cache)",
+    identity=False,
+  )
   labels: str = option("auto", "sub-folders are classes: auto (if any), folder (required) or none")
   max_megapixels: int = option(
     images.MAX_MEGAPIXELS,
@@ -58,7 +56,7 @@ class Folder:
   def __init__(
     self,
     root: pathlib.Path,
-    paths: list[str],
+    paths: Listing,
     labels: np.ndarray,
     names: tuple[str, ...],
     max_megapixels: int = images.MAX_MEGAPIXELS,
@@ -73,23 +71,34 @@ class Folder:
 
   def content(self) -> str:
     """Returns a digest of all paths and labels, and of the sizes of 10,000 files at most."""
-    some = range(0, len(self.paths), -(-len(self.paths) // _SIZES))
-    sizes = [_size(os.path.join(self.root, self.paths[i])) for i in some]
-    paths = b"\0".join(map(os.fsencode, self.paths))
-    return digest([paths, self.labels.astype(np.int64).tobytes(), repr(sizes).encode()])
+    sizes = self.paths.sizes[:: -(-len(self.paths) // _SIZES)].tolist()
+    labels = self.labels.astype(np.int64)
+    return digest([self.paths.names.data, labels.data, repr(sizes).encode()])
 
   def __getitem__(self, index: int) -> Example:
     path = os.path.join(self.root, self.paths[index])
     image = images.read(path, self.root, self._max_megapixels)
     return {"image": image, "label": int(self.labels[index]), "index": index}
 
+  @property
+  def listing(self) -> Listing:
+    """All files, by which `workdir` tells what has changed."""
+    return self.paths
+
   def in_common(self, other: "Folder") -> int:
     """Returns how many files of `other` are here too: the same folder, or one inside the other."""
     here, there = (os.path.realpath(source.root) for source in (self, other))
-    if os.path.commonpath((here, there)) not in (here, there):
-      return 0
-    files = {os.path.join(here, path) for path in self.paths}
-    return sum(os.path.join(there, path) in files for path in other.paths)
+    if here == there:
+      return sum(path in self.paths for path in other.paths)
+    if os.path.commonpath((here, there)) == here:
+      below = os.path.relpath(there, here)
+      return sum(os.path.join(below, path) in self.paths for path in other.paths)
+    if os.path.commonpath((here, there)) == there:
+      below = os.path.relpath(here, there)
+      return sum(
+        os.path.relpath(other.paths[i], below) in self.paths for i in other.paths.within(below)
+      )
+    return 0
 
 
 def build(split: str, options: Options) -> Folder:
@@ -103,80 +112,39 @@ def build(split: str, options: Options) -> Folder:
   if len(siblings) == 1 and root != base and splits.kind(root.name):
     beside = [name for name in splits.folders(base) if name != root.name]
     splits.check_not_a_class(root, (name for name in beside if listed(base / name)))
-  paths = listed(root)
-  if not paths:
+  paths = listing.of(root, _suffixes(), options.listings)
+  if not len(paths):
     raise errors.Absent(
       f"no image under {root}; it must hold files ending in {', '.join(SUFFIXES)}"
     )
-  splits.check_not_within(root, paths)
+  splits.check_not_within(root, paths.nested)
   if options.labels == "none":
     return Folder(root, paths, np.full(len(paths), -1), (), options.max_megapixels)
-  loose = [path for path in paths if os.sep not in path]
-  if loose and (options.labels == "folder" or len(loose) < len(paths)):
+  if paths.loose and (options.labels == "folder" or paths.loose < len(paths)):
+    first = next(path for path in paths if os.sep not in path)
     raise errors.UserError(
-      f"{len(loose)} of {len(paths)} images lie directly in {root} ({loose[0]!r}), not in a class"
+      f"{paths.loose} of {len(paths)} images lie directly in {root} ({first!r}), not in a class"
       " folder; move them, or set data.folder.labels=none"
     )
-  if loose:
+  if paths.loose:
     return Folder(root, paths, np.full(len(paths), -1), (), options.max_megapixels)
   # Classes of all splits together: one that is missing in this split must not shift the numbers.
   names = sorted({n for sibling in siblings for n in splits.folders(sibling)}, key=os.fsencode)
-  number = {name: i for i, name in enumerate(names)}
-  labels = np.array([number[path.split(os.sep, 1)[0]] for path in paths])
+  labels = np.full(len(paths), -1, np.int32)
+  for number, name in enumerate(names):
+    files = paths.within(name)  # which lie together
+    labels[files.start : files.stop] = number
   return Folder(root, paths, labels, tuple(names), options.max_megapixels)
 
 
-def listed(root: pathlib.Path) -> list[str]:
-  """Relative paths of all images below root, links followed, nothing hidden.
+def listed(root: pathlib.Path) -> Listing:
+  """Returns the relative paths of all images below root, links followed, nothing hidden.
 
   A warning tells how many files are left out for their names, and of what kinds.
   """
+  return listing.scan(root, _suffixes(), sizes=False)
+
+
+def _suffixes() -> tuple[str, ...]:
   known = Image.registered_extensions()
-  suffixes = tuple(suffix for suffix in SUFFIXES if known.get(suffix) in images.formats())
-  found, others = [], collections.Counter()
-  for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_tell_or_raise):
-    visible = (name for name in subfolders if splits.belongs(name))
-    subfolders[:] = [name for name in visible if not _leads_back(folder, name)]
-    inside = os.path.relpath(folder, root)
-    for file in files:
-      if file.startswith("."):
-        continue
-      if file.lower().endswith(suffixes):
-        found.append(file if inside == "." else os.path.join(inside, file))
-      else:
-        others[os.path.splitext(file)[1].lower()] += 1
-  _tell_left_out(root, {k: n for k, n in others.most_common() if k not in _COMPANIONS})
-  return sorted(found, key=os.fsencode)
-
-
-def _tell_or_raise(error: OSError) -> None:
-  """A folder that is not for us to see is left out; one that cannot be read is no empty one."""
-  if not isinstance(error, PermissionError):
-    raise error
-  logging.getLogger(__name__).warning(
-    "warning: folder %s is left out (%s)", error.filename, error.strerror
-  )
-
-
-def _tell_left_out(root: pathlib.Path, counts: dict[str, int]) -> None:
-  if counts:
-    kinds = [f"{n} {suffix or 'without a suffix'}" for suffix, n in counts.items()]
-    logging.getLogger(__name__).warning(
-      "warning: left out under %s, for their names do not end as those of images: %s%s",
-      root,
-      ", ".join(kinds[:8]),
-      ", ..." if len(kinds) > 8 else "",
-    )
-
-
-def _size(path: str) -> int:
-  """Returns a file's bytes; -1 for a link, whose own size is that of a path."""
-  found = os.lstat(path)
-  return -1 if stat.S_ISLNK(found.st_mode) else found.st_size
-
-
-def _leads_back(folder: str, name: str) -> bool:
-  """Whether a sub-folder is a link to a folder that it lies in: a walk would never end."""
-  path = os.path.join(folder, name)
-  target = os.path.realpath(path)
-  return os.path.islink(path) and pathlib.Path(os.path.realpath(folder)).is_relative_to(target)
+  return tuple(suffix for suffix in SUFFIXES if known.get(suffix) in images.formats())

@@ -80,12 +80,16 @@ def check_not_a_class(root: pathlib.Path, with_images: Iterable[str]) -> None:
     )
 
 
-def check_not_within(root: pathlib.Path, paths: Iterable[str]) -> None:
-  """Raises `UserError` if splits lie within what would be classes, whose images would be mixed."""
+def check_not_within(root: pathlib.Path, nested: Iterable[str]) -> None:
+  """Raises `UserError` if splits lie within what would be classes, whose images would be mixed.
+
+  Args:
+    root: of the set.
+    nested: folders with images, two levels below root.
+  """
   found: dict[str, dict[str, str]] = {}
-  for path in paths:
-    first, _, rest = path.partition(os.sep)
-    second = rest.partition(os.sep)[0] if os.sep in rest else ""
+  for path in nested:
+    first, second = path.split(os.sep)
     if kind(second):
       found.setdefault(first, {})[kind(second)] = second
   for first, inside in found.items():

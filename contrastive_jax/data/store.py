@@ -25,6 +25,15 @@ _PIECE = 64  # images that a thread takes at a time
 Batch = dict[str, np.ndarray]
 
 
+def empty(form: dict[str, tuple[np.dtype, tuple[int, ...]]]) -> Batch:
+  """Returns arrays of zeros. Raises ReadFailed: there is no memory for them, also after a while."""
+  sides = " x ".join(map(str, form["image"][1]))
+  return reading.patiently(
+    f"memory for canvases, {sides}",
+    lambda: {key: np.zeros(shape, dtype) for key, (dtype, shape) in form.items()},
+  )
+
+
 class _Known:
   """What has been learnt about a source; no reference back to it, so that it can be freed."""
 
@@ -43,7 +52,7 @@ def host_size(source: Source, host_size_px: int | None) -> int:
 
 
 class Store:
-  """Loads examples by position as {image, extent, label, index, replaced}, see `load`.
+  """Loads examples by position as {image, extent, label, index, replaced}, see `form`.
 
   Decoded sets stay in memory as long as their source lives: opening a second store is free.
   """
@@ -78,7 +87,9 @@ class Store:
           f"{limits.host_bytes() / 2**30:,.1f} GiB; set --config.data.cache=none, or a smaller "
           "data.host_size_px"
         )
-      self._state.decoded[self.size_px] = self._decode(np.arange(len(source)))
+      whole = empty(self.form(len(source)))
+      self._decode(np.arange(len(source)), whole)
+      self._state.decoded[self.size_px] = whole
       self._pool.shutdown()
       self._pool = None
 
@@ -97,13 +108,27 @@ class Store:
     self.__dict__.update(state)
     self._state = _known.setdefault(self._source, _Known())
 
-  def load(self, positions: np.ndarray) -> Batch:
+  def form(self, b: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """Returns type and shape of the arrays that `load` fills, for b examples.
+
+    image uint8 [b, S, S, 3], extent int32 [b, 2] (h, w in the canvas), label int32 [b], index int32
+    [b], replaced int32 [b] (1: the file was unreadable; all of the slot is that of a neighbour).
+    """
+    number = np.dtype(np.int32)
+    return {
+      "image": (np.dtype(np.uint8), (b, self.size_px, self.size_px, 3)),
+      "extent": (number, (b, 2)),
+      "label": (number, (b,)),
+      "index": (number, (b,)),
+      "replaced": (number, (b,)),
+    }
+
+  def load(self, positions: np.ndarray, out: Batch) -> None:
     """Loads examples by their positions in the source, int [b].
 
-    Returns:
-      image uint8 [b, S, S, 3], extent int32 [b, 2] (h, w in the canvas), label int32 [b], index
-      int32 [b], replaced int32 [b] (1: the file was unreadable; all of the slot is that of a
-      neighbour).
+    Args:
+      positions: of the examples.
+      out: arrays of `form`, of zeros; written in place.
 
     Raises:
       UserError: more than 100 neighbours in a row are damaged.
@@ -111,23 +136,14 @@ class Store:
     """
     with self._state.lock:
       self._told.write()
-    if self.in_memory:
-      return {k: values[positions] for k, values in self._state.decoded[self.size_px].items()}
-    return self._decode(positions)
+    if not self.in_memory:
+      self._decode(positions, out)
+      return
+    for key, values in self._state.decoded[self.size_px].items():
+      np.take(values, positions, axis=0, out=out[key], mode="clip")  # else it copies out
 
-  def _decode(self, positions) -> Batch:
-    b, size = len(positions), self.size_px
-    canvases = reading.patiently(
-      f"memory for {b:,} canvases of {size} x {size}",
-      lambda: np.zeros((b, size, size, 3), np.uint8),
-    )
-    out = {
-      "image": canvases,
-      "extent": np.zeros((b, 2), np.int32),
-      "label": np.zeros(b, np.int32),
-      "index": np.zeros(b, np.int32),
-      "replaced": np.zeros(b, np.int32),
-    }
+  def _decode(self, positions: np.ndarray, out: Batch) -> None:
+    b = len(positions)
 
     def fill(start):
       rows = range(start, min(start + _PIECE, b))
@@ -143,7 +159,6 @@ class Store:
       if self._pool is None:
         self._pool = concurrent.futures.ThreadPoolExecutor(self._options.num_threads, "decode")
     list(self._pool.map(fill, range(0, b, _PIECE)))  # list(): raise what a thread has raised
-    return out
 
   def _readable(self, source: Source, position: int):
     """Returns (example, 0), or (the next readable example, 1)."""

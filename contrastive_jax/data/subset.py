@@ -9,6 +9,7 @@ Imports: data, errors.
 import copy
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,11 @@ class Subset:
 
   def __getitem__(self, index: int) -> Example:
     return self._source[int(self._positions[index])]
+
+  @property
+  def listing(self) -> Any:
+    """The files of the whole source; None: it has none."""
+    return getattr(self._source, "listing", None)
 
   def in_common(self, other: Source) -> int:
     """Returns how many images of `other` the whole source has, if it can tell, else 0."""

@@ -1,17 +1,19 @@
 """Worker processes that make batches, and leave nothing behind however a run ends.
 
-Of W workers each makes every W-th batch. It answers with memory that has no name, whose descriptor
-travels through a socket: nothing has to be unlinked, and the system takes it back with the last
-process that holds it. A worker ends as soon as the process that started it is gone, and ignores
+Of W workers each makes a W-th of the rows of every batch, so that as many batches are held as
+without workers. They write into memory that has no name, whose descriptor travels to them through a
+socket: nothing has to be unlinked, and the system takes it back with the last process that holds
+it. A worker ends as soon as the process that started it is gone, and ignores
 Ctrl-C and SIGTERM, which a run answers by saving: it needs its batches until then.
 
 It imports neither JAX nor the script that started the run.
 """
 
+import collections
 import contextlib
 import functools
-import itertools
 import json
+import math
 import mmap
 import os
 import pickle
@@ -22,17 +24,18 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 import cloudpickle
 import numpy as np
 
 from contrastive_jax import errors, orphan
 
-_AHEAD = 2  # batches of a worker that are made in advance or waited for
 _ENDING_S = 5.0  # that one which was killed may take: on a dead disk it cannot end
 _ALIGN = 64  # bytes; what devices of a CPU take without a copy
 _LENGTH = struct.Struct("<q")
+_ROWS = struct.Struct("<qqq")  # step, first and last row
 # The path that this process has by now, so that it imports the same.
 _CODE = (
   "import json, sys; path, *places = sys.argv[1:]; sys.path[:] = json.loads(path); "
@@ -40,32 +43,58 @@ _CODE = (
 )
 
 Batch = dict[str, np.ndarray]
+Form = dict[str, tuple[np.dtype, tuple[int, ...]]]
 
 
-def batches(
-  load: Callable[[int], Batch], start: int, stop: int, num_workers: int
-) -> Iterator[Batch]:
-  """Yields load(start), load(start + 1), ... load(stop - 1) as worker processes make them.
+class Load(Protocol):
+  """What makes batches, see `pipeline.Load`."""
+
+  rows: int
+  form: Form
+
+  def fill(self, step: int, start: int, stop: int, batch: Batch) -> None: ...
+
+
+def batches(load: Load, start: int, stop: int, num_workers: int, ahead: int) -> Iterator[Batch]:
+  """Yields the batches of the steps start..stop, whose rows worker processes make.
 
   They are gone when the iterator ends or is dropped. What they raise is raised here.
+
+  Args:
+    load: makes rows of a batch.
+    start, stop: steps.
+    num_workers: processes; no more than a batch has rows.
+    ahead: steps that are under way while one is used.
 
   Raises:
     ReadFailed: a worker died.
   """
   with contextlib.ExitStack() as stack:
-    count = min(num_workers, stop - start)
+    count = max(1, min(num_workers, load.rows)) if stop > start else 0
     workers = [stack.enter_context(contextlib.closing(_Worker())) for _ in range(count)]
     told = cloudpickle.dumps(load)
     for worker in workers:
       worker.send(told)
-    ahead = _AHEAD * count
-    for step, worker in zip(range(start, min(start + ahead, stop)), itertools.cycle(workers)):
-      worker.ask(step)
-    for step, worker in zip(range(start, stop), itertools.cycle(workers)):
-      batch = worker.answer()
+    form, edges = load.form, [load.rows * i // max(1, count) for i in range(count + 1)]
+
+    def ask(step):
+      memory = _memory(_size(form))
+      try:
+        for worker, first, last in zip(workers, edges[:-1], edges[1:], strict=True):
+          worker.send(_ROWS.pack(step, first, last), memory)
+        return _arrays(form, memory)
+      finally:
+        os.close(memory)  # the workers have their own
+
+    asked = collections.deque(ask(step) for step in range(start, min(start + ahead, stop)))
+    for step in range(start, stop):
+      for worker in workers:
+        worker.wait()
+      batch = asked.popleft()
       if step + ahead < stop:
-        worker.ask(step + ahead)
+        asked.append(ask(step + ahead))
       yield batch
+      del batch  # or it would be held while the next one is waited for
 
 
 class _Worker:
@@ -82,20 +111,16 @@ class _Worker:
         pass_fds=(theirs.fileno(),),
       )
 
-  def send(self, data: bytes) -> None:
+  def send(self, data: bytes, fd: int | None = None) -> None:
     with self._death_named():
-      _send(self._socket, data)
+      _send(self._socket, data, fd)
 
-  def ask(self, step: int) -> None:
-    self.send(_LENGTH.pack(step))
-
-  def answer(self) -> Batch:
-    """Returns the batch that was asked for first, or raises what the worker raised."""
+  def wait(self) -> None:
+    """Waits for the rows that were asked for first, or raises what the worker raised."""
     with self._death_named():
-      data, fd = _receive(self._socket)
-    if fd is None:
+      data, _ = _receive(self._socket)
+    if data:
       raise pickle.loads(data)
-    return _opened(data, fd)
 
   @contextlib.contextmanager
   def _death_named(self) -> Iterator[None]:
@@ -128,19 +153,24 @@ def serve(parent: int, fd: int) -> None:
   with socket.socket(fileno=fd) as asked, contextlib.suppress(EOFError, ConnectionError):
     load = None
     while True:
-      data, _ = _receive(asked)
+      data, memory = _receive(asked)
       try:
         if load is None:
           load = pickle.loads(data)
           continue
-        told, memory = _packed(load(*_LENGTH.unpack(data)))
+        _fill(load, *_ROWS.unpack(data), memory)
       except Exception as error:
         _send(asked, _pickled(error))
-        continue
-      try:
-        _send(asked, told, memory)
-      finally:
-        os.close(memory)
+      else:
+        _send(asked, b"")
+
+
+def _fill(load: Load, step: int, start: int, stop: int, memory: int) -> None:
+  try:
+    batch = _arrays(load.form, memory)
+  finally:
+    os.close(memory)
+  load.fill(step, start, stop, batch)
 
 
 def _pickled(error: Exception) -> bytes:
@@ -156,34 +186,38 @@ def _pickled(error: Exception) -> bytes:
     return pickle.dumps(other)
 
 
-def _packed(batch: Batch) -> tuple[bytes, int]:
-  """Returns where and of what form the arrays are, and a descriptor of the memory they are in."""
-  forms: list[tuple[str, np.dtype, tuple[int, ...], int]] = []
+def _places(form: Form) -> Iterator[tuple[str, np.dtype, tuple[int, ...], int]]:
+  """Yields key, type, shape and offset of each array; after them the end, with no key."""
+  offset = 0
+  for key, (dtype, shape) in form.items():
+    yield key, dtype, shape, offset
+    offset += -(-dtype.itemsize * math.prod(shape) // _ALIGN) * _ALIGN
+  yield "", np.dtype(np.uint8), (), offset
+
+
+def _size(form: Form) -> int:
+  return max(_ALIGN, list(_places(form))[-1][-1])
+
+
+def _memory(size: int) -> int:
+  """Returns the descriptor of memory of zeros that has no name."""
   if hasattr(os, "memfd_create"):
     memory = os.memfd_create("batch")
   else:
     with tempfile.TemporaryFile() as file:  # has no name either
       memory = os.dup(file.fileno())
-  with open(memory, "wb", closefd=False) as file:
-    for key, array in batch.items():
-      offset = -(-file.tell() // _ALIGN) * _ALIGN
-      file.seek(offset)
-      file.write(np.ascontiguousarray(array).data)
-      forms.append((key, array.dtype, array.shape, offset))
-  return pickle.dumps(forms), memory
+  os.ftruncate(memory, size)
+  return memory
 
 
-def _opened(data: bytes, fd: int) -> Batch:
-  """Returns the arrays of `_packed`; the memory is given back with the last of them."""
-  try:
-    memory = mmap.mmap(fd, 0)
-  finally:
-    os.close(fd)
-  batch = {}
-  for key, dtype, shape, offset in pickle.loads(data):
-    count = int(np.prod(shape))
-    batch[key] = np.frombuffer(memory, dtype, count, offset).reshape(shape)
-  return batch
+def _arrays(form: Form, memory: int) -> Batch:
+  """Returns the arrays in some memory, which is given back with the last of them."""
+  mapped = mmap.mmap(memory, _size(form))
+  return {
+    key: np.frombuffer(mapped, dtype, math.prod(shape), offset).reshape(shape)
+    for key, dtype, shape, offset in _places(form)
+    if key
+  }
 
 
 def _send(to: socket.socket, data: bytes, fd: int | None = None) -> None:

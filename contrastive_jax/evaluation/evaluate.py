@@ -76,7 +76,8 @@ def _run(
     loaded = checkpoint.load_run(workdir, config.checkpoint_step)
     file = str(pathlib.Path(workdir) / "config.json")
     build.check_stored(loaded.config, loaded.params, loaded.stats, file)
-    images = eval_images.load(config, loaded.config)
+  images = build.in_turn(lambda: eval_images.load(config, loaded.config))
+  with agree.mistakes_shared():
     facts = _facts(loaded, images) if jax.process_count() > 1 else {}
   agree.check_equal(facts)
   _check(config, options, loaded, images, mesh)

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from contrastive_jax import augment, errors, parallel
 from contrastive_jax.augment import cells
 from contrastive_jax.evaluation import pooling
+from contrastive_jax.evaluation.rows import Rows, not_finite
 from contrastive_jax.methods import base
 
 _ROWS_NAMED = 5  # in an error
@@ -101,6 +102,7 @@ def extract(
   view: augment.Recipe,
   layers: tuple[str, ...] = ("h",),
   mesh: Mesh,
+  size: int | None = None,
 ) -> Features:
   """Runs a network in evaluation mode over all examples of `batches`.
 
@@ -111,6 +113,7 @@ def extract(
     view: whose test view the encoder sees.
     layers: which endpoints to keep.
     mesh: the devices; batches need not divide by them.
+    size: how many examples come at most, so that memory is taken once; None: not known.
 
   Raises:
     UserError: a layer is unknown, or a feature is not finite.
@@ -118,7 +121,8 @@ def extract(
   layers = tuple(layers)
   check_layers(net, params, stats, layers, view.size_px)
   encoder = OfNet(net, layers)
-  return collect(encoder, {"params": params, "stats": stats}, batches, view=view, mesh=mesh)
+  variables = {"params": params, "stats": stats}
+  return collect(encoder, variables, batches, view=view, mesh=mesh, size=size)
 
 
 def collect(
@@ -128,6 +132,7 @@ def collect(
   *,
   view: augment.Recipe,
   mesh: Mesh,
+  size: int | None = None,
   change: Callable[[Batch], Batch] | None = None,
 ) -> Features:
   """Runs any encoder over all examples of `batches`; see `extract`.
@@ -136,24 +141,24 @@ def collect(
   test views; it may give another "label", too.
   """
   local_devices = len(mesh.local_devices)
-  size, pending, done = None, None, []
+  per_process, pending, found, replaced = None, None, Rows(size), 0
   with parallel.use(mesh):
     variables = parallel.replicate(variables, mesh)
     for batch in batches:
-      size = size or -(-len(batch["image"]) // local_devices) * local_devices
-      asked = parallel.put(_padded(batch, size), mesh)
+      if per_process is None:
+        per_process = -(-len(batch["image"]) // local_devices) * local_devices
+      asked = parallel.put(_padded(batch, per_process), mesh)
       if change is None:
         running = _encode(encoder, view, variables, asked)
       else:  # in a program of its own, so that the encoder is compiled once for all changes
         running = _encode(encoder, None, variables, change(asked))
       if pending is not None:  # read one batch while the next is under way
-        done.append(_kept(parallel.fetch(pending)))
+        replaced += _keep(parallel.fetch(pending), found)
       pending = running
     if pending is None:
       raise errors.UserError("there are 0 images to extract features of; choose another split")
-    done.append(_kept(parallel.fetch(pending)))
-  out = jax.tree.map(lambda *parts: np.concatenate(parts), *done)
-  return _ordered(out)
+    replaced += _keep(parallel.fetch(pending), found)
+  return _checked(found.finish(), replaced)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -178,29 +183,23 @@ def _padded(batch, size):
   return out
 
 
-def _kept(batch):
-  """Drops the padding and counts nothing twice."""
+def _keep(batch, found: Rows) -> int:
+  """Adds what is no padding and counts nothing twice; returns how many stand-ins were left out."""
   keep = batch["mask"] & (batch["replaced"] == 0)
-  replaced = np.flatnonzero(batch["mask"] & (batch["replaced"] != 0))
-  layers = {k: v[keep] for k, v in batch["layers"].items()}
-  return {
-    "layers": layers,
-    "label": batch["label"][keep],
-    "index": batch["index"][keep],
-    "replaced": replaced,
-  }
+  rows = {"label": batch["label"][keep], "index": batch["index"][keep]}
+  found.add(rows | {f"layers/{name}": x[keep] for name, x in batch["layers"].items()})
+  return int((batch["mask"] & (batch["replaced"] != 0)).sum())
 
 
-def _ordered(out) -> Features:
-  order = np.argsort(out["index"], kind="stable")
-  index = out["index"][order]
+def _checked(found: dict[str, np.ndarray], replaced: int) -> Features:
+  index, label = found.pop("index"), found.pop("label")
   twice = index[1:][index[1:] == index[:-1]]
   if len(twice):
     raise RuntimeError(f"{len(twice)} examples came twice, the first with index {twice[0]}")
-  layers = {name: x[order] for name, x in out["layers"].items()}
+  layers = {name.partition("/")[2]: x for name, x in found.items()}
   for name, x in layers.items():
     check_finite(x, f"layer {name}", rows=index, remedy="evaluate an earlier step")
-  return Features(layers, out["label"][order], index, len(out["replaced"]))
+  return Features(layers, label, index, replaced)
 
 
 def check_finite(
@@ -220,9 +219,7 @@ def check_finite(
     rows: their numbers, if not 0..n - 1.
     remedy: what to do about it.
   """
-  x = np.asarray(x)
-  with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there
-    bad = np.flatnonzero(~np.isfinite(x.astype(np.float32, copy=False)).all(axis=-1))
+  bad = not_finite(np.asarray(x))
   if len(bad):
     first = [str(row if rows is None else rows[row]) for row in bad[:_ROWS_NAMED]]
     more = ", ..." if len(bad) > len(first) else ""
@@ -269,6 +266,8 @@ def labelled(found: Features, what: str) -> Features:
 def with_label(found: Features) -> Features:
   """Returns the examples that have a label; there may be none."""
   known = found.label >= 0
+  if known.all():
+    return found
   layers = {name: x[known] for name, x in found.layers.items()}
   return Features(layers, found.label[known], found.index[known], found.replaced)
 

@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from contrastive_jax import augment, build, catalogue, data, errors
-from contrastive_jax.data import subset
+from contrastive_jax.data import order, subset
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.data.labels import number_of_classes
 from contrastive_jax.evaluation import config as eval_config
@@ -30,6 +30,12 @@ class Images:
   view: augment.Recipe
   batch_size: int
   pipeline_options: dict[str, Any]
+  order_name: str  # of the run: what is trained on images sees them in its order
+
+  @property
+  def training_options(self) -> dict[str, Any]:
+    """Returns keyword arguments of `pipeline.train_batches`."""
+    return {**self.pipeline_options, "order_name": self.order_name}
 
 
 def load(config: ConfigDict, run_config: ConfigDict) -> Images:
@@ -76,6 +82,7 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
     view=build.recipe(merged),
     batch_size=config.batch_size,
     pipeline_options=build.pipeline_options(merged),
+    order_name=run_config.data.order or order.NEWEST,
   )
 
 

@@ -27,8 +27,9 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from contrastive_jax import augment as augment_lib
 from contrastive_jax import errors, parallel
-from contrastive_jax.data import Source, pipeline
+from contrastive_jax.data import Source, order, pipeline
 from contrastive_jax.evaluation import features, held_out, linear_steps, probe_batches
+from contrastive_jax.evaluation.rows import deviation
 from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "step")
@@ -92,7 +93,7 @@ class Options:
     if len(self.rates) > 1:
       held_out.split(num_images, self.validation_fraction, 0, "linear_sgd", "rates=()")
     if self.augment:
-      probe_batches.check(self, num_images, jax.process_count(), _BATCH_SIZE, "processes")
+      probe_batches.check(self, num_images, 1, _BATCH_SIZE)
 
   def describe(self) -> str:
     """Returns what a result depends on, in a few words."""
@@ -138,15 +139,19 @@ def batches_of(x, label, options, mesh, seed):
   mean, std = standardization(x) if options.standardize else as_they_are(x.shape[1])
   steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size, _BATCH_SIZE)
   total = steps_per_epoch * options.epochs
-  order = functools.partial(
-    pipeline.positions, num_images=len(x), batch_size=options.batch_size, seed=seed
+  positions = functools.partial(
+    pipeline.positions,
+    num_images=len(x),
+    batch_size=options.batch_size,
+    seed=seed,
+    name=order.BEFORE,  # scores stay what they were; rows of features are far larger than the order
   )
   at_once = max(1, min(_STEPS_AT_ONCE, _BYTES_AT_ONCE // (4 * options.batch_size * x.shape[1])))
 
   def batches():
     for first in range(0, total, at_once):
       steps = range(first, min(first + at_once, total))
-      chosen = np.stack([order(step) for step in steps], axis=1)  # [B, steps]
+      chosen = np.stack([positions(step) for step in steps], axis=1)  # [B, steps]
       short = -options.batch_size % mesh.size
       labels = np.pad(label[chosen], ((0, short), (0, 0)), constant_values=-1)
       rows = np.pad((x[chosen] - mean) / std, ((0, short), (0, 0), (0, 0)))
@@ -182,10 +187,10 @@ def fit_augmented(
     progress: called after every step.
 
   Raises:
-    UserError: as `fit`, or the batch does not divide over the processes.
+    UserError: as `fit`.
   """
   features.check_finite(clean, "features without augmentation")
-  options = probe_batches.sized(options, len(source), jax.process_count())
+  options = probe_batches.sized(options, len(source))
   num_features = clean.shape[1]
   mean, std = standardization(clean) if options.standardize else as_they_are(num_features)
   steps_per_epoch, total, batches = probe_batches.make(
@@ -209,8 +214,7 @@ def standardization(
   x: Float[np.ndarray, "n F"],
 ) -> tuple[Float[np.ndarray, " F"], Float[np.ndarray, " F"]]:
   """Returns mean and standard deviation of each feature; 1 for a feature that is constant."""
-  mean = x.mean(axis=0, dtype=np.float64)
-  std = x.std(axis=0, dtype=np.float64)
+  mean, std = deviation(x)
   std = np.where(std > 1e-6 * np.maximum(1.0, np.abs(mean)), std, 1.0)
   return mean.astype(np.float32), std.astype(np.float32)
 

@@ -19,7 +19,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from contrastive_jax import errors, losses, parallel
-from contrastive_jax.data import pipeline
+from contrastive_jax.data import order, pipeline
 from contrastive_jax.evaluation import features, held_out, linear_probe, scores
 
 # A step on features that are there is shorter than the time to start it: many go in one program.
@@ -105,7 +105,13 @@ def _train(x, label, num_classes, options, mesh, seed) -> Weights:
   whole = len(x) // mesh.size * mesh.size
   batch_size = min(options.batch_size, whole or options.batch_size)
   parallel.check_batch_size(batch_size, mesh.size, "transformation.batch_size")
-  order = functools.partial(pipeline.positions, num_images=len(x), batch_size=batch_size, seed=seed)
+  positions = functools.partial(
+    pipeline.positions,
+    num_images=len(x),
+    batch_size=batch_size,
+    seed=seed,
+    name=order.BEFORE,  # scores stay what they were
+  )
   at_once = max(1, min(_STEPS_AT_ONCE, _BYTES_AT_ONCE // (4 * batch_size * x.shape[1])))
   weights = start(x.shape[1], num_classes, options, seed)
   weights = jax.tree.map(lambda leaf: np.stack([leaf] * len(options.rates)), weights)
@@ -115,7 +121,7 @@ def _train(x, label, num_classes, options, mesh, seed) -> Weights:
     weights = parallel.replicate(weights, mesh)
     for first in range(0, options.steps, at_once):
       steps = range(first, min(first + at_once, options.steps))
-      chosen = np.stack([order(step) for step in steps], axis=1)  # [B, steps]
+      chosen = np.stack([positions(step) for step in steps], axis=1)  # [B, steps]
       batch = features.put_rows((x[chosen], label[chosen]), mesh)
       weights, state = _steps(options.steps, weights, state, rates, *batch)
     return parallel.fetch(weights)

@@ -50,20 +50,17 @@ def too_few(options: Options, num_images: int, section: str) -> str | None:
   )
 
 
-def check(
-  options: Options, num_images: int, num_parts: int, key: str, parts: str = "devices"
-) -> None:
+def check(options: Options, num_images: int, num_parts: int, key: str) -> None:
   """Raises `UserError`, with the `key` of the batch size, where `make` would after `sized`.
 
   Args:
     options: of the training.
     num_images: of the set.
-    num_parts: over which a batch is to divide.
+    num_parts: devices over which a batch is to divide.
     key: of the batch size, in errors.
-    parts: what they are, in errors.
   """
   batch_size = sized(options, num_images, num_parts).batch_size
-  parallel.check_batch_size(batch_size, num_parts, key, parts)
+  parallel.check_batch_size(batch_size, num_parts, key)
   pipeline.steps_per_epoch(num_images, batch_size, key)
 
 
@@ -89,15 +86,13 @@ def make(
   """Returns the batches of `epochs` passes over `source`; errors call `batch_size` by its `key`.
 
   With `fill` what a batch lacks to a multiple of the devices is filled with images without a label,
-  which do not count: any batch goes on any devices, with one result. Not where the images of a
-  batch see each other, as through batch norm.
+  which do not count: any batch goes on any devices of any processes, with one result. Not where the
+  images of a batch see each other, as through batch norm.
 
   Raises:
-    UserError: the batch exceeds the set, or does not divide over the devices of `mesh` or, with
-      `fill`, over the processes.
+    UserError: the batch exceeds the set, or, without `fill`, does not divide over the devices.
   """
-  parts = (jax.process_count(), key, "processes") if fill else (mesh.size, key)
-  parallel.check_batch_size(batch_size, *parts)
+  parallel.check_batch_size(batch_size, 1 if fill else mesh.size, key)
   steps_per_epoch = pipeline.steps_per_epoch(len(source), batch_size, key)
   total_steps = steps_per_epoch * epochs
   host_batches = pipeline.train_batches(
@@ -105,24 +100,30 @@ def make(
     batch_size=batch_size,
     seed=seed,
     total_steps=total_steps,
+    uneven=fill,
     **pipeline.this_process(),
     **(pipeline_options or {}),
   )
   views = keys.stream(seed, "probe views")
+  devices = mesh.size // jax.process_count()
+  most = -(-batch_size // jax.process_count())  # images of a process
+  local = -(-most // devices) * devices
 
   def batches():
     for step, batch in enumerate(host_batches):
       rows = {k: batch[k] for k in ("image", "extent", "index", "label")}
-      rows = _filled(rows, mesh.size // jax.process_count())
+      rows = _filled(rows, local)
       yield jax.random.fold_in(views, step // steps_per_epoch), parallel.put(rows, mesh)
 
   return ProbeBatches(steps_per_epoch, total_steps, batches())
 
 
-def _filled(rows: dict[str, np.ndarray], num_devices: int) -> dict[str, np.ndarray]:
-  """Returns the rows, and as many of them again, without a label, as the devices lack."""
-  count = len(rows["label"])
-  more = -count % num_devices
-  again = {k: values[np.arange(count + more) % count] for k, values in rows.items()}
-  again["label"][count:] = -1
-  return again if more else rows
+def _filled(rows: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+  """Returns `count` rows: these, and black images of full extent without a label."""
+  missing = count - len(rows["label"])
+  if not missing:
+    return rows
+  full = {k: np.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1)) for k, x in rows.items()}
+  full["label"][-missing:] = -1
+  full["extent"][-missing:] = rows["image"].shape[1]
+  return full

@@ -89,7 +89,7 @@ def linear_sgd(task: Task, options: linear_probe.Options) -> dict[str, Any]:
       task.mesh,
       view=task.images.view,
       clean=x,
-      pipeline_options=task.images.pipeline_options,
+      pipeline_options=task.images.training_options,
       **common,
     )
   else:
@@ -133,7 +133,7 @@ def finetune(task: Task, options: finetune_lib.Options) -> dict[str, Any]:
     num_features=x.shape[1],
     view=task.images.view,
     seed=task.seed,
-    pipeline_options=task.images.pipeline_options,
+    pipeline_options=task.images.training_options,
     progress=Progress(f"{_name('finetune', task)}, step"),
   )
   tuned = extract(encoder._replace(variables=variables), task.images.test, task.images, task.mesh)
@@ -200,7 +200,13 @@ def extract(
   )
   shown = Progress(f"features of {encoder.name}, batch").over(batches, len(batches))
   found = features.collect(
-    encoder.function, encoder.variables, shown, view=images.view, mesh=mesh, change=change
+    encoder.function,
+    encoder.variables,
+    shown,
+    view=images.view,
+    mesh=mesh,
+    size=len(source),
+    change=change,
   )
   if len(found.index) + found.replaced != len(source):
     raise RuntimeError(f"{len(source)} images gave {len(found.index)} rows of features")

@@ -127,6 +127,11 @@ def detect(environment: Mapping[str, str]) -> tuple[dict[str, Any] | None, str |
       )
     place = {"cluster_detection_method": "slurm"}
     return place | ({"local_device_ids": []} if _owns_what_it_sees(env) else {}), None
+  if "SLURM_JOB_ID" in env and _tasks_of_step(env) is None and env.get("SLURM_NNODES", "1") != "1":
+    return None, (
+      f"SLURM job {env['SLURM_JOB_ID']} has {env['SLURM_NNODES']} nodes, and this process is of no "
+      "step: it runs alone; start it with srun to use them all"
+    )
   if "KUBERNETES_SERVICE_HOST" in env and "JOB_COMPLETION_INDEX" in env:
     if importlib.util.find_spec("kubernetes"):
       return {}, None

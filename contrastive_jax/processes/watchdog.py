@@ -1,18 +1,17 @@
 """Ends a run that no longer moves, and says what it waits for.
 
 A thread of every process looks at what the process does and since when. Several processes also
-tell each other, in files of the workdir: one that is gone or stopped is named by the others, also
-where the network would keep them waiting.
+give signs of life through the coordinator (`signs`), never through a disk: one that is gone or
+stopped is named by the others, also where the network would keep them waiting.
 
 It ends the process of a command (`end_this_process`). A process that belongs to somebody else, a
 notebook or a program that calls `train`, it tells the same and lets live.
 """
 
 import faulthandler
-import json
+import itertools
+import logging
 import os
-import pathlib
-import re
 import socket
 import sys
 import threading
@@ -22,9 +21,13 @@ from collections.abc import Callable
 import jax
 
 from contrastive_jax import errors
-from contrastive_jax.processes import agree
+from contrastive_jax.processes import agree, store
+from contrastive_jax.processes.signs import LEADER, Signs, at
 
 _BEAT_S = 2.0
+_LEAVING_S = 5.0  # for the last sign: process 0 may be gone
+_BEATS_TO_TELL = 3  # in which the others hear from process 0 why it ends
+_runs = itertools.count()  # watched by this process: all processes count alike
 _MAY_END = threading.Event()  # the process of a command: nobody loses it who did not start the run
 
 
@@ -37,35 +40,35 @@ class Watchdog:
   """Context manager; `doing(what)` says what the process turns to.
 
   Args:
-    workdir: of the run, seen by all processes.
     stuck_after_s: seconds that the process may do one thing; then it prints what, with the stacks
       of its threads, and ends with `errors.EXIT_STUCK`, or warns if it may not end. 0: any time.
     peer_silent_s: seconds that another process may give no sign of life; then this one names it and
       ends with `errors.EXIT_PEER_LOST`, or warns. 0: any time.
   """
 
-  def __init__(self, workdir: str, *, stuck_after_s: float, peer_silent_s: float):
-    self._folder = pathlib.Path(workdir) / "processes"
+  def __init__(self, *, stuck_after_s: float, peer_silent_s: float):
     self._stuck_after_s, self._peer_silent_s = stuck_after_s, peer_silent_s
     self._over, self._done = threading.Event(), False
     self._doing = ("starting", time.monotonic())
     self._told: set[object] = set()  # what was warned of: once each
     self._beside: Callable[[], tuple[str, float] | None] = lambda: None
-    self._peers: dict[int, tuple[dict, float]] = {}  # what each said last, and when it was new
+    self._signs: Signs | None = None  # None: alone
     self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+    self._teller = threading.Thread(target=self._exchange, name="signs of life", daemon=True)
 
   def __enter__(self) -> "Watchdog":
+    folder = f"contrastive_jax/{next(_runs)}"
     if jax.process_count() > 1:
-      if jax.process_index() == 0:
-        with errors.placing(str(self._folder)):
-          self._folder.mkdir(exist_ok=True)
-          for path in self._folder.iterdir():  # of an earlier start; what else is there stays
-            if re.fullmatch(r"\d+\.(json|tmp)", path.name, re.ASCII):
-              path.unlink(missing_ok=True)
-      agree.any_process(False)  # not before it is clean
-      now = time.monotonic()
-      others = set(range(jax.process_count())) - {jax.process_index()}
-      self._peers = {process: ({}, now) for process in others}
+      agree.any_process(False)  # none is missed before all are here
+      kept_in = store.connected()
+      if kept_in is None:
+        logging.getLogger(__name__).warning(
+          "warning: the processes did not meet through JAX's coordinator: one that is lost is "
+          "noticed only where the others wait for it"
+        )
+      else:
+        self._signs = Signs(kept_in, folder, jax.process_index(), jax.process_count())
+        self._teller.start()
     self._thread.start()
     return self
 
@@ -73,6 +76,8 @@ class Watchdog:
     self._done = failure is None
     self._over.set()
     self._thread.join()
+    if self._signs:
+      self._teller.join(_LEAVING_S)
 
   def doing(self, what: str) -> None:
     """Says what the process does from now on; the time for it begins anew."""
@@ -83,52 +88,42 @@ class Watchdog:
     self._beside = ask
 
   def _watch(self) -> None:
-    beat = 0
+    before = time.monotonic()
     while not self._over.wait(_BEAT_S):
-      beat += 1
-      if self._peers:
-        self._tell(beat)
-        self._listen()
+      now = time.monotonic()
+      if self._signs and self._peer_silent_s:
+        self._signs.pass_time(min(now - before, 2 * _BEAT_S))  # it may have been stopped itself
+        if found := self._signs.missing(self._peer_silent_s):
+          self._end(found[1], errors.EXIT_PEER_LOST, found[0])
+      before = now
       for what, since in filter(None, (self._doing, self._beside())):
         seconds = time.monotonic() - since
         if self._stuck_after_s and seconds > self._stuck_after_s:
           stuck = f"{_name()} is {what} for {seconds:.0f} s"
           self._end(stuck, errors.EXIT_STUCK, (what, since), stacks=True)
-    if self._peers and self._done:  # else the others shall miss this process
-      self._tell(beat + 1, done=True)
 
-  def _tell(self, beat: int, done: bool = False) -> None:
-    what, since = self._doing
-    said = {
-      "beat": beat,
-      "host": socket.gethostname(),
-      "doing": what,
-      "for_s": round(time.monotonic() - since),
-      "done": done,
-    }
-    path = self._folder / f"{jax.process_index()}.json"
-    temporary = path.with_suffix(".tmp")
-    try:
-      temporary.write_text(json.dumps(said))
-      temporary.replace(path)
-    except OSError:
-      pass  # whoever saves there tells of it; the others will miss this process
-
-  def _listen(self) -> None:
-    now = time.monotonic()
-    for process, (last, when) in self._peers.items():
+  def _exchange(self) -> None:
+    """Gives signs and hears those of others, in a thread that may wait for the network."""
+    beats = itertools.count()
+    while True:
+      over = self._over.is_set()
+      if over and not self._done:  # the others shall miss this process
+        return
+      what, since = self._doing
+      said = {
+        "beat": next(beats),
+        "host": socket.gethostname(),
+        "doing": what,
+        "for_s": round(time.monotonic() - since),
+        "done": over,
+      }
       try:
-        said = json.loads((self._folder / f"{process}.json").read_text())
-      except (OSError, ValueError):
-        said = last
-      if said != last or said.get("done"):
-        self._peers[process] = (said, now)
-      elif self._peer_silent_s and now - when > self._peer_silent_s:
-        self._end(
-          f"process {process}{_at(last)} gives no sign of life for {now - when:.0f} s",
-          errors.EXIT_PEER_LOST,
-          process,
-        )
+        self._signs.exchange(said)
+      except RuntimeError:
+        pass  # process 0 is away, and missed if it stays so
+      if over:
+        return
+      self._over.wait(_BEAT_S)
 
   def _end(self, what: str, code: int, case: object, stacks: bool = False) -> None:
     """Ends the process from this thread: the main one may hang where no exception reaches it.
@@ -138,10 +133,10 @@ class Watchdog:
     if case in self._told:
       return
     self._told.add(case)
+    heard = self._signs.of_all() if self._signs and code == errors.EXIT_STUCK else {}
     others = [
-      f"process {process}{_at(said)} is {said['doing']} for {said['for_s']} s"
-      for process, (said, _) in sorted(self._peers.items())
-      if said and code == errors.EXIT_STUCK
+      f"process {process}{at(said)} is {said['doing']} for {said['for_s']} s"
+      for process, said in heard.items()
     ]
     line, ends = "; ".join([what, *others]), _MAY_END.is_set()
     then = "the same command goes on" if ends else "interrupt it, and the same call goes on"
@@ -154,12 +149,10 @@ class Watchdog:
     if stacks:
       faulthandler.dump_traceback(file=sys.__stderr__, all_threads=True)
     if ends:
+      if self._signs and code == errors.EXIT_PEER_LOST and jax.process_index() == LEADER:
+        time.sleep(_BEATS_TO_TELL * _BEAT_S)  # with it goes what the others hear through
       os._exit(code)
 
 
 def _name() -> str:
   return f"process {jax.process_index()} on {socket.gethostname()}"
-
-
-def _at(said: dict) -> str:
-  return f" on {said['host']}" if said else ""

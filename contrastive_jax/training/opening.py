@@ -29,7 +29,8 @@ def checked(
     unread.check_paths(config)
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)
-    source, held_out = _opened(config, workdir)
+  source, held_out = build.in_turn(lambda: _opened(config, workdir))
+  with agree.mistakes_shared():
     image_set = reading.patiently("the training set", lambda: identity.of(source))
     facts = _facts(config, source, held_out) if jax.process_count() > 1 else {}
   agree.check_equal(facts)
@@ -42,7 +43,7 @@ def scored(config: ConfigDict, source: data.Source) -> data.Source | None:
   Warns of test images that are trained on, before an evaluation would: then it is too late.
   """
   with contextlib.suppress(errors.UserError, errors.ReadFailed):
-    found = build.source(config, config.data.eval_split)
+    found = build.in_turn(lambda: build.source(config, config.data.eval_split))
     build.warn_if_scored_on_itself(config, source, found)
     return found
   return None

@@ -30,7 +30,7 @@ from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
 from contrastive_jax.training.skips import Skips
-from contrastive_jax.workdir import lock
+from contrastive_jax.workdir import files, lock
 from contrastive_jax.workdir.checkpoint import Checkpoints
 from contrastive_jax.workdir.report import Reporter
 
@@ -58,6 +58,9 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
 def _train(
   config: ConfigDict, workdir: str, devices: list[jax.Device] | None, preemption: Preemption
 ) -> Result:
+  with agree.mistakes_shared():
+    config_lib.check(config)
+    config = workdir_lib.ordered(workdir, config)
   mesh, source, held_out, image_set = opening.checked(config, workdir, devices)
   to_score = next_command.to_score(
     config, workdir, source, held_out, opening.scored(config, source)
@@ -70,7 +73,9 @@ def _train(
   step_fn, forms = _traced(config, run, source, state, mesh)
   preemption.leave_if_requested()
   with _held(workdir, config) as (watchdog, checkpoints):
-    changes = workdir_lib.check(workdir, config, image_set)  # again: now no other can write there
+    listed = getattr(source, "listing", None)
+    # Again: now no other can write there.
+    changes = workdir_lib.check(workdir, config, image_set, listed)
     watchdog.doing("restoring the last checkpoint")
     if found := checkpoints.restore(state):
       state = found.replace(memory=run.method.resume(found.memory, state.memory))
@@ -78,11 +83,15 @@ def _train(
     _check_something_is_left(config, run, start)
     # Not before the checkpoint is known to fit.
     versions = workdir_lib.stamp(workdir, config, image_set, start)
+    written_anew = ""
+    if jax.process_index() == 0:
+      written_anew = files.written_anew(workdir, listed)
+      files.keep(workdir, listed)
     with _reporter(workdir, config, run, start) as reporter:
       reporter.console.line(introduction.line(config, run, state, source, held_out, mesh, start))
       if config.fsdp:
         reporter.console.line(state_lib.what_is_cut(state, mesh))
-      for form in forms:
+      for form in filter(None, (*forms, written_anew)):
         reporter.console.line(form)
       for change in changes:
         reporter.console.line(f"other than before, as was allowed: {change}")
@@ -97,6 +106,7 @@ def _train(
       watchdog.doing("preparing the images")
       load = _loader(config, source, unreadable)
       batches = load(start_step=start, total_steps=run.total_steps)
+      reporter.console.line(batches.describe())
       step_fn = _fitting(config, source, mesh, reporter, watchdog) or step_fn
       views = None
       if _views_are_wanted(config, workdir, start):
@@ -131,7 +141,7 @@ def _held(workdir: str, config: ConfigDict) -> Iterator[tuple[Watchdog, Checkpoi
   """Keeps the workdir for this run alone, watched, with its checkpoints open."""
   with agree.mistakes_shared():
     workdir_lib.make(workdir)
-  with lock.hold(workdir), Watchdog(workdir, **config.watchdog) as watchdog:
+  with lock.hold(workdir), Watchdog(**config.watchdog) as watchdog:
     options = config_lib.fields_of(Checkpoints, config.checkpoint)
     with contextlib.closing(Checkpoints(workdir, **options)) as checkpoints:
       watchdog.beside(checkpoints.under_way)
@@ -164,6 +174,7 @@ def _loader(
     batch_size=config.batch_size,
     seed=config.seed,
     list_unreadable=unreadable,
+    order_name=config.data.order,
     **pipeline.this_process(),
     **build.pipeline_options(config),
   )

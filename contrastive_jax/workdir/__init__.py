@@ -20,8 +20,9 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import errors, places, reading, stored
-from contrastive_jax.data import identity
-from contrastive_jax.workdir import checkpoint_files, foreign, version_history
+from contrastive_jax.data import identity, order
+from contrastive_jax.data.listing import Listing
+from contrastive_jax.workdir import checkpoint_files, files, foreign, version_history
 
 _SAID = 500  # letters of what is wrong with a file: it may hold a value of any length
 T = TypeVar("T")
@@ -29,7 +30,12 @@ _DEEPEST = 200  # letters that a run adds to the path of its workdir
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
-def check(workdir: str, config: ConfigDict, images: identity.Identity | None = None) -> list[str]:
+def check(
+  workdir: str,
+  config: ConfigDict,
+  images: identity.Identity | None = None,
+  listed: Listing | None = None,
+) -> list[str]:
   """Refuses to mix two runs in one directory; writes nothing.
 
   The config of a run that never came to a checkpoint binds nobody: there is nothing to mix with.
@@ -38,6 +44,7 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
     workdir: of the run.
     config: that it is to go on with.
     images: that it is to go on with; None: not looked at.
+    listed: the files of these, if they are files.
 
   Returns:
     What is other than before and was allowed, to be told.
@@ -68,6 +75,7 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
     )
   before = images and _unless_damaged(_stored_images, workdir, config.allow_data_change)
   others = identity.differences(before, images) if before else []
+  others += files.differences(workdir, listed)
   if others and not config.allow_data_change:
     raise errors.UserError(
       f"workdir {workdir} holds a run on other images: {'; '.join(others)}; give back those that "
@@ -75,6 +83,24 @@ def check(workdir: str, config: ConfigDict, images: identity.Identity | None = N
       "(in another order, an epoch of another length)"
     )
   return changes + others
+
+
+def ordered(workdir: str, config: ConfigDict) -> ConfigDict:
+  """Returns the config with the order of images that the run in `workdir` has.
+
+  A new run takes the newest order there is. One that `config` names is left as it is.
+
+  Raises:
+    UserError: the run's own config is damaged, and `allow_config_change` is not set.
+  """
+  if config.data.order is not None:
+    return config
+  stored = None
+  if checkpoint_files.any_in(checkpoint_files.root(workdir)):
+    stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
+  config = config.copy_and_resolve_references()
+  config.data.order = stored.data.order if stored else order.NEWEST
+  return config
 
 
 def _unless_damaged(stored: Callable[[str], T], workdir: str, may_be: bool) -> T | None:

@@ -11,12 +11,13 @@ import re
 import stat
 
 from contrastive_jax import checkpoint_names, errors, places, reading
-from contrastive_jax.workdir import manifest
+from contrastive_jax.workdir import files, manifest
 
-TEMPORARY = tuple(f"{name}.tmp" for name in ("config.json", "data.json", "versions.json"))
+_STAMPS = ("config.json", "data.json", files.NAME, "versions.json")
+TEMPORARY = tuple(f"{name}.tmp" for name in _STAMPS)
 _FILES = (
-  *("config.json", "data.json", "versions.json", "metrics.jsonl", "metrics.jsonl.tmp"),
-  *("unreadable.txt", "lock", *TEMPORARY),
+  *(*_STAMPS, *TEMPORARY, "metrics.jsonl", "metrics.jsonl.tmp"),
+  *("unreadable.txt", "lock"),
 )
 _REMEDY = "give another --workdir"
 _IN_A_SAVE = re.compile(
@@ -36,7 +37,7 @@ def check(workdir: str, views: bool = True, tensorboard: bool = True) -> None:
   for name in (*_FILES, *(["views.png"] if views else [])):
     places.check_kind(root / name, stat.S_ISREG, "a file", _REMEDY)
   checkpoints = root / "checkpoints"
-  for name in ("checkpoints", "processes", *(["tensorboard"] if tensorboard else [])):
+  for name in ("checkpoints", *(["tensorboard"] if tensorboard else [])):
     places.check_kind(root / name, stat.S_ISDIR, "a folder", _REMEDY)
   names = reading.names_in(checkpoints)
   steps = map(str, checkpoint_names.steps(names))

@@ -9,7 +9,7 @@ import pytest
 from host_batches import FIELDS, Sizes, assert_same, evaluate, train
 
 from contrastive_jax import errors
-from contrastive_jax.data import pipeline
+from contrastive_jax.data import pipeline, workers
 
 
 def joined(parts):
@@ -77,7 +77,7 @@ def test_the_order_is_uniform():
 
 def test_the_order_does_not_depend_on_the_numpy_version():
   # Made once with NumPy 2.4.6; a run that is taken up under another version must see this order.
-  order = pipeline.positions(7, num_images=10, batch_size=5, seed=3)
+  order = pipeline.positions(7, num_images=10, batch_size=5, seed=3, name="sort")
   assert order.tolist() == [5, 1, 0, 8, 7]
 
 
@@ -147,7 +147,26 @@ def test_this_process_names_the_arguments_of_the_pipeline():
 
 
 @pytest.mark.slow
-def test_worker_processes_yield_the_same_batches():
+@pytest.mark.parametrize("num_workers", [1, 3, 20])
+def test_any_number_of_worker_processes_yields_the_same_batches(num_workers):
   source = Sizes(43, damaged={5})
   alone = train(source, total_steps=12, cache="none")
-  assert_same(train(source, total_steps=12, cache="none", num_workers=2), alone)
+  assert_same(train(source, total_steps=12, cache="none", num_workers=num_workers), alone)
+  alone = evaluate(source, cache="none")
+  assert_same(evaluate(source, cache="none", num_workers=num_workers), alone)
+
+
+@pytest.mark.parametrize("num_workers", [1, 4])
+def test_two_steps_are_made_ahead_whatever_the_number_of_workers(num_workers, monkeypatch):
+  made, memory = [], workers._memory
+  monkeypatch.setattr(workers, "_memory", lambda size: made.append(size) or memory(size))
+  options = {"batch_size": 8, "host_size_px": 8, "cache": "none", "num_workers": num_workers}
+  batches = pipeline.train_batches(Sizes(43), seed=0, **options)
+  iterator = iter(batches)
+  for step in range(4):
+    batch = next(iterator)
+    assert len(made) == step + 3
+  iterator.close()
+  assert sum(values.nbytes for values in batch.values()) <= made[0]
+  whole = 3 * sum(values.nbytes for values in batch.values()) / 2**30
+  assert f"take up to {whole:.2f} GiB" in batches.describe() and "of 8 images" in batches.describe()

@@ -35,6 +35,18 @@ def test_every_image_is_seen_once_by_processes_that_do_not_divide_the_batch(batc
   assert np.concatenate(index).tolist() == list(range(301))
 
 
+@pytest.mark.parametrize("batch_size, count", [(256, 3), (8, 12), (256, 1000)])
+def test_a_batch_whose_parts_may_differ_is_divided_among_any_processes(batch_size, count):
+  options = {"batch_size": batch_size, "seed": 0, "total_steps": 1}
+  (whole,) = pipeline.train_batches(Images(301), **options)
+  parts = [
+    next(iter(pipeline.train_batches(Images(301), uneven=True, **options, **place)))
+    for place in ({"process_index": i, "process_count": count} for i in range(count))
+  ]
+  assert np.array_equal(np.concatenate([part["index"] for part in parts]), whole["index"])
+  assert max(len(part["index"]) for part in parts) == -(-batch_size // count)
+
+
 def test_a_training_batch_is_not_rounded():
   with pytest.raises(errors.UserError, match="batch_size 256 .* 3 processes; use 255 or 258"):
     pipeline.train_batches(Images(301), batch_size=256, seed=0, process_index=0, process_count=3)

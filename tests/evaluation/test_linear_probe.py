@@ -48,7 +48,8 @@ def sgd(batches, dim, options, steps_per_epoch, start=0.0):
 def in_order(x, label, options, seed):
   steps = len(x) // options.batch_size * options.epochs
   for step in range(steps):
-    at = pipeline.positions(step, num_images=len(x), batch_size=options.batch_size, seed=seed)
+    sizes = {"num_images": len(x), "batch_size": options.batch_size}
+    at = pipeline.positions(step, seed=seed, name="sort", **sizes)
     yield x[at], label[at]
 
 
@@ -163,7 +164,11 @@ def test_the_encoder_is_frozen_and_in_evaluation_mode(encoder, mesh, standardize
     base_lr=2.0, batch_size=batch_size, epochs=3, min_steps=0, standardize=standardize
   )
   through = linear_probe.fit_augmented(
-    encoder[0], "h", encoder[1], source, CLASSES, options, mesh, view=VIEW, clean=clean, seed=3
+    *(encoder[0], "h", encoder[1], source, CLASSES, options, mesh),
+    view=VIEW,
+    clean=clean,
+    seed=3,
+    pipeline_options={"order_name": "sort"},
   )
   jax.tree.map(np.testing.assert_array_equal, encoder[1], before)
   cached = linear_probe.fit(clean, source.labels, CLASSES, options, ONE, seed=3)

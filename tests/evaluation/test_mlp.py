@@ -24,7 +24,8 @@ def trained_in_numpy(x, label, asked):
   weights = [np.float64(layer[part]) for layer in started for part in ("kernel", "bias")]
   first, second = ([np.zeros_like(w) for w in weights] for _ in range(2))
   for step in range(asked.steps):
-    kept = pipeline.positions(step, num_images=len(x), batch_size=asked.batch_size, seed=0)
+    sizes = {"num_images": len(x), "batch_size": asked.batch_size}
+    kept = pipeline.positions(step, seed=0, name="sort", **sizes)
     below = x[kept] @ weights[0] + weights[1]
     hidden = np.maximum(below, 0)
     error = scipy.special.softmax(hidden @ weights[2] + weights[3], axis=1)

@@ -27,7 +27,7 @@ def test_a_save_that_hangs_in_the_background_ends_the_run(tmp_path, monkeypatch,
   monkeypatch.setattr(watchdog.os, "_exit", lambda code: (codes.append(code), ended.set()))
   monkeypatch.setattr(part_files, "write", lambda *a: (go_on.wait(60), write(*a))[1])
   checkpoints, saved = checkpoint.Checkpoints(str(tmp_path)), state(3)
-  with watchdog.Watchdog(str(tmp_path), stuck_after_s=1.0, peer_silent_s=0) as watching:
+  with watchdog.Watchdog(stuck_after_s=1.0, peer_silent_s=0) as watching:
     watching.beside(checkpoints.under_way)
     checkpoints.save(3, saved)
     until = time.monotonic() + 20
@@ -42,30 +42,19 @@ def test_a_save_that_hangs_in_the_background_ends_the_run(tmp_path, monkeypatch,
   assert checkpoint.saved_steps(str(tmp_path)) == [3]
 
 
-def test_what_the_user_keeps_in_its_folder_is_kept(tmp_path, monkeypatch):
-  folder = tmp_path / "processes"
-  folder.mkdir()
-  for name in ("notes.json", "1.json", "7.tmp"):
-    (folder / name).write_text("{}")
-  monkeypatch.setattr(watchdog.jax, "process_count", lambda: 2)
-  monkeypatch.setattr(watchdog.agree, "any_process", bool)
-  with watchdog.Watchdog(str(tmp_path), stuck_after_s=0, peer_silent_s=0):
-    assert [path.name for path in folder.iterdir()] == ["notes.json"]
-
-
 @pytest.mark.parametrize("age_s, ends", [(0.0, False), (9.0, True)])
-def test_what_is_done_for_too_long_is_named(tmp_path, monkeypatch, capfd, age_s, ends):
+def test_what_is_done_for_too_long_is_named(monkeypatch, capfd, age_s, ends):
   codes = []
   monkeypatch.setattr(watchdog, "_BEAT_S", 0.01)
   monkeypatch.setattr(watchdog.os, "_exit", codes.append)
-  with watchdog.Watchdog(str(tmp_path), stuck_after_s=5, peer_silent_s=0) as watching:
+  with watchdog.Watchdog(stuck_after_s=5, peer_silent_s=0) as watching:
     watching._doing = ("compiling the step", time.monotonic() - age_s)
     time.sleep(0.2)
   assert bool(codes) == ends
   assert ("is compiling the step for 9 s" in capfd.readouterr().err) == ends
 
 
-def test_a_process_of_others_is_warned_once_and_lives(tmp_path, monkeypatch, capfd, may_end):
+def test_a_process_of_others_is_warned_once_and_lives(monkeypatch, capfd, may_end):
   """A notebook, or a program that calls `train`: it has more to lose than the run."""
   codes, beats = [], []
   may_end.clear()
@@ -78,7 +67,7 @@ def test_a_process_of_others_is_warned_once_and_lives(tmp_path, monkeypatch, cap
     if len(beats) > 3:
       three.set()
 
-  with watchdog.Watchdog(str(tmp_path), stuck_after_s=5, peer_silent_s=0) as watching:
+  with watchdog.Watchdog(stuck_after_s=5, peer_silent_s=0) as watching:
     watching.beside(beside)
     watching._doing = ("compiling the step", time.monotonic() - 9)
     assert three.wait(60)

@@ -1,8 +1,11 @@
 """A run: resumed bit for bit, stopped when not finite or at a full disk, watched for collapse."""
 
 import errno
+import hashlib
+import json
 import os
 import re
+import shutil
 
 import broken
 import jax
@@ -79,6 +82,32 @@ def test_what_no_run_can_have_is_told_before_what_this_one_cannot(undisturbed):
       trainer.train(tiny(batch_size=32, **change), str(workdir), whole_runs.one_device())
 
 
+def test_a_run_from_before_orders_had_names_goes_on_with_its_own(
+  undisturbed, tmp_path, monkeypatch
+):
+  workdir = shutil.copytree(undisturbed[1], tmp_path / "run")
+  before = json.loads((workdir / "config.json").read_text())
+  assert before["data"].pop("order") == "feistel"
+  text = json.dumps(before)
+  (workdir / "config.json").write_text(text)
+  digest = hashlib.sha256(text.encode()).hexdigest()
+  (workdir / "versions.json").write_text(json.dumps({"config_sha256": digest}))
+  with pytest.raises(errors.UserError, match=r"data\.order sort -> feistel; give a new --workdir"):
+    trainer.train(tiny(), str(workdir), whole_runs.one_device())
+  asked, batches = [], pipeline.train_batches
+
+  def noted(*args, order_name, **options):
+    asked.append(order_name)
+    return batches(*args, order_name=order_name, **options)
+
+  monkeypatch.setattr(pipeline, "train_batches", noted)
+  trainer.train(tiny(data__order=None), str(workdir), whole_runs.one_device())
+  assert asked == ["sort"]
+  assert workdir_lib.stored_config(str(workdir)).data.order == "sort"
+  trainer.train(tiny(data__order=None), str(undisturbed[1]), whole_runs.one_device())
+  assert asked == ["sort", "feistel"]
+
+
 def refuse(*_, **__):
   raise errors.UserError("this cannot be")
 
@@ -144,6 +173,7 @@ def test_an_alarm_is_told_once_until_it_clears(tmp_path, capfd, monkeypatch):
   limits = {"monitor__alarm_after_steps": 1, "monitor__min_std": 1e9}
   limits |= {"monitor__lasting_steps": 3, "monitor__min_gradient": 1e9}
   monkeypatch.setattr(simclr.Method, "chance", lambda self, task, num_views: 0.125)
+  limits["data__order"] = "sort"  # in which no alarm clears and comes again
   trainer.train(tiny(**limits), str(tmp_path), whole_runs.one_device())
   told = [line for line in capfd.readouterr().err.splitlines() if "ALARM" in line]
   std, chance, gradient = told  # the first at step 2, the others at 4: metrics come every 2

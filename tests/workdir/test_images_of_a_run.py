@@ -42,7 +42,8 @@ def test_a_folder_that_grew_is_refused_until_it_is_said_to_be_meant(finished):
   before, lines = (workdir / "data.json").read_text(), (workdir / "metrics.jsonl").read_text()
   added = [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(20, 28)]
   write(root, *added)
-  with pytest.raises(errors.UserError, match="other images: images 16 -> 32; give back those"):
+  told = r"other images: images 16 -> 32; 16 files added \('cat/20.png', .*\); give back those"
+  with pytest.raises(errors.UserError, match=told):
     trainer.train(on_folder(root), str(workdir), whole_runs.one_device())
   assert (workdir / "data.json").read_text() == before
   assert (workdir / "metrics.jsonl").read_text() == lines
