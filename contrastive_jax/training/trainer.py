@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from contrastive_jax import build, data, errors, limits, parallel, reading, unread
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.buckets.mirror import Mirror, Nowhere
 from contrastive_jax.data import identity, pipeline
 from contrastive_jax.plan import fit, images, program
 from contrastive_jax.processes import agree, hosts
@@ -29,7 +30,7 @@ from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
 from contrastive_jax.training.skips import Skips
-from contrastive_jax.workdir import checkpoint_files, lock
+from contrastive_jax.workdir import bucket, checkpoint_files, lock
 from contrastive_jax.workdir.checkpoint import Checkpoints
 from contrastive_jax.workdir.report import Reporter
 
@@ -39,7 +40,8 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
 
   Args:
     config: from a file in `configs/`, or `config.pretrain()`.
-    workdir: directory of config, metrics and checkpoints; made if missing.
+    workdir: directory of config, metrics and checkpoints, made if missing; or gs://BUCKET/PATH,
+      s3://BUCKET/PATH.
     devices: of this run; all by default.
 
   Raises:
@@ -51,21 +53,31 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
     PeerLost: another process of the run is gone.
   """
   with Preemption() as preemption, hosts.losses_named():
-    return _train(config, workdir, devices, preemption)
+    with agree.mistakes_shared():
+      config_lib.check(config)
+      unread.check_paths(config)
+    with bucket.here(workdir) as (folder, mirror):
+      return _train(config, folder, devices, preemption, mirror, workdir)
 
 
 def _train(
-  config: ConfigDict, workdir: str, devices: list[jax.Device] | None, preemption: Preemption
+  config: ConfigDict,
+  workdir: str,
+  devices: list[jax.Device] | None,
+  preemption: Preemption,
+  mirror: Nowhere,
+  given: str,
 ) -> Result:
+  """Trains in a local `workdir`, which was `given` as such or as a bucket."""
   mesh, source, held_out, image_set = _checked(config, workdir, devices)
-  to_score = next_command.to_score(config, workdir, source, held_out, _scored(config, source))
+  to_score = next_command.to_score(config, given, source, held_out, _scored(config, source))
   run = build.run(config, len(source), source.num_classes, mesh.size)
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
   unreadable = _unreadable_path(workdir)
   monitor = Monitor.create(config, source, held_out, run.net, run.recipe, mesh, unreadable)
   step_fn, forms = _traced(config, run, source, state, mesh)
   preemption.leave_if_requested()
-  with _held(workdir, config) as (watchdog, checkpoints):
+  with _held(workdir, config, mirror) as (watchdog, checkpoints):
     changes = workdir_lib.check(workdir, config, image_set)  # again: now no other can write there
     watchdog.doing("restoring the last checkpoint")
     if found := checkpoints.restore(state):
@@ -73,7 +85,7 @@ def _train(
     start = int(parallel.fetch(state.step))
     _check_something_is_left(config, run, start)
     # Not before the checkpoint is known to fit.
-    versions = workdir_lib.stamp(workdir, config, image_set, start)
+    versions = workdir_lib.stamp(workdir, config, image_set, start, mirror.stamped)
     with _reporter(workdir, config, run, start) as reporter:
       reporter.console.line(_introduction(config, run, state, source, held_out, mesh, start))
       for form in forms:
@@ -113,8 +125,6 @@ def _checked(
   The images are those trained on, those held out, and the identity of the former.
   """
   with agree.mistakes_shared():
-    config_lib.check(config)
-    unread.check_paths(config)
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)
     source, held_out = _opened(config, workdir)
@@ -170,13 +180,18 @@ def _check_something_is_left(config: ConfigDict, run: build.Run, start: int) -> 
 
 
 @contextlib.contextmanager
-def _held(workdir: str, config: ConfigDict) -> Iterator[tuple[Watchdog, Checkpoints]]:
+def _held(
+  workdir: str, config: ConfigDict, mirror: Nowhere
+) -> Iterator[tuple[Watchdog, Checkpoints]]:
   """Keeps the workdir for this run alone, watched, with its checkpoints open."""
   with agree.mistakes_shared():
     workdir_lib.make(workdir)
-  with lock.hold(workdir), Watchdog(workdir, **config.watchdog) as watchdog:
+  limits = dict(config.watchdog)
+  if isinstance(mirror, Mirror):  # each process has a folder of its own: there are no signs in it
+    limits["peer_silent_s"] = 0.0
+  with lock.hold(workdir), Watchdog(workdir, **limits) as watchdog:
     options = config_lib.fields_of(Checkpoints, config.checkpoint)
-    with contextlib.closing(Checkpoints(workdir, **options)) as checkpoints:
+    with contextlib.closing(Checkpoints(workdir, mirror=mirror, **options)) as checkpoints:
       watchdog.beside(checkpoints.under_way)
       yield watchdog, checkpoints
 

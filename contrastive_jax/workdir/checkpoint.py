@@ -30,9 +30,11 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import checkpoint_names, errors, reading
 from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.buckets.mirror import Nowhere
 from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.workdir import checkpoint_files as files
+from contrastive_jax.workdir import manifest
 
 
 class Run(NamedTuple):
@@ -51,8 +53,16 @@ class Checkpoints:
   the step that they take.
   """
 
-  def __init__(self, workdir: str, *, keep: int = 2, keep_best: int = 1, restart: bool = False):
-    self._root = files.root(workdir)
+  def __init__(
+    self,
+    workdir: str,
+    *,
+    keep: int = 2,
+    keep_best: int = 1,
+    restart: bool = False,
+    mirror: Nowhere | None = None,
+  ):
+    self._root, self._mirror = files.root(workdir), mirror or Nowhere()
     self._keep, self._keep_best, self._restart = keep, keep_best, restart
     self._leads = jax.process_index() == 0
     self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
@@ -93,6 +103,7 @@ class Checkpoints:
 
   def poll(self) -> None:
     """Raises `SaveFailed` if a save has failed by now; never waits."""
+    self._mirror.check()
     if self._pending and self._pending.done():
       self._join()
 
@@ -114,10 +125,11 @@ class Checkpoints:
     """
     for step in sorted(self._steps, reverse=True):
       directory = self._root / str(step)
-      items, problem = files.attempt(step, lambda d=directory, s=step: files.read_state(d, s, like))
+      items, problem = files.attempt(step, lambda s=step: self._read(s, like))
       if problem is not None:
         files.tell_skipped(step, problem)
         if self._leads:
+          self._mirror.set_aside(step, problem)
           name = checkpoint_names.set_aside(step, reading.names_in(self._root))
           with errors.saving(f"{self._root / name}"):
             os.rename(directory, self._root / name)
@@ -131,6 +143,12 @@ class Checkpoints:
         "give a new --workdir, or start over with --config.checkpoint.restart=True"
       )
     return None
+
+  def _read(self, step: int, like: TrainState) -> dict[str, PyTree]:
+    """Reads a state, of which a bucket may have what this host has not. Raises `Damaged`."""
+    if problem := self._mirror.fetch(step):
+      raise manifest.Damaged(problem)
+    return files.read_state(self._root / str(step), step, like)
 
   def wait(self) -> None:
     """Returns when every save is committed. Raises `SaveFailed` on all processes alike."""
@@ -162,6 +180,7 @@ class Checkpoints:
       files.write_state(temporary, step, host, knn)
       os.rename(temporary, self._root / str(step))
       files.sync(self._root)
+      self._mirror.commit(step)
       self._prune()
 
   def _try(self, host: TrainState) -> None:
@@ -186,6 +205,7 @@ class Checkpoints:
     own = [s for s in files.steps_in(self._root) if files.is_own(self._root / str(s))]
     best = _scored(self._root)[-self._keep_best :] if self._keep_best else []
     for step in set(own[: -self._keep]) - set(best):
+      self._mirror.forget(step)
       leftover = files.move(self._root / str(step), self._root / f"{step}.tmp")
       shutil.rmtree(leftover)
 

@@ -134,7 +134,7 @@ def is_own(directory: pathlib.Path) -> bool:
 
 
 def _is_no_damage(error: BaseException) -> bool:
-  return not isinstance(error, errors.UserError | manifest.Damaged)
+  return not isinstance(error, errors.UserError | errors.ReadFailed | manifest.Damaged)
 
 
 def tell_skipped(step: int, problem: str) -> None:
