@@ -136,8 +136,8 @@ class Lease:
 
   def _lose(self, to: dict[str, Any]) -> None:
     self._lost = (
-      f"{self._objects.address}: the lease was taken over by {_holder(to)}; this run writes nothing "
-      "more there"
+      f"{self._objects.address}: the lease was taken over by {_holder(to)}; this run writes "
+      "nothing more there"
     )
 
   def _wait_for_end(self, number: int, before: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ import logging
 import os
 import pathlib
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
@@ -165,7 +166,7 @@ class Mirror(Nowhere):
     if leads:
       objects.abandon_uploads()
       there = self._settle(there, ours)
-    self._align_steps(there)
+    self.align_steps(there)
 
   def _settle(self, there: dict[str, int], ours: bool) -> dict[str, int]:
     """Completes or removes what an earlier start left half-done; returns what is there then."""
@@ -193,7 +194,7 @@ class Mirror(Nowhere):
         objects.delete(*names)
     return objects.listed("checkpoints")
 
-  def _align_steps(self, there: dict[str, int]) -> None:
+  def align_steps(self, there: dict[str, int]) -> None:
     """Drops checkpoints that the bucket has not, and reads the manifests of those that it has."""
     root = self.folder / "checkpoints"
     root.mkdir(exist_ok=True)
@@ -308,6 +309,7 @@ def opened(
   with contextlib.ExitStack() as stack:
     lease = None
     with together(), _starting(address):
+      Objects(address).listed("lease")  # before anything is made: is there such a bucket?
       folder, identity = stack.enter_context(local.held(address, process))
       if process == 0:
         lease = Lease(address, identity)
@@ -333,6 +335,38 @@ def opened(
 def _starting(address: Address) -> Iterator[None]:
   with errors.placing(f"the local copy of {address}"), opening(address, "workdir"):
     yield
+
+
+@contextlib.contextmanager
+def read_only(address: Address) -> Iterator[tuple[pathlib.Path, Callable[[int], str | None]]]:
+  """Yields a folder with what a run in a bucket says of itself, and a function that reads weights.
+
+  The function takes a step and returns as `fetch` does. The folder goes with the context; a run
+  that is under way is not disturbed.
+
+  Raises:
+    UserError: there is no such bucket, or it may not be used.
+    ReadFailed, SaveFailed: its server does not answer, or this host has no room.
+  """
+  parent = local.root() / "reads"
+  with contextlib.ExitStack() as stack:
+    with _starting(address):
+      parent.mkdir(parents=True, exist_ok=True)
+      folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=parent)))
+      objects = Objects(address)
+      there = objects.listed()
+      for name in STAMPS:
+        _pulled_or_gone(objects, there, name, folder / name)
+      Mirror(folder, objects, None).align_steps(there)
+    with local.called(folder, address):
+      yield folder, lambda step: fetch(objects, folder, step, ("model", _MANIFEST))
+
+
+def content(address: Address, name: str) -> bytes | None:
+  """Returns what a file of a run in a bucket holds, None if there is none. Raises `ReadFailed`."""
+  with opening(address, "workdir"):
+    objects = Objects(address)
+    return objects.get(name) if name in objects.listed() else None
 
 
 def _pulled_or_gone(objects: Objects, there: dict[str, int], name: str, path: pathlib.Path) -> None:

@@ -27,7 +27,7 @@ def here(workdir: str) -> Iterator[tuple[str, mirror.Nowhere]]:
     yield workdir, mirror.Nowhere()
     return
   place = address.parsed(workdir, "--workdir")
-  with mirror.opened(place, jax.process_index(), _together) as found:
+  with mirror.opened(place, jax.process_index(), together) as found:
     with local.called(found.folder, place):
       logging.getLogger(__name__).info(
         "%s: the run works in its copy %s (%s names another cache folder)",
@@ -37,8 +37,8 @@ def here(workdir: str) -> Iterator[tuple[str, mirror.Nowhere]]:
 
 
 @contextlib.contextmanager
-def _together() -> Iterator[None]:
-  """`agree.mistakes_shared`, for what could not be written, too: the others would wait in vain."""
+def together() -> Iterator[None]:
+  """`agree.mistakes_shared`, for what could not be written, too: others would wait in vain."""
   with agree.mistakes_shared():
     try:
       yield

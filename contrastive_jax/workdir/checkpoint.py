@@ -30,6 +30,8 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import checkpoint_names, errors, reading
 from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.buckets import address
+from contrastive_jax.buckets import mirror as mirror_lib
 from contrastive_jax.buckets.mirror import Nowhere
 from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
@@ -214,13 +216,20 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
   """Reads config, weights and statistics of a run.
 
   Args:
-    workdir: of the run.
+    workdir: of the run, local or in a bucket.
     step: of the checkpoint; "best": that of the highest kNN; None: the newest that is intact.
 
   Raises:
     UserError: `workdir` is no run, has no checkpoint that is intact, or none of that step.
     ReadFailed: it cannot be read, though nothing says that it is damaged.
   """
+  if not address.is_bucket(workdir):
+    return _load_run(workdir, step, lambda step: None)
+  with mirror_lib.read_only(address.parsed(workdir, "workdir")) as (folder, fetch):
+    return _load_run(str(folder), step, fetch)
+
+
+def _load_run(workdir: str, step: int | str | None, fetch: Callable[[int], str | None]) -> Run:
   config = workdir_lib.stored_config(workdir)
   if config is None:
     raise errors.UserError(
@@ -239,10 +248,7 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
       "the highest kNN"
     )
   for candidate in reversed(steps) if step is None else [step]:
-    directory = files.root(workdir) / str(candidate)
-    model, problem = files.attempt(
-      candidate, lambda d=directory, s=candidate: files.read_model(d, s)
-    )
+    model, problem = files.attempt(candidate, lambda s=candidate: _read_model(workdir, s, fetch))
     if problem is None:
       return Run(config, model["params"], model["stats"], candidate)
     files.tell_skipped(candidate, problem)
@@ -250,6 +256,13 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
     f"workdir {workdir} has no intact checkpoint{'' if step is None else f' of step {step}'}; "
     f"it has {steps}; take another step or train again"
   )
+
+
+def _read_model(workdir: str, step: int, fetch: Callable[[int], str | None]) -> PyTree:
+  """As `Checkpoints._read`, of weights and statistics alone."""
+  if problem := fetch(step):
+    raise manifest.Damaged(problem)
+  return files.read_model(files.root(workdir) / str(step), step)
 
 
 def saved_steps(workdir: str) -> list[int]:
