@@ -105,6 +105,7 @@ def _gcs(server: Server):
 
   class Handler(emulator.RequestHandler):
     protocol_version = "HTTP/1.1"  # connections stay open, as those of the real one
+    disable_nagle_algorithm = True  # it writes head and body in two
 
     def handle_one_request(self):
       with contextlib.suppress(ConnectionError):
@@ -213,6 +214,8 @@ def _s3(server: Server):
     pass
 
   class Handler(WSGIRequestHandler):
+    disable_nagle_algorithm = True
+
     def log(self, *_):
       pass
 

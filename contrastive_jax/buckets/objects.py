@@ -7,6 +7,7 @@ While the server is away each call waits and asks again, for a minute in all.
 
 import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -24,6 +25,10 @@ _AT_ONCE = 8  # objects that are put or read
 _CONNECT_S, _SILENT_S = 10, 60
 _NOT_THE_SERVERS = (TypeError, AttributeError, NotImplementedError, KeyError, errors.UserError)
 _NO_RIGHT = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
+_READ_AT_START = (
+  *("STORAGE_EMULATOR_HOST", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"),
+  *("AWS_ACCESS_KEY_ID", "GOOGLE_APPLICATION_CREDENTIALS"),
+)
 _T = TypeVar("_T")
 File = tuple[int, str]  # bytes, SHA-256
 
@@ -37,7 +42,7 @@ class Objects:
 
   def __init__(self, address: Address, pauses_s: tuple[float, ...] | None = None):
     self.address, self._pauses_s = address, pauses_s
-    self._system = _system(address.scheme)
+    self._system = _system(address.scheme, os.getpid(), *map(os.environ.get, _READ_AT_START))
 
   def listed(self, under: str = "") -> dict[str, int]:
     """Returns name and bytes of every object below a "folder". Raises `ReadFailed`."""
@@ -264,17 +269,22 @@ def described(path: pathlib.Path) -> File:
 
 
 def _is_refusal(error: Exception) -> bool:
-  """gcsfs tells of a 403 in an OSError, and of a 401 in an error of its own with that code."""
+  """gcsfs tells of a 403 in an OSError, and of a 401 in an error of its own with that code; s3fs of
+  a 401 in botocore's.
+  """
+  answer = getattr(error.__cause__, "response", None) or {}
   return (
     isinstance(error, PermissionError)
+    or answer.get("ResponseMetadata", {}).get("HTTPStatusCode") in (401, 403)
     or str(getattr(error, "code", "")) in ("401", "403")
     or type(error).__name__ in _NO_RIGHT
     or (isinstance(error, OSError) and str(error).startswith("Forbidden"))
   )
 
 
-def _system(scheme: str) -> Any:
-  """Returns gcsfs's or s3fs's file system, which keeps no listings."""
+@functools.cache
+def _system(scheme: str, *of_this: object) -> Any:
+  """Returns gcsfs's or s3fs's file system, which keeps no listings: one a process."""
   kept = {"use_listings_cache": False, "skip_instance_cache": True}
   if scheme == "s3":
     import s3fs
