@@ -9,12 +9,15 @@ import contextlib
 import functools
 import http.server
 import logging
+import pathlib
 import socket
 import threading
 import time
 import urllib.parse
 
 import pytest
+
+from contrastive_jax.buckets import lease, local, objects
 
 BUCKET = "test-bucket"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
@@ -60,6 +63,36 @@ class Server:
 
   def address(self, path: str) -> str:
     return f"{self.kind}://{BUCKET}/{path}"
+
+
+def on_both(metafunc) -> None:
+  """Is `pytest_generate_tests` of a module whose tests take the fixture `server`."""
+  if "bucket_server" in metafunc.fixturenames:
+    metafunc.parametrize("bucket_server", KINDS, indirect=True, scope="session")
+
+
+def on_s3_slowly(metafunc) -> None:
+  """The same, where the second server takes time and shows little that the first does not."""
+  if "bucket_server" in metafunc.fixturenames:
+    kinds = ["gs", pytest.param("s3", marks=pytest.mark.slow)]
+    metafunc.parametrize("bucket_server", kinds, indirect=True, scope="session")
+
+
+@contextlib.contextmanager
+def emptied(server: Server, monkeypatch, cache: pathlib.Path):
+  """The server is empty, what this process asks goes there, and pauses and leases are short."""
+  for name, value in server.environment.items():
+    monkeypatch.setenv(name, value)
+  monkeypatch.setenv(local.VARIABLE, str(cache))
+  monkeypatch.setattr(objects, "PAUSES_S", (0.05, 0.05))
+  monkeypatch.setattr(lease, "LASTS_S", 6.0)
+  monkeypatch.setattr(lease, "RENEWED_S", 0.2)
+  for name in list(server.objects()):
+    server.delete(name)
+  server.before = lambda method, path: None
+  server.requests.clear()
+  yield
+  server.before = lambda method, path: None
 
 
 def needed(kind: str):

@@ -358,6 +358,12 @@ def read_only(address: Address) -> Iterator[tuple[pathlib.Path, Callable[[int], 
       for name in STAMPS:
         _pulled_or_gone(objects, there, name, folder / name)
       Mirror(folder, objects, None).align_steps(there)
+      for step in steps.objects(there).keys() - set(steps.marked(there)):
+        logging.getLogger(__name__).warning(
+          "warning: checkpoint %d in %s is skipped: it is not committed (no %s); a run may be "
+          "writing it",
+          *(step, address, steps.marker(step)),
+        )
     with local.called(folder, address):
       yield folder, lambda step: fetch(objects, folder, step, ("model", _MANIFEST))
 

@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from bucket_servers import on_s3_slowly as pytest_generate_tests  # noqa: F401
 
 from contrastive_jax import errors
 from contrastive_jax.buckets import address, lease

@@ -11,6 +11,7 @@ import damage
 import jax
 import pytest
 import states
+from bucket_servers import on_s3_slowly as pytest_generate_tests  # noqa: F401
 
 from contrastive_jax import errors
 from contrastive_jax.buckets import lease, local, mirror, objects

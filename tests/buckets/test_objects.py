@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from bucket_servers import on_both as pytest_generate_tests  # noqa: F401
 
 from contrastive_jax import errors
 from contrastive_jax.buckets import address, objects
