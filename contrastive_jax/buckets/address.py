@@ -37,6 +37,11 @@ class Address:
     return dataclasses.replace(self, path=f"{self.path}/{name}".strip("/"))
 
   @property
+  def name(self) -> str:
+    """The last part of its path."""
+    return self.path.rpartition("/")[2] or self.bucket
+
+  @property
   def slug(self) -> str:
     """A name for a local folder, of this address alone."""
     plain = re.sub(r"[^A-Za-z0-9.-]+", "_", str(self).replace("://", "_"))[-60:]

@@ -42,20 +42,31 @@ class Objects:
 
   def __init__(self, address: Address, pauses_s: tuple[float, ...] | None = None):
     self.address, self._pauses_s = address, pauses_s
-    self._system = _system(address.scheme, os.getpid(), *map(os.environ.get, _READ_AT_START))
+
+  @property
+  def _system(self) -> Any:  # not kept: an object of this class goes to worker processes
+    return _system(self.address.scheme, os.getpid(), *map(os.environ.get, _READ_AT_START))
 
   def listed(self, under: str = "") -> dict[str, int]:
     """Returns name and bytes of every object below a "folder". Raises `ReadFailed`."""
+    return {name: size for name, (size, _) in self.versions(under).items()}
+
+  def versions(self, under: str = "") -> dict[str, tuple[int, str]]:
+    """Returns bytes, and what changes with an object, by name; of every object below a "folder"."""
     place = self._path(under)
     found = self._read(
       under, lambda: self._system.find(place, detail=True, withdirs=False), "be listed"
     )
     begin = len(self._path("")) + 1
     return {
-      path[begin:]: int(info["size"] or 0)
+      path[begin:]: (int(info["size"] or 0), str(info.get("ETag") or info.get("md5Hash", "")))
       for path, info in found.items()
       if info["type"] == "file" and not path.endswith("/") and len(path) >= begin
     }
+
+  def version(self, name: str) -> dict[str, tuple[int, str]]:
+    """As `versions`, of one object; nothing if there is none."""
+    return {k: v for k, v in self.versions(name).items() if k == name}
 
   def get(self, name: str) -> bytes:
     """Returns what an object holds. Raises `ReadFailed`."""

@@ -9,15 +9,18 @@ Imports: errors, options, reading.
 
 import collections
 import dataclasses
+import functools
 import logging
 import os
 import pathlib
 import stat
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
 from contrastive_jax import errors, reading
+from contrastive_jax.buckets import address
 from contrastive_jax.data import Example, images, splits
 from contrastive_jax.data.identity import digest
 from contrastive_jax.options import option
@@ -45,8 +48,12 @@ class Options:
     images.MAX_MEGAPIXELS,
     "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
   )
+  cache_gb: float = option(
+    50.0, "of a set in a bucket: files kept on this host, of each split", identity=False
+  )
 
   def __post_init__(self):
+    images.check_cache(self.cache_gb, "data.folder.cache_gb")
     images.check_limit(self.max_megapixels, "data.folder.max_megapixels")
 
 
@@ -74,7 +81,10 @@ class Folder:
   def content(self) -> str:
     """Returns a digest of all paths and labels, and of the sizes of 10,000 files at most."""
     some = range(0, len(self.paths), -(-len(self.paths) // _SIZES))
-    sizes = [_size(os.path.join(self.root, self.paths[i])) for i in some]
+    return self._digest({i: _size(os.path.join(self.root, self.paths[i])) for i in some})
+
+  def _digest(self, sizes: Mapping[int, int] | Sequence[int]) -> str:
+    sizes = [sizes[i] for i in range(0, len(self.paths), -(-len(self.paths) // _SIZES))]
     paths = b"\0".join(map(os.fsencode, self.paths))
     return digest([paths, self.labels.astype(np.int64).tobytes(), repr(sizes).encode()])
 
@@ -96,21 +106,28 @@ def build(split: str, options: Options) -> Folder:
   """Lists a split. Raises UserError: no such folder, no image in it, or classes left unclear."""
   if options.labels not in ("auto", "folder", "none"):
     raise errors.UserError(f"data.folder.labels is {options.labels!r}; use auto, folder or none")
-  base = pathlib.Path(local(options.path, "data.folder.path"))
-  if not options.path or not reading.is_folder(base):
-    raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
-  root, siblings = splits.find(base, split)
+  if address.is_bucket(options.path):
+    from contrastive_jax.data import folder_in_bucket
+
+    tree, base = folder_in_bucket.tree(options)
+    made = functools.partial(folder_in_bucket.InBucket, tree, options)
+  else:
+    tree, base = Tree(), pathlib.Path(local(options.path, "data.folder.path"))
+    made = functools.partial(Folder, max_megapixels=options.max_megapixels)
+    if not options.path or not reading.is_folder(base):
+      raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
+  root, siblings = splits.find(base, split, tree)
   if len(siblings) == 1 and root != base and splits.kind(root.name):
-    beside = [name for name in splits.folders(base) if name != root.name]
-    splits.check_not_a_class(root, (name for name in beside if listed(base / name)))
-  paths = listed(root)
+    beside = [name for name in tree.folders(base) if name != root.name]
+    splits.check_not_a_class(root, (name for name in beside if tree.listed(base / name)))
+  paths = tree.listed(root)
   if not paths:
     raise errors.Absent(
       f"no image under {root}; it must hold files ending in {', '.join(SUFFIXES)}"
     )
   splits.check_not_within(root, paths)
   if options.labels == "none":
-    return Folder(root, paths, np.full(len(paths), -1), (), options.max_megapixels)
+    return made(root, paths, np.full(len(paths), -1), ())
   loose = [path for path in paths if os.sep not in path]
   if loose and (options.labels == "folder" or len(loose) < len(paths)):
     raise errors.UserError(
@@ -118,12 +135,22 @@ def build(split: str, options: Options) -> Folder:
       " folder; move them, or set data.folder.labels=none"
     )
   if loose:
-    return Folder(root, paths, np.full(len(paths), -1), (), options.max_megapixels)
+    return made(root, paths, np.full(len(paths), -1), ())
   # Classes of all splits together: one that is missing in this split must not shift the numbers.
-  names = sorted({n for sibling in siblings for n in splits.folders(sibling)}, key=os.fsencode)
+  names = sorted({n for sibling in siblings for n in tree.folders(sibling)}, key=os.fsencode)
   number = {name: i for i, name in enumerate(names)}
   labels = np.array([number[path.split(os.sep, 1)[0]] for path in paths])
-  return Folder(root, paths, labels, tuple(names), options.max_megapixels)
+  return made(root, paths, labels, tuple(names))
+
+
+class Tree:
+  """What a file system answers of folders."""
+
+  is_folder = staticmethod(reading.is_folder)
+  folders = staticmethod(splits.folders)
+
+  def listed(self, root: pathlib.Path) -> list[str]:
+    return listed(root)
 
 
 def listed(root: pathlib.Path) -> list[str]:
@@ -131,20 +158,30 @@ def listed(root: pathlib.Path) -> list[str]:
 
   A warning tells how many files are left out for their names, and of what kinds.
   """
+
+  def names():
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_tell_or_raise):
+      visible = (name for name in subfolders if splits.belongs(name))
+      subfolders[:] = [name for name in visible if not _leads_back(folder, name)]
+      inside = os.path.relpath(folder, root)
+      yield from (file if inside == "." else os.path.join(inside, file) for file in files)
+
+  return images_among(root, names())
+
+
+def images_among(root: object, names: Iterable[str]) -> list[str]:
+  """Returns those of the relative paths below `root` that images have, in order; see `listed`."""
   known = Image.registered_extensions()
   suffixes = tuple(suffix for suffix in SUFFIXES if known.get(suffix) in images.formats())
   found, others = [], collections.Counter()
-  for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_tell_or_raise):
-    visible = (name for name in subfolders if splits.belongs(name))
-    subfolders[:] = [name for name in visible if not _leads_back(folder, name)]
-    inside = os.path.relpath(folder, root)
-    for file in files:
-      if file.startswith("."):
-        continue
-      if file.lower().endswith(suffixes):
-        found.append(file if inside == "." else os.path.join(inside, file))
-      else:
-        others[os.path.splitext(file)[1].lower()] += 1
+  for name in names:
+    *folders, file = name.split(os.sep)
+    if file.startswith(".") or not all(map(splits.belongs, folders)):
+      continue
+    if file.lower().endswith(suffixes):
+      found.append(name)
+    else:
+      others[os.path.splitext(file)[1].lower()] += 1
   _tell_left_out(root, {k: n for k, n in others.most_common() if k not in _COMPANIONS})
   return sorted(found, key=os.fsencode)
 
@@ -158,7 +195,7 @@ def _tell_or_raise(error: OSError) -> None:
   )
 
 
-def _tell_left_out(root: pathlib.Path, counts: dict[str, int]) -> None:
+def _tell_left_out(root: object, counts: dict[str, int]) -> None:
   if counts:
     kinds = [f"{n} {suffix or 'without a suffix'}" for suffix, n in counts.items()]
     logging.getLogger(__name__).warning(
