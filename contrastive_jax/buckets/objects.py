@@ -20,6 +20,7 @@ from contrastive_jax import errors, slow
 from contrastive_jax.buckets.address import Address
 
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # between the tries: a server that restarts is back
+_LONGEST_S = 60.0  # gcsfs itself tries for half a minute each time
 _PIECE = 2**26  # bytes read at once
 _AT_ONCE = 8  # objects that are put or read
 _CONNECT_S, _SILENT_S = 10, 60
@@ -216,6 +217,7 @@ class Objects:
     """Returns what `act` returns, tried again after pauses while the server does not answer."""
     what = str(self.address / name) if name else str(self.address)
     pauses_s = PAUSES_S if self._pauses_s is None else self._pauses_s
+    begun = time.monotonic()
     for tries, pause_s in enumerate((*pauses_s, None), 1):
       try:
         with slow.named(what):
@@ -228,7 +230,7 @@ class Objects:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         if _is_refusal(error):
           raise PermissionError(f"{what}: {reason}") from error
-        if pause_s is None:
+        if pause_s is None or time.monotonic() - begun > _LONGEST_S:
           raise kind(
             f"{what} cannot {verb} ({type(error).__name__}: {reason}; tried {tries} times); when "
             "the server or the network is well again, the same command goes on from the last "
