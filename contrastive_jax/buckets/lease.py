@@ -51,8 +51,13 @@ class Lease:
     self._over, self._one = threading.Event(), threading.Lock()
     self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
-  def claim(self) -> bool:
-    """Takes the lease; returns whether the one before it was of this folder, too.
+  @property
+  def token(self) -> str:
+    """A name of this start, which its lease has whatever its number."""
+    return self._me["token"]
+
+  def claim(self) -> str:
+    """Takes the lease; returns the token of the one before it if that was of this folder, else "".
 
     Raises:
       UserError: another run has it.
@@ -72,7 +77,7 @@ class Lease:
     old = [name for name in self._objects.listed("lease") if _number(name) <= number]
     self._objects.delete(*old)
     self._thread.start()
-    return bool(number) and before.get("folder") == self._me["folder"]
+    return str(before.get("token", "")) if before.get("folder") == self._me["folder"] else ""
 
   def check(self) -> None:
     """Raises `SaveFailed` if the lease is lost; renews one that has run out, if nobody has it."""

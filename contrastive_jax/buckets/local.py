@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -50,8 +51,20 @@ def held(address: Address, process: int = 0) -> Iterator[tuple[pathlib.Path, str
       name = folder / _OWN[0]
       if not name.exists() or not name.read_text().strip():
         name.write_text(uuid.uuid4().hex + "\n")
-      identity = name.read_text().strip()
+      # Where there are no locks nothing is known of who else has the folder.
+      identity = name.read_text().strip() if _is_locked(folder / _OWN[1]) else uuid.uuid4().hex
     yield folder, identity
+
+
+def _is_locked(path: pathlib.Path) -> bool:
+  with path.open("a") as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      return True
+    except OSError:
+      return False
+  return False
 
 
 def emptied(folder: pathlib.Path) -> bool:

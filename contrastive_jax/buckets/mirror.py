@@ -29,6 +29,7 @@ STAMPS = ("config.json", "versions.json", "data.json")
 _LOGS = ("metrics.jsonl", "views.png", "unreadable*.txt", "tensorboard/**/*")
 _PULLED = ("metrics.jsonl", "views.png", "unreadable.txt")
 _PENDING = "pending.json"  # steps that are committed here, and not yet there
+_ALIGNED = "aligned"  # the token of the lease under which the folder was last in line
 _LOGS_EVERY_S = 60.0
 _MANIFEST = "manifest.json"  # of a checkpoint: enough to know its score
 
@@ -139,20 +140,29 @@ class Mirror(Nowhere):
           self._objects.put(name, path.read_bytes())
           self._put[name] = (found.st_size, found.st_mtime_ns)
 
-  def align(self, ours: bool) -> None:
+  def lead(self) -> None:
+    """Takes the lease, and brings the folder and the bucket into line.
+
+    What is here counts only if it was in line when this folder had the lease, and nobody else has
+    had it since: a start that was killed before says that it was not.
+    """
+    before, note = self._lease.claim(), self.folder / _ALIGNED
+    ours = bool(before) and note.is_file() and note.read_text() == before
+    self.align(ours)
+    note.write_text(self._lease.token)
+
+  def align(self, ours: bool = False) -> None:
     """Brings the folder into line with the bucket; if it leads, also what is left half-done there.
 
     Args:
-      ours: nobody else has had the lease since this folder had it.
+      ours: the folder is in line, but for what the last start from here may have left.
     """
     leads, objects = self._lease is not None, self._objects
-    log = logging.getLogger(__name__)
     there = objects.listed()
-    if not ours and local.emptied(self.folder) and leads:
-      log.info(
-        "the local copy %s was of another start and is dropped: %s counts",
-        self.folder,
-        objects.address,
+    if leads and not ours and local.emptied(self.folder):
+      logging.getLogger(__name__).info(
+        "the local copy %s is not that of the last start, and is dropped: %s counts",
+        *(self.folder, objects.address),
       )
     for name in STAMPS:
       _pulled_or_gone(objects, there, name, self.folder / name)
@@ -179,8 +189,7 @@ class Mirror(Nowhere):
       if step not in committed and (self.folder / steps.prefix(step)).is_dir():
         log.info(
           "checkpoint %d was saved here and is not yet in %s: it is put there",
-          step,
-          objects.address,
+          *(step, objects.address),
         )
         self.commit(step)
         committed.append(step)
@@ -188,7 +197,7 @@ class Mirror(Nowhere):
     for step, names in steps.objects(there).items():
       if step not in committed and step not in damaged:
         log.warning(
-          "warning: checkpoint %d in %s is skipped: it was never committed (no %s); it is removed",
+          "warning: checkpoint %d in %s is skipped: it is not committed (no %s) and is removed",
           *(step, objects.address, steps.marker(step)),
         )
         objects.delete(*names)
@@ -316,10 +325,10 @@ def opened(
         stack.callback(lease.release)
       mirror = Mirror(folder, Objects(address), lease)
       if lease:
-        mirror.align(lease.claim())
+        mirror.lead()
     with together(), _starting(address):
       if not lease:  # now that the first has brought the bucket into order
-        mirror.align(False)
+        mirror.align()
     mirror.start()
     try:
       yield mirror

@@ -42,7 +42,7 @@ def silent(place, folder):
 
 def test_a_second_run_is_refused_with_process_and_host_of_the_first(place):
   first = lease.Lease(place, "one")
-  assert first.claim() is False
+  assert first.claim() == ""
   with pytest.raises(errors.UserError, match="is in use by process \\d+ on "):
     lease.Lease(place, "two").claim()
   first.check()
@@ -54,22 +54,23 @@ def test_what_was_released_is_had_at_once(place, clock):
   first.claim()
   first.release()
   second, then = silent(place, "two"), clock.now
-  assert second.claim() is False and clock.now == then
+  assert second.claim() == "" and clock.now == then
   second.release()
-  assert silent(place, "two").claim() is True, "nobody else had it since"
+  assert silent(place, "two").claim() == second.token, "nobody else had it since"
 
 
 def test_of_a_process_of_this_folder_that_is_gone_it_is_had_at_once(place, clock):
-  silent(place, "one").claim()
+  killed = silent(place, "one")
+  killed.claim()
   then = clock.now
-  assert silent(place, "one").claim() is True and clock.now == then
+  assert silent(place, "one").claim() == killed.token and clock.now == then
 
 
 def test_one_that_ran_out_is_taken_over_and_the_first_writes_nothing_more(place, clock):
   first, second = silent(place, "one"), silent(place, "two")
   first.claim()
   then = clock.now
-  assert second.claim() is False and clock.now - then >= lease.LASTS_S
+  assert second.claim() == "" and clock.now - then >= lease.LASTS_S
   with pytest.raises(errors.SaveFailed, match="the lease was taken over by process"):
     first.check()
   assert first.lost()
@@ -120,4 +121,4 @@ def test_a_lease_that_is_damaged_is_waited_for(place, clock, server):
   silent(place, "one").claim()
   server.put("run/lease/00000001.json", b"\xff{")
   second, then = silent(place, "two"), clock.now
-  assert second.claim() is False and clock.now - then >= lease.LASTS_S
+  assert second.claim() == "" and clock.now - then >= lease.LASTS_S

@@ -4,6 +4,8 @@ A "machine" is a cache folder of its own.
 """
 
 import contextlib
+import errno
+import fcntl
 import json
 import pathlib
 
@@ -83,7 +85,7 @@ def test_a_step_without_marker_does_not_count_and_is_removed(on, server, caplog)
     place, _, name = users.partition("/")
     objects.Objects(mirror.Address(server.kind, "test-bucket", place)).put(name, b"mine")
   with on("second") as (folder, found):
-    assert "checkpoint 2" in caplog.text and "was never committed" in caplog.text
+    assert "checkpoint 2" in caplog.text and "is not committed (no" in caplog.text
     assert int(restored(folder, found).step) == 1
     assert of_step(server, 2) == []
     save(folder, found, 2)
@@ -181,6 +183,44 @@ def test_after_a_failed_save_the_history_of_another_machine_counts(on, server, c
     assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["1", "3"]
     assert "second" in (folder / "metrics.jsonl").read_text()
     assert damage.same(jax.device_get(restored(folder, found)), jax.device_get(states.state(3)))
+
+
+def test_a_start_that_was_killed_before_it_was_in_line_makes_nothing_of_its_folder_count(
+  on, server, monkeypatch
+):
+  """The folder has an older history, and the lease was its own last."""
+  with on("first") as (folder, found):
+    save(folder, found, 1)
+    refuse_after(server, 0)
+    with pytest.raises(errors.SaveFailed):
+      save(folder, found, 2)
+    server.before = lambda *_: None
+  with on("second") as (folder, found):
+    save(folder, found, 3)
+  with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    patch.setattr(mirror.Mirror, "align", _interrupted)
+    with on("first"):
+      pass
+  with on("first") as (folder, found):
+    assert mirror.steps.marked(n.removeprefix("run/") for n in server.objects()) == [1, 3]
+    assert int(restored(folder, found).step) == 3
+
+
+def _interrupted(*_):
+  raise KeyboardInterrupt
+
+
+def test_where_there_are_no_locks_a_run_of_this_folder_is_not_taken_for_gone(
+  on, server, monkeypatch, capfd
+):
+  def refuse(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+  monkeypatch.setattr(fcntl, "flock", refuse)
+  with on("first"):
+    with pytest.raises(errors.UserError, match="is in use by process"):
+      with on("first"):
+        pass
 
 
 def test_what_was_removed_from_the_bucket_does_not_come_back(on, server):
