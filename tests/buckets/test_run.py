@@ -1,7 +1,9 @@
 """A whole run in a bucket: moved to another machine, scored from a third, equal to a local one."""
 
+import signal
 import subprocess
 import sys
+import time
 
 import members
 import pytest
@@ -11,7 +13,7 @@ from bucket_servers import on_s3_slowly as pytest_generate_tests  # noqa: F401
 
 from contrastive_jax import errors, face
 from contrastive_jax import launch as launch_lib
-from contrastive_jax.buckets import local
+from contrastive_jax.buckets import local, steps
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.training import trainer
 
@@ -84,3 +86,30 @@ def test_the_commands_take_buckets_and_import_no_tensorflow(server, tmp_path):
   for words in (("study", "--config=studies/batch_size"), plan):
     code, _, said = run(*words, f"--workdir={workdir}")
     assert code == 2 and "is no path of a file system" in said
+
+
+@pytest.mark.slow
+def test_sigterm_in_the_middle_of_a_save_commits_it_and_the_step_that_was_reached(server, tmp_path):
+  config = members.config_file(tmp_path, epochs=200)
+  cache = str(tmp_path / "cache")
+  run = members.start(
+    *members.training(config, server.address("run")),
+    CONTRASTIVE_JAX_CACHE=cache,
+    **server.environment,
+  )
+
+  def committed_and_torn():
+    names = [name.removeprefix("run/") for name in server.objects()]
+    committed = set(steps.marked(names))
+    return committed, steps.objects(names).keys() - committed
+
+  deadline = time.monotonic() + 300
+  while not all(committed_and_torn()):
+    assert run.poll() is None and time.monotonic() < deadline
+    time.sleep(0.002)
+  run.send_signal(signal.SIGTERM)
+  [code], [said] = members.ends([run])
+  assert code == errors.EXIT_PREEMPTED, said
+  committed, torn = committed_and_torn()
+  assert not torn and f"saved step {max(committed)};" in said
+  assert b'"released": true' in server.objects()["run/lease/00000001.json"]
