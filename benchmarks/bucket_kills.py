@@ -19,6 +19,7 @@ import collections
 import contextlib
 import io
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -200,6 +201,8 @@ def damages(server, folder: pathlib.Path, rng) -> None:
     for number, read in enumerate((evaluate, resume)):
       os.environ[local.VARIABLE] = str(folder / f"machine{trial}.{number}")
       told = io.StringIO()
+      log, handler = logging.getLogger("contrastive_jax"), logging.StreamHandler(told)
+      log.addHandler(handler)
       try:
         with contextlib.redirect_stderr(told):
           state, pick = read(server.address("run"), final)
@@ -207,6 +210,8 @@ def damages(server, folder: pathlib.Path, rng) -> None:
         print(f"{read.__name__}: {error!r}", file=sys.stderr)
         counts[kind]["error"] += 1
         continue
+      finally:
+        log.removeHandler(handler)
       if trial < 0:
         before = state if read is resume else before
       elif damage.same(state, pick(final)):
