@@ -25,6 +25,7 @@ INSTALL = [
   "matplotlib>=3.9",
   "tensorboardX>=2.6",
 ]
+GCS, S3 = ["gcsfs>=2026.9"], ["s3fs>=2026.9"]
 TFDS = ["tensorflow-datasets>=4.9.10", "array-record>=0.8", "importlib-resources>=6.4"]
 
 setup(
@@ -64,6 +65,8 @@ setup(
   install_requires=INSTALL,
   extras_require={
     "tfds": TFDS,
+    "gcs": GCS,
+    "s3": S3,
     "tpu": ["jax[tpu]>=0.10.2,<0.13"],
     "cuda13": ["jax[cuda13]>=0.10.2,<0.13"],
     "prepare": [*TFDS, "tensorflow>=2.18"],
@@ -71,7 +74,10 @@ setup(
     "slurm": ["submitit>=1.5"],
     "search": ["optuna>=4.0"],
     "oracle": ["torch>=2.5"],
-    "test": [*TFDS, "pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6", "setuptools>=77"],
+    "test": [
+      *(*TFDS, *GCS, *S3, "gcp-storage-emulator>=2026.7.19", "moto[server]>=5.2.5"),
+      *("pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6", "setuptools>=77"),
+    ],
     "docs": ["sphinx>=9.0", "myst-parser>=5.0", "furo>=2025.12"],
   },
 )

@@ -11,7 +11,12 @@ The names below are the public interface, from `contrastive_jax.face`; they are 
 used, so that programs that need one folder of the package do not load the others.
 """
 
+import os
 from typing import Any
+
+# Of etils, which Orbax and TFDS read with: where TensorFlow is installed it would take that for
+# buckets, which knows none of the variables that name an endpoint. Read once, so set first.
+os.environ["EPATH_USE_TF"] = "false"
 
 __version__ = "0.1.0"
 

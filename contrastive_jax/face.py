@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import config_files, metric_lines, options, paths, unread
+from contrastive_jax import config_files, metric_lines, options, unread
+from contrastive_jax.buckets import address, mirror
 from contrastive_jax.config import Config
 from contrastive_jax.errors import UserError
 from contrastive_jax.evaluation import config as eval_config
@@ -45,7 +46,11 @@ class Training:
   @property
   def history(self) -> list[dict[str, float]]:
     """The metrics of every logged step, in order, earlier parts of a resumed run included."""
-    return list(filter(None, metric_lines.read(pathlib.Path(self.workdir) / "metrics.jsonl")))
+    name = "metrics.jsonl"
+    if address.is_bucket(self.workdir):
+      content = mirror.content(address.parsed(self.workdir, "workdir"), name) or b""
+      return list(filter(None, map(metric_lines.parsed, content.splitlines())))
+    return list(filter(None, metric_lines.read(pathlib.Path(self.workdir) / name)))
 
   def __repr__(self) -> str:
     return options.rows({k: f"{v:.6g}" for k, v in sorted(self.metrics.items())})
@@ -133,7 +138,8 @@ def train(
 
   Args:
     config: from `pretrain_config`.
-    workdir: directory of config, metrics and checkpoints; made if missing.
+    workdir: directory of config, metrics and checkpoints, made if missing; or gs://BUCKET/PATH,
+      s3://BUCKET/PATH, as everywhere below.
     devices: all by default.
 
   Raises:
@@ -174,7 +180,7 @@ def evaluate(
     config = asked[0]
   else:
     config = eval_config.evaluation(*(asked or ("knn",)))
-  out = out and paths.local(out, "out")
+  out = out and address.checked(out, "out")
   return Scores(evaluate.run(config, _workdir(run), devices and list(devices), out))
 
 
@@ -238,7 +244,7 @@ def features(
 
 
 def _workdir(run: str | os.PathLike | Run | Training) -> str:
-  return run.workdir if isinstance(run, Run | Training) else paths.local(run, "workdir")
+  return run.workdir if isinstance(run, Run | Training) else address.checked(run, "workdir")
 
 
 def _changed(

@@ -28,9 +28,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from contrastive_jax import checkpoint_names, errors, orphan, paths
+from contrastive_jax.buckets import address, objects, steps
 
 _FINAL = (errors.EXIT_OK, errors.EXIT_USER_ERROR, errors.EXIT_NON_FINITE)
 _POLL_S = 0.05
@@ -150,11 +151,22 @@ def _newest(command: Sequence[str]) -> int:
       workdir = after if match[1] is None else match[1]
   if not workdir:
     return 0
+  if address.is_bucket(workdir):
+    try:
+      return max(steps.marked(_names_in_bucket(workdir)), default=0)
+    except Exception:  # of any kind: the command itself tells what is wrong with the bucket
+      return 0
   try:
     names = os.listdir(os.path.join(paths.local(workdir, "--workdir"), "checkpoints"))
   except (OSError, errors.UserError):  # of which the command tells
     return 0
   return max(checkpoint_names.steps(names), default=0)
+
+
+def _names_in_bucket(workdir: str) -> Iterable[str]:
+  """Returns the names of what a run has below its folder of checkpoints; asks once."""
+  place = objects.Objects(address.parsed(workdir, "--workdir"), pauses_s=())
+  return place.listed("checkpoints")
 
 
 def _places(processes: int) -> list[list[str]]:

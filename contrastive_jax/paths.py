@@ -33,6 +33,7 @@ def local(path: str | os.PathLike, name: str) -> str:
   given = os.fspath(path)
   if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", given):
     raise errors.UserError(
-      f"{name} {given} is no path of a file system; give a local or mounted directory"
+      f"{name} {given} is no path of a file system; give a local or mounted directory (gs:// and "
+      "s3:// are for runs, their evaluation and images)"
     )
   return os.path.expanduser(given)

@@ -68,3 +68,23 @@ def shared_data() -> pathlib.Path:
   if not (SHARED_DATA / "cifar10-test.npz").exists():
     pytest.skip("real CIFAR-10 is absent: ../shared/data beside the repository holds none")
   return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def bucket_server(request):
+  """A server of buckets, of the kind that `bucket_servers.on_both` asks for."""
+  import bucket_servers
+
+  bucket_servers.needed(request.param)
+  server = bucket_servers.Server(request.param)
+  yield server
+  server.stop()
+
+
+@pytest.fixture
+def server(bucket_server, monkeypatch, tmp_path):
+  """It, empty, with the variables that lead to it, and a "machine" with an empty cache folder."""
+  import bucket_servers
+
+  with bucket_servers.emptied(bucket_server, monkeypatch, tmp_path / "machine"):
+    yield bucket_server

@@ -73,17 +73,17 @@ MISTAKES = {
     "this config",
   ),
   "no workdir": (train(commands.QUICK), "--workdir is missing; give a directory"),
-  "workdir in a bucket": (
-    train(commands.QUICK, "--workdir=gs://bucket/run"),
-    "--workdir gs://bucket/run is no path of a file system; give a local or mounted directory",
+  "workdir of another scheme": (
+    train(commands.QUICK, "--workdir=hdfs://bucket/run"),
+    "--workdir hdfs://bucket/run is no path of a file system; give a local or mounted directory",
   ),
-  "evaluation in a bucket": (
-    evaluation("--workdir=s3://bucket/run"),
-    "--workdir s3://bucket/run is no path of a file system",
+  "evaluation of another scheme": (
+    evaluation("--workdir=az://bucket/run"),
+    "--workdir az://bucket/run is no path of a file system",
   ),
-  "results of an evaluation in a bucket": (
-    evaluation("--workdir={here}/norun", "--out=s3://bucket/run"),
-    "--out s3://bucket/run is no path of a file system",
+  "results of an evaluation of another scheme": (
+    evaluation("--workdir={here}/norun", "--out=az://bucket/run"),
+    "--out az://bucket/run is no path of a file system",
   ),
   "no place for results": (
     evaluation("--workdir={here}/norun", "--out="),
@@ -105,14 +105,14 @@ MISTAKES = {
     evaluation("--workdir={here}/norun", f"--config.name={'x' * 300}"),
     'name "xxxxxxxxxxxxxxxxxxxx..." has 300 bytes, and files are named after it; use at most 100',
   ),
-  "images in a bucket": (
+  "images of another scheme": (
     train(
       commands.QUICK,
       "--workdir={here}/w",
       "--config.data.source=folder",
-      "--config.data.folder.path=gs://bucket/images",
+      "--config.data.folder.path=hdfs://bucket/images",
     ),
-    "data.folder.path gs://bucket/images is no path of a file system",
+    "data.folder.path hdfs://bucket/images is no path of a file system",
   ),
   "misspelt config file": (
     train("--config=configs/quickstrat.py", "--workdir={here}/w"),

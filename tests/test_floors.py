@@ -11,8 +11,8 @@ HOME = REPOSITORY / "contrastive_jax"
 FLOORS = (
   ("checkpoint_names", "errors", "keys", "locking", "once", "orphan", "slow"),
   ("config_files", "limits", "options", "parallel", "paths", "places", "reading"),
-  ("augment", "declared", "launch", "losses", "metric_lines", "optim", "processes"),
-  ("catalogue", "sections"),
+  ("augment", "buckets", "declared", "losses", "metric_lines", "optim", "processes"),
+  ("catalogue", "launch", "sections"),
   ("config", "data", "models", "unread"),
   ("methods", "stored"),
   ("step",),

@@ -2,8 +2,8 @@
 
 What a flag or a key gets wrong is answered before JAX is imported.
 
-Imports: __init__, config, config_files, errors, evaluation, launch, options, paths, places, plan,
-processes, study, training, unread, workdir.
+Imports: __init__, buckets, config, config_files, errors, evaluation, launch, options, paths,
+places, plan, processes, study, training, unread, workdir.
 """
 
 import sys

@@ -46,6 +46,7 @@ class Command:
     define: adds the flags that no other command has.
     on_devices: whether a run needs a workdir and the other processes.
     itself: whether it uses devices at all; otherwise it starts processes that do.
+    in_buckets: whether its --workdir may be in a bucket.
   """
 
   name: str
@@ -59,3 +60,4 @@ class Command:
   define: Callable[[flags.FlagValues], None] = lambda values: None
   on_devices: Callable[[flags.FlagValues], bool] = lambda values: True
   itself: bool = True
+  in_buckets: Callable[[flags.FlagValues], bool] = lambda values: False

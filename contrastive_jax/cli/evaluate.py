@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from contrastive_jax import config_files, errors, paths
+from contrastive_jax import config_files, errors
+from contrastive_jax.buckets import address
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.evaluation import config
 from contrastive_jax.evaluation.unread import of_evaluation
@@ -20,7 +21,7 @@ def _run(asked: Asked) -> None:
   out = asked.flags["out"].value
   if out == "":
     raise errors.UserError("--out is empty; give a folder, or leave it out for WORKDIR/eval")
-  out = out and paths.local(out, "--out")
+  out = out and address.checked(out, "--out")
   evaluate.run(asked.config, asked.flags["workdir"].value, out=out)
 
 
@@ -34,4 +35,5 @@ COMMAND = Command(
   run=_run,
   define=_define,
   default_config="eval/all",
+  in_buckets=lambda given: True,
 )

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict, config_flags
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import config_files, errors, paths, unread
+from contrastive_jax.buckets import address
 from contrastive_jax.cli.command import Asked, Command
 
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?", re.DOTALL)
@@ -53,7 +54,8 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
   if len(rest) > 1:
     raise errors.UserError(f"argument {rest[1]!r} is not a flag; flags begin with --")
   if values["workdir"].value:
-    values["workdir"].value = paths.local(values["workdir"].value, "--workdir")
+    path = address.checked if command.in_buckets(values) else paths.local
+    values["workdir"].value = path(values["workdir"].value, "--workdir")
   keys = [match[1] for match in map(_KEY.match, words) if match]
   unread.check(keys, command.unread(values["config"].value))
   return Asked(values["config"].value, values, tuple(given))

@@ -8,6 +8,7 @@ import jax
 from absl import logging as absl_logging
 
 from contrastive_jax import config_files, errors
+from contrastive_jax.buckets import address
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.cli.leave import by_name, leave
 from contrastive_jax.processes import hosts, watchdog
@@ -41,6 +42,8 @@ def _what_next(command: Command, asked: Asked) -> str:
   from contrastive_jax.workdir import checkpoint_files  # which a plan does without
 
   workdir = asked.flags["workdir"].value
+  if address.is_bucket(workdir):
+    return "the same command goes on from the last checkpoint, if there is one"
   steps = checkpoint_files.steps_in(checkpoint_files.root(workdir)) if workdir else []
   if not command.on_devices(asked.flags) or not steps:
     return "nothing was saved yet: the same command starts from the beginning"

@@ -52,4 +52,5 @@ COMMAND = Command(
   run=_run,
   define=_define,
   on_devices=lambda given: given["plan"].value is None,
+  in_buckets=lambda given: given["plan"].value is None,
 )

@@ -8,6 +8,7 @@ Imports: errors, options, reading.
 """
 
 import dataclasses
+import functools
 import os
 import pathlib
 
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from contrastive_jax import errors, reading
+from contrastive_jax.buckets import address
 from contrastive_jax.data import Example, images, listing, splits
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.listing import Listing
@@ -43,8 +45,12 @@ class Options:
     images.MAX_MEGAPIXELS,
     "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
   )
+  cache_gb: float = option(
+    50.0, "of a set in a bucket: files kept on this host, of each split", identity=False
+  )
 
   def __post_init__(self):
+    images.check_cache(self.cache_gb, "data.folder.cache_gb")
     images.check_limit(self.max_megapixels, "data.folder.max_megapixels")
 
 
@@ -105,21 +111,28 @@ def build(split: str, options: Options) -> Folder:
   """Lists a split. Raises UserError: no such folder, no image in it, or classes left unclear."""
   if options.labels not in ("auto", "folder", "none"):
     raise errors.UserError(f"data.folder.labels is {options.labels!r}; use auto, folder or none")
-  base = pathlib.Path(local(options.path, "data.folder.path"))
-  if not options.path or not reading.is_folder(base):
-    raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
-  root, siblings = splits.find(base, split)
+  if address.is_bucket(options.path):
+    from contrastive_jax.data import folder_in_bucket
+
+    tree, base = folder_in_bucket.tree(options)
+    made = functools.partial(folder_in_bucket.InBucket, tree, options)
+  else:
+    tree, base = Tree(options.listings), pathlib.Path(local(options.path, "data.folder.path"))
+    made = functools.partial(Folder, max_megapixels=options.max_megapixels)
+    if not options.path or not reading.is_folder(base):
+      raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
+  root, siblings = splits.find(base, split, tree)
   if len(siblings) == 1 and root != base and splits.kind(root.name):
-    beside = [name for name in splits.folders(base) if name != root.name]
-    splits.check_not_a_class(root, (name for name in beside if listed(base / name)))
-  paths = listing.of(root, _suffixes(), options.listings)
+    beside = [name for name in tree.folders(base) if name != root.name]
+    splits.check_not_a_class(root, (name for name in beside if tree.has_images(base / name)))
+  paths = tree.listed(root)
   if not len(paths):
     raise errors.Absent(
       f"no image under {root}; it must hold files ending in {', '.join(SUFFIXES)}"
     )
   splits.check_not_within(root, paths.nested)
   if options.labels == "none":
-    return Folder(root, paths, np.full(len(paths), -1), (), options.max_megapixels)
+    return made(root, paths, np.full(len(paths), -1), ())
   if paths.loose and (options.labels == "folder" or paths.loose < len(paths)):
     first = next(path for path in paths if os.sep not in path)
     raise errors.UserError(
@@ -127,14 +140,30 @@ def build(split: str, options: Options) -> Folder:
       " folder; move them, or set data.folder.labels=none"
     )
   if paths.loose:
-    return Folder(root, paths, np.full(len(paths), -1), (), options.max_megapixels)
+    return made(root, paths, np.full(len(paths), -1), ())
   # Classes of all splits together: one that is missing in this split must not shift the numbers.
-  names = sorted({n for sibling in siblings for n in splits.folders(sibling)}, key=os.fsencode)
+  names = sorted({n for sibling in siblings for n in tree.folders(sibling)}, key=os.fsencode)
   labels = np.full(len(paths), -1, np.int32)
   for number, name in enumerate(names):
     files = paths.within(name)  # which lie together
     labels[files.start : files.stop] = number
-  return Folder(root, paths, labels, tuple(names), options.max_megapixels)
+  return made(root, paths, labels, tuple(names))
+
+
+class Tree:
+  """What a file system answers of folders."""
+
+  is_folder = staticmethod(reading.is_folder)
+  folders = staticmethod(splits.folders)
+
+  def __init__(self, listings: str):
+    self._listings = listings
+
+  def listed(self, root: pathlib.Path) -> Listing:
+    return listing.of(root, suffixes(), self._listings)
+
+  def has_images(self, root: pathlib.Path) -> bool:
+    return bool(listed(root))
 
 
 def listed(root: pathlib.Path) -> Listing:
@@ -142,9 +171,10 @@ def listed(root: pathlib.Path) -> Listing:
 
   A warning tells how many files are left out for their names, and of what kinds.
   """
-  return listing.scan(root, _suffixes(), sizes=False)
+  return listing.scan(root, suffixes(), sizes=False)
 
 
-def _suffixes() -> tuple[str, ...]:
+def suffixes() -> tuple[str, ...]:
+  """Returns those of `SUFFIXES` that this Pillow reads."""
   known = Image.registered_extensions()
   return tuple(suffix for suffix in SUFFIXES if known.get(suffix) in images.formats())

@@ -7,6 +7,7 @@ possible there.
 
 import functools
 import io
+import math
 import os
 import threading
 
@@ -111,6 +112,12 @@ def check_limit(max_megapixels: int, key: str) -> None:
       f"{key} {max_megapixels} is below 1; set --config.{key}={MAX_MEGAPIXELS}, or more for larger "
       "images"
     )
+
+
+def check_cache(cache_gb: float, key: str) -> None:
+  """Raises `UserError`, with `key`, unless so much can be kept on a host."""
+  if not 0 <= cache_gb < math.inf:
+    raise errors.UserError(f"{key} {cache_gb} is below 0 or no number; set --config.{key}=50, say")
 
 
 @functools.cache

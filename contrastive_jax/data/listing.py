@@ -19,7 +19,7 @@ import logging
 import os
 import pathlib
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -169,6 +169,33 @@ def scan(root: pathlib.Path, suffixes: tuple[str, ...], sizes: bool = True) -> L
   )
 
 
+def of_names(root: object, sizes: Mapping[str, int], suffixes: tuple[str, ...]) -> Listing:
+  """Returns what `scan` would of files that are known by name: {relative path: bytes}."""
+  others: collections.Counter[str] = collections.Counter()
+  found, nested = [], []
+  for name in sizes:
+    *folders, file = name.split("/")
+    if file.startswith(".") or not all(map(splits.belongs, folders)):
+      continue
+    if not file.lower().endswith(suffixes):
+      others[os.path.splitext(file)[1].lower()] += 1
+      continue
+    found.append((os.fsencode(name), sizes[name]))
+    if len(folders) > 1 and splits.kind(folders[1]):
+      nested.append("/".join(folders[:2]))
+  _tell_left_out(root, others)
+  found.sort()
+  starts = np.cumsum([0, *(len(name) + 1 for name, _ in found)], dtype=np.int64)
+  return Listing(
+    np.frombuffer(b"\0".join(name for name, _ in found), np.uint8),
+    starts,
+    np.array([size for _, size in found], np.int64),
+    np.zeros(len(found), np.int64),
+    sum(b"/" not in name for name, _ in found),
+    tuple(dict.fromkeys(sorted(nested))),
+  )
+
+
 def _measured(entries: list[os.DirEntry]) -> tuple[list[int], list[int]]:
   found = [entry.stat(follow_symlinks=False) for entry in entries]
   sizes = [_LINK if stat.S_ISLNK(f.st_mode) else f.st_size for f in found]
@@ -234,7 +261,7 @@ _COMPANIONS = (
 )
 
 
-def _tell_left_out(root: pathlib.Path, others: collections.Counter[str]) -> None:
+def _tell_left_out(root: object, others: collections.Counter[str]) -> None:
   kinds = [
     f"{n} {suffix or 'without a suffix'}"
     for suffix, n in others.most_common()

@@ -13,7 +13,8 @@ import zipfile
 import numpy as np
 
 from contrastive_jax import errors, paths, reading, slow
-from contrastive_jax.data import Example
+from contrastive_jax.buckets import address, files
+from contrastive_jax.data import Example, images
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.labels import first_repeated, number_of_classes
 from contrastive_jax.options import option
@@ -23,6 +24,12 @@ from contrastive_jax.options import option
 class Options:
   path: str = option("", "FILE.npz, or DIR/NAME_{split}.npz for one file per split", identity=False)
   label: str = option("", "array used as label; empty: labels, label, y or y_SPLIT")
+  cache_gb: float = option(
+    50.0, "of a file in a bucket, which is kept on this host: at most so large", identity=False
+  )
+
+  def __post_init__(self):
+    images.check_cache(self.cache_gb, "data.npz.cache_gb")
 
 
 class Arrays:
@@ -62,7 +69,7 @@ class Arrays:
 
 def build(split: str, options: Options) -> Arrays:
   """Opens a split. Raises UserError for a missing file or key, a wrong type or shape."""
-  path = pathlib.Path(paths.local(options.path.replace("{split}", split), "data.npz.path"))
+  path = _path(options.path.replace("{split}", split), options.cache_gb)
   arrays = _load(path)
   keys = ["images", "image", "x"]
   if "{split}" not in options.path:
@@ -83,7 +90,7 @@ def build(split: str, options: Options) -> Arrays:
     raise errors.UserError(
       f"{path} has no array 'images' (nor image, x) but {_names(arrays)}; rename one"
     )
-  images = _check_images(path, image_key, arrays[image_key])
+  pixels = _check_images(path, image_key, arrays[image_key])
   label_keys = [options.label] if options.label else ["labels", "label", "y", f"y_{split}"]
   label_key = next((key for key in label_keys if key in arrays), None)
   if options.label and label_key is None:
@@ -93,7 +100,7 @@ def build(split: str, options: Options) -> Arrays:
   labels, num_classes = None, 0
   names = tuple(str(name) for name in np.ravel(arrays.get("label_names", ())))
   if label_key is not None:
-    labels = _check_labels(path, label_key, arrays[label_key], len(images))
+    labels = _check_labels(path, label_key, arrays[label_key], len(pixels))
     num_classes = number_of_classes(labels, f"{path}: {label_key}")
     if names and len(names) < num_classes:
       raise errors.UserError(
@@ -107,9 +114,22 @@ def build(split: str, options: Options) -> Arrays:
   factors = {
     key: array
     for key, array in arrays.items()
-    if array.shape == (len(images),) and array.dtype.kind in "iu" and key != label_key
+    if array.shape == (len(pixels),) and array.dtype.kind in "iu" and key != label_key
   }
-  return Arrays(images, labels, names, factors, num_classes, (path.resolve(), image_key))
+  return Arrays(pixels, labels, names, factors, num_classes, (path.resolve(), image_key))
+
+
+def _path(given: str, cache_gb: float) -> pathlib.Path:
+  """Returns the path of a file on this host, to which one in a bucket is copied."""
+  key = "data.npz.path"
+  if not address.is_bucket(given):
+    return pathlib.Path(paths.local(given, key))
+  folder, _, name = given.rpartition("/")
+  place = address.parsed(folder, key)
+  found = files.Files(place, key, under=name, whole_folder=False)
+  if name not in found.sizes:
+    raise errors.Absent(f'no file "{given}"; set {key} to a .npz file')
+  return found.only([name]).whole([name], cache_gb, "data.npz.cache_gb") / name
 
 
 def _load(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -4,16 +4,18 @@ A split that is taken for a class puts test images among those that are trained 
 is taken for a split (there are trains among vehicles) leaves all others out. What could be both is
 refused.
 
-Imports: errors, reading.
+Imports: errors.
 """
 
 import os
 import pathlib
 import re
 from collections.abc import Iterable
+from typing import Any, Protocol, TypeVar
 
-from contrastive_jax import errors, reading
+from contrastive_jax import errors
 
+T = TypeVar("T")
 _SPLITS = {"train(ing)?": "train", "val(id|idation)?": "validation", "test(ing)?": "test"}
 _BESIDE = r"(images?|imgs?|data|set|split|\d+)"  # train_images, train2017, testset, data-val
 _FORMS = {re.compile(rf"({_BESIDE}[ _.-]?)?{w}([ _.-]?{_BESIDE})*"): k for w, k in _SPLITS.items()}
@@ -37,14 +39,27 @@ def belongs(name: str) -> bool:
   return not name.startswith(".") and name not in _NOT_OF_THE_SET
 
 
-def find(base: pathlib.Path, split: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
+class Tree(Protocol):
+  """What answers for folders: a file system, or a listing."""
+
+  def is_folder(self, place: Any) -> bool: ...
+
+  def folders(self, place: Any) -> list[str]: ...
+
+
+def find(base: T, split: str, tree: Tree) -> tuple[T, list[T]]:
   """Returns the folder of a split, and those of all splits: a set without any is all "train".
+
+  Args:
+    base: the folder of the set, to which `/` adds a name.
+    split: as it was asked for.
+    tree: in which it lies.
 
   Raises:
     UserError: there is no such split, or several folders could be it.
   """
-  present = [name for name in folders(base) if kind(name)]
-  if reading.is_folder(base / split):
+  present = [name for name in tree.folders(base) if kind(name)]
+  if tree.is_folder(base / split):
     name = split
   else:
     alike = [name for name in present if kind(name) == kind(split)]

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from contrastive_jax import errors, reading, slow
+from contrastive_jax.buckets import address
 from contrastive_jax.data import Example, Unreadable, images, tfds_folder
 from contrastive_jax.options import option
 
@@ -38,8 +39,12 @@ class Options:
     images.MAX_MEGAPIXELS,
     "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
   )
+  cache_gb: float = option(
+    50.0, "of a set in a bucket, whose files are kept on this host: at most so much", identity=False
+  )
 
   def __post_init__(self):
+    images.check_cache(self.cache_gb, "data.tfds.cache_gb")
     images.check_limit(self.max_megapixels, "data.tfds.max_megapixels")
 
 
@@ -191,7 +196,10 @@ def build(split: str, options: Options) -> Prepared:
     ) from error
 
   data_dir = options.path or tfds.core.constants.DATA_DIR
-  folder = tfds_folder.find(options.name, data_dir)
+  if address.is_bucket(data_dir):
+    folder, copy_records = tfds_folder.in_bucket(options.name, data_dir, options.cache_gb)
+  else:
+    folder, copy_records = tfds_folder.find(options.name, data_dir), None
   builder = tfds_folder.builder(folder)
   own = builder.info.full_name  # NAME/1.0.0 or NAME/CONFIG/1.0.0
   if options.name and options.name.replace(":", "/") not in (own, own.rpartition("/")[0]):
@@ -231,6 +239,8 @@ def build(split: str, options: Options) -> Prepared:
     if not parts:
       raise tfds_folder.without_records(folder, split)
     if in_records:
+      if copy_records:
+        copy_records(os.fspath(part.filename) for part in parts)
       tfds_folder.check_shards(parts)
     records = builder.as_data_source(split, deserialize_method=decode.DeserializeMethod.RAW_BYTES)
     len(records)

@@ -7,8 +7,11 @@ here before any of it is taken for images.
 import json
 import os
 import re
+from collections.abc import Callable, Iterable
 
 from contrastive_jax import errors, reading, slow
+from contrastive_jax.buckets import address as buckets_address
+from contrastive_jax.buckets import files, local
 from contrastive_jax.data.labels import first_repeated
 
 _MOST_CLASSES = 2**20  # a probe has a column for each
@@ -43,6 +46,36 @@ def find(name: str, data_dir: str) -> str:
       + f"; {how_to_prepare(name, data_dir)}"
     )
   return str(found[wanted])
+
+
+def in_bucket(
+  name: str, data_dir: str, cache_gb: float
+) -> tuple[str, Callable[[Iterable[str]], None]]:
+  """Copies what says of a prepared set in a bucket what is in it.
+
+  Args:
+    name: of the set; "": `data_dir` is the folder of one version.
+    data_dir: address of sets, or of the folder of one version.
+    cache_gb: that may be kept on this host, with the records.
+
+  Returns:
+    What `find` does, of a folder of this host, and a function that copies the files of records at
+    some paths in it.
+  """
+  option = "data.tfds.cache_gb"
+  place = buckets_address.parsed(data_dir, "data.tfds.path")
+  found = files.Files(place, "data.tfds.path", under=name.partition(":")[0])
+  if not found.sizes:
+    found = files.Files(place, "data.tfds.path")
+  described = [n for n in found.sizes if n.endswith((".json", ".txt"))]
+  here = found.whole(described, cache_gb, option)
+
+  def copy(paths: Iterable[str]) -> None:
+    names = [os.path.relpath(path, here) for path in paths]
+    found.whole([n for n in names if n in found.sizes], cache_gb, option)
+
+  with local.called(here, place):
+    return find(name, str(here)), copy
 
 
 def how_to_prepare(name: str, data_dir: str) -> str:
@@ -132,7 +165,7 @@ def check_splits(folder: str, splits) -> None:
     raise errors.UserError(f"{path}: two shards are the same file, {twice}; {ANEW}")
   lengths = (length for split in splits.values() for length in split.shard_lengths)
   for file, length in zip(files, lengths, strict=True):
-    if not length:  # which TFDS does not open
+    if not length and os.path.exists(file):  # which TFDS does not open; of a bucket it is not here
       _check_shard(file, 0)
 
 

@@ -10,10 +10,12 @@ another folder, each as soon as it is there; see `result_files` for a second eva
 name. Nothing else is written: with another folder a run may lie where one can only read.
 """
 
+import contextlib
 import dataclasses
 import logging
+import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -25,13 +27,14 @@ from ml_collections import ConfigDict
 from contrastive_jax import augment, build, keys, once, parallel
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.buckets import address, results
 from contrastive_jax.data import identity
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import features, protocols, result_files
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation.protocols import Encoder, Task, extract, say
 from contrastive_jax.processes import agree, hosts
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import bucket, checkpoint
 
 
 def run(
@@ -46,9 +49,9 @@ def run(
 
   Args:
     config: from a file in `configs/eval/`, or `eval_config.evaluation()`; None is the latter.
-    workdir: of a training run.
+    workdir: of a training run, local or in a bucket.
     devices: all by default.
-    out: folder of what is written, made if missing; None: WORKDIR/eval.
+    out: folder of what is written, likewise, made if missing; None: WORKDIR/eval.
 
   Returns:
     What the file holds: settings, versions, counts, and `results`, a list of records with the keys
@@ -61,13 +64,26 @@ def run(
     PeerLost: another process is gone.
   """
   with hosts.losses_named():
-    folder = pathlib.Path(out) if out else pathlib.Path(workdir) / "eval"
-    return _run(config or eval_config.evaluation(), workdir, devices, folder)
+    place = out or os.path.join(workdir, "eval")
+    config = config or eval_config.evaluation()
+    if not address.is_bucket(place):
+      return _run(config, workdir, devices, pathlib.Path(place), place, lambda: None)
+    with contextlib.ExitStack() as stack:
+      with bucket.together():
+        to = address.parsed(place, "--out" if out else "workdir")
+        folder, put = stack.enter_context(results.folder(to, "--out" if out else "workdir"))
+      return _run(config, workdir, devices, folder, place, put)
 
 
 def _run(
-  config: ConfigDict, workdir: str, devices: list[jax.Device] | None, folder: pathlib.Path
+  config: ConfigDict,
+  workdir: str,
+  devices: list[jax.Device] | None,
+  folder: pathlib.Path,
+  place: str,
+  put: Callable[[], None],
 ) -> dict[str, Any]:
+  """Writes to a local `folder`, which stands for `place`, where `put` brings what is new."""
   config, options = eval_config.resolve(config)
   result_files.check_place(folder)
   agree.check_equal(config_lib.flatten(config) | workdir_lib.versions())
@@ -113,13 +129,13 @@ def _run(
         record = _record(task, protocol, settings, getattr(protocols, protocol)(task, settings))
         found["results"].append(record)
         if jax.process_index() == 0:  # now: what comes later may fail, and be it the next line
-          result_files.write(path, found)
+          result_files.write(path, found, put)
         count = f"{len(found['results']):>{len(str(len(todo)))}} of {len(todo)}"
         say(f"{count}  {_line(record, settings)}")
   found["complete"] = True
   if jax.process_index() == 0:
-    result_files.write(path, found)
-  _tell(path, config.name)
+    result_files.write(path, found, put)
+  _tell(os.path.join(place, path.name), config.name)
   return found
 
 
@@ -178,10 +194,10 @@ def _tell_what_comes(todo: list[tuple[str, str, str]], images: eval_images.Image
   )
 
 
-def _tell(path: pathlib.Path, name: str) -> None:
+def _tell(path: str, name: str) -> None:
   """Says where the results are; aloud where that is not the file that the name promises."""
   log = logging.getLogger(__name__)
-  if path.stem == name:
+  if os.path.basename(path) == f"{name}.json":
     log.info("results are in %s", path)
   else:
     log.warning(

@@ -8,6 +8,7 @@ file: the config and the step of the checkpoint.
 import itertools
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from contrastive_jax import errors, places, reading
@@ -56,14 +57,22 @@ def prepare(folder: pathlib.Path, results: int, num_classes: int, pictures: int)
   places.ready(folder, "results", remedy, records + pictures * _PICTURE_BYTES)
 
 
-def write(path: pathlib.Path, found: dict[str, Any]) -> None:
+def write(
+  path: pathlib.Path, found: dict[str, Any], put: Callable[[], None] = lambda: None
+) -> None:
   """Writes what was found so far; what cannot be written is printed, as one line of JSON.
+
+  Args:
+    path: of the file.
+    found: what it is to hold.
+    put: brings it where it is to be, if that is not here.
 
   Raises:
     SaveFailed: it could not be written.
   """
   try:
     places.write(path, json.dumps(found, indent=2) + "\n")
+    put()
   except errors.SaveFailed as error:
     try:
       print(json.dumps(found), flush=True)

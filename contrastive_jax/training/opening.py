@@ -9,7 +9,7 @@ import jax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, errors, parallel, reading, unread
+from contrastive_jax import build, data, errors, parallel, reading
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.data import identity
@@ -25,8 +25,6 @@ def checked(
   The images are those trained on, those held out, and the identity of the former.
   """
   with agree.mistakes_shared():
-    build.check(config)  # what no run can have is said before what this workdir cannot
-    unread.check_paths(config)
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)
   source, held_out = build.in_turn(lambda: _opened(config, workdir))

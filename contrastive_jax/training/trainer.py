@@ -10,9 +10,10 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, errors, limits, parallel
+from contrastive_jax import build, data, errors, limits, parallel, unread
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.buckets.mirror import Nowhere
 from contrastive_jax.data import pipeline
 from contrastive_jax.plan import fit, images, program
 from contrastive_jax.processes import agree, hosts
@@ -30,7 +31,7 @@ from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
 from contrastive_jax.training.skips import Skips
-from contrastive_jax.workdir import files, lock
+from contrastive_jax.workdir import bucket, files, lock
 from contrastive_jax.workdir.checkpoint import Checkpoints
 from contrastive_jax.workdir.report import Reporter
 
@@ -40,7 +41,8 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
 
   Args:
     config: from a file in `configs/`, or `config.pretrain()`.
-    workdir: directory of config, metrics and checkpoints; made if missing.
+    workdir: directory of config, metrics and checkpoints, made if missing; or gs://BUCKET/PATH,
+      s3://BUCKET/PATH.
     devices: of this run; all by default.
 
   Raises:
@@ -52,19 +54,26 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
     PeerLost: another process of the run is gone.
   """
   with Preemption() as preemption, hosts.losses_named():
-    return _train(config, workdir, devices, preemption)
+    with agree.mistakes_shared():
+      build.check(config)  # what no run can have is said before what this workdir cannot
+      unread.check_paths(config)
+    with bucket.here(workdir) as (folder, mirror):
+      return _train(config, folder, devices, preemption, mirror, workdir)
 
 
 def _train(
-  config: ConfigDict, workdir: str, devices: list[jax.Device] | None, preemption: Preemption
+  config: ConfigDict,
+  workdir: str,
+  devices: list[jax.Device] | None,
+  preemption: Preemption,
+  mirror: Nowhere,
+  given: str,
 ) -> Result:
+  """Trains in a local `workdir`, which was `given` as such or as a bucket."""
   with agree.mistakes_shared():
-    config_lib.check(config)
     config = workdir_lib.ordered(workdir, config)
   mesh, source, held_out, image_set = opening.checked(config, workdir, devices)
-  to_score = next_command.to_score(
-    config, workdir, source, held_out, opening.scored(config, source)
-  )
+  to_score = next_command.to_score(config, given, source, held_out, opening.scored(config, source))
   run = build.run(config, len(source), source.num_classes, mesh.size)
   mesh = state_lib.divided(run.init, mesh) if config.fsdp else mesh
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
@@ -72,7 +81,7 @@ def _train(
   monitor = Monitor.create(config, source, held_out, run.net, run.recipe, mesh, unreadable)
   step_fn, forms = _traced(config, run, source, state, mesh)
   preemption.leave_if_requested()
-  with _held(workdir, config) as (watchdog, checkpoints):
+  with _held(workdir, config, mirror) as (watchdog, checkpoints):
     listed = getattr(source, "listing", None)
     # Again: now no other can write there.
     changes = workdir_lib.check(workdir, config, image_set, listed)
@@ -82,11 +91,11 @@ def _train(
     start = int(parallel.fetch(state.step))
     _check_something_is_left(config, run, start)
     # Not before the checkpoint is known to fit.
-    versions = workdir_lib.stamp(workdir, config, image_set, start)
+    versions = workdir_lib.stamp(workdir, config, image_set, start, mirror.stamped)
     written_anew = ""
     if jax.process_index() == 0:
       written_anew = files.written_anew(workdir, listed)
-      files.keep(workdir, listed)
+      files.keep(workdir, listed, mirror.stamped)
     with _reporter(workdir, config, run, start) as reporter:
       reporter.console.line(introduction.line(config, run, state, source, held_out, mesh, start))
       if config.fsdp:
@@ -137,13 +146,15 @@ def _check_something_is_left(config: ConfigDict, run: build.Run, start: int) -> 
 
 
 @contextlib.contextmanager
-def _held(workdir: str, config: ConfigDict) -> Iterator[tuple[Watchdog, Checkpoints]]:
+def _held(
+  workdir: str, config: ConfigDict, mirror: Nowhere
+) -> Iterator[tuple[Watchdog, Checkpoints]]:
   """Keeps the workdir for this run alone, watched, with its checkpoints open."""
   with agree.mistakes_shared():
     workdir_lib.make(workdir)
   with lock.hold(workdir), Watchdog(**config.watchdog) as watchdog:
     options = config_lib.fields_of(Checkpoints, config.checkpoint)
-    with contextlib.closing(Checkpoints(workdir, **options)) as checkpoints:
+    with contextlib.closing(Checkpoints(workdir, mirror=mirror, **options)) as checkpoints:
       watchdog.beside(checkpoints.under_way)
       yield watchdog, checkpoints
 

@@ -181,7 +181,11 @@ def make(workdir: str) -> None:
 
 
 def stamp(
-  workdir: str, config: ConfigDict, images: identity.Identity | None = None, step: int = 0
+  workdir: str,
+  config: ConfigDict,
+  images: identity.Identity | None = None,
+  step: int = 0,
+  written: Callable[[pathlib.Path], None] = lambda path: None,
 ) -> list[str]:
   """Writes config.json, versions.json and, of the images, data.json; from process 0 alone.
 
@@ -190,6 +194,7 @@ def stamp(
     config: that it goes on with.
     images: likewise.
     step: that it goes on from.
+    written: called with each file as soon as it is written.
 
   Returns:
     Which versions are other than those of the steps before.
@@ -200,6 +205,11 @@ def stamp(
   if jax.process_index():
     return []
   root, now = pathlib.Path(workdir), versions()
+
+  def put(path, text):
+    write(path, text)
+    written(path)
+
   earlier = version_history.read(workdir, step)
   with errors.placing(str(root / "config.json")):
     for leftover in foreign.TEMPORARY:  # of a killed run
@@ -210,13 +220,13 @@ def stamp(
     before = path.read_bytes().decode(errors="replace") if path.exists() else text
     if before != text:
       both = stamp | {"config_sha256_before": _digest(before)}
-      write(root / "versions.json", json.dumps(both, indent=2) + "\n")
-      write(path, text)
-    write(root / "versions.json", json.dumps(stamp, indent=2) + "\n")
+      put(root / "versions.json", json.dumps(both, indent=2) + "\n")
+      put(path, text)
+    put(root / "versions.json", json.dumps(stamp, indent=2) + "\n")
     if not path.exists():
-      write(path, text)
+      put(path, text)
     if images is not None:
-      write(root / "data.json", json.dumps(images, indent=2) + "\n")
+      put(root / "data.json", json.dumps(images, indent=2) + "\n")
   return version_history.changes(earlier, now)
 
 

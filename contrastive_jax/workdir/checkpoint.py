@@ -29,11 +29,13 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import checkpoint_names, errors, reading
 from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.buckets import address
+from contrastive_jax.buckets import mirror as mirror_lib
+from contrastive_jax.buckets.mirror import Nowhere
 from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.workdir import checkpoint_files as files
-from contrastive_jax.workdir import state_files, together
-from contrastive_jax.workdir.committing import Renaming
+from contrastive_jax.workdir import manifest, state_files, together
 
 
 class Run(NamedTuple):
@@ -52,10 +54,10 @@ class Checkpoints:
   At a restore all read what their devices hold, and agree on the step that they take.
 
   Args:
-    workdir: of the run, seen by all processes.
+    workdir: of the run, seen by all processes, or with a `mirror` that brings them together.
     keep, keep_best: newest checkpoints, and best by kNN, that stay.
     restart: whether to start over where there are checkpoints and none is intact.
-    committing: how a checkpoint that is written comes to count.
+    mirror: the bucket that the workdir is a copy of, if it is.
   """
 
   def __init__(
@@ -65,16 +67,16 @@ class Checkpoints:
     keep: int = 2,
     keep_best: int = 1,
     restart: bool = False,
-    committing: Renaming | None = None,
+    mirror: Nowhere | None = None,
   ):
-    self._root = files.root(workdir)
+    self._root, self._mirror = files.root(workdir), mirror or Nowhere()
     self._keep, self._keep_best, self._restart = keep, keep_best, restart
-    self._committing = committing or Renaming()
     self._leads = jax.process_index() == 0
     self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
     self._pending: concurrent.futures.Future | None = None
     self._together = together.Together()
-    if self._leads:
+    self._writes_here = self._leads or self._mirror.apart
+    if self._writes_here:
       with errors.placing(f"{self._root}"):
         self._root.mkdir(parents=True, exist_ok=True)
         files.remove_leftovers(self._root)  # of a killed run
@@ -109,6 +111,7 @@ class Checkpoints:
 
   def poll(self) -> None:
     """Raises `SaveFailed` if a save has failed by now; never waits."""
+    self._mirror.check()
     if self._pending and self._pending.done():
       self._join()
 
@@ -131,11 +134,12 @@ class Checkpoints:
     for step in sorted(self._steps, reverse=True):
       directory = self._root / str(step)
       state, problem = state_files.attempt(
-        step, directory, lambda d, s: state_files.read_state(d, s, like)
+        step, directory, lambda d, s: _read(d, s, self._mirror.fetch, like)
       )
       if problem is not None:
         files.tell_skipped(step, problem)
         if self._leads:
+          self._mirror.set_aside(step, problem)
           name = checkpoint_names.set_aside(step, reading.names_in(self._root))
           with errors.saving(f"{self._root / name}"):
             os.rename(directory, self._root / name)
@@ -180,60 +184,81 @@ class Checkpoints:
   def _write(self, step: int, part: state_files.Part, knn: float | None) -> None:
     """Writes, reads back, commits; in the background thread."""
 
-    def commit(temporary, tables):
-      state_files.complete(temporary, part, tables, step, knn)
-      self._committing.commit(temporary, self._root / str(step))
+    def commit(temporary, tables, there):
+      state_files.complete(temporary, part, tables, step, knn, shared=not self._mirror.apart)
+      os.rename(temporary, self._root / str(step))
+      files.sync(self._root)
+      self._mirror.commit(step, there)
       self._prune()
 
-    self._all_write(f"checkpoint {step}", str(step), part, commit)
+    def put(temporary):
+      return self._mirror.part_written(step, temporary, jax.process_index())
+
+    self._all_write(f"checkpoint {step}", str(step), part, put, commit)
 
   def _try(self, part: state_files.Part) -> None:
     """Writes, reads back, removes; in the background thread."""
     name = checkpoint_names.TRIAL
 
-    def remove(temporary, tables):
-      state_files.complete(temporary, part, tables, 0, None)
+    def remove(temporary, tables, there):
+      state_files.complete(temporary, part, tables, 0, None, shared=not self._mirror.apart)
       files.remove_leftovers(self._root, name)
 
-    self._all_write("a trial checkpoint", name, part, remove)
+    self._all_write("a trial checkpoint", name, part, lambda temporary: {}, remove)
 
   def _all_write(
     self,
     what: str,
     name: str,
     part: state_files.Part,
-    finish: Callable[[pathlib.Path, dict], None],
+    put: Callable[[pathlib.Path], dict],
+    finish: Callable[[pathlib.Path, dict, dict], None],
   ) -> None:
     """Writes the part of this process; process 0 ends it when all have, or removes what is there.
 
-    Raises `SaveFailed` on every process if any has failed.
+    Args:
+      what: as a message calls it.
+      name: of the checkpoint.
+      part: of this process.
+      put: called with the folder when the part is written; what it returns `finish` gets.
+      finish: called on process 0 with the folder, the tables and what was put of all parts.
+
+    Raises:
+      SaveFailed: on every process, if any has failed.
     """
     temporary = self._root / f"{name}.tmp"
 
     def write():
       with errors.saving(what):
         tables = state_files.write_part(temporary, part)
-        own = state_files.folder_of_part(temporary, jax.process_index())
-        self._committing.part_written(own)
-        return tables
+        there = put(temporary)
+        return {name: (table, there.get(name)) for name, table in tables.items()}
 
-    def end(tables):
+    def end(written):
+      tables, there = ({name: pair[i] for name, pair in written.items()} for i in (0, 1))
       with errors.saving(what):
-        finish(temporary, tables)
+        finish(temporary, tables, there)
 
     try:
       self._together.save(what, write, end)
     except (errors.SaveFailed, errors.UserError):
-      if self._leads:  # the disk may be full
-        with contextlib.suppress(OSError):
-          files.remove_leftovers(self._root, name)
+      self._remove(name)  # the disk may be full
       raise
+    if not self._leads:
+      self._remove(name)
+
+  def _remove(self, name: str) -> None:
+    """Removes what a save has left here under its temporary name."""
+    if self._writes_here:
+      with contextlib.suppress(OSError):
+        files.remove_leftovers(self._root, name)
 
   def _prune(self) -> None:
     """Removes what is neither new nor among the best, of what runs made here."""
     own = [s for s in files.steps_in(self._root) if files.is_own(self._root / str(s))]
     best = _scored(self._root)[-self._keep_best :] if self._keep_best else []
     for step in set(own[: -self._keep]) - set(best):
+      self._mirror.forget(step)
       leftover = files.move(self._root / str(step), self._root / f"{step}.tmp")
       shutil.rmtree(leftover)
 
@@ -242,13 +267,20 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
   """Reads config, weights and statistics of a run.
 
   Args:
-    workdir: of the run.
+    workdir: of the run, local or in a bucket.
     step: of the checkpoint; "best": that of the highest kNN; None: the newest that is intact.
 
   Raises:
     UserError: `workdir` is no run, has no checkpoint that is intact, or none of that step.
     ReadFailed: it cannot be read, though nothing says that it is damaged.
   """
+  if not address.is_bucket(workdir):
+    return _load_run(workdir, step, lambda step: None)
+  with mirror_lib.read_only(address.parsed(workdir, "workdir")) as (folder, fetch):
+    return _load_run(str(folder), step, fetch)
+
+
+def _load_run(workdir: str, step: int | str | None, fetch: Callable[[int], str | None]) -> Run:
   config = workdir_lib.stored_config(workdir)
   if config is None:
     raise errors.UserError(
@@ -268,7 +300,7 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
     )
   for candidate in reversed(steps) if step is None else [step]:
     directory = files.root(workdir) / str(candidate)
-    model, problem = state_files.attempt(candidate, directory, state_files.read_model)
+    model, problem = state_files.attempt(candidate, directory, lambda d, s: _read(d, s, fetch))
     if problem is None:
       return Run(config, model["params"], model["stats"], candidate)
     files.tell_skipped(candidate, problem)
@@ -276,6 +308,23 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
     f"workdir {workdir} has no intact checkpoint{'' if step is None else f' of step {step}'}; "
     f"it has {steps}; take another step or train again"
   )
+
+
+def _read(
+  directory: pathlib.Path,
+  step: int,
+  fetch: Callable[[int], str | None],
+  like: TrainState | None = None,
+) -> TrainState | PyTree:
+  """Reads a state, or weights and statistics alone, of which a bucket may have what is not here.
+
+  Raises `Damaged`.
+  """
+  if problem := fetch(step):
+    raise manifest.Damaged(problem)
+  if like is None:
+    return state_files.read_model(directory, step)
+  return state_files.read_state(directory, step, like)
 
 
 def saved_steps(workdir: str) -> list[int]:

@@ -5,6 +5,7 @@ run begins. A set that has no list of files, as npz has none, leaves none here.
 """
 
 import pathlib
+from collections.abc import Callable
 
 from contrastive_jax import errors
 from contrastive_jax.data import listing
@@ -41,9 +42,15 @@ def written_anew(workdir: str, now: Listing | None) -> str:
   )
 
 
-def keep(workdir: str, now: Listing | None) -> None:
-  """Writes the list, unless the one that is there is the same. Raises SaveFailed."""
+def keep(
+  workdir: str, now: Listing | None, written: Callable[[pathlib.Path], None] = lambda path: None
+) -> None:
+  """Writes the list, unless the one that is there is the same; `written` is called with its path.
+
+  Raises SaveFailed.
+  """
   path = pathlib.Path(workdir) / NAME
   if now is not None and listing.written_digest(path) != now.digest:
     with errors.placing(str(path)):
       listing.save(now, path, path.with_name(f"{NAME}.tmp"))
+    written(path)

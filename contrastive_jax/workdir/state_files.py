@@ -81,15 +81,17 @@ def complete(
   tables: dict[str, part_files.Table],
   step: int,
   knn: float | None,
+  *,
+  shared: bool = True,
 ) -> None:
-  """Writes the manifest of a checkpoint whose parts are all there.
+  """Writes the manifest of a checkpoint whose parts are all there; `shared`: and are seen here.
 
   Raises:
     OSError: this process does not see what another has written.
     ValueError: the parts are not the whole state.
   """
   tables = {name: part_files.parsed(table) for name, table in tables.items()}
-  for name, table in tables.items():
+  for name, table in tables.items() if shared else ():
     path = directory / name
     if not path.is_file() or path.stat().st_size != table["bytes"]:
       raise OSError(
@@ -276,7 +278,7 @@ def _check_files(directory: pathlib.Path, step: int, names: Iterable[str]) -> No
 
 
 def _is_no_damage(error: BaseException) -> bool:
-  return not isinstance(error, errors.UserError | manifest.Damaged)
+  return not isinstance(error, errors.UserError | errors.ReadFailed | manifest.Damaged)
 
 
 def _named(tree: PyTree, item: str) -> PyTree:

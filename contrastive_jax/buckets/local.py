@@ -1,0 +1,93 @@
+"""Where copies of what lies in buckets are on this host: in the user's cache folder.
+
+`CONTRASTIVE_JAX_CACHE` names another. What lies there may be removed while no run uses it.
+"""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import shutil
+import uuid
+from collections.abc import Iterator
+
+from contrastive_jax import errors, locking
+from contrastive_jax.buckets.address import Address
+
+VARIABLE = "CONTRASTIVE_JAX_CACHE"
+_OWN = ("folder.id", "folder.lock")
+
+
+def root() -> pathlib.Path:
+  """Returns the folder of all copies."""
+  if given := os.environ.get(VARIABLE):
+    return pathlib.Path(given).expanduser().absolute()
+  cache = os.environ.get("XDG_CACHE_HOME")  # which counts if it is absolute, says its standard
+  home = pathlib.Path(cache) if cache and os.path.isabs(cache) else pathlib.Path("~/.cache")
+  return home.expanduser().absolute() / "contrastive_jax"
+
+
+@contextlib.contextmanager
+def held(address: Address, process: int = 0) -> Iterator[tuple[pathlib.Path, str]]:
+  """Makes the folder of a run and keeps it for this process alone; yields it and its identity.
+
+  Processes of one run have a folder each, whether they share a host or not.
+
+  Raises:
+    UserError: it cannot be made, or a run uses it.
+  """
+  folder = root() / "runs" / f"{address.slug}{f'.{process}' if process else ''}"
+  with contextlib.ExitStack() as stack:
+    with _placing(folder):
+      folder.mkdir(parents=True, exist_ok=True)
+      file = stack.enter_context((folder / _OWN[1]).open("a+"))
+    holder = locking.take(file)
+    if holder is not None:
+      raise errors.UserError(
+        f"workdir {address} is in use by {holder}; wait for its end, stop it, or give another "
+        "--workdir"
+      )
+    with _placing(folder):
+      name = folder / _OWN[0]
+      if not name.exists() or not name.read_text().strip():
+        name.write_text(uuid.uuid4().hex + "\n")
+      # Where there are no locks nothing is known of who else has the folder.
+      identity = name.read_text().strip() if _is_locked(folder / _OWN[1]) else uuid.uuid4().hex
+    yield folder, identity
+
+
+def _is_locked(path: pathlib.Path) -> bool:
+  with path.open("a") as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      return True
+    except OSError:
+      return False
+  return False
+
+
+def emptied(folder: pathlib.Path) -> bool:
+  """Removes what a folder of a run holds; returns whether there was anything."""
+  found = [path for path in folder.iterdir() if path.name not in _OWN]
+  for path in found:
+    if path.is_dir() and not path.is_symlink():
+      shutil.rmtree(path)
+    else:
+      path.unlink()
+  return bool(found)
+
+
+@contextlib.contextmanager
+def called(folder: pathlib.Path, address: Address) -> Iterator[None]:
+  """Names the bucket, which the user gave, in mistakes that are told of its copy on this host."""
+  try:
+    yield
+  except errors.UserError as error:
+    raise type(error)(str(error).replace(str(folder), str(address))) from error
+
+
+def _placing(folder: pathlib.Path) -> contextlib.AbstractContextManager:
+  return errors.placing(
+    f"the local copy {folder}", f"give the same command again ({VARIABLE} names another folder)"
+  )

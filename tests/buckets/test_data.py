@@ -1,0 +1,142 @@
+"""Images in buckets: the same as in a local folder, kept on this host up to a size."""
+
+import io
+import pathlib
+import pickle
+
+import cloudpickle
+import numpy as np
+import pytest
+from bucket_servers import on_s3_slowly as pytest_generate_tests  # noqa: F401
+from PIL import Image
+
+from contrastive_jax import data, errors
+from contrastive_jax.buckets import local, objects
+from contrastive_jax.buckets.address import parsed
+from contrastive_jax.data import identity
+
+
+def png(seed):
+  pixels = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), np.uint8)
+  encoded = io.BytesIO()
+  Image.fromarray(pixels).save(encoded, "PNG")
+  return encoded.getvalue()
+
+
+FILES = {
+  f"{split}/{kind}/{n}.png": png(n)
+  for split in ("train", "test")
+  for kind in "ab"
+  for n in range(3)
+}
+FILES |= {"train/.hidden/x.png": png(0), "train/a/notes.txt": b"", "train/b/deep/9.PNG": png(9)}
+
+
+@pytest.fixture
+def set_of_images(server, tmp_path):
+  """The same files in a bucket and in a local folder."""
+  place = objects.Objects(parsed(server.address("set"), "path"))
+  for name, content in FILES.items():
+    place.put(name, content)
+    path = tmp_path / "set" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+  server.requests.clear()
+  return str(place.address), str(tmp_path / "set")
+
+
+def reads(server):
+  return sum(".png" in path.lower() and method == "GET" for method, path in server.requests)
+
+
+def assert_same(source, twin):
+  assert len(source) == len(twin) and source.label_names == twin.label_names
+  for one, other in ((source[i], twin[i]) for i in range(len(twin))):
+    np.testing.assert_array_equal(one["image"], other["image"])
+    assert (one["label"], one["index"]) == (other["label"], other["index"])
+
+
+def test_a_folder_in_a_bucket_is_that_of_a_disk(server, set_of_images):
+  for split in ("train", "test"):
+    source, twin = (data.build("folder", split=split, path=path) for path in set_of_images)
+    assert_same(source, twin)
+    assert identity.of(source) == identity.of(twin)
+  with pytest.raises(errors.UserError, match="has no sub-folder 'nothing' but test, train"):
+    data.build("folder", split="nothing", path=set_of_images[0])
+
+
+def test_files_are_read_once_and_no_more_is_kept_than_asked_for(server, set_of_images):
+  sizes = sorted(len(FILES[f"train/a/{n}.png"]) for n in range(3))
+  for keep, again in ((50.0, 0), (sum(sizes) / 1e9, 4), (0.0, 7)):
+    source = data.build("folder", split="train", path=set_of_images[0], cache_gb=keep)
+    list(source)
+    server.requests.clear()
+    list(pickle.loads(cloudpickle.dumps(source)))  # as a worker process has it
+    assert reads(server) in (again, 2 * again), "s3fs asks for the size first"
+    for path in pathlib.Path(local.root()).rglob("files/*/*"):
+      path.unlink()
+
+
+def test_an_image_that_changed_is_read_anew(server, set_of_images):
+  address = set_of_images[0]
+  before = data.build("folder", split="train", path=address)[0]["image"]
+  objects.Objects(parsed(address, "path")).put("train/a/0.png", png(77))
+  after = data.build("folder", split="train", path=address)[0]["image"]
+  assert not np.array_equal(before, after)
+
+
+def test_an_image_that_is_gone_is_told_and_one_that_cannot_be_read_ends_the_run(
+  server, set_of_images
+):
+  source = data.build("folder", split="train", path=set_of_images[0])
+  server.delete("set/train/a/1.png")
+  with pytest.raises(data.Unreadable, match=r"train/a/1.png: it is no longer there"):
+    source[1]
+  server.before = lambda method, path: 403
+  with pytest.raises(errors.ReadFailed, match="train/a/2.png"):
+    source[2]
+
+
+@pytest.mark.parametrize("source", ["folder", "npz", "tfds"])
+def test_a_place_with_nothing_in_it_is_named(server, source):
+  name = "x.npz" if source == "npz" else "set"
+  given = {"name": "tiny"} if source == "tfds" else {}
+  if source == "tfds":
+    pytest.importorskip("tensorflow_datasets")
+  with pytest.raises(errors.Absent, match=f"no (folder|file|prepared tiny).*{server.kind}://"):
+    data.build(source, split="train", path=server.address(name), **given)
+  with pytest.raises(errors.UserError, match="there is no bucket no-such-bucket"):
+    data.build(source, split="train", path=f"{server.kind}://no-such-bucket/{name}", **given)
+
+
+def test_a_npz_file_is_copied_once(server, tmp_path):
+  images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), np.uint8)
+  np.savez(tmp_path / "x.npz", images=images, labels=np.arange(6))
+  objects.Objects(parsed(server.address("set"), "path")).put(
+    "x_train.npz", (tmp_path / "x.npz").read_bytes()
+  )
+  given = {"path": server.address("set/x_{split}.npz"), "split": "train"}
+  np.testing.assert_array_equal(data.build("npz", **given).images, images)
+  server.requests.clear()
+  np.testing.assert_array_equal(data.build("npz", **given).images, images)
+  assert len(server.requests) <= 2, "it was looked for, and not read"
+  with pytest.raises(errors.UserError, match="data.npz.cache_gb is 1e-07; set --config.data.npz"):
+    data.build("npz", cache_gb=1e-7, **given)
+
+
+def test_a_prepared_set_is_copied_split_by_split(server, tmp_path):
+  pytest.importorskip("tensorflow_datasets")
+  import prepared_sets
+
+  prepared_sets.write(tmp_path)
+  place = objects.Objects(parsed(server.address("sets"), "path"))
+  place.upload(tmp_path / "tiny", "tiny")
+  source = data.build("tfds", split="train", name="tiny", path=str(place.address))
+  assert_same(source, data.build("tfds", split="train", name="tiny", path=str(tmp_path)))
+  kept = [p.name for p in local.root().rglob("*array_record*")]
+  assert len(kept) == 2 and all("train" in name for name in kept)
+  part, rest = (
+    data.build("tfds", split=split, path=f"{place.address}/tiny/1.0.0")
+    for split in ("train[:5]", "train[3:]")
+  )
+  assert part.in_common(rest) == 2
