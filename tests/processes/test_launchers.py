@@ -2,13 +2,14 @@
 
 import os
 import shlex
+import subprocess
 import sys
 
 import jax
+import members
 import pytest
 from jax._src.clusters import cloud_tpu_cluster, cluster
 
-from contrastive_jax import launch
 from contrastive_jax.processes import hosts
 
 SLURM = {  # of `srun` on two nodes of four tasks, in the sixth of these
@@ -134,7 +135,8 @@ def test_several_local_processes_get_their_places(tmp_path):
   """By the launcher itself, whose processes write down what they were given."""
   code = "import sys; open(f'{sys.argv[1]}/{sys.argv[-1][-1]}', 'w').write(' '.join(sys.argv[2:]))"
   command = [sys.executable, "-c", code, str(tmp_path)]
-  assert launch.main(["--processes=3", "--", *command]) == 0
+  launcher = [sys.executable, "-m", "contrastive_jax.launch", "--processes=3", "--", *command]
+  subprocess.run(launcher, check=True, env=members.environment())
   given = [shlex.split((tmp_path / str(i)).read_text()) for i in range(3)]
   [coordinator] = {flags[0] for flags in given}
   assert coordinator.startswith("--coordinator=127.0.0.1:")
