@@ -97,8 +97,8 @@ def test_a_step_without_marker_does_not_count_and_is_removed(on, server, caplog)
 @pytest.mark.parametrize(
   "kind, of",
   [
-    ("bit", "/model/"),
-    ("delete", "/training/"),
+    ("bit", "/model.safetensors"),
+    ("delete", "/training.safetensors"),
     ("truncate", "manifest.json"),
     ("bit", ".committed"),
     ("truncate", ".committed"),
