@@ -30,8 +30,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import checkpoint_names, errors, reading
 from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.buckets import address
-from contrastive_jax.buckets import mirror as mirror_lib
+from contrastive_jax.buckets import address, reads
 from contrastive_jax.buckets.mirror import Nowhere
 from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
@@ -225,7 +224,7 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
   """
   if not address.is_bucket(workdir):
     return _load_run(workdir, step, lambda step: None)
-  with mirror_lib.read_only(address.parsed(workdir, "workdir")) as (folder, fetch):
+  with reads.read_only(address.parsed(workdir, "workdir")) as (folder, fetch):
     return _load_run(str(folder), step, fetch)
 
 
