@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import config_files, metric_lines, options, unread
-from contrastive_jax.buckets import address, mirror
+from contrastive_jax.buckets import address, reads
 from contrastive_jax.config import Config
 from contrastive_jax.errors import UserError
 from contrastive_jax.evaluation import config as eval_config
@@ -48,7 +48,7 @@ class Training:
     """The metrics of every logged step, in order, earlier parts of a resumed run included."""
     name = "metrics.jsonl"
     if address.is_bucket(self.workdir):
-      content = mirror.content(address.parsed(self.workdir, "workdir"), name) or b""
+      content = reads.content(address.parsed(self.workdir, "workdir"), name) or b""
       return list(filter(None, map(metric_lines.parsed, content.splitlines())))
     return list(filter(None, metric_lines.read(pathlib.Path(self.workdir) / name)))
 

@@ -257,7 +257,7 @@ def _s3(server: Server):
   }
   server.put = lambda name, content: backend.put_object(BUCKET, name, content)
   server.delete = lambda name: backend.delete_object(BUCKET, name)
-  server.uploads = lambda: list(backend.buckets[BUCKET].multiparts)
+  server.uploads = lambda: list(backend.buckets[BUCKET].multiparts.values())
 
   def make():
     return S3("127.0.0.1", server.port, counted, Handler)

@@ -15,15 +15,15 @@ import logging
 import os
 import pathlib
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from contrastive_jax import errors
 from contrastive_jax.buckets import local, steps
 from contrastive_jax.buckets.address import Address
+from contrastive_jax.buckets.fetched import MANIFEST, fetch
 from contrastive_jax.buckets.lease import Lease
-from contrastive_jax.buckets.objects import File, Objects, at_once, described, opening
+from contrastive_jax.buckets.objects import File, Objects, at_once, opening
 
 STAMPS = ("config.json", "versions.json", "data.json", "data.files")
 _LOGS = ("metrics.jsonl", "views.png", "unreadable*.txt", "tensorboard/**/*")
@@ -31,8 +31,6 @@ _PULLED = ("metrics.jsonl", "views.png", "unreadable.txt")
 _PENDING = "pending.json"  # steps that are committed here, and not yet there
 _ALIGNED = "aligned"  # the token of the lease under which the folder was last in line
 _LOGS_EVERY_S = 60.0
-_MANIFEST = "manifest.json"  # of a checkpoint: enough to know its score
-_MODEL = ("model", "model.safetensors")  # of it, what an evaluation reads; before parts a folder
 
 
 class Nowhere:
@@ -204,10 +202,10 @@ class Mirror(Nowhere):
         *(self.folder, objects.address),
       )
     for name in STAMPS:
-      _pulled_or_gone(objects, there, name, self.folder / name)
+      pulled_or_gone(objects, there, name, self.folder / name)
     if not ours:
       for name in _PULLED:
-        _pulled_or_gone(objects, there, name, self.folder / name)
+        pulled_or_gone(objects, there, name, self.folder / name)
     for name, size in there.items():
       path = self.folder / name
       if name.startswith("tensorboard/") and path.is_file() and path.stat().st_size == size:
@@ -260,7 +258,7 @@ class Mirror(Nowhere):
       (root / f"{step}.damaged").mkdir(exist_ok=True)
 
     def manifest(step):
-      name, path = f"{steps.prefix(step)}/{_MANIFEST}", root / str(step) / _MANIFEST
+      name, path = f"{steps.prefix(step)}/{MANIFEST}", root / str(step) / MANIFEST
       path.parent.mkdir(exist_ok=True)
       if name in there and not path.exists():
         self._objects.download(name, path, there[name])
@@ -283,61 +281,6 @@ class Mirror(Nowhere):
     os.replace(temporary, path)
 
 
-def fetch(
-  objects: Objects, folder: pathlib.Path, step: int, items: Sequence[str] | None = None
-) -> str | None:
-  """Sees that the files of a checkpoint are in a folder of this host.
-
-  Args:
-    objects: of the run.
-    folder: of the run, here.
-    step: of the checkpoint.
-    items: which of its folders and files, by their own names; None: all.
-
-  Returns:
-    What is wrong with it; None if what is here is what was committed.
-
-  Raises:
-    ReadFailed: it cannot be read for now.
-    SaveFailed: there is no room for it here.
-  """
-  place, prefix = folder / steps.prefix(step), steps.prefix(step)
-  try:
-    files = steps.read(step, objects.get(steps.marker(step)))
-  except FileNotFoundError:
-    return "its marker is missing"
-  except ValueError as error:
-    return str(error)
-  wanted = {n: f for n, f in files.items() if items is None or _is_of(n, items)}
-  there = objects.listed(prefix)
-  for name, (size, _) in wanted.items():
-    found = there.get(f"{prefix}/{name}")
-    if found != size:
-      said = "is missing" if found is None else f"has {found} bytes, {size} were written"
-      return f"object {prefix}/{name} {said}"
-
-  def read(name):
-    path, expected = place / name, wanted[name]
-    if path.is_file() and described(path) == expected:
-      return True
-    # Once more: what came over the network, or lies on this disk, may be what is damaged.
-    return any(
-      objects.download(f"{prefix}/{name}", path, expected[0]) == expected for _ in range(2)
-    )
-
-  with errors.saving(f"the local copy {place}"):
-    place.mkdir(parents=True, exist_ok=True)
-    for path in [p for p in place.rglob("*") if p.is_file()]:
-      if path.relative_to(place).as_posix() not in files:
-        path.unlink()
-    try:
-      right = at_once(read, list(wanted))
-    except FileNotFoundError as error:
-      return f"an object is missing ({error})"
-  wrong = next((name for name, ok in zip(wanted, right, strict=True) if not ok), None)
-  return None if wrong is None else f"object {prefix}/{wrong} does not match its digest"
-
-
 @contextlib.contextmanager
 def opened(
   address: Address, process: int, together: Callable[[], contextlib.AbstractContextManager]
@@ -356,7 +299,7 @@ def opened(
   """
   with contextlib.ExitStack() as stack:
     lease = None
-    with together(), _starting(address):
+    with together(), starting(address):
       Objects(address).listed("lease")  # before anything is made: is there such a bucket?
       folder, identity = stack.enter_context(local.held(address, process))
       if process == 0:
@@ -365,7 +308,7 @@ def opened(
       mirror = Mirror(folder, Objects(address), lease)
       if lease:
         mirror.lead()
-    with together(), _starting(address):
+    with together(), starting(address):
       if not lease:  # now that the first has brought the bucket into order
         mirror.align()
     mirror.start()
@@ -380,55 +323,12 @@ def opened(
 
 
 @contextlib.contextmanager
-def _starting(address: Address) -> Iterator[None]:
+def starting(address: Address) -> Iterator[None]:
   with errors.placing(f"the local copy of {address}"), opening(address, "workdir"):
     yield
 
 
-@contextlib.contextmanager
-def read_only(address: Address) -> Iterator[tuple[pathlib.Path, Callable[[int], str | None]]]:
-  """Yields a folder with what a run in a bucket says of itself, and a function that reads weights.
-
-  The function takes a step and returns as `fetch` does. The folder goes with the context; a run
-  that is under way is not disturbed.
-
-  Raises:
-    UserError: there is no such bucket, or it may not be used.
-    ReadFailed, SaveFailed: its server does not answer, or this host has no room.
-  """
-  parent = local.root() / "reads"
-  with contextlib.ExitStack() as stack:
-    with _starting(address):
-      parent.mkdir(parents=True, exist_ok=True)
-      folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=parent)))
-      objects = Objects(address)
-      there = objects.listed()
-      for name in STAMPS:
-        _pulled_or_gone(objects, there, name, folder / name)
-      Mirror(folder, objects, None).align_steps(there)
-      for step in steps.objects(there).keys() - set(steps.marked(there)):
-        logging.getLogger(__name__).warning(
-          "warning: checkpoint %d in %s is skipped: it is not committed (no %s); a run may be "
-          "writing it",
-          *(step, address, steps.marker(step)),
-        )
-    with local.called(folder, address):
-      yield folder, lambda step: fetch(objects, folder, step, (*_MODEL, _MANIFEST))
-
-
-def _is_of(name: str, items: Sequence[str]) -> bool:
-  parts = name.split("/")
-  return parts[0] in items or parts[-1] in items
-
-
-def content(address: Address, name: str) -> bytes | None:
-  """Returns what a file of a run in a bucket holds, None if there is none. Raises `ReadFailed`."""
-  with opening(address, "workdir"):
-    objects = Objects(address)
-    return objects.get(name) if name in objects.listed() else None
-
-
-def _pulled_or_gone(objects: Objects, there: dict[str, int], name: str, path: pathlib.Path) -> None:
+def pulled_or_gone(objects: Objects, there: dict[str, int], name: str, path: pathlib.Path) -> None:
   if name not in there:
     path.unlink(missing_ok=True)
     return

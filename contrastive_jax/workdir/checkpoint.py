@@ -29,8 +29,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import checkpoint_names, errors, reading
 from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.buckets import address
-from contrastive_jax.buckets import mirror as mirror_lib
+from contrastive_jax.buckets import address, reads
 from contrastive_jax.buckets.mirror import Nowhere
 from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
@@ -192,6 +191,8 @@ class Checkpoints:
       self._prune()
 
     def put(temporary):
+      if jax.process_count() == 1:  # this folder has all, and is committed before it is put
+        return {}
       return self._mirror.part_written(step, temporary, jax.process_index())
 
     self._all_write(f"checkpoint {step}", str(step), part, put, commit)
@@ -235,7 +236,8 @@ class Checkpoints:
         return {name: (table, there.get(name)) for name, table in tables.items()}
 
     def end(written):
-      tables, there = ({name: pair[i] for name, pair in written.items()} for i in (0, 1))
+      tables = {name: table for name, (table, _) in written.items()}
+      there = {name: put for name, (_, put) in written.items() if put}
       with errors.saving(what):
         finish(temporary, tables, there)
 
@@ -276,7 +278,7 @@ def load_run(workdir: str, step: int | str | None = None) -> Run:
   """
   if not address.is_bucket(workdir):
     return _load_run(workdir, step, lambda step: None)
-  with mirror_lib.read_only(address.parsed(workdir, "workdir")) as (folder, fetch):
+  with reads.read_only(address.parsed(workdir, "workdir")) as (folder, fetch):
     return _load_run(str(folder), step, fetch)
 
 

@@ -1,6 +1,7 @@
 """What is no place in a bucket is told in a line, before anything is asked or made."""
 
 import importlib.util
+import os
 
 import pytest
 
@@ -45,3 +46,7 @@ def test_two_addresses_never_share_a_local_folder():
   given = ("gs://bucket/a-b", "gs://bucket/a/b", "gs://bucket/a_b", "gs://bucket-a/b")
   slugs = {address.parsed(g, "--workdir").slug for g in given}
   assert len(slugs) == len(given) and not any("/" in slug for slug in slugs)
+
+
+def test_etils_never_reads_buckets_with_tensorflow():
+  assert os.environ["EPATH_USE_TF"] == "false"

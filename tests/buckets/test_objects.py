@@ -77,6 +77,27 @@ def test_a_folder_goes_up_and_comes_back(place, tmp_path):
   assert [p.name for p in (tmp_path / "down").rglob("*.part")] == []
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body")  # aiohttp, of what gcsfs does
+def test_a_large_file_goes_in_pieces(place, tmp_path, monkeypatch):
+  monkeypatch.setattr(objects, "_PIECE", 2**22)
+  content = bytes(range(256)) * 2**15 + b"\r"  # 8 MiB: above what gcsfs puts in one request
+  (tmp_path / "x").write_bytes(content)
+  found = place.upload(tmp_path, "there")
+  assert place.get("there/x") == content and found["x"][0] == len(content)
+  assert place.download("there/x", tmp_path / "y", len(content)) == found["x"]
+  assert (tmp_path / "y").read_bytes() == content
+
+
+def test_uploads_that_a_killed_process_left_open_are_given_up(place, server):
+  if server.kind != "s3":
+    return place.abandon_uploads()  # the other server drops them by itself
+  for key in ("place/x", "another/x"):
+    place._system.call_s3("create_multipart_upload", Bucket="test-bucket", Key=key)
+  place.abandon_uploads()
+  assert [upload.key_name for upload in server.uploads()] == ["another/x"]
+  place._system.clear_multipart_uploads("test-bucket")
+
+
 def test_an_upload_is_read_back_and_never_overwrites(place, tmp_path):
   (tmp_path / "x").write_bytes(b"mine")
   place.put("there/x", b"others")

@@ -18,6 +18,7 @@ from contrastive_jax.evaluation import evaluate
 from contrastive_jax.training import trainer
 
 
+@pytest.mark.slow
 def test_a_run_that_moves_to_another_machine_ends_as_a_local_one(server, tmp_path, monkeypatch):
   config = tiny_config.tiny(log__tensorboard=True)
   local_run = trainer.train(config, str(tmp_path / "local"), whole_runs.one_device())

@@ -1,0 +1,52 @@
+"""A run in a bucket, read by who does not take part in it: an evaluation, a notebook."""
+
+import contextlib
+import logging
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterator
+
+from contrastive_jax.buckets import local, mirror, steps
+from contrastive_jax.buckets.address import Address
+from contrastive_jax.buckets.fetched import MANIFEST, fetch
+from contrastive_jax.buckets.objects import Objects, opening
+
+_MODEL = ("model", "model.safetensors")  # what an evaluation reads; before parts it was a folder
+
+
+@contextlib.contextmanager
+def read_only(address: Address) -> Iterator[tuple[pathlib.Path, Callable[[int], str | None]]]:
+  """Yields a folder with what a run in a bucket says of itself, and a function that reads weights.
+
+  The function takes a step and returns as `fetch` does. The folder goes with the context; a run
+  that is under way is not disturbed.
+
+  Raises:
+    UserError: there is no such bucket, or it may not be used.
+    ReadFailed, SaveFailed: its server does not answer, or this host has no room.
+  """
+  parent = local.root() / "reads"
+  with contextlib.ExitStack() as stack:
+    with mirror.starting(address):
+      parent.mkdir(parents=True, exist_ok=True)
+      folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=parent)))
+      objects = Objects(address)
+      there = objects.listed()
+      for name in mirror.STAMPS:
+        mirror.pulled_or_gone(objects, there, name, folder / name)
+      mirror.Mirror(folder, objects, None).align_steps(there)
+      for step in steps.objects(there).keys() - set(steps.marked(there)):
+        logging.getLogger(__name__).warning(
+          "warning: checkpoint %d in %s is skipped: it is not committed (no %s); a run may be "
+          "writing it",
+          *(step, address, steps.marker(step)),
+        )
+    with local.called(folder, address):
+      yield folder, lambda step: fetch(objects, folder, step, (*_MODEL, MANIFEST))
+
+
+def content(address: Address, name: str) -> bytes | None:
+  """Returns what a file of a run in a bucket holds, None if there is none. Raises `ReadFailed`."""
+  with opening(address, "workdir"):
+    objects = Objects(address)
+    return objects.get(name) if name in objects.listed() else None
