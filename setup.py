@@ -75,7 +75,8 @@ setup(
     "search": ["optuna>=4.0"],
     "oracle": ["torch>=2.5"],
     "test": [
-      *(*TFDS, *GCS, *S3, "gcp-storage-emulator>=2026.7.19", "moto[server]>=5.2.5"),
+      *(*TFDS, *GCS, *S3, "safetensors>=0.6"),
+      *("gcp-storage-emulator>=2026.7.19", "moto[s3]>=5.2.5", "flask>=3.1", "flask-cors>=6.0"),
       *("pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6", "setuptools>=77"),
     ],
     "docs": ["sphinx>=9.0", "myst-parser>=5.0", "furo>=2025.12"],

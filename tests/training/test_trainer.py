@@ -196,14 +196,14 @@ def test_an_alarm_is_told_at_the_end_of_an_epoch_though_nothing_is_logged(tmp_pa
 def test_unreadable_images_are_a_line_an_epoch_and_counted_in_the_metrics(
   tmp_path, monkeypatch, capfd
 ):
-  batches = pipeline.train_batches
+  batches = pipeline.Batches.__iter__
 
-  def replaced(*args, **options):
-    for batch in batches(*args, **options):
+  def replaced(self):
+    for batch in batches(self):
       batch["replaced"][0] = 1
       yield batch
 
-  monkeypatch.setattr(pipeline, "train_batches", replaced)
+  monkeypatch.setattr(pipeline.Batches, "__iter__", replaced)
   trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
   told = [line for line in capfd.readouterr().err.splitlines() if "unreadable images" in line]
   assert len(told) == 3, told
