@@ -144,7 +144,9 @@ def test_a_run_under_way_takes_on_no_other_accumulation(tmp_path):
   asked.allow_config_change = True
   with pytest.raises(errors.UserError) as caught:
     workdir.check(str(tmp_path), asked)
-  assert "a run (config.json) with optimizer.plain_accumulation 2 -> 4, and a run cannot" in str(caught.value)
+  assert "a run (config.json) with optimizer.plain_accumulation 2 -> 4, and a run cannot" in str(
+    caught.value
+  )
   assert "; set --config.optimizer.plain_accumulation=2, or give a new --wor" in str(caught.value)
   asked.optimizer.plain_accumulation, asked.epochs = 2, 7
   assert workdir.check(str(tmp_path), asked) == ["epochs 100 -> 7"]
