@@ -8,6 +8,7 @@ Imports: errors, options, reading.
 """
 
 import collections
+import copy
 import dataclasses
 import logging
 import os
@@ -54,6 +55,7 @@ class Folder:
   """Files decoded when asked for."""
 
   native_size_px = None
+  _size_px = None
 
   def __init__(
     self,
@@ -80,8 +82,14 @@ class Folder:
 
   def __getitem__(self, index: int) -> Example:
     path = os.path.join(self.root, self.paths[index])
-    image = images.read(path, self.root, self._max_megapixels)
+    image = images.read(path, self.root, self._max_megapixels, self._size_px)
     return {"image": image, "label": int(self.labels[index]), "index": index}
+
+  def within(self, size_px: int) -> "Folder":
+    """Returns this source with images shrunk to fit in a square, decoded no larger than needed."""
+    source = copy.copy(self)
+    source._size_px = size_px
+    return source
 
   def in_common(self, other: "Folder") -> int:
     """Returns how many files of `other` are here too: the same folder, or one inside the other."""

@@ -47,6 +47,7 @@ class Prepared:
   """Random access to the records of a split."""
 
   factors: dict[str, np.ndarray] = {}
+  _size_px = None
 
   def __init__(
     self,
@@ -105,7 +106,7 @@ class Prepared:
   def __getitem__(self, index: int) -> Example:
     record = self._parsed(index)
     name = f"record {index} of {self._full_name}"
-    image = images.decode(record[self._image], name, self._max_megapixels)
+    image = images.decode(record[self._image], name, self._max_megapixels, self._size_px)
     label = int(record[self._label]) if self._label else -1
     if not -1 <= label < max(self.num_classes, 0):
       raise errors.UserError(
@@ -127,6 +128,15 @@ class Prepared:
       for start, stop in parts
       for other_start, other_stop in other._ranges.get(file, ())
     )
+
+  def within(self, size_px: int) -> "Prepared":
+    """Returns this source with images shrunk to fit in a square, decoded no larger than needed.
+
+    Where all have one size they keep it: it is compared with what the set says.
+    """
+    source = copy.copy(self)
+    source._size_px = None if self.native_size_px else size_px
+    return source
 
   def ahead(self, indices: Sequence[int]) -> "Prepared":
     """Returns this source with some records already read, which is ten times as fast for many."""
