@@ -6,10 +6,11 @@ import types
 
 import numpy as np
 import pytest
+from host_batches import evaluate
 from PIL import Image, ImageOps
 
 from contrastive_jax import data
-from contrastive_jax.data import images, jpeg
+from contrastive_jax.data import given, images, jpeg
 
 
 def _picture(width, height):
@@ -96,9 +97,8 @@ def test_every_way_gives_nearly_the_whole_image_shrunk(decoder, kind, size_px):
   if size_px is None or size_px >= max(image.size):
     assert apart.max() <= 2, "the same transform: two libraries may round differently"
   else:
-    # Edges are what filters treat differently: 1.2 levels on average are the most over all kinds
-    # of at least 16 pixels a side; a shift by a pixel would be 3 and more.
-    assert apart.mean() <= 1.6 if min(found.shape[:2]) > 1 else apart.mean() <= 8
+    # 0.72 is the most, of "odd" at 224. Single pixels at edges are up to 35 levels apart.
+    assert apart.mean() <= 1
 
 
 @pytest.mark.parametrize("refusal", [ValueError, RuntimeError, "other sides"])
@@ -148,10 +148,10 @@ def test_no_decoder_goes_below_what_is_needed_or_much_above():
       assert eighths == 1 or less[0] < size[0] or less[1] < size[1]
 
 
-def test_a_huge_jpeg_is_never_decoded_whole(decoder, monkeypatch):
+def test_a_jpeg_above_the_limit_has_the_pixels_that_there_may_be(decoder):
   whole = images.decode(KINDS["large"], size_px=100)
   limited = images.decode(KINDS["large"], max_megapixels=1, size_px=100)
-  assert np.abs(whole.astype(int) - limited).mean() < 1.6
+  assert np.abs(whole.astype(int) - limited).mean() <= 1
   assert images.decode(KINDS["large"], max_megapixels=1, size_px=900).shape == (600, 800, 3)
 
 
@@ -169,3 +169,22 @@ def test_other_formats_are_shrunk_as_they_always_were(mode):
   np.testing.assert_array_equal(
     images.decode(buffer.getvalue(), size_px=50), canvas[:height, :width]
   )
+
+
+def test_sources_of_files_give_the_extent_that_they_always_gave(tmp_path):
+  sizes = [(500, 375), (257, 131), (99, 100), (3, 2)]
+  for number, size in enumerate(sizes):
+    (tmp_path / f"{number}.jpg").write_bytes(_encoded(_picture(*size)))
+  folder = data.build("folder", split="train", path=str(tmp_path))
+  files = given.source(sorted(map(str, tmp_path.glob("*.jpg"))))
+  for source in (folder, files):
+    near = data.within(source, 64)
+    for number, (width, height) in enumerate(sizes):
+      assert source[number]["image"].shape == (height, width, 3), "the source itself is as it was"
+      longest = max(width, height, 64)
+      wanted = round(height * 64 / longest), round(width * 64 / longest)
+      assert near[number]["image"].shape[:2] == (wanted if longest > 64 else (height, width))
+    batch = evaluate(source, batch_size=4, host_size_px=64, cache="none")[0]
+    for number in range(4):
+      height, width = batch["extent"][number]
+      np.testing.assert_array_equal(batch["image"][number, :height, :width], near[number]["image"])
