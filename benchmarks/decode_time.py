@@ -13,16 +13,17 @@ but that within the calls that give it back.
 """
 
 import concurrent.futures
+import contextlib
 import io
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from unittest import mock
 
 import numpy as np
 import simplejpeg
 from absl import app, flags
-from PIL import Image
+from PIL import Image, ImageOps
 
 from contrastive_jax.data import images, jpeg
 
@@ -50,19 +51,13 @@ def before(encoded: bytes, canvas: np.ndarray) -> None:
 
 
 def _whole(encoded: bytes) -> np.ndarray:
-  with Image.open(io.BytesIO(encoded), formats=images.formats()) as opened:
-    opened.load()
-    opened.getexif()
-    return np.asarray(opened.convert("RGB") if opened.mode != "RGB" else opened)
+  with images._opened(encoded) as opened:
+    ImageOps.exif_transpose(opened, in_place=True)
+    return images._pixels(opened)
 
 
 def now(encoded: bytes, canvas: np.ndarray) -> None:
   images.place(images.decode(encoded, size_px=len(canvas)), canvas)
-
-
-def bicubic(encoded: bytes, canvas: np.ndarray) -> None:
-  with mock.patch.object(jpeg, "filter_after", lambda *_: Image.Resampling.BICUBIC):
-    now(encoded, canvas)
 
 
 def alone(encoded: bytes, canvas: np.ndarray) -> None:
@@ -71,13 +66,24 @@ def alone(encoded: bytes, canvas: np.ndarray) -> None:
   simplejpeg.decode_jpeg(encoded, "RGB", min_width=least[0], min_height=least[1])
 
 
-FORMS = {
-  "before": (before, None),
-  "Pillow": (now, None),
-  "simplejpeg": (now, simplejpeg),
-  "bicubic": (bicubic, simplejpeg),
-  "alone": (alone, simplejpeg),
+_OWN = jpeg.filter_after
+FORMS = {  # what is called, with which decoder and filter there
+  "before": (before, None, _OWN),
+  "Pillow": (now, None, _OWN),
+  "simplejpeg": (now, simplejpeg, _OWN),
+  "bicubic": (now, simplejpeg, lambda *_: Image.Resampling.BICUBIC),
+  "alone": (alone, simplejpeg, _OWN),
 }
+
+
+@contextlib.contextmanager
+def prepared(name: str) -> Iterator[Callable[[bytes, np.ndarray], None]]:
+  form, module, filter_after = FORMS[name]
+  with (
+    mock.patch.object(jpeg, "_simplejpeg", lambda: module),
+    mock.patch.object(jpeg, "filter_after", filter_after),
+  ):
+    yield form
 
 
 def of_one_thread(size_px: int, encoded: list[bytes]) -> dict[str, float]:
@@ -85,8 +91,7 @@ def of_one_thread(size_px: int, encoded: list[bytes]) -> dict[str, float]:
   canvas, taken = np.zeros((size_px, size_px, 3), np.uint8), {name: [] for name in FORMS}
   for run in range(_RUNS.value + 1):
     for name in _turned(run):
-      form, module = FORMS[name]
-      with mock.patch.object(jpeg, "_simplejpeg", lambda module=module: module):
+      with prepared(name) as form:
         for content in encoded:
           start = time.thread_time()
           form(content, canvas)
@@ -101,8 +106,7 @@ def of_threads(size_px: int, encoded: list[bytes]) -> dict[str, float]:
   with concurrent.futures.ThreadPoolExecutor(_THREADS.value) as pool:
     for run in range(_RUNS.value + 1):
       for name in _turned(run):
-        form, module = FORMS[name]
-        with mock.patch.object(jpeg, "_simplejpeg", lambda module=module: module):
+        with prepared(name) as form:
           start = time.process_time()
           list(pool.map(form, contents, canvases))
           taken[name].append((time.process_time() - start) / len(contents))
@@ -138,9 +142,8 @@ def apart(size_px: int, content: bytes) -> dict[str, float]:
   """Returns the mean difference of pixels from "before" of the forms that make a canvas."""
   found = {}
   for name in ("before", "Pillow", "simplejpeg", "bicubic"):
-    form, module = FORMS[name]
     found[name] = np.zeros((size_px, size_px, 3), np.uint8)
-    with mock.patch.object(jpeg, "_simplejpeg", lambda module=module: module):
+    with prepared(name) as form:
       form(content, found[name])
   there = found["before"].any(-1)
   return {k: np.abs(v.astype(int) - found["before"])[there].mean() for k, v in found.items()}
