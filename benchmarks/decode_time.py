@@ -5,7 +5,7 @@ python benchmarks/decode_time.py [--runs=15] [--threads=4]
 Forms in turn, medians over made-up photographs of quality 90: "before" decodes the whole image with
 Pillow and shrinks it from an array, as this package did; "Pillow" and "simplejpeg" are what it does
 without and with the extra `fast`; "alone" is simplejpeg's own call for the least eighths not below
-the canvas, which leaves the image larger than the canvas, and makes none. "bicubic" is simplejpeg
+the canvas, which leaves the image larger than that, and makes none. "bicubic" is simplejpeg
 with a bicubic filter for all that is left to shrink. Of one thread the time is that of the thread,
 of several that of the process. "apart" is the mean difference of pixels from those of "before", in
 levels of 255. The last column is the share of a thread's time in which it held Python's lock: all

@@ -77,7 +77,7 @@ def filter_after(box: Box, whole: Size, size: Size) -> Image.Resampling:
   """Returns with what an image is shrunk that was decoded into `box`, which may be less of `whole`.
 
   Where little is left to shrink, a bilinear filter comes as near to what a bicubic one makes of the
-  whole image as a bicubic one would, in half the time (docs/results/devices.md).
+  whole image as a bicubic one would, in half the time (docs/results/decoding.md).
   """
   left = max(box[2] / size[0], box[3] / size[1])
   reduced = box[2] < whole[0]
