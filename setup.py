@@ -70,6 +70,7 @@ setup(
     "tpu": ["jax[tpu]>=0.10.2,<0.13"],
     "cuda13": ["jax[cuda13]>=0.10.2,<0.13"],
     "prepare": [*TFDS, "tensorflow>=2.18"],
+    "fast": ["simplejpeg>=1.9"],
     "tsne": ["scikit-learn>=1.5"],
     "slurm": ["submitit>=1.5"],
     "search": ["optuna>=4.0"],

@@ -81,6 +81,12 @@ def defined(command: Command) -> flags.FlagValues:
   )
   command.define(values)
   if command.itself:
+    flags.DEFINE_bool(
+      "keep_compiled",
+      True,
+      "keep compiled programs in the user's cache for the next start",
+      **given,
+    )
     _define_place(values)
   values.append_flag_values(flags.FLAGS)
   return values

@@ -9,6 +9,7 @@ from absl import logging as absl_logging
 
 from contrastive_jax import config_files, errors
 from contrastive_jax.buckets import address
+from contrastive_jax.cli import compiled
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.cli.leave import by_name, leave
 from contrastive_jax.processes import hosts, watchdog
@@ -18,10 +19,13 @@ def run(command: Command, asked: Asked) -> None:
   """Joins the other processes if there are any, runs, and exits if something was wrong."""
   try:
     with by_name():
-      if command.on_devices(asked.flags):
+      with_others = command.on_devices(asked.flags)
+      if with_others:
         _connect(asked)
       _log_to_stderr()
       watchdog.end_this_process()  # where a run hangs: it is the command's own
+      if with_others and asked.flags["keep_compiled"].value:
+        compiled.keep()
       command.run(asked)
   except KeyboardInterrupt:
     leave(f"interrupted; {_what_next(command, asked)}", 130)

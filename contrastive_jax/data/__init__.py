@@ -10,6 +10,7 @@ Imports: buckets, catalogue, errors, limits, options, orphan, paths, reading, sl
 
 import dataclasses
 import importlib
+from collections.abc import Sequence
 from typing import Any, Protocol, TypedDict
 
 import numpy as np
@@ -34,7 +35,9 @@ class Source(Protocol):
   when it cannot read (`reading.may_pass`): whoever asked waits and asks again.
 
   Sources are compared by identity. One that reads many records faster than one by one also has
-  `ahead(indices)`, which returns the same source with those records at hand. One whose splits may
+  `ahead(indices)`, which returns the same source with those records at hand. One that decodes files
+  has `within(size_px)`, which returns it with images shrunk to fit in a square of that side: less
+  is decoded. One whose splits may
   overlap has `in_common(other)`, which counts the images of `other`, of its own kind, that it holds
   too; one that knows all labels without reading an image has `labels`, int [n]; one whose files may
   change has `content()`, a text that changes with its images, their order or their labels.
@@ -48,6 +51,16 @@ class Source(Protocol):
   def __len__(self) -> int: ...
 
   def __getitem__(self, index: int) -> Example: ...
+
+
+def ahead(source: Source, indices: Sequence[int]) -> Source:
+  """Returns a source with some records at hand, if it can read ahead."""
+  return source.ahead(indices) if hasattr(source, "ahead") else source
+
+
+def within(source: Source, size_px: int) -> Source:
+  """Returns a source with images shrunk to fit in a square, if it can shrink them."""
+  return source.within(size_px) if hasattr(source, "within") else source
 
 
 def build(source: str, *, split: str, **given: Any) -> Source:

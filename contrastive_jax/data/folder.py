@@ -7,6 +7,7 @@ system.
 Imports: errors, options, reading.
 """
 
+import copy
 import dataclasses
 import functools
 import os
@@ -58,6 +59,7 @@ class Folder:
   """Files decoded when asked for."""
 
   native_size_px = None
+  _size_px = None
 
   def __init__(
     self,
@@ -83,13 +85,19 @@ class Folder:
 
   def __getitem__(self, index: int) -> Example:
     path = os.path.join(self.root, self.paths[index])
-    image = images.read(path, self.root, self._max_megapixels)
+    image = images.read(path, self.root, self._max_megapixels, self._size_px)
     return {"image": image, "label": int(self.labels[index]), "index": index}
 
   @property
   def listing(self) -> Listing:
     """All files, by which `workdir` tells what has changed."""
     return self.paths
+
+  def within(self, size_px: int) -> "Folder":
+    """Returns this source with images shrunk to fit in a square, decoded no larger than needed."""
+    source = copy.copy(self)
+    source._size_px = size_px
+    return source
 
   def in_common(self, other: "Folder") -> int:
     """Returns how many files of `other` are here too: the same folder, or one inside the other."""

@@ -61,7 +61,8 @@ class InBucket(folder.Folder):
       encoded = self._files.content(name, keep=index < self._num_kept)
     except FileNotFoundError as error:
       raise Unreadable(f"{self._files.address / name}: it is no longer there") from error
-    image = images.decode(encoded, str(self._files.address / name), self._max_megapixels)
+    place = str(self._files.address / name)
+    image = images.decode(encoded, place, self._max_megapixels, self._size_px)
     return {"image": image, "label": int(self.labels[index]), "index": index}
 
   def in_common(self, other: "InBucket") -> int:

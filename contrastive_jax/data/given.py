@@ -1,5 +1,6 @@
 """Images that are at hand, as a source: an array, a list of arrays or files, or a folder."""
 
+import copy
 import os
 import pathlib
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ class Given:
   """Images without labels, in the order in which they were given."""
 
   num_classes, label_names = 0, ()
+  _size_px = None
 
   def __init__(self, images: Sequence[np.ndarray | str]):
     self.images = images
@@ -28,8 +30,14 @@ class Given:
   def __getitem__(self, index: int) -> Example:
     image = self.images[index]
     if not isinstance(image, np.ndarray):
-      image = decoding.read(image)
+      image = decoding.read(image, size_px=self._size_px)
     return {"image": image, "label": -1, "index": index}
+
+  def within(self, size_px: int) -> "Given":
+    """Returns this source with files shrunk to fit in a square, decoded no larger than needed."""
+    source = copy.copy(self)
+    source._size_px = size_px
+    return source
 
 
 def source(images: np.ndarray | str | os.PathLike | Sequence) -> Given:

@@ -1,4 +1,4 @@
-"""From encoded bytes to RGB pixels, and from any size to one host canvas. Pillow only.
+"""From encoded bytes to RGB pixels, and from any size to one host canvas. JPEGs: see `jpeg`.
 
 What reaches the device is the whole image in its true aspect: it lies in the top-left corner of a
 square canvas and is shrunk only if it does not fit. Random crops of the original are then still
@@ -12,10 +12,10 @@ import os
 import threading
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from contrastive_jax import errors, reading, slow
-from contrastive_jax.data import Unreadable
+from contrastive_jax.data import Unreadable, jpeg
 
 # All that Pillow is asked for: pixels, read by itself. EPS would start Ghostscript.
 FORMATS = (
@@ -27,11 +27,23 @@ _BYTES_DECODING = 7  # a pixel: Pillow's 4 and the array's 3 (measured, docs/dat
 _BYTES_IN_FILE = 8  # a pixel at most: four channels of 16 bits, not compressed
 _STRIP_PIXELS = 2**20  # made RGB at a time
 _SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+_TURNS = {
+  2: Image.Transpose.FLIP_LEFT_RIGHT,
+  3: Image.Transpose.ROTATE_180,
+  4: Image.Transpose.FLIP_TOP_BOTTOM,
+  5: Image.Transpose.TRANSPOSE,
+  6: Image.Transpose.ROTATE_270,
+  7: Image.Transpose.TRANSVERSE,
+  8: Image.Transpose.ROTATE_90,
+}  # by the EXIF orientation, see Exif 2.32, section 4.6.4, A
 _pillows_limit = threading.Lock()
 
 
 def read(
-  path: str, root: str | os.PathLike | None = None, max_megapixels: int = MAX_MEGAPIXELS
+  path: str,
+  root: str | os.PathLike | None = None,
+  max_megapixels: int = MAX_MEGAPIXELS,
+  size_px: int | None = None,
 ) -> np.ndarray:
   """Reads an image file and decodes it, see `decode`.
 
@@ -40,6 +52,7 @@ def read(
     root: of the set that it belongs to; its own folder by default. Where nothing at all is there
       any more, nothing is known of the image.
     max_megapixels: see `decode`.
+    size_px: likewise.
 
   Raises:
     Unreadable: the file is damaged, too large, not there, not for us to read, or no regular file:
@@ -58,7 +71,7 @@ def read(
       raise Unreadable(f"{path}: {type(error).__name__}: {error}") from error
     error.filename = error.filename or path  # of a read that fails the system does not name it
     raise
-  return decode(encoded, path, max_megapixels)
+  return decode(encoded, path, max_megapixels, size_px)
 
 
 def _check_file(path: str, max_megapixels: int) -> None:
@@ -75,7 +88,12 @@ def _check_file(path: str, max_megapixels: int) -> None:
     )
 
 
-def decode(encoded: bytes, name: str = "image", max_megapixels: int = MAX_MEGAPIXELS) -> np.ndarray:
+def decode(
+  encoded: bytes,
+  name: str = "image",
+  max_megapixels: int = MAX_MEGAPIXELS,
+  size_px: int | None = None,
+) -> np.ndarray:
   """Decodes an image in one of `FORMATS` to uint8 [h, w, 3].
 
   The EXIF orientation is applied. Palettes and grey become RGB, 16-bit grey keeps its upper 8 bits,
@@ -86,6 +104,8 @@ def decode(encoded: bytes, name: str = "image", max_megapixels: int = MAX_MEGAPI
     name: how an error calls the image.
     max_megapixels: of an image that is decoded. A JPEG of more is decoded at a half, a quarter or
       an eighth of its sides, unless it is progressive: that takes the memory of all its pixels.
+    size_px: side of a square that it is shrunk to fit in, as by `place`; of a JPEG no more is
+      decoded than that takes. None: it keeps its size.
 
   Raises:
     Unreadable: it has too many pixels, or whatever Pillow raises (damaged files make it raise
@@ -94,15 +114,38 @@ def decode(encoded: bytes, name: str = "image", max_megapixels: int = MAX_MEGAPI
   """
   try:
     with _opened(encoded) as opened:
-      _limit_pixels(opened, name, max_megapixels)
-      ImageOps.exif_transpose(opened, in_place=True)
-      return _pixels(opened)
+      if opened.format not in jpeg.FORMATS:
+        _limit_pixels(opened, name, max_megapixels)
+        opened.load()  # turns a TIFF, and finds what a PNG says at its end
+      return _decode(encoded, opened, name, max_megapixels, size_px)
   except Unreadable:
     raise
   except Exception as error:
     if reading.may_pass(error):
       raise
     raise Unreadable(f"{name}: {type(error).__name__}: {error}") from error
+
+
+def _decode(encoded, opened, name, max_megapixels, size_px) -> np.ndarray:
+  whole, size = opened.size, fitted(opened.size, size_px)
+  box, turn = (0, 0, *whole), _TURNS.get(opened.getexif().get(ExifTags.Base.Orientation))
+  image, pixels = opened, None
+  if opened.format in jpeg.FORMATS:
+    least = _limit_pixels(opened, name, max_megapixels)
+    if least is None and (found := jpeg.decode(encoded, opened, size)):
+      pixels, box = found
+    else:
+      box = jpeg.draft(opened, size if least is None else tuple(map(min, size, least)))
+      if opened.size[0] < size[0] or opened.size[1] < size[1]:  # there may be no more pixels
+        size, box = opened.size, (0, 0, *opened.size)
+  if box != (0, 0, *size):
+    image = _whole_rgb(opened) if pixels is None else Image.fromarray(pixels)
+    image, pixels = image.resize(size, jpeg.filter_after(box, whole, size), box), None
+  elif turn is not None and pixels is not None:
+    image, pixels = Image.fromarray(pixels), None
+  if turn is not None:
+    image = image.transpose(turn)
+  return _pixels(image) if pixels is None else pixels
 
 
 def check_limit(max_megapixels: int, key: str) -> None:
@@ -137,23 +180,29 @@ def _opened(encoded: bytes) -> Image.Image:
       Image.MAX_IMAGE_PIXELS = before
 
 
-def _limit_pixels(opened: Image.Image, name: str, max_megapixels: int) -> None:
-  """Has a large JPEG decoded at less than its size. Raises `Unreadable` if that cannot be."""
+def _limit_pixels(opened: Image.Image, name: str, max_megapixels: int) -> jpeg.Size | None:
+  """Returns at what size a large JPEG may be decoded; None: at its own.
+
+  Raises `Unreadable` if there are too many pixels.
+  """
   (width, height), most = opened.size, max_megapixels * 10**6
   if width * height <= most:
-    return
-  if opened.format in ("JPEG", "MPO") and not opened.info.get("progressive"):
+    return None
+  if opened.format in jpeg.FORMATS and not opened.info.get("progressive"):
     for part in (2, 4, 8):  # what the discrete cosine transform gives for less
       if -(-width // part) * -(-height // part) <= most:
-        opened.draft(None, (width // part, height // part))
-        break
-  if opened.size[0] * opened.size[1] > most:
-    pixels = width * height
-    raise Unreadable(
-      f"{name}: {width} x {height} = {pixels / 1e6:.0f} megapixels are above max_megapixels "
-      f"{max_megapixels}, and decoding them takes {_BYTES_DECODING * pixels / 1e9:.1f} GB in each "
-      "thread that does; make it smaller, or raise max_megapixels of the data source"
-    )
+        return width // part, height // part
+  pixels = width * height
+  raise Unreadable(
+    f"{name}: {width} x {height} = {pixels / 1e6:.0f} megapixels are above max_megapixels "
+    f"{max_megapixels}, and decoding them takes {_BYTES_DECODING * pixels / 1e9:.1f} GB in each "
+    "thread that does; make it smaller, or raise max_megapixels of the data source"
+  )
+
+
+def _whole_rgb(image: Image.Image) -> Image.Image:
+  small = image.size[0] * image.size[1] <= _STRIP_PIXELS
+  return _rgb(image) if small or image.mode == "RGB" else Image.fromarray(_pixels(image))
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
@@ -185,22 +234,31 @@ def _rgb(image: Image.Image) -> Image.Image:
   return image.convert("RGB")
 
 
+def fitted(size: jpeg.Size, size_px: int | None) -> jpeg.Size:
+  """Returns width and height of an image shrunk until its longer side is `size_px`.
+
+  Its aspect is kept to the nearest pixel. One that fits, or any for None, keeps its size.
+  """
+  longer = max(size)
+  if size_px is None or longer <= size_px:
+    return size
+  width, height = (max(1, round(side * size_px / longer)) for side in size)
+  return width, height
+
+
 def place(image: np.ndarray, canvas: np.ndarray) -> tuple[int, int]:
   """Writes an image into the top-left corner of a canvas of zeros; returns its extent (h, w) there.
 
   An image whose longer side exceeds the canvas is shrunk until that side fits, with Pillow's
-  bicubic filter (antialiased), its aspect kept to the nearest pixel. Smaller images are not
-  enlarged.
+  bicubic filter (antialiased), see `fitted`. Smaller images are not enlarged.
 
   Args:
     image: uint8 [h, w, 3].
     canvas: uint8 [S, S, 3] of zeros; written in place.
   """
-  size, (height, width) = len(canvas), image.shape[:2]
-  longer = max(height, width)
-  if longer > size:
-    height, width = (max(1, round(side * size / longer)) for side in (height, width))
-    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
-    image = np.asarray(resized)
-  canvas[:height, :width] = image
-  return height, width
+  height, width = image.shape[:2]
+  size = fitted((width, height), len(canvas))
+  if size != (width, height):
+    image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+  canvas[: size[1], : size[0]] = image
+  return size[1], size[0]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastive_jax import errors, limits, reading
+from contrastive_jax import data, errors, limits, reading
 from contrastive_jax.data import Source, Unreadable, images
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.data.unreadable import Told
@@ -20,7 +20,7 @@ from contrastive_jax.data.unreadable import Told
 MEMORY_LIMIT_BYTES = 2 * 2**30  # cache="auto" keeps sets up to this size
 MAX_UNREADABLE_NEIGHBOURS = 100
 DEFAULT_HOST_SIZE_PX = 512  # of sources whose images are of unknown or many sizes
-_PIECE = 64  # images that a thread takes at a time
+_MOST_IN_PIECE = 64  # images that a thread takes at a time
 
 Batch = dict[str, np.ndarray]
 
@@ -145,11 +145,12 @@ class Store:
   def _decode(self, positions: np.ndarray, out: Batch) -> None:
     b = len(positions)
 
+    piece = max(1, min(_MOST_IN_PIECE, -(-b // self._options.num_threads)))  # none is idle
+
     def fill(start):
-      rows = range(start, min(start + _PIECE, b))
-      source = self._source
-      if hasattr(source, "ahead"):  # it reads many records faster than one by one
-        source = source.ahead([int(positions[row]) for row in rows])
+      rows = range(start, min(start + piece, b))
+      source = data.within(self._source, self.size_px)
+      source = data.ahead(source, [int(positions[row]) for row in rows])
       for row in rows:
         example, out["replaced"][row] = self._readable(source, int(positions[row]))
         out["extent"][row] = images.place(example["image"], out["image"][row])
@@ -158,7 +159,7 @@ class Store:
     with self._state.lock:
       if self._pool is None:
         self._pool = concurrent.futures.ThreadPoolExecutor(self._options.num_threads, "decode")
-    list(self._pool.map(fill, range(0, b, _PIECE)))  # list(): raise what a thread has raised
+    list(self._pool.map(fill, range(0, b, piece)))  # list(): raise what a thread has raised
 
   def _readable(self, source: Source, position: int):
     """Returns (example, 0), or (the next readable example, 1)."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastive_jax import errors
+from contrastive_jax import data, errors
 from contrastive_jax.data import Example, Source, identity
 
 _HELD_OUT = 1_000  # where a run does not say: a standard error of 1.6 points at most
@@ -56,8 +56,13 @@ class Subset:
   def ahead(self, indices: Sequence[int]) -> "Subset":
     """Returns this part with some records at hand, if its source can read ahead."""
     part = copy.copy(self)
-    if hasattr(self._source, "ahead"):
-      part._source = self._source.ahead([int(self._positions[i]) for i in indices])
+    part._source = data.ahead(self._source, [int(self._positions[i]) for i in indices])
+    return part
+
+  def within(self, size_px: int) -> "Subset":
+    """Returns this part with images shrunk to fit in a square, if its source can shrink them."""
+    part = copy.copy(self)
+    part._source = data.within(self._source, size_px)
     return part
 
   def read_labels(self) -> np.ndarray | None:

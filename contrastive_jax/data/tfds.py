@@ -52,6 +52,7 @@ class Prepared:
   """Random access to the records of a split."""
 
   factors: dict[str, np.ndarray] = {}
+  _size_px = None
 
   def __init__(
     self,
@@ -118,7 +119,7 @@ class Prepared:
   def __getitem__(self, index: int) -> Example:
     record = self._parsed(index)
     name = self._named(index)
-    image = images.decode(record[self._image], name, self._max_megapixels)
+    image = images.decode(record[self._image], name, self._max_megapixels, self._size_px)
     label = int(record[self._label]) if self._label else -1
     if not -1 <= label < max(self.num_classes, 0):
       raise errors.UserError(
@@ -140,6 +141,15 @@ class Prepared:
       for other_file, other_start, other_stop in other._parts
       if file == other_file
     )
+
+  def within(self, size_px: int) -> "Prepared":
+    """Returns this source with images shrunk to fit in a square, decoded no larger than needed.
+
+    Where all have one size they keep it: it is compared with what the set says.
+    """
+    source = copy.copy(self)
+    source._size_px = None if self.native_size_px else size_px
+    return source
 
   def ahead(self, indices: Sequence[int]) -> "Prepared":
     """Returns this source with some records already read, which is ten times as fast for many."""

@@ -1,8 +1,9 @@
 """The images of an evaluation: the run's own or others, and how they become batches and views."""
 
 import contextlib
+import copy
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -183,6 +184,16 @@ class _Relabelled:
 
   def __getitem__(self, index: int) -> data.Example:
     return {**self._source[index], "label": int(self.labels[index])}
+
+  def ahead(self, indices: Sequence[int]) -> "_Relabelled":
+    relabelled = copy.copy(self)
+    relabelled._source = data.ahead(self._source, indices)
+    return relabelled
+
+  def within(self, size_px: int) -> "_Relabelled":
+    relabelled = copy.copy(self)
+    relabelled._source = data.within(self._source, size_px)
+    return relabelled
 
 
 def _factor(source, name):

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import errors, places, reading, stored
-from contrastive_jax.data import identity, order
+from contrastive_jax.data import identity, jpeg, order
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.workdir import checkpoint_files, files, foreign, version_history
 
@@ -251,6 +251,7 @@ def versions() -> dict[str, str | int | None]:
     "contrastive_jax": importlib.import_module("contrastive_jax").__version__,
     "python": platform.python_version(),
     "git_commit": _commit(),
+    version_history.DECODER: jpeg.decoder(),
     "device_kind": jax.devices()[0].device_kind,
     "device_count": jax.device_count(),
     "process_count": jax.process_count(),

@@ -11,6 +11,8 @@ from typing import Any
 from contrastive_jax import config, reading, stored
 
 KEY = "history"
+DECODER = "jpeg_decoder"
+_FIRST_DECODER = {DECODER: "Pillow, whole images"}  # of runs from before it was written down
 
 
 def read(workdir: str, step: int) -> list[dict[str, Any]]:
@@ -33,7 +35,8 @@ def read(workdir: str, step: int) -> list[dict[str, Any]]:
 
 def changes(before: Sequence[Mapping[str, Any]], now: Mapping[str, Any]) -> list[str]:
   """Returns "name old -> new" of every version that is other than in the last entry."""
-  last = {key: before[-1][key] for key in now if key in before[-1]} if before else {}
+  entry = _FIRST_DECODER | before[-1] if before else {}
+  last = {key: entry[key] for key in now if key in entry}
   return config.changes(last, {key: now[key] for key in last})
 
 

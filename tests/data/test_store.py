@@ -39,6 +39,23 @@ def test_big_images_are_shrunk_to_the_canvas_in_their_own_aspect(shape):
   assert not batch["image"][0, height:].any() and not batch["image"][0, :, width:].any()
 
 
+@pytest.mark.parametrize(
+  "b, sizes", [(32, [8] * 4), (30, [6, 8, 8, 8]), (2, [1, 1]), (320, [64] * 5)]
+)
+def test_a_batch_is_cut_into_as_many_pieces_as_threads(b, sizes):
+  class Recorded(Sizes):
+    pieces = []
+
+    def ahead(self, indices):
+      self.pieces.append(indices)
+      return self
+
+  source = Recorded(b)
+  evaluate(source, batch_size=b, host_size_px=4, cache="none", num_threads=4)
+  assert sorted(map(len, source.pieces)) == sizes
+  assert sorted(sum(source.pieces, [])) == list(range(b))
+
+
 def test_an_unreadable_image_is_replaced_by_its_neighbour_and_shifts_nothing():
   damaged = {3, 4, 19}
   whole, broken = train(Sizes(20), total_steps=9), train(Sizes(20, damaged), total_steps=9)

@@ -172,6 +172,30 @@ def test_a_part_reads_ahead_as_its_source_does():
   assert again[3]["label"] == kept[3]["label"] and again[3]["index"] == 3
 
 
+def test_parts_and_other_labels_are_decoded_and_read_ahead_as_their_source_is():
+  asked = []
+
+  class Asked(Labelled):
+    def ahead(self, indices):
+      asked.append(("ahead", list(indices)))
+      return self
+
+    def within(self, size_px):
+      asked.append(("within", size_px))
+      return self
+
+  source = Asked(IN_TURN)
+  relabelled = images._Relabelled(source, "half", 2)
+  for whole in (source, relabelled):
+    kept, _ = subset.hold_out(whole, 100)
+    asked.clear()
+    near = data.ahead(data.within(kept, 32), [3, 5])
+    assert asked == [("within", 32), ("ahead", kept._positions[[3, 5]].tolist())]
+    assert near[5]["label"] == kept[5]["label"] and near[5]["index"] == 5
+  plain = subset.evenly(Labelled(IN_TURN), 100)
+  assert data.ahead(data.within(plain, 32), [3])[3]["index"] == plain[3]["index"]
+
+
 def test_images_without_a_label_are_not_held_out(caplog):
   class Half:
     num_classes, label_names, factors, native_size_px = 2, ("a", "b"), {}, 1

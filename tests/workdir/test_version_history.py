@@ -38,6 +38,13 @@ def test_a_change_is_told_and_kept_with_its_step(start):
   assert start(16, BEFORE)[1]["history"][-1] == {"step": 16} | BEFORE
 
 
+def test_another_decoder_is_told_also_to_a_run_from_before_it_was_written_down(start):
+  start(0, NOW)
+  told, _ = start(8, NOW | {"jpeg_decoder": "simplejpeg 1.9.0, by eighths"})
+  assert told == ["jpeg_decoder Pillow, whole images -> simplejpeg 1.9.0, by eighths"]
+  assert start(12, NOW | {"jpeg_decoder": "simplejpeg 1.9.0, by eighths"})[0] == []
+
+
 def test_what_led_to_nothing_that_is_left_is_no_history(start):
   start(0, BEFORE)
   assert start(0, NOW)[1]["history"] == [{"step": 0} | NOW]

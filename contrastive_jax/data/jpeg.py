@@ -1,0 +1,84 @@
+"""JPEGs decoded no larger than they are needed: by simplejpeg where it is installed, or by Pillow.
+
+A decoder that is told the size transforms back fewer pixels: Pillow at a half, a quarter or an
+eighth of the sides, simplejpeg (extra `fast`) at any number of eighths. What simplejpeg does not
+take as it is, such as CMYK or a damaged file, is left to Pillow: the same files are readable.
+"""
+
+import functools
+import importlib.metadata
+from types import ModuleType
+
+import numpy as np
+import PIL
+from PIL import Image
+
+FORMATS = ("JPEG", "MPO")  # MPO: several JPEGs in a file, of which the first is taken
+_CLOSE = 1.25  # what eighths leave to shrink, from four eighths on
+
+Size = tuple[int, int]  # width, height
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+@functools.cache
+def decoder() -> str:
+  """Returns which decoder there is and how it shrinks: pixels may be others with another."""
+  if _simplejpeg() is None:
+    return f"Pillow {PIL.__version__}, by halves"
+  return f"simplejpeg {importlib.metadata.version('simplejpeg')}, by eighths"
+
+
+@functools.cache
+def _simplejpeg() -> ModuleType | None:
+  try:
+    import simplejpeg
+  except ImportError:  # also one that was built for another NumPy
+    return None
+  return simplejpeg
+
+
+def draft(opened: Image.Image, wanted: Size) -> Box:
+  """Has Pillow decode a JPEG at the smallest size not below `wanted`. Returns where the image lies.
+
+  Sides are rounded up, so that the last row or column may be one in part.
+  """
+  reduced = opened.draft(None, wanted)
+  return reduced[1] if reduced else (0, 0, *opened.size)
+
+
+def decode(encoded: bytes, opened: Image.Image, wanted: Size) -> tuple[np.ndarray, Box] | None:
+  """Decodes a JPEG with simplejpeg, at the smallest size not below `wanted`.
+
+  Args:
+    encoded: the content of a file.
+    opened: its header, as Pillow reads it.
+    wanted: least width and height.
+
+  Returns:
+    uint8 [h, w, 3] and where the image lies in it, see `draft`; None: it is for Pillow.
+  """
+  library = _simplejpeg()
+  if library is None or opened.mode not in ("RGB", "L"):
+    return None
+  width, height = opened.size
+  eighths = min(8, max(-(-8 * w // side) for w, side in zip(wanted, opened.size, strict=True)))
+  sides = [-(-side * eighths // 8) for side in (height, width)]
+  least = {} if eighths == 8 else {"min_height": sides[0], "min_width": sides[1]}
+  try:
+    pixels = library.decode_jpeg(encoded, "RGB", **least)  # raises also where it could go on
+  except (ValueError, RuntimeError):
+    return None
+  if list(pixels.shape) != [*sides, 3]:
+    return None
+  return pixels, (0, 0, width * eighths / 8, height * eighths / 8)
+
+
+def filter_after(box: Box, whole: Size, size: Size) -> Image.Resampling:
+  """Returns with what an image is shrunk that was decoded into `box`, which may be less of `whole`.
+
+  Where little is left to shrink, a bilinear filter comes as near to what a bicubic one makes of the
+  whole image as a bicubic one would, in half the time (docs/results/decoding.md).
+  """
+  left = max(box[2] / size[0], box[3] / size[1])
+  reduced = box[2] < whole[0]
+  return Image.Resampling.BILINEAR if reduced and left <= _CLOSE else Image.Resampling.BICUBIC
