@@ -79,9 +79,9 @@ def main(argv: list[str]) -> None:
     source, seconds, mib = _built(root)
     worker, again = len(pickle.dumps(source)) / 1e6, "-"
     with contextlib.suppress(ImportError):
-      from contrastive_jax.data import listing
+      from contrastive_jax.data import lists
 
-      listing.trust(listing.made())
+      lists.trust(lists.made())
       del source
       source, taken, _ = _built(root)
       again = f"{taken:.1f}"

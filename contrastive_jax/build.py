@@ -16,7 +16,7 @@ from contrastive_jax import augment, data, errors, methods, models, optim, paral
 from contrastive_jax import config as config_lib
 from contrastive_jax import step as step_lib
 from contrastive_jax.config import fields_of
-from contrastive_jax.data import listing, pipeline, subset
+from contrastive_jax.data import lists, pipeline, subset
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.models.network import Network
 from contrastive_jax.processes import agree
@@ -253,7 +253,7 @@ def in_turn(make: Callable[[], T]) -> T:
     return make()
   with agree.mistakes_shared():
     made = make() if jax.process_index() == 0 else None
-  listing.trust(json.loads(agree.texts(json.dumps(listing.made()))[0]))
+  lists.trust(json.loads(agree.texts(json.dumps(lists.made()))[0]))
   with agree.mistakes_shared():
     return make() if made is None else made
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from contrastive_jax import errors, reading
 from contrastive_jax.buckets import address
-from contrastive_jax.data import Example, images, listing, splits
+from contrastive_jax.data import Example, images, lists, splits, walk
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.options import option
@@ -168,7 +168,7 @@ class Tree:
     self._listings = listings
 
   def listed(self, root: pathlib.Path) -> Listing:
-    return listing.of(root, suffixes(), self._listings)
+    return lists.of(root, suffixes(), self._listings)
 
   def has_images(self, root: pathlib.Path) -> bool:
     return bool(listed(root))
@@ -179,7 +179,7 @@ def listed(root: pathlib.Path) -> Listing:
 
   A warning tells how many files are left out for their names, and of what kinds.
   """
-  return listing.scan(root, suffixes(), sizes=False)
+  return walk.scan(root, suffixes(), sizes=False)
 
 
 def suffixes() -> tuple[str, ...]:

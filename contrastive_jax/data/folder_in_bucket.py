@@ -11,7 +11,8 @@ import numpy as np
 from contrastive_jax import errors
 from contrastive_jax.buckets.address import Address, parsed
 from contrastive_jax.buckets.files import Files
-from contrastive_jax.data import Example, Unreadable, folder, images, listing, splits
+from contrastive_jax.data import Example, Unreadable, folder, images, splits, walk
+from contrastive_jax.data.listing import Listing
 
 
 class Tree:
@@ -31,11 +32,11 @@ class Tree:
   def folders(self, place: Address) -> list[str]:
     return sorted(filter(splits.belongs, self._folders.get(self.inside(place), ())))
 
-  def listed(self, place: Address) -> listing.Listing:
+  def listed(self, place: Address) -> Listing:
     begin = self.inside(place)
     begin = f"{begin}/" if begin else ""
     sizes = {n[len(begin) :]: size for n, size in self.files.sizes.items() if n.startswith(begin)}
-    return listing.of_names(place, sizes, folder.suffixes())
+    return walk.of_names(place, sizes, folder.suffixes())
 
   def has_images(self, place: Address) -> bool:
     return bool(self.listed(place))

@@ -67,6 +67,8 @@ def read(
   except OSError as error:
     root = os.path.dirname(path) if root is None else root
     gone = reading.is_missing(error, path) and not reading.is_away(root)
+    if gone:  # unless the disk came back meanwhile
+      gone = reading.is_missing(error, path)
     if gone or isinstance(error, PermissionError):
       raise Unreadable(f"{path}: {type(error).__name__}: {error}") from error
     error.filename = error.filename or path  # of a read that fails the system does not name it

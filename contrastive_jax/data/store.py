@@ -159,7 +159,12 @@ class Store:
     with self._state.lock:
       if self._pool is None:
         self._pool = concurrent.futures.ThreadPoolExecutor(self._options.num_threads, "decode")
-    list(self._pool.map(fill, range(0, b, piece)))  # list(): raise what a thread has raised
+    pieces = [self._pool.submit(fill, start) for start in range(0, b, piece)]
+    concurrent.futures.wait(pieces, return_when=concurrent.futures.FIRST_EXCEPTION)
+    begun = [piece for piece in pieces if not piece.cancel()]
+    concurrent.futures.wait(begun)  # or they would go on beside whoever tries again
+    for piece in begun:
+      piece.result()
 
   def _readable(self, source: Source, position: int):
     """Returns (example, 0), or (the next readable example, 1)."""

@@ -264,7 +264,7 @@ def test_what_a_source_reads_without_an_end_is_named(tmp_path, monkeypatch, sour
     path = tmp_path / "ant"
     path.mkdir()
     Image.new("RGB", (6, 6)).save(path / "1.png")
-    place, name, options, path = os, "walk", {"path": str(tmp_path)}, tmp_path
+    place, name, options, path = os, "scandir", {"path": str(tmp_path)}, tmp_path
   seen, true = [], getattr(place, name)
 
   def looked_at(*args, **kwargs):

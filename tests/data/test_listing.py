@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from contrastive_jax import data, errors
-from contrastive_jax.data import listing
+from contrastive_jax.data import listing, lists, walk
 from contrastive_jax.workdir import files
 
 SUFFIXES = (".jpg", ".png")
@@ -31,7 +31,7 @@ def root(tmp_path):
 
 
 def test_paths_are_in_the_order_of_their_bytes_with_sizes_and_times(root):
-  found = listing.scan(root, SUFFIXES)
+  found = walk.scan(root, SUFFIXES)
   paths = list(found)
   assert sorted(paths, key=os.fsencode) == paths
   assert set(paths) == {
@@ -52,7 +52,7 @@ def test_paths_are_in_the_order_of_their_bytes_with_sizes_and_times(root):
 
 
 def test_a_list_comes_back_from_its_file_and_a_damaged_one_does_not(root, tmp_path):
-  found, path = listing.scan(root, SUFFIXES), tmp_path / "list"
+  found, path = walk.scan(root, SUFFIXES), tmp_path / "list"
   listing.save(found, path, tmp_path / "list.tmp")
   again = listing.load(path)
   assert list(again) == list(found) and again.digest == found.digest
@@ -67,62 +67,62 @@ def test_a_list_comes_back_from_its_file_and_a_damaged_one_does_not(root, tmp_pa
 
 
 def counted(monkeypatch):
-  scans, scan = [], listing.scan
-  monkeypatch.setattr(listing, "scan", lambda *args: scans.append(args) or scan(*args))
+  scans, scan = [], lists.scan
+  monkeypatch.setattr(lists, "scan", lambda *args: scans.append(args) or scan(*args))
   return scans
 
 
 def test_a_long_list_is_made_by_one_process_and_taken_by_those_that_are_told(
   root, tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(listing, "_KEPT_FROM", 5)
-  monkeypatch.setattr(listing, "_trusted", set())
-  monkeypatch.setattr(listing, "_made", set())
+  monkeypatch.setattr(lists, "_KEPT_FROM", 5)
+  monkeypatch.setattr(lists, "_trusted", set())
+  monkeypatch.setattr(lists, "_made", set())
   scans, kept_in = counted(monkeypatch), str(tmp_path / "lists")
-  first = listing.of(root, SUFFIXES, kept_in)
+  first = lists.of(root, SUFFIXES, kept_in)
   assert first.path.startswith(kept_in) and len(scans) == 1
-  again = listing.of(root, SUFFIXES, kept_in)  # another run: what is there may have changed
+  again = lists.of(root, SUFFIXES, kept_in)  # another run: what is there may have changed
   assert len(scans) == 2 and again.digest == first.digest
-  listing.trust(listing.made())  # another process of this run
-  taken = listing.of(root, SUFFIXES, kept_in)
+  lists.trust(lists.made())  # another process of this run
+  taken = lists.of(root, SUFFIXES, kept_in)
   assert len(scans) == 2 and list(taken) == list(first)
   write(root, "a/9.jpg")
   (tmp_path / "other").mkdir()
-  assert "a/9.jpg" in listing.of(root, SUFFIXES, str(tmp_path / "other")) and len(scans) == 3
+  assert "a/9.jpg" in lists.of(root, SUFFIXES, str(tmp_path / "other")) and len(scans) == 3
 
 
 def test_workers_map_the_list_and_see_that_it_was_replaced(root, tmp_path, monkeypatch):
-  monkeypatch.setattr(listing, "_KEPT_FROM", 5)
-  told = pickle.dumps(listing.of(root, SUFFIXES, str(tmp_path)))
+  monkeypatch.setattr(lists, "_KEPT_FROM", 5)
+  told = pickle.dumps(lists.of(root, SUFFIXES, str(tmp_path)))
   assert len(told) < 500, "no names travel"
-  assert list(pickle.loads(told)) == list(listing.scan(root, SUFFIXES))
+  assert list(pickle.loads(told)) == list(walk.scan(root, SUFFIXES))
   write(root, "a/9.jpg")
-  listing.of(root, SUFFIXES, str(tmp_path))
+  lists.of(root, SUFFIXES, str(tmp_path))
   with pytest.raises(errors.ReadFailed, match="was replaced .*the same command lists it anew"):
     pickle.loads(told)
-  short = pickle.loads(pickle.dumps(listing.scan(root, SUFFIXES)))  # which travels whole
+  short = pickle.loads(pickle.dumps(walk.scan(root, SUFFIXES)))  # which travels whole
   assert "a/9.jpg" in short
 
 
 def test_a_place_that_cannot_be_written_is_told_and_done_without(
   root, tmp_path, monkeypatch, caplog
 ):
-  monkeypatch.setattr(listing, "_KEPT_FROM", 5)
+  monkeypatch.setattr(lists, "_KEPT_FROM", 5)
   (tmp_path / "file").write_text("")
   with caplog.at_level(logging.WARNING):
-    found = listing.of(root, SUFFIXES, str(tmp_path / "file"))
+    found = lists.of(root, SUFFIXES, str(tmp_path / "file"))
   assert len(found) == 8 and not found.path
   assert "data.folder.listings to a folder that all can write" in caplog.text
 
 
 def test_what_has_changed_is_counted_and_named(root, tmp_path):
-  before = listing.scan(root, SUFFIXES)
+  before = walk.scan(root, SUFFIXES)
   files.keep(str(tmp_path), before)
-  assert files.differences(str(tmp_path), listing.scan(root, SUFFIXES)) == []
+  assert files.differences(str(tmp_path), walk.scan(root, SUFFIXES)) == []
   write(root, *(f"new/{i}.jpg" for i in range(1234)))
   (root / "a.jpg").unlink()
   (root / "a/1.jpg").write_bytes(b"of another length")
-  assert files.differences(str(tmp_path), listing.scan(root, SUFFIXES)) == [
+  assert files.differences(str(tmp_path), walk.scan(root, SUFFIXES)) == [
     "1,234 files added ('new/0.jpg', 'new/1.jpg', 'new/10.jpg', ...)",
     "1 files removed ('a.jpg')",
     "1 files of another size ('a/1.jpg')",
@@ -132,14 +132,14 @@ def test_what_has_changed_is_counted_and_named(root, tmp_path):
 
 
 def test_files_of_another_time_are_told_unless_the_whole_set_was_moved(root, tmp_path):
-  files.keep(str(tmp_path), listing.scan(root, SUFFIXES))
-  assert files.written_anew(str(tmp_path), listing.scan(root, SUFFIXES)) == ""
+  files.keep(str(tmp_path), walk.scan(root, SUFFIXES))
+  assert files.written_anew(str(tmp_path), walk.scan(root, SUFFIXES)) == ""
   os.utime(root / "a.jpg", (1, 1))
-  told = files.written_anew(str(tmp_path), listing.scan(root, SUFFIXES))
+  told = files.written_anew(str(tmp_path), walk.scan(root, SUFFIXES))
   assert told.startswith("1 of 8 files were written since the run began ('a.jpg', ...)")
-  for path in listing.scan(root, SUFFIXES):
+  for path in walk.scan(root, SUFFIXES):
     os.utime(root / path, (1, 1), follow_symlinks=False)
-  assert files.written_anew(str(tmp_path), listing.scan(root, SUFFIXES)) == ""
+  assert files.written_anew(str(tmp_path), walk.scan(root, SUFFIXES)) == ""
 
 
 def test_a_source_says_the_same_of_its_files_as_before_there_were_lists(root):

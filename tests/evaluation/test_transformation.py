@@ -62,6 +62,7 @@ IMAGES = eval_images.Images(
   view=VIEW,
   batch_size=100,
   pipeline_options={},
+  order_name="feistel",
 )
 
 

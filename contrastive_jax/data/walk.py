@@ -1,0 +1,166 @@
+"""Lists the image files of a folder: what is in it, and what is left out.
+
+Links are followed, nothing hidden counts, and a folder that may not be read is told.
+"""
+
+import array
+import collections
+import concurrent.futures
+import logging
+import os
+import pathlib
+import stat
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from contrastive_jax import slow
+from contrastive_jax.data import splits
+from contrastive_jax.data.listing import Listing
+
+_THREADS = 16  # that ask for sizes: over a network each answer takes a while
+_PIECE = 256  # files that a thread asks for at a time
+_LINK = -1  # the size of a link: its own is that of a path
+
+
+def scan(root: pathlib.Path, suffixes: tuple[str, ...], sizes: bool = True) -> Listing:
+  """Lists all files below root whose names end so, links followed, nothing hidden.
+
+  A warning tells of folders that may not be read, and `left_out` of other files. Without `sizes`
+  these and times are 0.
+  """
+  names, starts = bytearray(), array.array("q", [0])
+  bytes_of, times, nested = array.array("q"), array.array("q"), []
+  others: collections.Counter[str] = collections.Counter()
+  loose = 0
+  with concurrent.futures.ThreadPoolExecutor(_THREADS, "list") as pool:
+    for folder, files in _walk(os.fspath(root), "", suffixes, others):
+      prefix = os.fsencode(folder) + b"/" if folder else b""
+      loose += 0 if folder else len(files)
+      parts = folder.split(os.sep)
+      if len(parts) > 1 and splits.kind(parts[1]):
+        nested.append(os.sep.join(parts[:2]))
+      for entry in files:
+        names += prefix + os.fsencode(entry.name) + b"\0"
+        starts.append(len(names))
+      pieces = [files[i : i + _PIECE] for i in range(0, len(files), _PIECE)] if sizes else []
+      for found in pool.map(_measured, pieces) if len(pieces) > 1 else map(_measured, pieces):
+        bytes_of.extend(found[0])
+        times.extend(found[1])
+  _tell_left_out(root, others)
+  count = len(starts) - 1
+  return Listing(
+    np.frombuffer(memoryview(names)[: max(0, len(names) - 1)], np.uint8),
+    np.frombuffer(starts, np.int64),
+    np.frombuffer(bytes_of, np.int64) if sizes else np.zeros(count, np.int64),
+    np.frombuffer(times, np.int64) if sizes else np.zeros(count, np.int64),
+    loose,
+    tuple(dict.fromkeys(nested)),
+  )
+
+
+def of_names(root: object, sizes: Mapping[str, int], suffixes: tuple[str, ...]) -> Listing:
+  """Returns what `scan` would of files that are known by name: {relative path: bytes}."""
+  others: collections.Counter[str] = collections.Counter()
+  found, nested = [], []
+  for name in sizes:
+    *folders, file = name.split("/")
+    if file.startswith(".") or not all(map(splits.belongs, folders)):
+      continue
+    if not file.lower().endswith(suffixes):
+      others[os.path.splitext(file)[1].lower()] += 1
+      continue
+    found.append((os.fsencode(name), sizes[name]))
+    if len(folders) > 1 and splits.kind(folders[1]):
+      nested.append("/".join(folders[:2]))
+  _tell_left_out(root, others)
+  found.sort()
+  starts = np.cumsum([0, *(len(name) + 1 for name, _ in found)], dtype=np.int64)
+  return Listing(
+    np.frombuffer(b"\0".join(name for name, _ in found), np.uint8),
+    starts,
+    np.array([size for _, size in found], np.int64),
+    np.zeros(len(found), np.int64),
+    sum(b"/" not in name for name, _ in found),
+    tuple(dict.fromkeys(sorted(nested))),
+  )
+
+
+def _measured(entries: list[os.DirEntry]) -> tuple[list[int], list[int]]:
+  found = [entry.stat(follow_symlinks=False) for entry in entries]
+  sizes = [_LINK if stat.S_ISLNK(f.st_mode) else f.st_size for f in found]
+  return sizes, [f.st_mtime_ns for f in found]
+
+
+def _walk(
+  root: str, folder: str, suffixes: tuple[str, ...], others: collections.Counter[str]
+) -> Iterator[tuple[str, list[os.DirEntry]]]:
+  """Yields (relative folder, some files in it), all paths in the order of their bytes.
+
+  What lies below a folder "a" comes after "a-b" and before "a0": as if its name were "a/".
+  """
+  here = os.path.join(root, folder) if folder else root
+  try:
+    with slow.named(here), os.scandir(here) as found:
+      entries = sorted(
+        ((os.fsencode(e.name) + b"/", e) if _is_folder(e) else (os.fsencode(e.name), e))
+        for e in found
+        if not e.name.startswith(".")
+      )
+  except PermissionError as error:  # not for us to see; what cannot be read is no empty one
+    logging.getLogger(__name__).warning(
+      "warning: folder %s is left out (%s)", error.filename, error.strerror
+    )
+    return
+  files: list[os.DirEntry] = []
+  for key, entry in entries:
+    if not key.endswith(b"/"):
+      if entry.name.lower().endswith(suffixes):
+        files.append(entry)
+      else:
+        others[os.path.splitext(entry.name)[1].lower()] += 1
+    elif splits.belongs(entry.name) and not _leads_back(here, entry.name):
+      if files:
+        yield folder, files
+        files = []
+      yield from _walk(root, os.path.join(folder, entry.name), suffixes, others)
+  if files:
+    yield folder, files
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+  try:
+    return entry.is_dir()
+  except OSError:
+    return False
+
+
+def _leads_back(folder: str, name: str) -> bool:
+  """Whether a sub-folder is a link to a folder that it lies in: a walk would never end."""
+  path = os.path.join(folder, name)
+  if not os.path.islink(path):
+    return False
+  target = os.path.realpath(path)
+  return pathlib.Path(os.path.realpath(folder)).is_relative_to(target)
+
+
+# Lie beside images and are none: nothing is said of them.
+_COMPANIONS = (
+  *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".html", ".md", ".yaml", ".yml", ".py"),
+  *(".db", ".ini", ".log"),
+)
+
+
+def _tell_left_out(root: object, others: collections.Counter[str]) -> None:
+  kinds = [
+    f"{n} {suffix or 'without a suffix'}"
+    for suffix, n in others.most_common()
+    if suffix not in _COMPANIONS
+  ]
+  if kinds:
+    logging.getLogger(__name__).warning(
+      "warning: left out under %s, for their names do not end as those of images: %s%s",
+      root,
+      ", ".join(kinds[:8]),
+      ", ..." if len(kinds) > 8 else "",
+    )
