@@ -17,7 +17,7 @@ def at_head(tree: PyTree[Array], tables: tuple[str, ...] = ()) -> PyTree[Array]:
 
   def one(path, leaf):
     names = tuple(str(getattr(entry, "key", getattr(entry, "idx", ""))) for entry in path)
-    late = blocks.gathers(names) or names[0] in tables and parallel.is_cut_by_columns(leaf)
-    return leaf if late else parallel.gather(leaf)
+    is_table = bool({*names[:1]} & {*tables}) and parallel.is_cut_by_columns(leaf)
+    return leaf if is_table or blocks.gathers(names) else parallel.gather(leaf)
 
   return jax.tree_util.tree_map_with_path(one, tree)

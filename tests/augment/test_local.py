@@ -1,6 +1,7 @@
 """Local views: their figures, what they depend on, and that the global views do not notice them."""
 
 import dataclasses
+import types
 
 import jax
 import jax.numpy as jnp
@@ -139,7 +140,14 @@ class Show(base.Method):
 
 def shown(recipe, mesh):
   step = step_lib.make(
-    Show(), None, optax.sgd(0.1), online.Probe(0), recipe, seed=0, steps_per_epoch=1, total_steps=9
+    Show(),
+    types.SimpleNamespace(micro_batches=1),
+    optax.sgd(0.1),
+    online.Probe(0),
+    recipe,
+    seed=0,
+    steps_per_epoch=1,
+    total_steps=9,
   )
   rng = np.random.default_rng(0)
   batch = {

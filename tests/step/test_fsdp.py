@@ -151,7 +151,7 @@ def test_a_run_in_parts_goes_on_with_the_whole_state(tmp_path, monkeypatch):
     strict=True,
   )
   for a, b in pairs:  # sums over devices in another order, which twelve steps enlarge
-    np.testing.assert_allclose(a, b, atol=1e-2 * np.abs(b).max())
+    np.testing.assert_allclose(a, b, atol=3e-2 * np.abs(b).max())
 
 
 @pytest.mark.slow

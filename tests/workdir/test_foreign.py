@@ -72,7 +72,7 @@ FILES = (
 )
 FOLDERS = (
   *("checkpoints", "checkpoints/7", "checkpoints/7.damaged", "checkpoints/7.tmp"),
-  *("processes", "tensorboard"),
+  "tensorboard",
 )
 
 
