@@ -84,10 +84,10 @@ class Batches:
 
   def describe(self) -> str:
     """Returns how much memory the batches of this process may take, for the log."""
-    gib = sum(dtype.itemsize * math.prod(shape) for dtype, shape in self.load.form.values()) / 2**30
+    one = sum(dtype.itemsize * math.prod(shape) for dtype, shape in self.load.form.values())
     count = _STEPS_AHEAD + 1
     return (
-      f"batches of each process take up to {count * gib:.2f} GiB of host memory, whatever "
+      f"batches of each process take up to {count * one / 1e6:,.1f} MB of host memory, whatever "
       f"data.num_workers is: one of {self.load.rows:,} images in use, {_STEPS_AHEAD} ahead"
     )
 
