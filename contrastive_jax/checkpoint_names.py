@@ -10,19 +10,19 @@ from collections.abc import Iterable
 
 TRIAL = "trial"  # the state that a start writes and removes again, to see that it can be saved
 _LAST = 2**31 - 1  # steps are int32
-_STEP = "0|[1-9][0-9]{0,9}"  # as they are written: no 007, no digits of other alphabets
-_LEFTOVER = re.compile(rf"(?:{_STEP}|{TRIAL})\.tmp(?:\.orbax-checkpoint-tmp.*)?", re.DOTALL)
+STEP = "0|[1-9][0-9]{0,9}"  # as they are written: no 007, no digits of other alphabets
+_LEFTOVER = re.compile(rf"(?:{STEP}|{TRIAL})\.tmp(?:\.orbax-checkpoint-tmp.*)?", re.DOTALL)
 
 
 def steps(names: Iterable[str]) -> list[int]:
   """Returns the steps of the checkpoints, oldest first."""
-  found = (int(name) for name in names if re.fullmatch(_STEP, name))
+  found = (int(name) for name in names if re.fullmatch(STEP, name))
   return sorted(step for step in found if step <= _LAST)
 
 
 def damaged(names: Iterable[str]) -> list[str]:
   """Returns the names of those that were set aside."""
-  return sorted(name for name in names if re.fullmatch(rf"(?:{_STEP})\.damaged(?:\.\d+)?", name))
+  return sorted(name for name in names if re.fullmatch(rf"(?:{STEP})\.damaged(?:\.\d+)?", name))
 
 
 def set_aside(step: int, names: Iterable[str]) -> str:

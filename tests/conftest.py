@@ -54,6 +54,7 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(config, items):
   """Puts the longest file first, then those with slow tests: none is left to one worker alone."""
   if not config.getoption("--thorough"):
+    # Each is close to a test that runs always: make test has to stay below 15 minutes.
     skip = pytest.mark.skip(reason="takes long; --thorough runs it")
     for item in items:
       if item.get_closest_marker("thorough"):

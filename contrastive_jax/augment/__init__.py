@@ -66,18 +66,9 @@ _CENTRAL_PROPORTION = 0.875  # 224 of 256
 _SMALL_PX = 64  # below this, images are shown whole: nothing is worth cutting off
 
 
-def views(
-  recipe: Recipe,
-  seed_key: PRNGKeyArray,
-  epoch: int | Int[Array, ""],
-  image: UInt8[Array, "B S S 3"],
-  extent: Int[Array, "B 2"],
-  index: Int[Array, " B"],
-  *,
-  link: Link = lambda params: params,
-) -> Float[Array, "B V H H 3"]:
+def views(*args, **options) -> Float[Array, "B V H H 3"]:
   """Returns the normalised random views of a batch, float32; arguments as of `late_views`."""
-  return late_views(recipe, seed_key, epoch, image, extent, index, link=link).made()
+  return late_views(*args, **options).made()
 
 
 def late_views(

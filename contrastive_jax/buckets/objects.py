@@ -24,6 +24,7 @@ _LONGEST_S = 60.0  # gcsfs itself tries for half a minute each time
 _PIECE = 2**26  # bytes read at once
 _AT_ONCE = 8  # objects that are put or read
 _CONNECT_S, _SILENT_S = 10, 60
+# Faults of ours, of a client or of the user: to ask again would hide them.
 _NOT_THE_SERVERS = (TypeError, AttributeError, NotImplementedError, KeyError, errors.UserError)
 _NO_RIGHT = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
 _READ_AT_START = (

@@ -9,11 +9,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
+from contrastive_jax import checkpoint_names
 from contrastive_jax.buckets.objects import File
 
-_STEP = "0|[1-9][0-9]{0,9}"  # as checkpoint_names has it
-_MARKER = re.compile(rf"checkpoints/({_STEP})\.(committed|damaged)")
-_OBJECT = re.compile(rf"checkpoints/({_STEP})/(.+)", re.DOTALL)
+_MARKER = re.compile(rf"checkpoints/({checkpoint_names.STEP})\.(committed|damaged)")
+_OBJECT = re.compile(rf"checkpoints/({checkpoint_names.STEP})/(.+)", re.DOTALL)
 
 
 def prefix(step: int) -> str:
