@@ -266,6 +266,27 @@ def test_a_run_that_lost_its_lease_writes_nothing_more(on, server):
         assert server.objects().keys() == before
 
 
+def test_each_process_puts_its_part_and_the_marker_names_all(on, server, tmp_path):
+  written = tmp_path / "2.tmp"
+  theirs = written / "parts" / "1" / "model.safetensors"
+  theirs.parent.mkdir(parents=True)
+  theirs.write_bytes(b"of process 1")
+  with on("first") as (folder, found):
+    there = found.part_written(2, written, 1)
+    assert "run/checkpoints/2.committed" not in server.objects()
+    own = folder / "checkpoints" / "2"
+    own.mkdir(parents=True)
+    (own / "manifest.json").write_text("{}")
+    found.commit(2, there)
+    marker = steps.read(2, server.objects()["run/checkpoints/2.committed"])
+    assert set(marker) == {"parts/1/model.safetensors", "manifest.json"}
+    assert server.objects()["run/checkpoints/2/parts/1/model.safetensors"] == b"of process 1"
+    theirs.write_bytes(b"of another run")
+    with pytest.raises(errors.SaveFailed, match="was committed by another run meanwhile"):
+      found.part_written(2, written, 1)
+    assert server.objects()["run/checkpoints/2/parts/1/model.safetensors"] == b"of process 1"
+
+
 @pytest.mark.parametrize("machine", ["first", "second"])
 def test_a_second_run_gets_one_line(on, server, machine):
   with on("first"):
