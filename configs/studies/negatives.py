@@ -4,9 +4,10 @@ contrastive_jax study --config=studies/negatives:cpu --workdir=runs/negatives   
 contrastive_jax study --config=studies/negatives --workdir=runs/negatives_gpu     # ResNet-18
 contrastive_jax study --config=studies/negatives:paper --workdir=runs/negatives_paper
 
-DCL, SogCLR, SigLIP's loss, LeJEPA, MoCo and BYOL by batch size, each at its best rate of those
-tried, chosen on training images held out: multiples of the rate of its own config. One network, one
-recipe of views and one number of epochs for all; optimiser and temperature as in each config.
+DCL, SogCLR, SigLIP's loss, LeJEPA, MoCo and BYOL by batch size, each at its best rate and
+temperature of those tried, chosen on training images held out: multiples of those of its own
+config. SigLIP learns its temperature, LeJEPA and BYOL have none. One network, one recipe of views
+and one number of epochs for all; the optimiser as in each config.
 """
 
 from contrastive_jax.configs import common
@@ -14,6 +15,7 @@ from contrastive_jax.study import config as study_config
 
 METHODS = ("simclr", "dcl", "sogclr", "siglip", "lejepa", "moco", "byol")
 BATCHES = {"cpu": (32, 128, 512), "gpu": (64, 256, 1024, 4096), "paper": (256, 1024, 4096)}
+TEMPERATURES = {"cpu": (1, 2), "gpu": (0.5, 1, 2), "paper": (1, 2)}  # of those, too
 RATES = {"cpu": (1, 3), "gpu": (0.3, 1, 3), "paper": (0.3, 1)}  # of those of the methods' configs
 
 
@@ -37,9 +39,10 @@ def get_config(size="gpu"):
   study.axes = {
     "method": {m: {"config": f"{folder}/{_name(m, size)}{argument}"} for m in METHODS},
     "batch": study_config.each("batch_size", BATCHES[size]),
+    "temperature": study_config.each("?*method.temperature", TEMPERATURES[size]),
     "rate": study_config.each("*optimizer.base_lr", RATES[size]),
   }
-  study.choose = ("rate",)
+  study.choose = ("temperature", "rate")
   study.x, study.line = "batch", "method"
   return study
 

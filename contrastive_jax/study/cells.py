@@ -33,15 +33,22 @@ class Cell(NamedTuple):
 
 
 def cells(study: ConfigDict) -> list[Cell]:
-  """Returns all cells, in the order of axes and labels, seeds fastest."""
-  found = []
+  """Returns all cells, in the order of axes and labels, seeds fastest.
+
+  Labels among which something is chosen and whose runs would be the same make one cell, the first.
+  """
+  found, seen = [], set()
   for labels in itertools.product(*study.axes.values()):
     named = dict(zip(study.axes, labels, strict=True))
     changes = dict(study.changes)
     for axis, label in named.items():
       changes = study_config.joined(changes, study.axes[axis][label])
     base = changes.pop(study_config.BASE, study.base)
-    changes = _multiplied(base, changes)
+    changes = _multiplied(base, _had(base, changes))
+    run = (tuple(_shared(study, named).items()), base, repr(sorted(changes.items())))
+    if run in seen:
+      continue
+    seen.add(run)
     for seed in study.seeds:
       found.append(Cell(named, seed, base, changes | {"seed": seed}, name_of(named, seed)))
   return found
@@ -68,7 +75,21 @@ def resolve(cell: Cell) -> ConfigDict:
 
 def group(study: ConfigDict, cell: Cell) -> dict[str, str]:
   """Returns the labels that a cell shares with those that it is chosen among: all others' axes."""
-  return {axis: label for axis, label in cell.labels.items() if axis not in study.choose}
+  return _shared(study, cell.labels)
+
+
+def _shared(study: ConfigDict, labels: dict[str, str]) -> dict[str, str]:
+  return {axis: label for axis, label in labels.items() if axis not in study.choose}
+
+
+def _had(name: str, changes: dict[str, Any]) -> dict[str, Any]:
+  """Returns changes in which a key ?KEY is KEY where the base has it, and is left out elsewhere."""
+  found = {}
+  for key, value in changes.items():
+    plain = key.removeprefix(study_config.WHERE)
+    if plain == key or plain.removeprefix(study_config.TIMES) in config_lib.flatten(base(name)):
+      found[plain] = value
+  return found
 
 
 def _multiplied(name: str, changes: dict[str, Any]) -> dict[str, Any]:

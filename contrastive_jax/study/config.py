@@ -23,6 +23,7 @@ from contrastive_jax.study import measure as measure_lib
 BASE = "config"  # the key of a label that takes another base config
 ADD = "+"  # before a key whose tuples several axes add to, in their order
 TIMES = "*"  # before a key whose value in the base config is multiplied
+WHERE = "?"  # before a key, or its *, that is left out where the base config does not have it
 SHOWS = ("lines", "grid")
 # Safe in any file system, and between the signs = and , of names.
 _LABEL = re.compile(r"[\w.+-]+", re.ASCII)
@@ -179,7 +180,7 @@ def with_changes(study: ConfigDict, words: Iterable[str]) -> ConfigDict:
     if not sign:
       raise errors.UserError(f"--set={word} is not KEY=VALUE, e.g. --set=data.tfds.path=DIR")
     for axis, labels in study.axes.items():
-      if any(key in of_label for of_label in labels.values()):
+      if any(name in of_label for of_label in labels.values() for name in (key, WHERE + key)):
         raise errors.UserError(f"--set={word}: axis {axis} sets {key}; --only takes some labels")
     changes[key] = _value(text)
   study = study.copy_and_resolve_references()
@@ -241,7 +242,7 @@ def _check_axes(study: ConfigDict) -> None:
         raise errors.UserError(f"label {label} of axis {axis} is no dict; give {{key: value}}")
     if len({label.lower() for label in labels}) < len(labels):
       raise errors.UserError(f"axis {axis} has labels that differ in case alone")
-    for key in {key for changes in labels.values() for key in changes}:
+    for key in {key.removeprefix(WHERE) for changes in labels.values() for key in changes}:
       if key in setters and not key.startswith(ADD):
         raise errors.UserError(f"axes {setters[key]} and {axis} both set {key}; it can have one")
       setters[key] = axis

@@ -199,6 +199,30 @@ def test_a_key_with_a_star_is_so_many_times_what_it_else_would_be():
     cells.cells(study)
 
 
+def test_a_key_with_a_question_mark_is_left_out_where_the_base_lacks_it():
+  study = study_config.study("scales", base="cifar10/simclr:cpu")
+  study.axes = {
+    "method": {"simclr": {}, "byol": {"config": "cifar10/byol:cpu"}},
+    "temperature": study_config.each("?*method.temperature", (1, 2)),
+  }
+  study.x, study.choose = "method", ("temperature",)
+  found = cells.cells(study_config.resolve(study))
+  assert [cell.name for cell in found] == [
+    "method=simclr,temperature=1,seed=0",
+    "method=simclr,temperature=2,seed=0",
+    "method=byol,temperature=1,seed=0",  # another label would be the same run
+  ]
+  temperatures = [cell.changes.get("method.temperature") for cell in found]
+  assert temperatures == [pytest.approx(0.2), pytest.approx(0.4), None]
+
+
+def test_labels_that_are_shown_keep_their_cells_also_where_runs_are_the_same():
+  study = study_config.study("shown", base="cifar10/byol:cpu")
+  study.axes = {"temperature": study_config.each("?method.temperature", (0.1, 0.2))}
+  study.x = "temperature"
+  assert len(cells.cells(study_config.resolve(study))) == 2
+
+
 def test_a_key_with_a_plus_is_added_to_in_the_order_of_the_axes():
   study = study_config.study("pairs", base="cifar10/simclr:cpu")
   operations = {name: {"+augment.compose": (name,)} for name in ("crop", "color")}
