@@ -86,6 +86,7 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
       probe,
       views,
       total_steps=total,
+      measure_every=config.log.every_steps,
       **clock,
     ),
     noise=noise.make(chosen, network, views, parts, **clock) if parts else None,

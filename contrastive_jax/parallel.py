@@ -328,11 +328,13 @@ def fetch(tree: PyTree[Array]) -> PyTree[np.ndarray]:
   """Copies arrays to the host: from this process's first device, or from where their parts are."""
 
   def one(x):
-    if x.is_fully_replicated:
-      return np.asarray(x.addressable_data(0))
-    return np.asarray(jax.device_put(x, NamedSharding(x.sharding.mesh, P())).addressable_data(0))
+    if not x.is_fully_replicated:
+      x = jax.device_put(x, NamedSharding(x.sharding.mesh, P()))
+    return x.addressable_data(0)
 
-  return jax.tree.map(one, tree)
+  whole = jax.tree.map(one, tree)
+  jax.tree.map(lambda x: x.copy_to_host_async(), whole)  # all on their way before one is waited for
+  return jax.tree.map(np.asarray, whole)
 
 
 def _mesh_in_use() -> bool:

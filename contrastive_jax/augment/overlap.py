@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from contrastive_jax.augment.crop import ResizedCrop
 from contrastive_jax.augment.geometry import Flip
-from contrastive_jax.augment.resize import PRECISION, Box, resample
+from contrastive_jax.augment.resize import Box, resample
 
 LEAST_AREA = 0.4  # two crops of an aspect ratio of 3/4 to 4/3 overlap if their area is above 1/3
 
@@ -84,8 +84,8 @@ def read(
     columns = span(box.left, box.width, width)
     columns = jnp.where(frames.mirrored[:, None], width - columns, columns)
     # Products with two-banded matrices: a gather would not be divided over devices.
-    found = jnp.einsum("vph,vhwd->vpwd", _between(rows, height), maps, precision=PRECISION)
-    found = jnp.einsum("vqw,vpwd->vpqd", _between(columns, width), found, precision=PRECISION)
+    found = jnp.einsum("vph,vhwd->vpwd", _between(rows, height), maps, precision="highest")
+    found = jnp.einsum("vqw,vpwd->vpqd", _between(columns, width), found, precision="highest")
     return found.reshape(len(maps), points * points, -1)
 
   return jax.vmap(one)(maps, frames)

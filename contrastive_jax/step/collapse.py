@@ -9,7 +9,7 @@ up to a million times the size (`losses.l2_normalize`). So the share of such row
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from contrastive_jax import losses, parallel
 
@@ -49,6 +49,15 @@ def metrics(
     "cosine": (jnp.sum((n * mean) ** 2) - n) / jnp.maximum(n * (n - 1), 1),
     "zeros": jnp.mean(jnp.sum(z * z, axis=1) < _NO_LENGTH**2),
   }
+
+
+def metrics_if(
+  due: Bool[Array, ""], z: Float[Array, "B V D"], image: Int[Array, " B"]
+) -> dict[str, Float[Array, ""]]:
+  """Returns what `metrics` does where it is due, and NaN without its work where it is not."""
+  shapes = jax.eval_shape(metrics, z, image)
+  nothing = {name: jnp.full(x.shape, jnp.nan, x.dtype) for name, x in shapes.items()}
+  return jax.lax.cond(due, metrics, lambda *_: nothing, z, image)
 
 
 def _copies(image: Int[Array, " b"], all_images: Int[Array, " B"]) -> Float[Array, " b"]:

@@ -70,6 +70,10 @@ class Readings:
 
   def _read(self, step: int, metrics: PyTree) -> None:
     values = {k: float(v) for k, v in parallel.fetch(metrics).items()}
+    if not (
+      self._due.log(step) or self._due.end_epoch(step)
+    ):  # else the step has not measured them
+      values = {k: v for k, v in values.items() if not k.startswith("collapse_")}
     lines = [self._replaced.count(step, values["replaced"])]
     if "online_skipped" in values:
       lines.append(self._probe_skips.count(step, values))

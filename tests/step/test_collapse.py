@@ -50,6 +50,21 @@ def test_rows_without_length_are_counted_before_they_are_brought_to_length(num_d
   assert float(found["zeros"]) == 7 / 32
 
 
+@pytest.mark.parametrize("num_devices", [1, 8])
+def test_figures_are_those_of_metrics_where_they_are_due_and_nan_where_not(num_devices):
+  z = np.random.default_rng(3).normal(size=(16, 2, 6)).astype(np.float32)
+  index = np.arange(16, dtype=np.int32)
+  wanted = collapse.metrics(jnp.asarray(z))
+  mesh = parallel.make_mesh(jax.devices()[:num_devices])
+  with parallel.use(mesh):
+    figures = jax.jit(collapse.metrics_if)
+    due = figures(True, *parallel.put((z, index), mesh))
+    not_due = figures(False, *parallel.put((z, index), mesh))
+  for name, value in wanted.items():
+    np.testing.assert_allclose(due[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+    assert np.isnan(not_due[name])
+
+
 def test_a_batch_of_one_image_has_figures():
   found = collapse.metrics(jnp.ones((8, 1, 4)), jnp.zeros(8, jnp.int32))
   assert all(np.isfinite(value) for value in found.values())
