@@ -138,6 +138,8 @@ def _merged(config, run_config) -> ConfigDict:
   with merged.ignore_type():
     if asked.source:
       merged.data = asked.copy_and_resolve_references()
+      if asked.source == own.source == "tfds":  # prepared sets lie beside each other
+        merged.data.tfds.path = asked.tfds.path or own.tfds.path
       merged.data.split = asked.split or "train"
       merged.data.eval_split = asked.eval_split or "test"
     else:

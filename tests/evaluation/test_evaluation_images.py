@@ -55,6 +55,18 @@ def test_what_the_run_held_out_can_be_scored_in_place_of_the_test_images(tmp_pat
   assert (len(images.load(asked(), c).train), len(images.load(asked(), c).test)) == (100, 7)
 
 
+def test_another_prepared_set_lies_beside_that_of_the_run(tmp_path):
+  run = config.pretrain()
+  run.data.source, run.data.tfds.path = "tfds", str(tmp_path / "sets")
+  other = asked(source="tfds")
+  other.data.tfds.name = "cifar100"
+  with pytest.raises(errors.UserError, match=f"no prepared cifar100 in {tmp_path}/sets"):
+    images.load(other, run)
+  other.data.tfds.path = str(tmp_path / "elsewhere")
+  with pytest.raises(errors.UserError, match=f"no prepared cifar100 in {tmp_path}/elsewhere"):
+    images.load(other, run)
+
+
 def test_what_was_not_held_out_cannot_be_scored(tmp_path):
   c = run_config(tmp_path, [0, 1, 2, 0], [0, 1])
   with pytest.raises(errors.UserError, match="the run held none of its 4 training images out"):
