@@ -240,7 +240,7 @@ def features(
     mesh=parallel.make_mesh(devices and list(devices)),
   )
   given.check_all_read(source, found.index)
-  return found.layers[layer]
+  return found.rows(layer).whole()
 
 
 def _workdir(run: str | os.PathLike | Run | Training) -> str:

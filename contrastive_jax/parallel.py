@@ -298,6 +298,15 @@ def pass_on(tree: PyTree[Array], by: int = 1) -> PyTree[Array]:
   return jax.tree.map(lambda x: jax.lax.ppermute(x, axes, ring), tree)
 
 
+def exchange(x: Array) -> Array:
+  """Inside `over_rows`: sends the d-th of D parts of `x` [n, ...] to device d.
+
+  Returns what all sent here: [D, n / D, ...].
+  """
+  x = jax.lax.all_to_all(x, _rows(), 0, 0, tiled=True)
+  return x.reshape(num_devices(), -1, *x.shape[1:])
+
+
 def num_devices() -> int:
   """Returns over how many devices the batch of the program being traced is spread."""
   return jax.sharding.get_abstract_mesh().size if _mesh_in_use() else 1

@@ -1,10 +1,12 @@
-"""Paths and names of files as a user writes them."""
+"""Paths and names of files as a user writes them, and the folder of what may be made again."""
 
 import os
+import pathlib
 import re
 
 from contrastive_jax import errors
 
+CACHE = "CONTRASTIVE_JAX_CACHE"  # the variable that names the folder of `cache`
 _MAX_NAME_BYTES = 100  # file systems take 255; what is added to a name needs room, too
 
 
@@ -37,3 +39,16 @@ def local(path: str | os.PathLike, name: str) -> str:
       "s3:// are for runs, their evaluation and images)"
     )
   return os.path.expanduser(given)
+
+
+def cache() -> pathlib.Path:
+  """Returns the user's cache folder, which need not be there: nothing in it is needed.
+
+  `CONTRASTIVE_JAX_CACHE` names it; else it is in `XDG_CACHE_HOME`, which counts if it is absolute,
+  says its standard; else in `~/.cache`.
+  """
+  if given := os.environ.get(CACHE):
+    return pathlib.Path(os.path.expanduser(given)).absolute()
+  home = os.environ.get("XDG_CACHE_HOME", "")
+  home = home if os.path.isabs(home) else os.path.expanduser("~/.cache")
+  return pathlib.Path(home, "contrastive_jax").absolute()

@@ -17,7 +17,8 @@ import urllib.parse
 
 import pytest
 
-from contrastive_jax.buckets import lease, local, objects
+from contrastive_jax import paths
+from contrastive_jax.buckets import lease, objects
 
 BUCKET = "test-bucket"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
@@ -83,7 +84,7 @@ def emptied(server: Server, monkeypatch, cache: pathlib.Path):
   """The server is empty, what this process asks goes there, and pauses and leases are short."""
   for name, value in server.environment.items():
     monkeypatch.setenv(name, value)
-  monkeypatch.setenv(local.VARIABLE, str(cache))
+  monkeypatch.setenv(paths.CACHE, str(cache))
   monkeypatch.setattr(objects, "PAUSES_S", (0.05, 0.05))
   monkeypatch.setattr(lease, "LASTS_S", 6.0)
   monkeypatch.setattr(lease, "RENEWED_S", 0.2)

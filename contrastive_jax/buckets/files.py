@@ -14,8 +14,7 @@ import pathlib
 import shutil
 from collections.abc import Iterable, Iterator
 
-from contrastive_jax import errors
-from contrastive_jax.buckets import local
+from contrastive_jax import errors, paths
 from contrastive_jax.buckets.address import Address
 from contrastive_jax.buckets.objects import Objects, at_once, opening
 
@@ -43,7 +42,7 @@ class Files:
       found = look(under)
     self.sizes = {name: size for name, (size, _) in found.items()}
     self._tags = {name: tag for name, (_, tag) in found.items()}
-    self.folder = local.root() / "data" / address.slug
+    self.folder = paths.cache() / "data" / address.slug
     self._may_keep = True
 
   def only(self, names: Iterable[str]) -> "Files":
@@ -102,7 +101,7 @@ class Files:
       if needed > free:
         raise errors.UserError(
           f"{self._key} {self.address}: {needed / _GB:.3g} GB are to be kept in {self.folder}, "
-          f"which has room for {free / _GB:.3g} GB; set {local.VARIABLE} to a folder on a larger "
+          f"which has room for {free / _GB:.3g} GB; set {paths.CACHE} to a folder on a larger "
           "disk"
         )
       if needed > _GB / 10:

@@ -1,30 +1,19 @@
-"""Where copies of what lies in buckets are on this host: in the user's cache folder.
+"""Copies of what lies in buckets, on this host in the user's cache folder.
 
-`CONTRASTIVE_JAX_CACHE` names another. What lies there may be removed while no run uses it.
+What lies there may be removed while no run uses it.
 """
 
 import contextlib
 import fcntl
-import os
 import pathlib
 import shutil
 import uuid
 from collections.abc import Iterator
 
-from contrastive_jax import errors, locking
+from contrastive_jax import errors, locking, paths
 from contrastive_jax.buckets.address import Address
 
-VARIABLE = "CONTRASTIVE_JAX_CACHE"
 _OWN = ("folder.id", "folder.lock")
-
-
-def root() -> pathlib.Path:
-  """Returns the folder of all copies."""
-  if given := os.environ.get(VARIABLE):
-    return pathlib.Path(given).expanduser().absolute()
-  cache = os.environ.get("XDG_CACHE_HOME")  # which counts if it is absolute, says its standard
-  home = pathlib.Path(cache) if cache and os.path.isabs(cache) else pathlib.Path("~/.cache")
-  return home.expanduser().absolute() / "contrastive_jax"
 
 
 @contextlib.contextmanager
@@ -36,7 +25,7 @@ def held(address: Address, process: int = 0) -> Iterator[tuple[pathlib.Path, str
   Raises:
     UserError: it cannot be made, or a run uses it.
   """
-  folder = root() / "runs" / f"{address.slug}{f'.{process}' if process else ''}"
+  folder = paths.cache() / "runs" / f"{address.slug}{f'.{process}' if process else ''}"
   with contextlib.ExitStack() as stack:
     with _placing(folder):
       folder.mkdir(parents=True, exist_ok=True)
@@ -89,5 +78,5 @@ def called(folder: pathlib.Path, address: Address) -> Iterator[None]:
 
 def _placing(folder: pathlib.Path) -> contextlib.AbstractContextManager:
   return errors.placing(
-    f"the local copy {folder}", f"give the same command again ({VARIABLE} names another folder)"
+    f"the local copy {folder}", f"give the same command again ({paths.CACHE} names another folder)"
   )

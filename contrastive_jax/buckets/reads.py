@@ -6,6 +6,7 @@ import pathlib
 import tempfile
 from collections.abc import Callable, Iterator
 
+from contrastive_jax import paths
 from contrastive_jax.buckets import local, mirror, steps
 from contrastive_jax.buckets.address import Address
 from contrastive_jax.buckets.fetched import MANIFEST, fetch
@@ -25,7 +26,7 @@ def read_only(address: Address) -> Iterator[tuple[pathlib.Path, Callable[[int], 
     UserError: there is no such bucket, or it may not be used.
     ReadFailed, SaveFailed: its server does not answer, or this host has no room.
   """
-  parent = local.root() / "reads"
+  parent = paths.cache() / "reads"
   with contextlib.ExitStack() as stack:
     with mirror.starting(address):
       parent.mkdir(parents=True, exist_ok=True)

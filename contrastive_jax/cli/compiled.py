@@ -15,6 +15,8 @@ import tempfile
 
 import jax
 
+from contrastive_jax import paths
+
 MOST_BYTES = 2 * 2**30
 _SHORTEST_S = 0.1  # what was compiled in less is compiled again
 
@@ -46,8 +48,7 @@ def keep() -> None:
 
 def folder() -> pathlib.Path:
   """Returns the folder of this machine's processor: code for another's may not run here."""
-  home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-  return pathlib.Path(home, "contrastive_jax", "compiled", _processor())
+  return paths.cache() / "compiled" / _processor()
 
 
 def _processor() -> str:

@@ -12,6 +12,7 @@ import logging
 import os
 import pathlib
 
+from contrastive_jax import paths
 from contrastive_jax.data.listing import Listing, load, save
 from contrastive_jax.data.walk import scan
 
@@ -62,7 +63,6 @@ def trust(digests: list[str]) -> None:
 
 
 def _place(root: pathlib.Path, kept_in: str) -> pathlib.Path:
-  cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-  folder = pathlib.Path(kept_in or os.path.join(cache, "contrastive_jax", "listings"))
+  folder = pathlib.Path(kept_in) if kept_in else paths.cache() / "listings"
   name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:20]
   return folder / f"{name}.files"

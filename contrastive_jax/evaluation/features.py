@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from contrastive_jax import augment, errors, parallel
 from contrastive_jax.augment import cells
 from contrastive_jax.evaluation import pooling
+from contrastive_jax.evaluation.own_rows import OwnRows
 from contrastive_jax.evaluation.rows import Rows, not_finite
 from contrastive_jax.methods import base
 
@@ -27,12 +28,20 @@ _ROWS_NAMED = 5  # in an error
 
 
 class Features(NamedTuple):
-  """What an encoder says about n examples, in the order of their index; equal on every process."""
+  """What an encoder says about n examples, in the order of their index.
 
-  layers: dict[str, Float[np.ndarray, "n F"]]
+  Of the layers each process has its own rows, m of them; all else is equal on every process.
+  """
+
+  layers: dict[str, Float[np.ndarray, "m F"]]
   label: Int[np.ndarray, " n"]  # -1: none
   index: Int[np.ndarray, " n"]  # position in the source
   replaced: int  # unreadable images, which are not among the n
+  owner: Int[np.ndarray, " n"] | None = None  # process that has the rows; None: one has all
+
+  def rows(self, layer: str) -> OwnRows:
+    """Returns the features of a layer."""
+    return OwnRows(self.layers[layer], self.owner)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +150,8 @@ def collect(
   test views; it may give another "label", too.
   """
   local_devices = len(mesh.local_devices)
-  per_process, pending, found, replaced = None, None, Rows(size), 0
+  per_process, pending, replaced = None, None, 0
+  found, own = Rows(size), Rows(size)  # of all processes, and the layers of this one
   with parallel.use(mesh):
     variables = parallel.replicate(variables, mesh)
     for batch in batches:
@@ -153,12 +163,12 @@ def collect(
       else:  # in a program of its own, so that the encoder is compiled once for all changes
         running = _encode(encoder, None, variables, change(asked))
       if pending is not None:  # read one batch while the next is under way
-        replaced += _keep(parallel.fetch(pending), found)
+        replaced += _keep(*pending, found, own)
       pending = running
     if pending is None:
       raise errors.UserError("there are 0 images to extract features of; choose another split")
-    replaced += _keep(parallel.fetch(pending), found)
-  return _checked(found.finish(), replaced)
+    replaced += _keep(*pending, found, own)
+  return _checked(found.finish(), own.finish(), replaced)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -168,7 +178,7 @@ def _encode(encoder, view, variables, batch):
     x = augment.test_view(view, x, batch["extent"])
   layers = {k: v.astype(jnp.float32) for k, v in encoder(variables, x).items()}
   rest = {k: batch[k] for k in ("label", "index", "mask", "replaced")}
-  return jax.tree.map(parallel.gather, {"layers": layers, **rest})
+  return layers, jax.tree.map(parallel.gather, rest)
 
 
 def _padded(batch, size):
@@ -183,27 +193,35 @@ def _padded(batch, size):
   return out
 
 
-def _keep(batch, found: Rows) -> int:
+def _keep(layers, batch, found: Rows, own: Rows) -> int:
   """Adds what is no padding and counts nothing twice; returns how many stand-ins were left out."""
+  batch = parallel.fetch(batch)
   keep = batch["mask"] & (batch["replaced"] == 0)
-  rows = {"label": batch["label"][keep], "index": batch["index"][keep]}
-  found.add(rows | {f"layers/{name}": x[keep] for name, x in batch["layers"].items()})
+  owner = np.repeat(
+    np.arange(jax.process_count(), dtype=np.int32), len(keep) // jax.process_count()
+  )
+  found.add({"label": batch["label"][keep], "index": batch["index"][keep], "owner": owner[keep]})
+  mine = owner == jax.process_index()
+  kept = keep[mine]
+  rows = {name: parallel.local_rows(x)[kept] for name, x in layers.items()}
+  own.add({"index": batch["index"][mine][kept]} | {f"layers/{k}": x for k, x in rows.items()})
   return int((batch["mask"] & (batch["replaced"] != 0)).sum())
 
 
-def _checked(found: dict[str, np.ndarray], replaced: int) -> Features:
-  index, label = found.pop("index"), found.pop("label")
+def _checked(found: dict[str, np.ndarray], own: dict[str, np.ndarray], replaced: int) -> Features:
+  index, label, owner = found["index"], found["label"], found["owner"]
   twice = index[1:][index[1:] == index[:-1]]
   if len(twice):
     raise RuntimeError(f"{len(twice)} examples came twice, the first with index {twice[0]}")
-  layers = {name.partition("/")[2]: x for name, x in found.items()}
-  for name, x in layers.items():
-    check_finite(x, f"layer {name}", rows=index, remedy="evaluate an earlier step")
-  return Features(layers, label, index, replaced)
+  layers = {name.partition("/")[2]: x for name, x in own.items() if name != "index"}
+  made = Features(layers, label, index, replaced, owner if jax.process_count() > 1 else None)
+  for name in layers:
+    check_finite(made.rows(name), f"layer {name}", rows=index, remedy="evaluate an earlier step")
+  return made
 
 
 def check_finite(
-  x: Float[np.ndarray, "n F"],
+  x: Float[np.ndarray, "n F"] | OwnRows,
   name: str,
   *,
   rows: Int[np.ndarray, " n"] | None = None,
@@ -219,12 +237,16 @@ def check_finite(
     rows: their numbers, if not 0..n - 1.
     remedy: what to do about it.
   """
-  bad = not_finite(np.asarray(x))
-  if len(bad):
+  if isinstance(x, OwnRows):
+    bad, count = x.not_finite(_ROWS_NAMED)
+  else:
+    bad = not_finite(np.asarray(x))
+    count = len(bad)
+  if count:
     first = [str(row if rows is None else rows[row]) for row in bad[:_ROWS_NAMED]]
-    more = ", ..." if len(bad) > len(first) else ""
+    more = ", ..." if count > len(first) else ""
     raise errors.UserError(
-      f"{name}: {len(bad)} of {len(x)} rows are not finite, number {', '.join(first)}{more} "
+      f"{name}: {count} of {len(x)} rows are not finite, number {', '.join(first)}{more} "
       f"(counted from 0); {remedy}"
     )
 
@@ -268,17 +290,7 @@ def with_label(found: Features) -> Features:
   known = found.label >= 0
   if known.all():
     return found
-  layers = {name: x[known] for name, x in found.layers.items()}
-  return Features(layers, found.label[known], found.index[known], found.replaced)
-
-
-def put_rows(tree: PyTree[np.ndarray], mesh: Mesh) -> PyTree[Array]:
-  """Shards arrays that every process holds whole, zero-padded to a multiple of the devices."""
-  processes = sorted({device.process_index for device in mesh.devices.flat})
-  part = processes.index(jax.process_index())
-
-  def local(x):
-    x = np.pad(x, [(0, -len(x) % mesh.size)] + [(0, 0)] * (x.ndim - 1))
-    return np.split(x, len(processes))[part]
-
-  return parallel.put(jax.tree.map(local, tree), mesh)
+  owner = None if found.owner is None else found.owner[known]
+  own = known if owner is None else known[found.owner == jax.process_index()]
+  layers = {name: x[own] for name, x in found.layers.items()}
+  return Features(layers, found.label[known], found.index[known], found.replaced, owner)

@@ -4,8 +4,9 @@ Weighted vote of InstDisc (Wu et al., CVPR 2018, section 3.4): class c of a quer
 exp(s_i / temperature) over those of its k nearest examples of the bank that have class c. Results
 of different k, temperature or distance are not comparable.
 
-The bank passes by block after block and each query keeps its k best, so memory holds one block and
-one tile of similarities, not the whole matrix.
+Each device compares all queries with its own rows of the bank, block after block, and keeps the k
+best of each; then each query's k best of all devices are merged. So memory holds one block and one
+tile of similarities, not the whole matrix, and no process needs the whole bank.
 """
 
 import dataclasses
@@ -20,15 +21,18 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
 from contrastive_jax import errors, limits, parallel
-from contrastive_jax.evaluation import features
+from contrastive_jax.evaluation import features, own_rows
 from contrastive_jax.evaluation import scores as scores_lib
+from contrastive_jax.evaluation.own_rows import OwnRows
 from contrastive_jax.options import option
 
 DISTANCES = ("cosine", "euclidean")
 VOTES = ("weighted", "uniform")
 
-_BLOCK = 16384  # rows of the bank on the devices at a time
-_TILE = 512  # queries of a device whose similarities to a block exist at a time: 32 MiB
+_BLOCK = 16384  # rows of the bank on a device at a time
+_TILE = 512  # queries whose similarities to a block exist at a time: 32 MiB
+_NOWHERE = np.int32(2**31 - 1)  # in the bank: what fills a block
+_QUERIES = 65536  # on every device at a time; for more of them the bank passes by again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +68,9 @@ class Options:
 
 
 def accuracy(
-  train_features: Float[np.ndarray, "n F"],
+  train_features: Float[np.ndarray, "n F"] | OwnRows,
   train_labels: Int[np.ndarray, " n"],
-  test_features: Float[np.ndarray, "m F"],
+  test_features: Float[np.ndarray, "m F"] | OwnRows,
   test_labels: Int[np.ndarray, " m"],
   num_classes: int,
   *,
@@ -84,9 +88,9 @@ def accuracy(
 
 
 def evaluate(
-  train_features: Float[np.ndarray, "n F"],
+  train_features: Float[np.ndarray, "n F"] | OwnRows,
   train_labels: Int[np.ndarray, " n"],
-  test_features: Float[np.ndarray, "m F"],
+  test_features: Float[np.ndarray, "m F"] | OwnRows,
   test_labels: Int[np.ndarray, " m"],
   num_classes: int,
   options: Options,
@@ -100,10 +104,9 @@ def evaluate(
   k votes for is not predicted, so where fewer than five get a vote, top-5 counts only those.
 
   Args:
-    train_features, test_features: as they are; "cosine" scales them to unit length itself. Every
-      process holds all of them.
-    train_labels, test_labels: 0..num_classes - 1.
-    mesh: devices that share the queries; None: those in use, or all.
+    train_features, test_features: as they are; "cosine" scales them to unit length itself.
+    train_labels, test_labels: 0..num_classes - 1, of all rows on every process.
+    mesh: devices that share the bank; None: those in use, or all.
     progress: is told to how many of the bank the queries were compared, and how many there are.
 
   Raises:
@@ -113,24 +116,44 @@ def evaluate(
   features.check_finite(train_features, "train features")
   features.check_finite(test_features, "test features")
   mesh = mesh or parallel.default_mesh()
-  prepare = _unit if options.distance == "cosine" else _around_mean_of(train_features)
-  tile = min(_TILE, -(-len(test_features) // mesh.size))
-  short = -len(test_features) % (tile * mesh.size)  # whole tiles on every device
-  queries = np.pad(prepare(test_features), ((0, short), (0, 0)))
+  bank, queries = OwnRows.of(train_features), OwnRows.of(test_features)
+  prepare = _unit if options.distance == "cosine" else _around(own_rows.mean(bank))
+  compare = functools.partial(_nearest, bank, train_labels, options=options, prepare=prepare)
+  done, total = 0, len(bank) * -(-len(queries) // _QUERIES)
+  ranks = []
   with parallel.use(mesh):
-    rows = features.put_rows((queries, np.pad(test_labels, (0, short)).astype(np.int32)), mesh)
-    best = _nothing_yet(rows[0], options.k)
-    size = min(_BLOCK, len(train_features))
-    for start in range(0, len(train_features), size):
-      block = _block(train_features, train_labels, start, size, prepare)
-      block = parallel.replicate(block, mesh)
-      best = _nearer(best, rows[0], block, options=options, tile=tile)
-      jax.block_until_ready(best)  # or all blocks would wait on the devices at once
-      if progress:
-        progress(min(start + size, len(train_features)), len(train_features))
-    rank = _vote(best, rows[1], options=options, num_classes=num_classes, tile=tile)
-    rank = parallel.fetch(rank)[: len(test_labels)]
-  return scores_lib.summarize(rank, np.asarray(test_labels), num_classes)
+    for start in range(0, len(queries), _QUERIES):
+      some = range(start, min(start + _QUERIES, len(queries)))
+      tile = min(_TILE, -(-len(some) // mesh.size))
+      put = queries.put(some, mesh, ((test_labels.astype(np.int32), 0),), prepare, tile)
+      told = progress and functools.partial(_told, progress, done, total)
+      best = compare(put.rows, mesh, tile=tile, progress=told)
+      rank = _vote(best, *put.columns, options=options, num_classes=num_classes, tile=tile)
+      ranks.append(parallel.fetch(rank)[put.slot])
+      done += len(bank)
+  return scores_lib.summarize(np.concatenate(ranks), np.asarray(test_labels), num_classes)
+
+
+def _told(progress, before, total, done):
+  progress(before + done, total)
+
+
+def _nearest(bank, labels, queries, mesh, *, options, prepare, tile, progress):
+  """Returns what each device finds for all queries: similarity, label, place [devices m, k]."""
+  queries = _everywhere(queries)
+  best = _nothing_yet(mesh.size, len(queries), options.k)
+  columns = ((np.asarray(labels, np.int32), -1), (np.arange(len(bank), dtype=np.int32), _NOWHERE))
+  size = min(_BLOCK * mesh.size, len(bank))
+  each = -(-size // mesh.size)
+  for start in range(0, len(bank), size):
+    block = bank.put(
+      range(start, min(start + size, len(bank))), mesh, columns, prepare, at_least=each
+    )
+    best = _nearer(best, (block.rows, *block.columns), queries, options=options, tile=tile)
+    jax.block_until_ready(best)  # or all blocks would wait on the devices at once
+    if progress:
+      progress(min(start + size, len(bank)))
+  return best
 
 
 def _check(train_labels, test_labels, num_classes, options):
@@ -150,55 +173,56 @@ def _unit(x):
   return x / np.sqrt(np.einsum("nf,nf->n", x, x) + 1e-12)[:, None]
 
 
-def _around_mean_of(bank):
+def _around(mean):
   """Distances do not see a shift of everything, but float32 products of large numbers do."""
-  mean = np.mean(bank, axis=0, dtype=np.float64).astype(np.float32)
+  mean = mean.astype(np.float32)
   return lambda x: np.asarray(x, np.float32) - mean
 
 
-def _block(bank, labels, start, size, prepare):
-  """Cuts a block of `size` rows and their labels; -1 marks the padding of the last one."""
-  rows, label = prepare(bank[start : start + size]), labels[start : start + size].astype(np.int32)
-  short = size - len(rows)
-  return np.pad(rows, ((0, short), (0, 0))), np.pad(label, (0, short), constant_values=-1)
+_everywhere = jax.jit(parallel.gather)
 
 
-@functools.partial(jax.jit, static_argnames="k")
-def _nothing_yet(queries, k):
-  zero = queries[:, :1] * 0  # sharded as the queries are
-  return (zero + jnp.full(k, -jnp.inf)), (zero + jnp.full(k, -1.0)).astype(jnp.int32)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _nothing_yet(devices, num_queries, k):
+  shape = (devices * num_queries, k)
+  nearest = jnp.full(shape, -jnp.inf), jnp.full(shape, -1), jnp.full(shape, _NOWHERE)
+  return jax.tree.map(parallel.scatter, nearest)
 
 
 @functools.partial(jax.jit, static_argnames=("options", "tile"), donate_argnums=0)
-def _nearer(best, queries, block, *, options, tile):
-  """Merges a block of the bank into each query's k nearest: similarities and labels [m, k]."""
+def _nearer(best, block, queries, *, options, tile):
+  """Merges a block of each device's rows into the k nearest that it has for each query."""
 
-  def local(rows, block):
-    bank, label = block
+  def local(rows, queries):
+    *best, bank, label, place = rows
     shift = jnp.sum(bank * bank, axis=-1) / 2 if options.distance == "euclidean" else 0.0
     shift = jnp.where(label < 0, jnp.inf, shift)
 
     def one_tile(xs):
-      s, kept, q = xs
+      s, kept, places, q = xs
       new = jnp.matmul(q, bank.T, precision=jax.lax.Precision.HIGHEST) - shift
       new, where = jax.lax.top_k(new, min(options.k, new.shape[-1]))
       merged = jnp.concatenate([s, new], axis=-1)  # what came earlier stands first and wins ties
       s, order = jax.lax.top_k(merged, options.k)
       label_of = jnp.concatenate([kept, label[where]], axis=-1)
-      return s, jnp.take_along_axis(label_of, order, axis=-1)
+      place_of = jnp.concatenate([places, place[where]], axis=-1)
+      return s, *(jnp.take_along_axis(x, order, axis=-1) for x in (label_of, place_of))
 
-    return _by_tiles(one_tile, rows, tile)
+    return _by_tiles(one_tile, (*best, queries), tile)
 
-  return parallel.over_rows(local, (*best, queries), block)
+  return parallel.over_rows(local, (*best, *block), queries)
 
 
 @functools.partial(jax.jit, static_argnames=("options", "num_classes", "tile"))
 def _vote(best, label, *, options, num_classes, tile):
-  """Returns the rank of each query's label [m], on every device."""
+  """Returns the rank of each query's label [m], on every device, from what each device found."""
 
   def local(rows, _):
+    *best, label = rows
+
     def one_tile(xs):
-      s, voters, label = xs
+      *best, label = xs
+      s, voters = _merged(*best, options.k)
       log_weight = s / options.temperature if options.vote == "weighted" else jnp.zeros_like(s)
 
       def one_neighbour(log_score, xs):
@@ -211,9 +235,21 @@ def _vote(best, label, *, options, num_classes, tile):
       log_score, _ = jax.lax.scan(one_neighbour, nobody, (log_weight.T, voters.T))
       return scores_lib.ranks(log_score, label)  # last, if nobody voted for the label
 
-    return _by_tiles(one_tile, rows, tile)
+    return _by_tiles(one_tile, (*map(_of_own_queries, best), label), tile)
 
   return parallel.gather(parallel.over_rows(local, (*best, label), ()))
+
+
+def _of_own_queries(x):
+  """Sends what each device found for all queries to where they lie: [m, k] to [m / D, D k]."""
+  x = parallel.exchange(x)  # [D, m / D, k]
+  return x.swapaxes(0, 1).reshape(x.shape[1], -1)
+
+
+def _merged(s, label, place, k):
+  """Returns similarity and label of the k nearest; of equally near ones the first in the bank."""
+  s, place, label = jax.lax.sort((-s, place, label), num_keys=2)
+  return -s[:, :k], label[:, :k]
 
 
 def _by_tiles(f, rows, tile):

@@ -29,7 +29,7 @@ from contrastive_jax import augment as augment_lib
 from contrastive_jax import errors, parallel
 from contrastive_jax.data import Source, order, pipeline
 from contrastive_jax.evaluation import features, held_out, linear_steps, probe_batches
-from contrastive_jax.evaluation.rows import deviation
+from contrastive_jax.evaluation.own_rows import OwnRows, moments
 from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "step")
@@ -107,7 +107,7 @@ class Options:
 
 
 def fit(
-  x: Float[np.ndarray, "n F"],
+  x: Float[np.ndarray, "n F"] | OwnRows,
   label: Int[np.ndarray, " n"],
   num_classes: int,
   options: Options,
@@ -116,12 +116,13 @@ def fit(
   seed: int = 0,
   progress: Progress | None = None,
 ) -> Classifier:
-  """Trains on features that are there already, with `base_lr`; every process holds all of them.
+  """Trains on features that are there already, with `base_lr`.
 
   Raises:
     UserError: the batch exceeds the set; a feature is not finite; the probe diverged.
   """
   features.check_finite(x, "features")
+  x = OwnRows.of(x)
   options = probe_batches.sized(options, len(x))
   steps_per_epoch, total, batches, (mean, std) = batches_of(x, label, options, mesh, seed)
   start = linear_steps.start(x.shape[1], num_classes, options, seed)
@@ -129,19 +130,21 @@ def fit(
   return fold(*_train(step_fn, start, batches, total, options, mesh, progress), mean, std)
 
 
-def batches_of(x, label, options, mesh, seed):
+def batches_of(x, label, options, mesh, seed, among=None):
   """Returns steps in an epoch and in all, batches of finite features, mean and deviation.
 
-  The batches hold standardised features, if the options ask for it. What one lacks to a multiple of
-  the devices is filled with rows without a label, which do not count: any batch goes on any
-  devices, with one result.
+  The batches hold standardised features, if the options ask for it, of the rows `among`, or of all.
+  Each process brings those of its own; what it lacks to what the one with the most brings, and to a
+  multiple of the devices, is filled with rows without a label, which do not count: any batch goes
+  on any devices, with one result.
   """
-  mean, std = standardization(x) if options.standardize else as_they_are(x.shape[1])
-  steps_per_epoch = pipeline.steps_per_epoch(len(x), options.batch_size, _BATCH_SIZE)
+  count = len(x) if among is None else len(among)
+  mean, std = standardization(x, among) if options.standardize else as_they_are(x.shape[1])
+  steps_per_epoch = pipeline.steps_per_epoch(count, options.batch_size, _BATCH_SIZE)
   total = steps_per_epoch * options.epochs
   positions = functools.partial(
     pipeline.positions,
-    num_images=len(x),
+    num_images=count,
     batch_size=options.batch_size,
     seed=seed,
     name=order.BEFORE,  # scores stay what they were; rows of features are far larger than the order
@@ -152,10 +155,9 @@ def batches_of(x, label, options, mesh, seed):
     for first in range(0, total, at_once):
       steps = range(first, min(first + at_once, total))
       chosen = np.stack([positions(step) for step in steps], axis=1)  # [B, steps]
-      short = -options.batch_size % mesh.size
-      labels = np.pad(label[chosen], ((0, short), (0, 0)), constant_values=-1)
-      rows = np.pad((x[chosen] - mean) / std, ((0, short), (0, 0), (0, 0)))
-      yield features.put_rows((rows, labels), mesh)
+      chosen = chosen if among is None else among[chosen]
+      put = x.put(chosen, mesh, ((label, -1),), lambda rows: (rows - mean) / std)
+      yield put.rows, *put.columns
 
   return steps_per_epoch, total, batches(), (mean, std)
 
@@ -170,7 +172,7 @@ def fit_augmented(
   mesh: Mesh,
   *,
   view: augment_lib.Recipe,
-  clean: Float[np.ndarray, "n F"],
+  clean: Float[np.ndarray, "n F"] | OwnRows,
   seed: int = 0,
   pipeline_options: dict | None = None,
   progress: Progress | None = None,
@@ -211,10 +213,13 @@ def fit_augmented(
 
 
 def standardization(
-  x: Float[np.ndarray, "n F"],
+  x: Float[np.ndarray, "n F"] | OwnRows, among: Int[np.ndarray, " m"] | None = None
 ) -> tuple[Float[np.ndarray, " F"], Float[np.ndarray, " F"]]:
-  """Returns mean and standard deviation of each feature; 1 for a feature that is constant."""
-  mean, std = deviation(x)
+  """Returns mean and standard deviation of each feature; 1 for a feature that is constant.
+
+  They are those of the rows `among`, or of all.
+  """
+  mean, std = moments(OwnRows.of(x), among)
   std = np.where(std > 1e-6 * np.maximum(1.0, np.abs(mean)), std, 1.0)
   return mean.astype(np.float32), std.astype(np.float32)
 

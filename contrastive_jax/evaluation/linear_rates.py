@@ -20,10 +20,11 @@ from contrastive_jax.evaluation import (
   probe_batches,
   scores,
 )
+from contrastive_jax.evaluation.own_rows import OwnRows
 
 
 def choose(
-  x: Float[np.ndarray, "n F"],
+  x: Float[np.ndarray, "n F"] | OwnRows,
   label: Int[np.ndarray, " n"],
   num_classes: int,
   options: linear_probe.Options,
@@ -48,12 +49,13 @@ def choose(
   rates = options.rates or (options.base_lr,)
   if len(rates) == 1:
     return rates[0], {}
+  x = OwnRows.of(x)
   fitted, unseen = held_out.split(
     len(x), options.validation_fraction, seed, "linear_sgd", "rates=()"
   )
   options = probe_batches.sized(options, len(fitted))
   steps_per_epoch, total, batches, (mean, std) = linear_probe.batches_of(
-    x[fitted], label[fitted], options, mesh, seed
+    x, label, options, mesh, seed, fitted
   )
   start = linear_steps.start(x.shape[1], num_classes, options, seed)
   start = jax.tree.map(lambda leaf: np.stack([leaf] * len(rates)), start)
@@ -75,5 +77,5 @@ def choose(
     found[rate] = 0.0
     if np.isfinite(kernel).all():  # else it diverged
       classifier = linear_probe.fold(kernel, bias, mean, std)
-      found[rate] = scores.of_linear(*classifier, x[unseen], label[unseen], mesh).top1
+      found[rate] = scores.of_linear(*classifier, x, label, mesh, unseen).top1
   return max(found, key=found.get), found

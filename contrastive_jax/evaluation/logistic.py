@@ -7,9 +7,14 @@ result depends on the features alone.
 
 The objective is sum_i CE(i) + penalty / 2 |W|^2, divided by the number of examples. The bias is
 not penalised. (scikit-learn's C is 1 / penalty.)
+
+Features lie on the devices once, as they are, and on CPU devices that is the host's own array: they
+are standardised a chunk at a time in the program, and a part that is held out is rows that do not
+count.
 """
 
 import contextlib
+import copy
 import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,17 +24,19 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 from jax.sharding import Mesh
-from jaxtyping import Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from contrastive_jax import errors, parallel
 from contrastive_jax.evaluation import features, held_out
 from contrastive_jax.evaluation import scores as scores_lib
 from contrastive_jax.evaluation.linear_probe import Classifier, fold, standardization
+from contrastive_jax.evaluation.own_rows import OwnRows
 from contrastive_jax.options import option
+from contrastive_jax.processes import agree
 
 Progress = Callable[[int, int], None]  # (fits done, fits in all)
 
-_CHUNK = 65536  # rows whose logits exist at a time
+_CHUNK = 16384  # rows whose logits exist at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +88,16 @@ class Fit(NamedTuple):
   validation: dict[float, float]  # top-1 of each penalty tried; {} if only one
 
 
+class Basis(NamedTuple):
+  """Coordinates in which the problem is solved: (x - mean) / std @ axes."""
+
+  mean: Float[np.ndarray, " F"]
+  std: Float[np.ndarray, " F"]
+  axes: Float[np.ndarray, "F r"]
+
+
 def fit(
-  x: Float[np.ndarray, "n F"],
+  x: Float[np.ndarray, "n F"] | OwnRows,
   label: Int[np.ndarray, " n"],
   num_classes: int,
   options: Options,
@@ -100,89 +115,125 @@ def fit(
     UserError: too few examples to hold any out, or a feature is not finite.
   """
   features.check_finite(x, "features")
-  mean, std = standardization(x)
-  std = std if options.standardize else np.ones_like(std)  # the mean is the free bias' business
-  x = (x - mean) / std
-  axes = principal_axes(x)
-  x = x @ axes  # leaves the problem the same: the penalty does not see a rotation
+  x = OwnRows.of(x)
   penalties = np.geomspace(options.max_penalty, options.min_penalty, options.num_penalties)
-  start, validation = np.zeros((x.shape[1] + 1, num_classes)), {}
-  told = progress or (lambda done, total: None)
-  penalty = options.min_penalty
   if options.num_penalties > 1:
     fitted, unseen = held_out.split(
       len(x), options.validation_fraction, seed, "linear_lbfgs", "num_penalties=1"
     )
-    problem = Problem(x[fitted], label[fitted], num_classes, mesh, float64=options.float64)
-    solutions = {}
+  mean, std = standardization(x)
+  std = std if options.standardize else np.ones_like(std)  # the mean is the free bias' business
+  # Axes leave the problem the same: the penalty does not see a rotation.
+  basis = Basis(mean, std, principal_axes(x, mean, std))
+  problem = Problem(x, label, num_classes, mesh, basis=basis, float64=options.float64)
+  start, validation = np.zeros((basis.axes.shape[1] + 1, num_classes)), {}
+  told = progress or (lambda done, total: None)
+  penalty = options.min_penalty
+  if options.num_penalties > 1:
+    counted = np.zeros(len(x), bool)
+    counted[fitted] = True
+    part, solutions = problem.only(counted), {}
     for done, penalty in enumerate(penalties.tolist()):
       told(done, len(penalties) + 1)
-      start = solutions[penalty] = problem.solve(penalty, start, options.max_iterations)
-      kernel, bias = start[:-1].astype(np.float32), start[-1].astype(np.float32)
-      found = scores_lib.of_linear(kernel, bias, x[unseen], label[unseen], mesh)
-      validation[penalty] = found.top1
+      start = solutions[penalty] = part.solve(penalty, start, options.max_iterations)
+      classifier = _classifier(start, basis)
+      validation[penalty] = scores_lib.of_linear(*classifier, x, label, mesh, unseen).top1
     penalty = max(validation, key=validation.get)  # the first, so the strongest, of equals
     start = solutions[penalty]
     told(len(penalties), len(penalties) + 1)
-  problem = Problem(x, label, num_classes, mesh, float64=options.float64)
   weights = problem.solve(penalty, start, options.max_iterations)
   told(len(penalties) + 1, len(penalties) + 1)
-  return Fit(fold(axes @ weights[:-1], weights[-1], mean, std), penalty, validation)
+  return Fit(_classifier(weights, basis), penalty, validation)
 
 
-def principal_axes(x: Float[np.ndarray, "n F"]) -> Float[np.ndarray, "F r"]:
-  """Returns the directions in which centred features vary, orthonormal.
+def _classifier(weights: Float[np.ndarray, "G C"], basis: Basis) -> Classifier:
+  return fold(basis.axes @ weights[:-1], weights[-1], basis.mean, basis.std)
+
+
+def principal_axes(
+  x: Float[np.ndarray, "n F"] | OwnRows,
+  mean: Float[np.ndarray, " F"] | float = 0.0,
+  std: Float[np.ndarray, " F"] | float = 1.0,
+) -> Float[np.ndarray, "F r"]:
+  """Returns the directions in which centred features (x - mean) / std vary, orthonormal.
 
   Along them features are uncorrelated, which makes L-BFGS converge in tens of iterations where it
   would take hundreds; directions without variance get no weight anyway.
   """
-  x = x.astype(np.float64)
+  x = OwnRows.of(x)
   # The smaller of the two Gram matrices has the same variances: its cost is that of a cube.
-  wide = x.shape[1] > x.shape[0]
-  variance, axes = np.linalg.eigh(x @ x.T if wide else x.T @ x)
+  wide = x.shape[1] > len(x)
+  if wide:  # fewer rows than columns: every process can have them all
+    few = ((x.whole() - mean) / std).astype(np.float64)
+    gram = few @ few.T
+  else:
+    gram = np.zeros((x.shape[1], x.shape[1]))
+    for piece in x.pieces():
+      piece = ((piece - mean) / std).astype(np.float64)
+      gram += piece.T @ piece
+    gram = agree.sums(gram)
+  variance, axes = np.linalg.eigh(gram)
   kept = variance > 1e-10 * max(variance[-1], 1e-30)
   variance, axes = variance[kept], axes[:, kept]
-  return (x.T @ axes / np.sqrt(variance) if wide else axes).astype(np.float32)
+  return (few.T @ axes / np.sqrt(variance) if wide else axes).astype(np.float32)
 
 
 class Problem:
   """The objective over one training set, whose rows lie sharded on the devices.
 
-  Weights are [F + 1, C]; the last row is the bias. It converges fastest when features are centred
-  and uncorrelated.
+  Weights are [G + 1, C], of the features in the basis; the last row is the bias. It converges
+  fastest when features are centred and uncorrelated there.
   """
 
   def __init__(
     self,
-    x: Float[np.ndarray, "n F"],
+    x: Float[np.ndarray, "n F"] | OwnRows,
     label: Int[np.ndarray, " n"],
     num_classes: int,
     mesh: Mesh,
     *,
+    basis: Basis | None = None,
     float64: bool = False,
   ):
+    """Puts the rows; without a basis they are taken as they are."""
+    x = OwnRows.of(x)
+    width = x.shape[1]
+    if basis is None:
+      basis = Basis(np.zeros(width, np.float32), np.ones(width, np.float32), np.eye(width))
     self._num, self._mesh, self._float64 = len(x), mesh, float64
     self._dtype = np.float64 if float64 else np.float32
-    self._shape = (x.shape[1] + 1, num_classes)
-    square = np.append(np.einsum("nf,nf->f", x, x, dtype=np.float64) / len(x), 1.0)
-    self._curvature = square / num_classes * (1 - 1 / num_classes)  # where all classes are equal
-    real = np.ones(len(x), self._dtype)  # the padding of the last chunk is not
+    self._shape = (basis.axes.shape[1] + 1, num_classes)
     with self._precision():
+      self._basis = parallel.replicate(
+        (basis.mean, basis.std, basis.axes.astype(self._dtype)), mesh
+      )
       self._chunks = [
-        features.put_rows((x[i:j].astype(self._dtype), label[i:j], real[i:j]), mesh)
-        for i, j in ((i, i + _CHUNK) for i in range(0, len(x), _CHUNK))
+        x.put(range(i, min(i + _CHUNK, len(x))), mesh, ((label, 0),))
+        for i in range(0, len(x), _CHUNK)
       ]
+    self._real = self._counting(np.ones(len(x), bool))
+    square = np.append(_mean_squares(x, basis), 1.0)
+    self._curvature = square / num_classes * (1 - 1 / num_classes)  # where all classes are equal
+
+  def only(self, counted: Bool[np.ndarray, " n"]) -> "Problem":
+    """Returns the problem of some of the rows, which share their memory with this one."""
+    part = copy.copy(self)
+    part._num, part._real = int(counted.sum()), self._counting(counted)
+    return part
 
   def value_and_grad(
     self, weights: Float[np.ndarray, "G C"], penalty: float
   ) -> tuple[float, Float[np.ndarray, "G C"]]:
     """Returns the objective at `weights` and its gradient."""
-    value, grad = 0.0, np.zeros(self._shape)
     with self._precision(), parallel.use(self._mesh):
-      on_devices = parallel.replicate(weights.astype(self._dtype), self._mesh)
-      for chunk in self._chunks:
-        part = parallel.fetch(_sum_and_grad(on_devices, *chunk))
-        value, grad = value + float(part[0]), grad + part[1]
+      mean, std, axes = self._basis
+      turned = _turned(axes, parallel.replicate(weights.astype(self._dtype), self._mesh))
+      value, total = 0.0, 0.0
+      for chunk, real in zip(self._chunks, self._real, strict=True):
+        part = parallel.fetch(_sum_and_grad(turned, mean, std, chunk.rows, *chunk.columns, real))
+        value, total = value + float(part[0]), total + part[1].astype(np.float64)
+      total = parallel.replicate(total.astype(self._dtype), self._mesh)
+      grad = parallel.fetch(_turned_back(axes, total)).astype(np.float64)
     kernel = weights[:-1]
     value += penalty / 2 * float(np.sum(kernel * kernel))
     grad[:-1] += penalty * kernel
@@ -211,13 +262,53 @@ class Problem:
     )
     return unit * found.x.reshape(self._shape)
 
+  def _counting(self, counted: Bool[np.ndarray, " n"]) -> list[Array]:
+    """Returns for each chunk 1 for its rows that count, 0 for others and for what fills it."""
+    found = []
+    with self._precision():
+      for number, chunk in enumerate(self._chunks):
+        real = np.zeros(chunk.rows.shape[0], self._dtype)
+        real[chunk.slot] = counted[number * _CHUNK : (number + 1) * _CHUNK]
+        found.append(self._of_all(real))
+    return found
+
+  def _of_all(self, x: np.ndarray) -> Array:
+    """Puts the rows of an array that every process holds whole."""
+    size = len(x) // jax.process_count()
+    first = jax.process_index() * size
+    return parallel.put(x[first : first + size], self._mesh)
+
   def _precision(self):
     return jax.enable_x64(True) if self._float64 else contextlib.nullcontext()
 
 
+def _mean_squares(x: OwnRows, basis: Basis) -> Float[np.ndarray, " G"]:
+  """Returns the mean of the squares of each feature in the basis."""
+  total = np.zeros(basis.axes.shape[1])
+  for piece in x.pieces():
+    piece = ((piece - basis.mean) / basis.std).astype(np.float32) @ basis.axes
+    total += np.einsum("nf,nf->f", piece, piece, dtype=np.float64)
+  return agree.sums(total) / len(x)
+
+
 @jax.jit
-def _sum_and_grad(weights, x, label, real):
-  """Returns the sum of the cross entropies of the real rows and its gradient."""
+def _turned(axes, weights):
+  """Returns weights of standardised features that equal these of features along the axes."""
+  kernel = jnp.matmul(axes, weights[:-1], precision=jax.lax.Precision.HIGHEST)
+  return jnp.concatenate([kernel, weights[-1:]])
+
+
+@jax.jit
+def _turned_back(axes, grad):
+  """The transpose of `_turned`, for gradients."""
+  kernel = jnp.matmul(axes.T, grad[:-1], precision=jax.lax.Precision.HIGHEST)
+  return jnp.concatenate([kernel, grad[-1:]])
+
+
+@jax.jit
+def _sum_and_grad(weights, mean, std, x, label, real):
+  """Returns the sum of the cross entropies of the rows that are real and its gradient."""
+  x = ((x - mean) / std).astype(weights.dtype)
 
   def total(weights):
     logits = jnp.matmul(x, weights[:-1], precision=jax.lax.Precision.HIGHEST) + weights[-1]

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int
 from contrastive_jax import errors, losses, parallel
 from contrastive_jax.data import order, pipeline
 from contrastive_jax.evaluation import features, held_out, linear_probe, scores
+from contrastive_jax.evaluation.own_rows import OwnRows
 
 # A step on features that are there is shorter than the time to start it: many go in one program.
 _STEPS_AT_ONCE, _BYTES_AT_ONCE = 64, 64 * 2**20
@@ -45,7 +46,7 @@ def logits(weights: Weights, x: Float[Array, "n F"]) -> Float[Array, "n C"]:
 
 
 def fit(
-  x: Float[np.ndarray, "n F"],
+  x: Float[np.ndarray, "n F"] | OwnRows,
   label: Int[np.ndarray, " n"],
   num_classes: int,
   options: Any,
@@ -60,13 +61,14 @@ def fit(
       over the devices; all diverged.
   """
   features.check_finite(x, "features")
+  x = OwnRows.of(x)
   fitted, unseen = np.arange(len(x)), np.arange(0)
   if len(options.rates) > 1:
     fitted, unseen = held_out.split(
       len(x), options.validation_fraction, seed, "transformation", "rates=(1e-3,)"
     )
-  mean, std = linear_probe.standardization(x[fitted])
-  trained = _train((x[fitted] - mean) / std, label[fitted], num_classes, options, mesh, seed)
+  mean, std = linear_probe.standardization(x, fitted)
+  trained = _train(x, label, fitted, (mean, std), num_classes, options, mesh, seed)
   found, classifiers = {}, {}
   for number, rate in enumerate(options.rates):
     first, *rest = jax.tree.map(lambda leaf, i=number: leaf[i], trained)
@@ -75,7 +77,7 @@ def fit(
     kernel, bias = linear_probe.fold(first["kernel"], first["bias"], mean, std)
     classifiers[rate] = [{"kernel": kernel, "bias": bias}, *rest]
     if len(unseen):
-      found[rate] = top1(classifiers[rate], x[unseen], label[unseen], num_classes, mesh)
+      found[rate] = top1(classifiers[rate], x, label, num_classes, mesh, unseen)
   if not classifiers:
     rates = ", ".join(f"{rate:g}" for rate in options.rates)
     raise errors.UserError(f"the perceptron diverged with transformation.rates {rates}; lower them")
@@ -83,9 +85,9 @@ def fit(
   return Fit(classifiers[best], best, found)
 
 
-def top1(weights: Weights, x, label, num_classes: int, mesh: Mesh) -> float:
-  """Returns the share of the examples whose class comes first."""
-  return scores.of_classifier(logits, weights, x, label, num_classes, mesh).top1
+def top1(weights: Weights, x, label, num_classes: int, mesh: Mesh, among=None) -> float:
+  """Returns the share of the examples, of all or of those `among`, whose class comes first."""
+  return scores.of_classifier(logits, weights, x, label, num_classes, mesh, among).top1
 
 
 def start(num_features: int, num_classes: int, options: Any, seed: int) -> Weights:
@@ -100,14 +102,18 @@ def start(num_features: int, num_classes: int, options: Any, seed: int) -> Weigh
   return made
 
 
-def _train(x, label, num_classes, options, mesh, seed) -> Weights:
-  """Returns the perceptrons after all steps; each leaf has the rates as its first axis."""
-  whole = len(x) // mesh.size * mesh.size
+def _train(x, label, among, standard, num_classes, options, mesh, seed) -> Weights:
+  """Returns the perceptrons after all steps on the rows `among`, standardised.
+
+  Each leaf has the rates as its first axis.
+  """
+  mean, std = standard
+  whole = len(among) // mesh.size * mesh.size
   batch_size = min(options.batch_size, whole or options.batch_size)
   parallel.check_batch_size(batch_size, mesh.size, "transformation.batch_size")
   positions = functools.partial(
     pipeline.positions,
-    num_images=len(x),
+    num_images=len(among),
     batch_size=batch_size,
     seed=seed,
     name=order.BEFORE,  # scores stay what they were
@@ -122,7 +128,8 @@ def _train(x, label, num_classes, options, mesh, seed) -> Weights:
     for first in range(0, options.steps, at_once):
       steps = range(first, min(first + at_once, options.steps))
       chosen = np.stack([positions(step) for step in steps], axis=1)  # [B, steps]
-      batch = features.put_rows((x[chosen], label[chosen]), mesh)
+      put = x.put(among[chosen], mesh, ((label, -1),), lambda rows: (rows - mean) / std)
+      batch = put.rows, *put.columns
       weights, state = _steps(options.steps, weights, state, rates, *batch)
     return parallel.fetch(weights)
 

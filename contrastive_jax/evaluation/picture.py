@@ -85,6 +85,11 @@ def tsne(x: Float[np.ndarray, "n F"], seed: int = 0) -> Float[np.ndarray, "n 2"]
   return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(x)
 
 
+def chosen(n: int, options: Options, seed: int = 0) -> Int[np.ndarray, " m"]:
+  """Returns which of n examples are drawn, in order."""
+  return np.sort(np.random.default_rng(seed).permutation(n)[: options.max_points])
+
+
 def draw(
   x: Float[np.ndarray, "n F"],
   label: Int[np.ndarray, " n"],
@@ -105,8 +110,8 @@ def draw(
   from matplotlib.backends.backend_agg import FigureCanvasAgg  # no display, no global state
   from matplotlib.figure import Figure
 
-  chosen = np.sort(np.random.default_rng(seed).permutation(len(x))[: options.max_points])
-  x, label = x[chosen], label[chosen]
+  rows = chosen(len(x), options, seed)
+  x, label = x[rows], label[rows]
   if options.method == "tsne":
     points, names = tsne(x, seed), ("t-SNE 1", "t-SNE 2")
   else:

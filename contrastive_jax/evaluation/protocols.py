@@ -56,7 +56,7 @@ class Task(NamedTuple):
   @property
   def arrays(self):
     """Features and labels of the training set, of the test set, and the number of classes."""
-    x, y = self.train.layers[self.layer], self.test.layers[self.layer]
+    x, y = self.train.rows(self.layer), self.test.rows(self.layer)
     return x, self.train.label, y, self.test.label, self.images.num_classes
 
 
@@ -138,17 +138,21 @@ def finetune(task: Task, options: finetune_lib.Options) -> dict[str, Any]:
   )
   tuned = extract(encoder._replace(variables=variables), task.images.test, task.images, task.mesh)
   tuned = features.labelled(tuned, task.images.test_name)
-  return {"scores": scores.of_linear(*classifier, tuned.layers[task.layer], test_label, task.mesh)}
+  return {"scores": scores.of_linear(*classifier, tuned.rows(task.layer), test_label, task.mesh)}
 
 
 def picture(task: Task, options: picture_lib.Options) -> dict[str, Any]:
   """Draws the features of the test images in a plane."""
   path = task.prefix.with_name(f"{task.prefix.name}_{task.encoder.name}_{task.layer}.png")
+  x = task.test.rows(task.layer)
+  features.check_finite(x, "features")  # all, not only those drawn
+  chosen = picture_lib.chosen(len(x), options, task.seed)
+  drawn = x.take(chosen)
   if jax.process_index() == 0:
     with Progress(f"{_name('picture', task)}, {options.method}").waiting():
       picture_lib.draw(
-        task.test.layers[task.layer],
-        task.test.label,
+        drawn,
+        task.test.label[chosen],
         path,
         options,
         label_names=task.images.label_names,

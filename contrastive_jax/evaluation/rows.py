@@ -4,9 +4,12 @@ To collect parts and to join and sort them later takes three times the memory: I
 rows of 2,048 numbers are 10.5 GB.
 """
 
+import math
+
 import numpy as np
 
-_PIECE = 8_192  # rows looked at at a time
+PIECE = 8_192  # rows looked at at a time
+_ALIGNED = 64  # bytes; see `_aligned`
 
 
 class Rows:
@@ -25,12 +28,13 @@ class Rows:
     end = self._count + len(rows["index"])
     for key, values in rows.items():
       if key not in self._arrays:  # pages that are never written take no memory
-        self._arrays[key] = np.empty((self._size or max(1, end), *values.shape[1:]), values.dtype)
+        size = self._size or max(1, end)
+        self._arrays[key] = _aligned((size, *values.shape[1:]), values.dtype)
       whole = self._arrays[key]
       if end > len(whole):
         if self._size is not None:
           raise ValueError(f"{end} rows came, {self._size} were to come")
-        grown = np.empty((max(end, 2 * len(whole)), *whole.shape[1:]), whole.dtype)
+        grown = _aligned((max(end, 2 * len(whole)), *whole.shape[1:]), whole.dtype)
         grown[: self._count] = whole[: self._count]
         self._arrays[key] = whole = grown
       whole[self._count : end] = values
@@ -44,32 +48,25 @@ class Rows:
       return found
     order = np.argsort(index, kind="stable")
     for key in found:
-      found[key] = self._arrays[key] = found[key][order]  # one array at a time is there twice
+      ordered = _aligned(found[key].shape, found[key].dtype)
+      np.take(found[key], order, axis=0, out=ordered, mode="clip")  # without a copy of all
+      found[key] = self._arrays[key] = ordered  # one array at a time is there twice
     return found
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+  """Returns an empty array at an address of which a CPU device takes it without a copy."""
+  size = math.prod(shape) * np.dtype(dtype).itemsize
+  raw = np.empty(size + _ALIGNED, np.uint8)
+  first = -raw.ctypes.data % _ALIGNED
+  return raw[first : first + size].view(dtype).reshape(shape)
 
 
 def not_finite(x: np.ndarray) -> np.ndarray:
   """Returns the numbers of the rows [n, F] that float32 cannot hold, without a copy of all."""
   found = []
-  for start in range(0, len(x), _PIECE):
+  for start in range(0, len(x), PIECE):
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite there
-      piece = x[start : start + _PIECE].astype(np.float32, copy=False)
+      piece = x[start : start + PIECE].astype(np.float32, copy=False)
     found.append(start + np.flatnonzero(~np.isfinite(piece).all(axis=-1)))
   return np.concatenate(found) if found else np.empty(0, int)
-
-
-def deviation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns mean and standard deviation of each column of [n, F] in float64.
-
-  They are NumPy's bit for bit. `np.std` makes a copy of all rows in float64. Here a piece is one,
-  and the sum so far is added to its first row: sums over rows go from the first to the last.
-  """
-  mean = x.mean(axis=0, dtype=np.float64)
-  total = None
-  for start in range(0, len(x), _PIECE):
-    squares = x[start : start + _PIECE] - mean
-    squares *= squares
-    if total is not None:
-      squares[0] += total
-    total = squares.sum(axis=0)
-  return mean, np.sqrt(total / len(x))

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from contrastive_jax import parallel
 from contrastive_jax.evaluation import features
+from contrastive_jax.evaluation.own_rows import OwnRows
 
 _CHUNK = 8192  # rows whose logits exist at a time
 
@@ -57,31 +58,39 @@ def summarize(
 def of_linear(
   kernel: Float[np.ndarray, "F C"],
   bias: Float[np.ndarray, " C"],
-  x: Float[np.ndarray, "n F"],
+  x: Float[np.ndarray, "n F"] | OwnRows,
   label: Int[np.ndarray, " n"],
   mesh: Mesh,
+  among: Int[np.ndarray, " m"] | None = None,
 ) -> Scores:
-  """Scores the linear classifier `x @ kernel + bias`. Raises `UserError` if `x` is not finite."""
-  return of_classifier(_linear, (kernel, bias), x, label, len(bias), mesh)
+  """Scores the linear classifier `x @ kernel + bias` on the rows `among`, or on all.
+
+  Raises:
+    UserError: `x` is not finite.
+  """
+  return of_classifier(_linear, (kernel, bias), x, label, len(bias), mesh, among)
 
 
 def of_classifier(
   logits: Callable[[PyTree, Float[Array, "n F"]], Float[Array, "n C"]],
   weights: PyTree,
-  x: Float[np.ndarray, "n F"],
+  x: Float[np.ndarray, "n F"] | OwnRows,
   label: Int[np.ndarray, " n"],
   num_classes: int,
   mesh: Mesh,
+  among: Int[np.ndarray, " m"] | None = None,
 ) -> Scores:
-  """Scores `logits(weights, x)`, a function that is traced. Raises `UserError` as `of_linear`."""
+  """Scores `logits(weights, x)`, a function that is traced, as `of_linear`."""
   features.check_finite(x, "features")
-  rank = []
+  x, rank = OwnRows.of(x), []
+  count = len(x) if among is None else len(among)
   with parallel.use(mesh):
     weights = parallel.replicate(weights, mesh)
-    for start in range(0, len(x), _CHUNK):
-      rows = slice(start, start + _CHUNK)
-      chunk = features.put_rows((x[rows], label[rows]), mesh)
-      rank.append(parallel.fetch(_ranks(logits, weights, *chunk))[: len(x[rows])])
+    for start in range(0, count, _CHUNK):
+      chosen = range(start, min(start + _CHUNK, count))
+      put = x.put(chosen if among is None else among[chosen], mesh, ((label, 0),))
+      rank.append(parallel.fetch(_ranks(logits, weights, put.rows, *put.columns))[put.slot])
+  label = label if among is None else label[among]
   return summarize(np.concatenate(rank), label, num_classes)
 
 

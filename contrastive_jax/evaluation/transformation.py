@@ -146,10 +146,10 @@ def evaluate(
     UserError: see `mlp.fit`.
   """
   count = len(TASKS[task].shares)
-  found = mlp.fit(train.layers[layer], train.label, count, options, mesh, seed=seed)
+  found = mlp.fit(train.rows(layer), train.label, count, options, mesh, seed=seed)
 
   def scored(part):
-    x, label = part.layers[layer], part.label
+    x, label = part.rows(layer), part.label
     return scores.of_classifier(mlp.logits, found.weights, x, label, count, mesh)
 
   result = scored(test)

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from contrastive_jax import errors, parallel
 
 _MOST_NUMBERS = 64  # that process 0 tells
+_MOST_AT_ONCE = 2**24  # bytes of all processes together that a sum has in memory
 
 
 def any_process(flag: bool) -> bool:
@@ -38,6 +39,20 @@ def first_process_says(numbers: list[int]) -> list[int]:
   padded = np.full(_MOST_NUMBERS, -1, np.int32)
   padded[: len(last)] = last
   return [int(n) for n in multihost_utils.broadcast_one_to_all(padded) if n >= 0]
+
+
+def sums(x: np.ndarray) -> np.ndarray:
+  """Returns the sum over processes of float64 arrays of one shape, added in their order."""
+  count = jax.process_count()
+  if count == 1:
+    return x
+  flat = np.ascontiguousarray(x, np.float64).ravel()
+  size = max(1, _MOST_AT_ONCE // (count * flat.itemsize))
+  found = []
+  for start in range(0, len(flat), size):
+    part = flat[start : start + size].view(np.uint8)  # as bytes: devices would make float32 of it
+    found.append(multihost_utils.process_allgather(part).view(np.float64).sum(axis=0))
+  return np.concatenate(found).reshape(x.shape)
 
 
 def texts(text: str) -> list[str]:

@@ -93,9 +93,9 @@ class Monitor:
       )
       return {}
     scores = knn.accuracy(
-      bank.layers["h"],
+      bank.rows("h"),
       bank.label,
-      queries.layers["h"],
+      queries.rows("h"),
       queries.label,
       self.num_classes,
       k=self.options.k,

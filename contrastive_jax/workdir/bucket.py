@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import jax
 
-from contrastive_jax import errors
+from contrastive_jax import errors, paths
 from contrastive_jax.buckets import address, local, mirror
 from contrastive_jax.processes import agree
 
@@ -31,7 +31,7 @@ def here(workdir: str) -> Iterator[tuple[str, mirror.Nowhere]]:
     with local.called(found.folder, place):
       logging.getLogger(__name__).info(
         "%s: the run works in its copy %s (%s names another cache folder)",
-        *(place, found.folder, local.VARIABLE),
+        *(place, found.folder, paths.CACHE),
       )
       yield str(found.folder), found
 

@@ -10,8 +10,8 @@ import pytest
 from bucket_servers import on_s3_slowly as pytest_generate_tests  # noqa: F401
 from PIL import Image
 
-from contrastive_jax import data, errors
-from contrastive_jax.buckets import local, objects
+from contrastive_jax import data, errors, paths
+from contrastive_jax.buckets import objects
 from contrastive_jax.buckets.address import parsed
 from contrastive_jax.data import identity
 
@@ -73,7 +73,7 @@ def test_files_are_read_once_and_no_more_is_kept_than_asked_for(server, set_of_i
     server.requests.clear()
     list(pickle.loads(cloudpickle.dumps(source)))  # as a worker process has it
     assert reads(server) in (again, 2 * again), "s3fs asks for the size first"
-    for path in pathlib.Path(local.root()).rglob("files/*/*"):
+    for path in pathlib.Path(paths.cache()).rglob("files/*/*"):
       path.unlink()
 
 
@@ -133,7 +133,7 @@ def test_a_prepared_set_is_copied_split_by_split(server, tmp_path):
   place.upload(tmp_path / "tiny", "tiny")
   source = data.build("tfds", split="train", name="tiny", path=str(place.address))
   assert_same(source, data.build("tfds", split="train", name="tiny", path=str(tmp_path)))
-  kept = [p.name for p in local.root().rglob("*array_record*")]
+  kept = [p.name for p in paths.cache().rglob("*array_record*")]
   assert len(kept) == 2 and all("train" in name for name in kept)
   part, rest = (
     data.build("tfds", split=split, path=f"{place.address}/tiny/1.0.0")

@@ -15,8 +15,8 @@ import pytest
 import states
 from bucket_servers import on_s3_slowly as pytest_generate_tests  # noqa: F401
 
-from contrastive_jax import errors
-from contrastive_jax.buckets import lease, local, mirror, objects, reads, steps
+from contrastive_jax import errors, paths
+from contrastive_jax.buckets import lease, mirror, objects, reads, steps
 from contrastive_jax.buckets.address import Address
 from contrastive_jax.workdir import bucket, checkpoint
 
@@ -28,7 +28,7 @@ def on(server, monkeypatch, tmp_path, caplog):
 
   @contextlib.contextmanager
   def running(machine):
-    monkeypatch.setenv(local.VARIABLE, str(tmp_path / machine))
+    monkeypatch.setenv(paths.CACHE, str(tmp_path / machine))
     with bucket.here(server.address("run")) as (folder, found):
       yield pathlib.Path(folder), found
 

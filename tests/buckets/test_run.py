@@ -11,9 +11,9 @@ import tiny_config
 import whole_runs
 from bucket_servers import on_s3_slowly as pytest_generate_tests  # noqa: F401
 
-from contrastive_jax import errors, face
+from contrastive_jax import errors, face, paths
 from contrastive_jax import launch as launch_lib
-from contrastive_jax.buckets import local, steps
+from contrastive_jax.buckets import steps
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.training import trainer
 
@@ -26,7 +26,7 @@ def test_a_run_that_moves_to_another_machine_ends_as_a_local_one(server, tmp_pat
     whole_runs.interrupt_after_save(patch, 2)
     with pytest.raises(KeyboardInterrupt):
       trainer.train(config, server.address("run"), whole_runs.one_device())
-  monkeypatch.setenv(local.VARIABLE, str(tmp_path / "another machine"))
+  monkeypatch.setenv(paths.CACHE, str(tmp_path / "another machine"))
   moved = face.train(config, server.address("run"), whole_runs.one_device())
   whole_runs.assert_equal(moved.state, local_run.state)
   assert [line["step"] for line in moved.history] == [2, 4, 6, 8, 10, 12]
@@ -36,7 +36,7 @@ def test_a_run_that_moves_to_another_machine_ends_as_a_local_one(server, tmp_pat
   assert sum("tensorboard/" in name for name in server.objects()) == 2, "a file a start"
   assert launch_lib._newest(["train", f"--workdir={server.address('run')}"]) == 12
 
-  monkeypatch.setenv(local.VARIABLE, str(tmp_path / "a third"))
+  monkeypatch.setenv(paths.CACHE, str(tmp_path / "a third"))
   eval_config = tiny_config.evaluation()
   eval_config.protocols = ("knn",)
   found = evaluate.run(eval_config, server.address("run"), whole_runs.one_device())

@@ -1,17 +1,13 @@
 """Every example once, in evaluation mode, on any number of devices and processes."""
 
-import json
-
 import jax
-import members
 import nets
 import numpy as np
 import pytest
 
-from contrastive_jax import augment, data, errors, parallel
+from contrastive_jax import augment, errors, parallel
 from contrastive_jax.augment import cells
-from contrastive_jax.data import pipeline
-from contrastive_jax.evaluation import features, knn, pooling
+from contrastive_jax.evaluation import features, pooling
 
 SIZE = 6
 VIEW = augment.recipe("simclr", size_px=SIZE)
@@ -195,12 +191,6 @@ def test_raw_pixels_are_the_view_at_equal_length(direct):
   np.testing.assert_allclose(found.layers["pixels"], expected, rtol=1e-5)
 
 
-def test_rows_are_shared_out_in_order_and_padded_with_zeros():
-  mesh = parallel.make_mesh()
-  put = features.put_rows(np.arange(1, 12, dtype=np.int32), mesh)
-  np.testing.assert_array_equal(parallel.local_rows(put), [*range(1, 12), 0, 0, 0, 0, 0])
-
-
 def test_an_unknown_layer_lists_the_known_ones(net):
   with pytest.raises(errors.UserError) as caught:
     features.extract(*net, [], view=VIEW, layers=("h", "block9"), mesh=parallel.make_mesh())
@@ -231,38 +221,3 @@ def test_labels_are_needed_and_unlabelled_examples_left_out():
   none = features.Features(layers, np.full(3, -1), index, 0)
   with pytest.raises(errors.UserError, match='split "test" has no labels'):
     features.labelled(none, 'split "test"')
-
-
-_PROCESS = """
-import json
-from contrastive_jax import augment, data, parallel
-from contrastive_jax.evaluation import features, knn
-from contrastive_jax.data import pipeline
-source = data.build("shapes", split="test", size_px=8, num_test=21)
-batches = pipeline.eval_batches(source, batch_size=6, **pipeline.this_process())
-view, mesh = augment.recipe("simclr", size_px=8), parallel.make_mesh()
-found = features.collect(features.OfPixels(), {}, batches, view=view, mesh=mesh)
-x = found.layers["pixels"]
-vote = knn.accuracy(x, found.label, x[::2], found.label[::2], source.num_classes, k=3, mesh=mesh)
-out = {"index": found.index.tolist(), "sum": x.astype(float).sum(1).tolist(), "vote": vote}
-open(sys.argv[3] + sys.argv[2], "w").write(json.dumps(out))
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_both_hold_every_example_once(tmp_path):
-  members.two(_PROCESS, str(tmp_path / "process"))
-  one, two = (json.loads((tmp_path / f"process{i}").read_text()) for i in range(2))
-  assert one == two
-  assert one["index"] == list(range(21))
-
-  source = data.build("shapes", split="test", size_px=8, num_test=21)
-  batches = pipeline.eval_batches(source, batch_size=6)
-  view = augment.recipe("simclr", size_px=8)
-  mesh = parallel.make_mesh(jax.devices()[:1])
-  alone = features.collect(features.OfPixels(), {}, batches, view=view, mesh=mesh)
-  x, label = alone.layers["pixels"], alone.label
-  np.testing.assert_allclose(one["sum"], x.astype(float).sum(1), rtol=1e-4, atol=1e-4)
-  assert one["vote"] == knn.accuracy(
-    x, label, x[::2], label[::2], source.num_classes, k=3, mesh=mesh
-  )
