@@ -117,7 +117,11 @@ def build(split: str, options: Options) -> Records:
       no images.
   """
   wanted = shards.Wanted(
-    "data.arrayrecord.path", SUFFIXES, "'DIR/{split}-*.arrayrecord'", options.cache_gb
+    "data.arrayrecord.path",
+    SUFFIXES,
+    "'DIR/{split}-*.arrayrecord'",
+    options.cache_gb,
+    prepared.BESIDE,
   )
   found = [str(path) for path in shards.find(options.path, split, wanted)]
   known = prepared.described(found)

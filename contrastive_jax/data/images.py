@@ -273,9 +273,16 @@ def place(image: np.ndarray, canvas: np.ndarray) -> tuple[int, int]:
     image: uint8 [h, w, 3].
     canvas: uint8 [S, S, 3] of zeros; written in place.
   """
+  image = shrunk(image, len(canvas))
   height, width = image.shape[:2]
-  size = fitted((width, height), len(canvas))
-  if size != (width, height):
-    image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
-  canvas[: size[1], : size[0]] = image
-  return size[1], size[0]
+  canvas[:height, :width] = image
+  return height, width
+
+
+def shrunk(image: np.ndarray, size_px: int) -> np.ndarray:
+  """Returns an image, uint8 [h, w, 3], shrunk to fit in a square as `place` does, or as it is."""
+  height, width = image.shape[:2]
+  size = fitted((width, height), size_px)
+  if size == (width, height):
+    return image
+  return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))

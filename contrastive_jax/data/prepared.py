@@ -21,6 +21,7 @@ from contrastive_jax.data import identity, records
 FORM = "contrastive_jax prepared 1"
 UNREADABLE = "unreadable"  # the feature that says why there is no image
 SUFFIX = ".arrayrecord"
+BESIDE = (".json", ".labels.npy")  # what describes shards, in the same folder
 _SHARD = re.compile(rf"(.+)-\d{{5,}}-of-\d{{5,}}{re.escape(SUFFIX)}")
 _AGAIN = "give the same contrastive_jax prepare again"
 

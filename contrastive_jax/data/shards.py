@@ -32,12 +32,14 @@ class Wanted:
     suffixes: of the files, where a folder is given.
     example: of a path, for messages.
     cache_gb: of a set in a bucket that may be kept on this host.
+    beside: suffixes of files that describe the others, and are copied from a bucket with them.
   """
 
   key: str
   suffixes: tuple[str, ...]
   example: str
   cache_gb: float = 50.0
+  beside: tuple[str, ...] = ()
 
 
 def find(given: str, split: str, wanted: Wanted) -> list[pathlib.Path]:
@@ -194,7 +196,10 @@ def _in_bucket(given: str, split: str, wanted: Wanted) -> list[pathlib.Path]:
     if "{split}" not in given:
       chosen = _named_alike(chosen, split, wanted)
   cache = f"{wanted.key.rpartition('.')[0]}.cache_gb"
-  here = found.only(chosen).whole(chosen, wanted.cache_gb, cache)
+  folders = {os.path.dirname(name) for name in chosen}
+  beside = [n for n in found.sizes if n.endswith(wanted.beside) and os.path.dirname(n) in folders]
+  wanted_names = [*chosen, *(beside if wanted.beside else ())]
+  here = found.only(wanted_names).whole(wanted_names, wanted.cache_gb, cache)
   return [here / name for name in chosen]
 
 
