@@ -12,6 +12,7 @@ INSTALL = [
   "optax>=0.2.8,<0.3",
   "orbax-checkpoint>=0.12.8,<0.13",
   "grain>=0.2.18,<0.3",
+  "array-record>=0.8",
   "cloudpickle>=3.1",
   "dm-pix>=0.4.5,<0.5",
   "etils[epath]>=1.12",
@@ -27,6 +28,7 @@ INSTALL = [
 ]
 GCS, S3 = ["gcsfs>=2026.9"], ["s3fs>=2026.9"]
 TFDS = ["tensorflow-datasets>=4.9.10", "array-record>=0.8", "importlib-resources>=6.4"]
+PARQUET = ["pyarrow>=18"]
 
 setup(
   name="contrastive_jax",
@@ -65,6 +67,7 @@ setup(
   install_requires=INSTALL,
   extras_require={
     "tfds": TFDS,
+    "parquet": PARQUET,
     "gcs": GCS,
     "s3": S3,
     "tpu": ["jax[tpu]>=0.10.2,<0.13"],
@@ -76,7 +79,7 @@ setup(
     "search": ["optuna>=4.0"],
     "oracle": ["torch>=2.5"],
     "test": [
-      *(*TFDS, *GCS, *S3, "safetensors>=0.6"),
+      *(*TFDS, *PARQUET, *GCS, *S3, "safetensors>=0.6"),
       *("gcp-storage-emulator>=2026.7.19", "moto[s3]>=5.2.5", "flask>=3.1", "flask-cors>=6.0"),
       *("pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6", "setuptools>=77"),
     ],

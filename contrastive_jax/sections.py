@@ -48,7 +48,7 @@ class Run:
 class Data(declared.options("data.decoding", "Decoding")):
   """Where images come from and how they are decoded; a source's options are in its own section."""
 
-  source: str = option("shapes", "shapes (built in), tfds, folder or npz")
+  source: str = option("shapes", "shapes (built in), folder, npz, tfds, webdataset, parquet, ...")
   split: str = option("train", "split to train on; tfds takes slices such as train[:10000]")
   eval_split: str = option("test", "split that an evaluation scores", identity=False)
   held_out: int | None = option(

@@ -15,6 +15,11 @@ def evaluation(*arguments):
   return ("eval", arguments)
 
 
+def prepare(*arguments):
+  given = ("--config.data.source=folder", "--config.data.folder.path={here}/classes")
+  return ("prepare", (*given, *arguments))
+
+
 def npz(name):
   return ("--config.data.source=npz", f"--config.data.npz.path={{here}}/{name}")
 
@@ -368,7 +373,7 @@ MISTAKES = {
   ),
   "unknown source": (
     train(commands.QUICK, "--workdir={here}/w", "--config.data.source=s3"),
-    'data source "s3" is unknown; use one of folder, npz, shapes, tfds',
+    'data source "s3" is unknown; use one of arrayrecord, folder, npz, parquet',
   ),
   "images kept nowhere": (
     train(commands.QUICK, "--workdir={here}/w", "--config.data.cache=disk", *NO_KNN),
@@ -503,5 +508,45 @@ MISTAKES = {
   "evaluation of a directory that is not there": (
     evaluation("--workdir={here}/gone"),
     "gone holds no run (no config.json); give the workdir of a training run",
+  ),
+  "prepared set without a place": (prepare(), "--out is missing; give a folder for the records"),
+  "prepared set where a file is": (
+    prepare("--out={here}/file"),
+    "the records cannot be written to ",
+  ),
+  "part of a prepared set that there is not": (
+    prepare("--out={here}/out", "--shard=2/2"),
+    "--shard=2/2: give I/N with I from 0 to N - 1, e.g. 0/4",
+  ),
+  "format of a prepared set that there is not": (
+    prepare("--out={here}/out", "--format=gif"),
+    "--format=gif is unknown; use one of jpeg, webp, webp-lossless, png",
+  ),
+  "quality of a prepared set that cannot be": (
+    prepare("--out={here}/out", "--quality=0"),
+    "--quality=0 is outside 1 to 100",
+  ),
+  "slice of a set to be prepared": (
+    prepare("--out={here}/out", "--splits=train[:9]"),
+    'split "train[:9]" is no file name',
+  ),
+  "workdir of a preparation": (
+    prepare("--out={here}/out", "--workdir={here}/w"),
+    "--workdir is given, but prepare has none",
+  ),
+  "training option of a preparation": (
+    prepare("--out={here}/out", "--config.epochs=3"),
+    "epochs is given, but nothing reads it: prepare reads data.source",
+  ),
+  "shards that are not there": (
+    train(
+      *(commands.QUICK, "--workdir={here}/w", "--config.data.source=webdataset"),
+      "--config.data.webdataset.path={here}/a-{{0..3}}.tar",
+    ),
+    'a-0.tar"; set data.webdataset.path',
+  ),
+  "source without its path": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.source=parquet"),
+    "data.parquet.path is not set; give e.g. --config.data.parquet.path=",
   ),
 }

@@ -1,21 +1,22 @@
-"""The command line: `contrastive_jax train`, `eval`, `study`, `compare`, `launch`.
+"""The command line: `contrastive_jax train`, `eval`, `study`, `prepare`, `compare`, `launch`.
 
 What a flag or a key gets wrong is answered before JAX is imported.
 
-Imports: __init__, buckets, config, config_files, errors, evaluation, launch, options, paths,
-places, plan, processes, study, training, unread, workdir.
+Imports: __init__, buckets, build, config, config_files, data, errors, evaluation, launch, options,
+paths, places, plan, processes, study, training, unread, workdir.
 """
 
 import sys
 from collections.abc import Sequence
 
 from contrastive_jax import errors, launch, options
-from contrastive_jax.cli import alone, compare, evaluate, parse, study, texts, train
+from contrastive_jax.cli import alone, compare, evaluate, parse, prepare, study, texts, train
 from contrastive_jax.cli.command import Command
 from contrastive_jax.cli.leave import by_name, leave
 
 COMMANDS: dict[str, Command] = {
-  command.name: command for command in (train.COMMAND, evaluate.COMMAND, study.COMMAND)
+  command.name: command
+  for command in (train.COMMAND, evaluate.COMMAND, study.COMMAND, prepare.COMMAND)
 }
 
 

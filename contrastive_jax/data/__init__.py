@@ -1,11 +1,11 @@
 """Image sets with random access: every source is one module here, found by its name.
 
-A source module (`shapes`, `folder`, `npz`, `tfds`) defines a frozen dataclass `Options` and a
+A source module (`shapes`, `folder`, `webdataset`, ...) defines a frozen dataclass `Options` and a
 function `build(split, options)`; adding one is adding a file. Sources know files and pixels;
 batches, order and processes belong to `pipeline`. Nothing in a source imports JAX, so that worker
 processes start quickly.
 
-Imports: buckets, catalogue, errors, limits, options, orphan, paths, reading, slow.
+Imports: buckets, catalogue, errors, limits, locking, options, orphan, paths, places, reading, slow.
 """
 
 import dataclasses
@@ -69,7 +69,7 @@ def build(source: str, *, split: str, **given: Any) -> Source:
   Options that are None or "" count as not given.
 
   Args:
-    source: "shapes", "folder", "npz" or "tfds".
+    source: one of `catalogue.sources()`: "shapes", "folder", "npz", "tfds", "webdataset", ....
     split: "train", "test", ...; `tfds` also takes slices such as "train[:10000]".
     **given: fields of the source's `Options`.
 

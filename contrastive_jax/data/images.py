@@ -59,11 +59,18 @@ def read(
       to open a FIFO is to wait for who writes to it.
     OSError: the system could not read it, which says nothing of the file.
   """
+  return decode(read_bytes(path, root, max_megapixels), path, max_megapixels, size_px)
+
+
+def read_bytes(
+  path: str, root: str | os.PathLike | None = None, max_megapixels: int = MAX_MEGAPIXELS
+) -> bytes:
+  """Returns what an image file holds; arguments and errors are those of `read`."""
   try:
     with slow.named(path):
       _check_file(path, max_megapixels)
       with open(path, "rb") as file:  # whole: in a decoder's hands one error is like another
-        encoded = file.read()
+        return file.read()
   except OSError as error:
     root = os.path.dirname(path) if root is None else root
     gone = reading.is_missing(error, path) and not reading.is_away(root)
@@ -73,7 +80,6 @@ def read(
       raise Unreadable(f"{path}: {type(error).__name__}: {error}") from error
     error.filename = error.filename or path  # of a read that fails the system does not name it
     raise
-  return decode(encoded, path, max_megapixels, size_px)
 
 
 def _check_file(path: str, max_megapixels: int) -> None:
@@ -126,6 +132,15 @@ def decode(
     if reading.may_pass(error):
       raise
     raise Unreadable(f"{name}: {type(error).__name__}: {error}") from error
+
+
+def is_image(encoded: bytes) -> bool:
+  """Returns whether bytes begin as an image in one of `FORMATS` does."""
+  try:
+    with _opened(encoded):
+      return True
+  except Exception:  # damaged files make Pillow raise almost anything
+    return False
 
 
 def _decode(encoded, opened, name, max_megapixels, size_px) -> np.ndarray:
@@ -258,9 +273,16 @@ def place(image: np.ndarray, canvas: np.ndarray) -> tuple[int, int]:
     image: uint8 [h, w, 3].
     canvas: uint8 [S, S, 3] of zeros; written in place.
   """
+  image = shrunk(image, len(canvas))
   height, width = image.shape[:2]
-  size = fitted((width, height), len(canvas))
-  if size != (width, height):
-    image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
-  canvas[: size[1], : size[0]] = image
-  return size[1], size[0]
+  canvas[:height, :width] = image
+  return height, width
+
+
+def shrunk(image: np.ndarray, size_px: int) -> np.ndarray:
+  """Returns an image, uint8 [h, w, 3], shrunk to fit in a square as `place` does, or as it is."""
+  height, width = image.shape[:2]
+  size = fitted((width, height), size_px)
+  if size == (width, height):
+    return image
+  return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))

@@ -9,10 +9,8 @@ are.
 import contextlib
 import copy
 import dataclasses
-import errno
 import logging
 import os
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +18,7 @@ import numpy as np
 from contrastive_jax import errors, reading, slow
 from contrastive_jax.buckets import address
 from contrastive_jax.data import Example, Unreadable, images, tfds_folder
+from contrastive_jax.data.records import Ahead, record
 from contrastive_jax.options import option
 
 _AT_ONCE = 1024  # records read for their labels
@@ -109,8 +108,8 @@ class Prepared:
   def _parsed(self, index: int) -> dict:
     try:
       with slow.named(self._named(index)):
-        record = _record(self._records, index)
-      return self._features.deserialize_example_np(record, decoders=self._decoders)
+        encoded = record(self._records, index)
+      return self._features.deserialize_example_np(encoded, decoders=self._decoders)
     except (OSError, MemoryError):
       raise
     except Exception as error:  # array_record and protobuf raise their own kinds
@@ -155,39 +154,8 @@ class Prepared:
     """Returns this source with some records already read, which is ten times as fast for many."""
     source = copy.copy(self)
     with slow.named(f"{self._named(indices[0])}, and others" if indices else "no record"):
-      source._records = _Ahead(self._records, indices)
+      source._records = Ahead(self._records, indices)
     return source
-
-
-def _record(records, index: int) -> bytes:
-  """Returns a record. Raises OSError if it is the system that could not read.
-
-  A reader that has failed stays so: then the files are opened anew.
-  """
-  try:
-    return records[index]
-  except RuntimeError as error:
-    if not re.match(r"\w+\(\) failed: ", str(error)):  # "open() failed: Too many open files; ..."
-      raise
-    records.data_source = copy.copy(records.data_source)
-    raise OSError(errno.EIO, str(error)) from error
-
-
-class _Ahead:
-  """Records read at once; any other, or all if that failed, are read when asked for."""
-
-  def __init__(self, records, indices):
-    self._records = records
-    try:
-      self._held = dict(zip(indices, records.__getitems__(indices), strict=True))
-    except Exception:  # one damaged record: find out which, one by one
-      self._held = {}
-
-  def __len__(self):
-    return len(self._records)
-
-  def __getitem__(self, index):
-    return self._held[index] if index in self._held else _record(self._records, index)
 
 
 def build(split: str, options: Options) -> Prepared:

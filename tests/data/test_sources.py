@@ -8,9 +8,11 @@ import pytest
 
 from contrastive_jax import catalogue, data, errors
 
+NAMES = ("arrayrecord", "folder", "npz", "parquet", "shapes", "tfds", "webdataset")
+
 
 def test_every_source_is_found_by_its_module():
-  assert catalogue.sources() == ("folder", "npz", "shapes", "tfds")
+  assert catalogue.sources() == NAMES
   for name in catalogue.sources():
     for field in dataclasses.fields(catalogue.source(name)):
       assert field.metadata["doc"] and field.default is not dataclasses.MISSING
@@ -19,7 +21,7 @@ def test_every_source_is_found_by_its_module():
 @pytest.mark.parametrize("name", ["imagenet", "pipeline", "images", "", "no such", "os.path"])
 def test_unknown_sources_are_refused(name):
   for use in (lambda: data.build(name, split="train"), lambda: catalogue.source(name)):
-    with pytest.raises(errors.UserError, match="unknown; use one of folder, npz, shapes, tfds"):
+    with pytest.raises(errors.UserError, match="unknown; use one of " + ", ".join(NAMES)):
       use()
 
 
@@ -37,9 +39,9 @@ def test_sources_import_neither_jax_nor_tensorflow_nor_grain():
   code = (
     "import sys\n"
     "from contrastive_jax import data\n"
-    "from contrastive_jax.data import folder, npz, shapes, tfds\n"
+    "from contrastive_jax.data import arrayrecord, folder, npz, parquet, shapes, tfds, webdataset\n"
     "data.build('shapes', split='train', num_train=4)[0]\n"
-    "print([m for m in ('jax', 'tensorflow', 'grain') if m in sys.modules])\n"
+    "print([m for m in ('jax', 'tensorflow', 'grain', 'pyarrow') if m in sys.modules])\n"
   )
   done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
   assert done.stdout.strip() == "[]"

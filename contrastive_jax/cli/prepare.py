@@ -1,0 +1,105 @@
+"""`contrastive_jax prepare`: copies images of any source into records, shrunk."""
+
+import os
+import pathlib
+import re
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from contrastive_jax import config, config_files, errors, paths, unread
+from contrastive_jax.cli.command import Asked, Command
+from contrastive_jax.cli.leave import leave
+
+
+def _define(values: flags.FlagValues) -> None:
+  given = {"flag_values": values}
+  flags.DEFINE_string("out", None, "folder for the records", **given)
+  flags.DEFINE_list("splits", [], "train,test, ...: what is copied (data.split)", **given)
+  flags.DEFINE_integer(
+    "size_px",
+    None,
+    "side of a square that images are shrunk to fit in (unset: no shrinking)",
+    **given,
+  )
+  flags.DEFINE_string("format", "jpeg", "of images: jpeg, webp, webp-lossless or png", **given)
+  flags.DEFINE_integer("quality", 95, "of jpeg and webp, 1 to 100", **given)
+  flags.DEFINE_integer("images_per_shard", 8192, "images in a file", **given)
+  flags.DEFINE_string("shard", "0/1", "I/N: part I of N of the files, I from 0", **given)
+  flags.DEFINE_integer(
+    "threads", None, "that decode and encode (unset: one a core)", lower_bound=1, **given
+  )
+  flags.DEFINE_bool(
+    "check", False, "read files that are there, and make damaged ones anew", **given
+  )
+
+
+def _run(asked: Asked) -> None:
+  from contrastive_jax import places
+  from contrastive_jax.data import preparing
+
+  unread.check_paths(asked.config)
+  given = asked.flags
+  if not given["out"].value:
+    raise errors.UserError("--out is missing; give a folder for the records, e.g. --out=DIR")
+  if given["workdir"].value:
+    raise errors.UserError("--workdir is given, but prepare has none; it writes to --out")
+  out = pathlib.Path(paths.local(given["out"].value, "--out"))
+  part, parts = _part(given["shard"].value)
+  splits = given["splits"].value or [asked.config.data.split]
+  for split in splits:
+    paths.check_name("split", split)
+  keys = ("size_px", "quality", "images_per_shard")
+  how = preparing.Kept(kind=given["format"].value, **{key: given[key].value for key in keys})
+  threads = given["threads"].value or os.cpu_count() or 1
+  places.ready(out, "the records", "give another --out")
+  try:
+    _prepare(asked.config, splits, out, how, part, parts, threads, given["check"].value)
+  except KeyboardInterrupt:
+    leave("interrupted; the same command goes on with the files that are missing", 130)
+
+
+def _prepare(config, splits, out, how, part, parts, num_threads, check) -> None:
+  from contrastive_jax import build  # JAX is not loaded before the flags are right
+  from contrastive_jax.data import preparing
+
+  work = {"part": part, "parts": parts, "num_threads": num_threads, "check": check}
+  done = [preparing.prepare(build.source(config, s), s, out, how, **work) for s in splits]
+  if all(done):
+    print(f"done; --config.data.source=arrayrecord --config.data.arrayrecord.path={out}")
+  else:
+    print(f"part {part} of {parts} is done; the set is whole when all parts are")
+
+
+def _part(given: str) -> tuple[int, int]:
+  found = re.fullmatch(r"(\d+)/(\d+)", given)
+  if not found or not int(found[1]) < int(found[2]):
+    raise errors.UserError(f"--shard={given}: give I/N with I from 0 to N - 1, e.g. 0/4")
+  return int(found[1]), int(found[2])
+
+
+def _unread(given: ConfigDict) -> dict[str, str]:
+  """Returns {key: why} of all options but those of the source: nothing is trained."""
+  read = {"data.source", "data.split"}
+  own = f"data.{given.data.source}."
+  others = {
+    key: "prepare reads data.source, data.split and the options of that source"
+    for key in config.flatten(given)
+    if key not in read and not key.startswith(own)
+  }
+  return others | unread.of_other_sources(given.data.source)
+
+
+COMMAND = Command(
+  name="prepare",
+  line="Copies images of any source into records, shrunk: read faster, from few files.",
+  example="contrastive_jax prepare --config.data.source=folder --config.data.folder.path=DIR "
+  "--size_px=256 --out=OUT",
+  schema=config,
+  kind=config_files.RUNS,
+  run=_run,
+  unread=_unread,
+  default_config="shapes/quickstart",
+  define=_define,
+  itself=False,
+)

@@ -1,0 +1,271 @@
+"""ArrayRecord files, as `contrastive_jax prepare` or others wrote them; no TensorFlow, no TFDS.
+
+A record is a tf.train.Example with an encoded image and perhaps a class, or an encoded image and
+nothing else. What `prepare` wrote says of itself how many records there are, of which classes; of
+other files the labels are read from all records once, and kept.
+"""
+
+import dataclasses
+import logging
+import os
+import pathlib
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from contrastive_jax import errors, reading, slow
+from contrastive_jax.data import (
+  Unreadable,
+  encoded,
+  images,
+  kept,
+  prepared,
+  records,
+  shards,
+  tf_example,
+)
+from contrastive_jax.data.identity import digest
+from contrastive_jax.options import option
+
+SUFFIXES = (".arrayrecord", ".array_record", ".ar")
+_IMAGES = (
+  "image",
+  "image/encoded",
+  "encoded",
+  "jpg",
+  "png",
+  "img",
+)  # names, the first that is there
+_LABELS = ("label", "labels", "image/class/label", "class", "cls")
+_AT_ONCE = 256  # records read for their labels
+_SAID_EVERY_S = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  path: str = option(
+    "", "DIR of contrastive_jax prepare, or DIR/{split}-*.arrayrecord", identity=False
+  )
+  image: str = option("", "feature that holds the image; empty: image, image/encoded, ...")
+  label: str = option("", "feature of the class; empty: label, if there is one; none: no labels")
+  names: str = option("", "file with the names of all classes, a line each", identity=False)
+  index: str = option(
+    "", "folder for labels read from records (unset: the user's cache)", identity=False
+  )
+  max_megapixels: int = option(
+    images.MAX_MEGAPIXELS,
+    "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
+  )
+  cache_gb: float = option(
+    50.0, "of a set in a bucket, whose files are kept on this host: at most so much", identity=False
+  )
+
+  def __post_init__(self):
+    images.check_cache(self.cache_gb, "data.arrayrecord.cache_gb")
+    images.check_limit(self.max_megapixels, "data.arrayrecord.max_megapixels")
+
+
+class Records(encoded.Encoded):
+  """The records of some files, in order."""
+
+  def __init__(self, form: "_Form", files, labels, names, told: str, max_megapixels: int):
+    super().__init__(labels, names, max_megapixels)
+    self._form, self._files, self._told = form, files, told
+    self._records = files.opened()
+
+  def __getstate__(self):
+    return {key: value for key, value in self.__dict__.items() if key != "_records"}
+
+  def __setstate__(self, state):
+    self.__dict__.update(state)
+    self._records = self._files.opened()
+
+  def encoded(self, position: int) -> tuple[bytes, str]:
+    name = self._files.named(position)
+    try:
+      with slow.named(name):
+        return self._form.image_of(records.record(self._records, position), name), name
+    except (OSError, MemoryError, Unreadable):
+      raise
+    except Exception as error:  # array_record raises its own kinds
+      raise Unreadable(f"{name}: {type(error).__name__}: {error}") from error
+
+  def ahead(self, indices: Sequence[int]) -> "Records":
+    """Returns this source with some records already read, many at once."""
+    source = encoded.copy.copy(self)
+    with slow.named(f"{self._files.named(indices[0])}, and others" if indices else "no record"):
+      source._records = records.Ahead(self._records, indices)
+    return source
+
+  def content(self) -> str:
+    """Returns what `prepare` says of the set, or a digest of names, sizes and labels."""
+    return digest([self._told.encode(), self.labels.astype(np.int64).data])
+
+  def in_common(self, other: "Records") -> int:
+    """Returns how many records of `other` are here too: those of the same files."""
+    here = {os.path.realpath(file) for file in self._files.paths}
+    theirs = zip(other._files.paths, other._files.lengths, strict=True)
+    return sum(length for file, length in theirs if os.path.realpath(file) in here)
+
+
+def build(split: str, options: Options) -> Records:
+  """Opens the files of a split.
+
+  Raises:
+    UserError: there is none, one is damaged, missing or not what `prepare` wrote, or records hold
+      no images.
+  """
+  wanted = shards.Wanted(
+    "data.arrayrecord.path",
+    SUFFIXES,
+    "'DIR/{split}-*.arrayrecord'",
+    options.cache_gb,
+    prepared.BESIDE,
+  )
+  found = [str(path) for path in shards.find(options.path, split, wanted)]
+  known = prepared.described(found)
+  files = records.Files(found, [records.length(file) for file in found])
+  if known:
+    known.check(files)
+  if not len(files):
+    raise errors.UserError(f"{found[0]} and all beside it hold no record; name other files")
+  form = _form(files, options.image, options.label)
+  names = encoded.read_names(options.names, "data.arrayrecord.names")
+  if options.label == "none":
+    labels, names = np.full(len(files), -1), ()
+  elif known:
+    labels, names = known.labels(), names or known.names
+  else:
+    labels = _labels(files, form, options.index)
+    what = f"the feature {form.label} of the records in {found[0]}"
+    labels, names = encoded.class_numbers(labels, names, what, "data.arrayrecord.names")
+  if known:
+    told = known.content
+  else:
+    told = repr([(os.path.basename(file), os.path.getsize(file)) for file in found])
+  source = Records(form, files, labels, names, told, options.max_megapixels)
+  if known and options.label != "none":
+    source.num_classes = known.num_classes
+  return source
+
+
+@dataclasses.dataclass(frozen=True)
+class _Form:
+  """What a record is: an image alone (`image` None), or an Example with these features."""
+
+  image: str | None
+  label: str
+
+  def image_of(self, record: bytes, name: str) -> bytes:
+    if self.image is None:
+      return record
+    features = tf_example.parse(record)
+    if found := features.get(self.image):
+      return found[0]
+    reason = features.get(prepared.UNREADABLE)
+    raise Unreadable(reason[0].decode() if reason else f"{name}: it holds no {self.image}")
+
+  def label_of(self, record: bytes) -> bytes | int:
+    found = tf_example.parse(record).get(self.label)
+    return found[0] if found else -1
+
+
+def _form(files: records.Files, image: str, label: str) -> _Form:
+  """Returns what the first record is that can be read. Raises UserError: it is no image."""
+  name = files.named(0)
+  opened = files.opened()
+  first = reading.patiently(name, lambda: _first(opened, files))
+  if not image and images.is_image(first):
+    return _Form(None, "")
+  try:
+    features = tf_example.parse(first)
+  except (ValueError, KeyError) as error:
+    raise errors.UserError(
+      f"{name} is neither an encoded image nor a tf.train.Example ({error}); write records of one "
+      "of these forms"
+    ) from error
+  if prepared.UNREADABLE in features:
+    return _Form("image", label or "label")
+  there = ", ".join(sorted(features)) or "none"
+  key = image or next((k for k in _IMAGES if k in features), "") or _only_image(features)
+  if not features.get(key) or not isinstance(features[key][0], bytes):
+    raise errors.UserError(
+      f"{name} has no image {key or 'feature'} (features: {there}); set data.arrayrecord.image"
+    )
+  if label not in ("", "none") and not features.get(label):
+    raise errors.UserError(
+      f"{name} has no feature {label!r} (features: {there}); set data.arrayrecord.label"
+    )
+  label = label or next((k for k in _LABELS if features.get(k)), "none")
+  if label != "none" and isinstance(features[label][0], float):
+    raise errors.UserError(
+      f"{name}: the feature {label} is a float, no class; set data.arrayrecord.label, to none for "
+      "no labels"
+    )
+  return _Form(key, label)
+
+
+def _first(opened, files: records.Files) -> bytes:
+  for index in range(min(len(files), 100)):
+    try:
+      return records.record(opened, index)
+    except (OSError, MemoryError):
+      raise
+    except Exception:  # a damaged record, which its reader replaces
+      continue
+  raise errors.UserError(f"the first records of {files.paths[0]} are all damaged; copy it again")
+
+
+def _only_image(features) -> str:
+  found = [
+    key
+    for key, values in features.items()
+    if values and isinstance(values[0], bytes) and images.is_image(values[0])
+  ]
+  return found[0] if len(found) == 1 else ""
+
+
+def _labels(files: records.Files, form: _Form, kept_in: str) -> np.ndarray:
+  """Returns the labels of all records: as they are kept, or from the records, which is told."""
+  if form.label in ("", "none"):
+    return np.full(len(files), -1)
+  place = kept.folder(kept_in, "data.arrayrecord.index", "labels")
+  facts = [kept.facts_of(path) for path in files.paths]
+  path = place / f"{kept.name_of({'form': 'labels 1', 'label': form.label, 'files': facts})}.labels"
+  if found := kept.load(path, 1):
+    return found[1][0]
+  opened, labels, begun = files.opened(), [], time.monotonic()
+  log = logging.getLogger(__name__)
+  for start in range(0, len(files), _AT_ONCE):
+    indices = range(start, min(start + _AT_ONCE, len(files)))
+    some = records.Ahead(opened, indices)
+    labels += [_label(files, some, form, index) for index in indices]
+    if time.monotonic() - begun > _SAID_EVERY_S:
+      begun = time.monotonic()
+      log.info("labels of %s, ...: %d of %d are read", files.paths[0], len(labels), len(files))
+  texts = any(isinstance(label, bytes) for label in labels)
+  array = np.array([b"" if label == -1 else label for label in labels] if texts else labels)
+  _keep(path, array)
+  return array
+
+
+def _keep(path: pathlib.Path, labels: np.ndarray) -> None:
+  try:
+    kept.save(path, {}, [labels])
+  except (errors.SaveFailed, errors.UserError) as error:
+    logging.getLogger(__name__).warning(
+      "warning: labels are not kept in %s (%s): the next start reads all records again; set "
+      "data.arrayrecord.index to a folder that can be written",
+      *(path.parent, " ".join(str(error).split())),
+    )
+
+
+def _label(files: records.Files, some, form: _Form, index: int) -> bytes | int:
+  try:
+    record = reading.patiently(files.named(index), lambda: records.record(some, index))
+    return form.label_of(record)
+  except (errors.ReadFailed, errors.UserError):
+    raise
+  except Exception:  # a damaged record: its image will be replaced
+    return -1

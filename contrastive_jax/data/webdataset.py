@@ -1,0 +1,95 @@
+"""WebDataset shards: images and labels as members of tar files, read at random by their offsets.
+
+Where a member lies is read from the headers of the tar files once and kept, see `tar_index`; after
+that a sample is one read, an epoch has any order, and a run goes on with its batches as with those
+of a folder. A sample is what WebDataset takes for one: members that follow each other and have the
+same key, which is their name up to the first dot.
+"""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from contrastive_jax import errors
+from contrastive_jax.data import encoded, images, shards, tar_index
+from contrastive_jax.data.identity import digest
+from contrastive_jax.data.open_files import OpenFiles
+from contrastive_jax.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  path: str = option(
+    "",
+    "DIR, DIR/NAME-{split}-{0000..0127}.tar or DIR/{split}-*.tar, not compressed",
+    identity=False,
+  )
+  image: str = option("", "suffix of the image, after the key's dot; empty: any image format")
+  label: str = option(
+    "auto", "suffix of the label: cls, or json:KEY; auto: cls, if there; none: no labels"
+  )
+  names: str = option("", "file with the names of all classes, a line each", identity=False)
+  index: str = option(
+    "", "folder for the index of offsets (unset: the user's cache)", identity=False
+  )
+  max_megapixels: int = option(
+    images.MAX_MEGAPIXELS,
+    "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
+  )
+  cache_gb: float = option(
+    50.0, "of shards in a bucket, which are kept on this host: at most so much", identity=False
+  )
+
+  def __post_init__(self):
+    images.check_cache(self.cache_gb, "data.webdataset.cache_gb")
+    images.check_limit(self.max_megapixels, "data.webdataset.max_megapixels")
+    if self.label not in ("auto", "none", "cls") and not self.label.startswith("json:"):
+      raise errors.UserError(
+        f"data.webdataset.label is {self.label!r}; use auto, none, cls or json:KEY"
+      )
+
+
+class Shards(encoded.Encoded):
+  """The samples of some tar files, in the order of files and members."""
+
+  def __init__(self, index: tar_index.Index, labels, names, max_megapixels: int):
+    super().__init__(labels, names, max_megapixels)
+    self._index, self._files = index, OpenFiles(index.files, index.sizes)
+
+  def encoded(self, position: int) -> tuple[bytes, str]:
+    file, offset, size = self._index.place(position)
+    return self._files.read(file, offset, size), self._named(position)
+
+  def _named(self, position: int) -> str:
+    file, offset, _ = self._index.place(position)
+    return f"the member at byte {offset} of {self._index.files[file]}"
+
+  def content(self) -> str:
+    """Returns a digest of names, places and sizes of all samples, and of their labels."""
+    return digest([self._index.digest.encode(), self.labels.astype(np.int64).data])
+
+  def in_common(self, other: "Shards") -> int:
+    """Returns how many samples of `other` are here too: those of the same files."""
+    here = {os.path.realpath(file) for file in self._index.files}
+    counts = np.diff(other._index.starts)
+    both = (os.path.realpath(file) in here for file in other._index.files)
+    return int(sum(n for n, shared in zip(counts, both, strict=True) if shared))
+
+
+def build(split: str, options: Options) -> Shards:
+  """Opens the shards of a split, whose headers are read the first time.
+
+  Raises:
+    UserError: there is no such shard, one is compressed or damaged, no sample holds an image, or
+      labels are no classes.
+  """
+  wanted = shards.Wanted(
+    "data.webdataset.path", (".tar",), "'DIR/{split}-{0000..0127}.tar'", options.cache_gb
+  )
+  files = shards.find(options.path, split, wanted)
+  index = tar_index.of(files, tar_index.Asked(options.image, options.label), options.index)
+  names = encoded.read_names(options.names, "data.webdataset.names")
+  what, key = f"the labels of {wanted.key} (split {split!r})", "data.webdataset.names"
+  labels, names = encoded.class_numbers(index.labels, names, what, key)
+  return Shards(dataclasses.replace(index, labels=None), labels, names, options.max_megapixels)

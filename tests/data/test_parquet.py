@@ -1,0 +1,203 @@
+"""Parquet and Arrow files: which columns, what a row may hold, what is refused in a line."""
+
+import json
+import logging
+import os
+
+import numpy as np
+import picture_sets
+import pytest
+
+from contrastive_jax import data, errors, reading
+
+pa = pytest.importorskip("pyarrow", reason="the extra parquet is not installed")
+pq = pytest.importorskip("pyarrow.parquet")
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+  monkeypatch.setattr(reading, "PAUSES_S", (0.0,))
+
+
+def picture(level):
+  return picture_sets.png(np.full((4, 5, 3), level, np.uint8))
+
+
+def write(path, columns, **options):
+  pq.write_table(pa.table(columns), path, **options)
+  return path
+
+
+def opened(path, split="train", **options):
+  return data.build("parquet", split=split, path=str(path), **options)
+
+
+def levels(source):
+  return [int(source[i]["image"][0, 0, 0]) for i in range(len(source))]
+
+
+def refused(path, **options):
+  with pytest.raises(errors.UserError) as error:
+    opened(path, **options)
+  assert "\n" not in str(error.value)
+  return str(error.value)
+
+
+def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
+  import sys
+
+  monkeypatch.delitem(sys.modules, "contrastive_jax.data.tables", raising=False)
+  monkeypatch.setitem(sys.modules, "pyarrow", None)
+  assert "pip install -e '.[parquet]'" in refused(tmp_path)
+
+
+def test_an_image_may_be_bytes_or_a_path_beside_the_file_or_missing(tmp_path):
+  (tmp_path / "1.png").write_bytes(picture(1))
+  kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+  rows = [{"bytes": picture(0), "path": "gone.png"}, {"bytes": None, "path": "1.png"}]
+  path = write(tmp_path / "a.parquet", {"image": pa.array([*rows, None], kind)})
+  source = opened(path)
+  assert [int(source[i]["image"][0, 0, 0]) for i in range(2)] == [0, 1]
+  with pytest.raises(data.Unreadable, match=f"row 2 of {path}: it holds no image"):
+    source[2]
+  paths = write(tmp_path / "b.parquet", {"image": ["1.png", "gone.png"]})
+  assert "no column of image bytes (columns: image); set data.parquet.image" in refused(paths)
+  assert int(opened(paths, image="image")[0]["image"][0, 0, 0]) == 1
+  with pytest.raises(data.Unreadable, match="gone.png"):
+    opened(paths, image="image")[1]
+
+
+@pytest.mark.parametrize(
+  "kind", [pa.binary(), pa.large_binary(), pa.struct({"bytes": pa.large_binary()})], ids=str
+)
+def test_every_type_of_bytes_is_read(tmp_path, kind):
+  values = [picture(i) for i in range(3)]
+  values = [{"bytes": v} for v in values] if pa.types.is_struct(kind) else values
+  path = write(tmp_path / "a.parquet", {"photo": pa.array(values, kind)}, row_group_size=2)
+  assert levels(opened(path)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+  "values, wanted",
+  [
+    (pa.array([2, None, 0], pa.uint8()), [2, -1, 0]),
+    (pa.array([True, False, None]), [1, 0, -1]),
+    (pa.array(["1", None, "0"]), [1, -1, 0]),
+    (pa.array(["1", "0", "1"]).dictionary_encode(), [1, 0, 1]),
+  ],
+  ids=["uint8", "bool", "text", "dictionary"],
+)
+def test_labels_of_every_type_are_class_numbers(tmp_path, values, wanted):
+  images = [picture(i) for i in range(3)]
+  path = write(tmp_path / "a.parquet", {"image": images, "label": values}, row_group_size=2)
+  assert opened(path).labels.tolist() == wanted
+  assert opened(path, label="none").num_classes == 0
+
+
+def test_what_cannot_be_is_refused_with_the_columns(tmp_path):
+  images = [picture(i) for i in range(2)]
+  one = write(tmp_path / "a.parquet", {"a": images, "b": images, "score": [0.5, 1.5]})
+  assert "several columns of image bytes: a, b" in refused(one)
+  assert "has no column 'c' but a, b, score" in refused(one, image="c")
+  assert "the column score is double, and an image is" in refused(one, image="score")
+  assert "the column score is double, no class number" in refused(one, image="a", label="score")
+  assert "no column of image bytes" in refused(write(tmp_path / "b.parquet", {"x": [1]}))
+  none = write(tmp_path / "c.parquet", {"image": pa.array([], pa.binary())})
+  assert "no row" in refused(none)
+  texts = write(tmp_path / "d.parquet", {"image": images, "label": ["cat", "ant"]})
+  assert "no number is known of 'ant'" in refused(texts)
+  write(tmp_path / "e-1.parquet", {"image": images})
+  write(tmp_path / "e-2.parquet", {"image": images, "more": [1, 2]})
+  assert "has other columns than" in refused(tmp_path / "e-*.parquet")
+
+
+def test_several_columns_of_classes_need_a_choice(tmp_path):
+  features = {n: {"names": ["x", "y"], "_type": "ClassLabel"} for n in ("fine", "coarse")}
+  table = pa.table({"img": [picture(0), picture(1)], "fine": [0, 1], "coarse": [1, 0]})
+  said = {"huggingface": json.dumps({"info": {"features": features}})}
+  pq.write_table(table.replace_schema_metadata(said), tmp_path / "a.parquet")
+  assert "several columns of classes, fine, coarse" in refused(tmp_path / "a.parquet")
+  source = opened(tmp_path / "a.parquet", label="coarse")
+  assert source.labels.tolist() == [1, 0] and source.label_names == ("x", "y")
+  assert list(source.factors) == ["fine"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty"])
+def test_damaged_files_are_refused(tmp_path, damage):
+  path = write(tmp_path / "a.parquet", {"image": [picture(i) for i in range(4)]})
+  content = path.read_bytes()
+  path.write_bytes({"cut": content[:-20], "text": b"no table" * 50, "empty": b""}[damage])
+  assert f"{path} is no whole Parquet or Arrow file" in refused(path)
+
+
+def test_a_damaged_row_group_is_that_of_unreadable_images(tmp_path):
+  rng = np.random.default_rng(0)
+  images = [picture_sets.png(rng.integers(0, 256, (20, 20, 3), np.uint8)) for _ in range(4)]
+  path = write(tmp_path / "a.parquet", {"image": images}, row_group_size=2, use_dictionary=False)
+  content = bytearray(path.read_bytes())
+  place = content.index(images[2][100:120])
+  content[4 : place // 2] = bytes(place // 2 - 4)  # the header of the first page
+  path.write_bytes(content)
+  source = opened(path)
+  for row in (0, 1):
+    with pytest.raises(data.Unreadable, match=f"row {row} of {path}"):
+      source[row]
+  assert source[2]["image"].shape == (20, 20, 3)
+
+
+def test_a_file_that_is_away_is_waited_for_and_replaces_nothing(tmp_path):
+  path = write(tmp_path / "a.parquet", {"image": [picture(1)]})
+  source = opened(path)
+  path.rename(tmp_path / "b.parquet")
+  with pytest.raises(OSError) as error:
+    source[0]
+  assert reading.may_pass(error.value)
+  (tmp_path / "b.parquet").rename(path)
+  assert levels(source) == [1]
+
+
+def test_no_more_is_kept_than_was_asked_for_and_what_it_costs_is_said(tmp_path, caplog):
+  rng = np.random.default_rng(0)
+  images = [picture_sets.png(rng.integers(0, 256, (300, 300, 3), np.uint8)) for _ in range(12)]
+  path = write(tmp_path / "a.parquet", {"image": images}, row_group_size=2, use_dictionary=False)
+  with caplog.at_level(logging.WARNING):
+    source = opened(path, cache_mb=1)
+  assert "hold 2 rows" in caplog.text and "2 times what it needs" in caplog.text
+  for i in range(12):
+    source[i]
+  assert 0 < source._tables._held <= 1e6
+  assert source._tables._held == sum(column.nbytes for column in source._tables._kept.values())
+
+
+def test_sets_in_several_folders_are_not_mixed(tmp_path):
+  for name in ("first", "second"):
+    (tmp_path / name).mkdir()
+    write(tmp_path / name / "train-00000.parquet", {"image": [picture(1)]})
+  assert f"lie in {tmp_path}/first and {tmp_path}/second" in refused(tmp_path)
+  assert levels(opened(tmp_path / "first")) == [1]
+
+
+def test_a_saved_folder_is_read_in_its_own_order_and_named_where_it_is_damaged(tmp_path):
+  for name, level in (("data-1.arrow", 1), ("data-0.arrow", 0)):
+    table = pa.table({"image": [picture(level)]})
+    with pa.ipc.new_stream(tmp_path / name, table.schema) as writer:
+      writer.write_table(table)
+  state = tmp_path / "state.json"
+  files = [{"filename": "data-1.arrow"}, {"filename": "data-0.arrow"}]
+  state.write_text(json.dumps({"_data_files": files}))
+  assert levels(opened(tmp_path)) == [1, 0]
+  assert "holds one set without splits" in refused(tmp_path, split="test")
+  for content, said in (
+    ("{", "state.json is damaged"),
+    ("{}", "names no Arrow files"),
+    (json.dumps({"_data_files": [{"filename": "../x.arrow"}]}), "names no Arrow files"),
+    (json.dumps({"_data_files": [{"filename": "x.arrow"}]}), "there is no .*x.arrow"),
+    (json.dumps({"_data_files": files, "_indices_data_files": files}), "flatten_indices"),
+  ):
+    state.write_text(content)
+    with pytest.raises(errors.UserError, match=said):
+      opened(tmp_path)
+  os.remove(state)
+  (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": ["training", "x"]}))
+  with pytest.raises(errors.UserError, match="has no split 'test' but training, x"):
+    opened(tmp_path, "test")

@@ -1,0 +1,189 @@
+"""Tar shards: what is a sample, what is kept of them, and what is refused in a line."""
+
+import gzip
+import logging
+import tarfile
+
+import numpy as np
+import picture_sets
+import pytest
+
+from contrastive_jax import data, errors, reading
+from contrastive_jax.data import identity, shards, tar_index
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+  monkeypatch.setattr(reading, "PAUSES_S", (0.0,))
+
+
+def picture(level):
+  return picture_sets.png(np.full((4, 5, 3), level, np.uint8))
+
+
+def write(path, members, **options):
+  with tarfile.open(path, "w", **options) as tar:
+    for name, content in members:
+      picture_sets.add(tar, name, content)
+  return path
+
+
+def opened(path, split="train", **options):
+  options = {"index": str(path.parent / "index")} | options
+  return data.build("webdataset", split=split, path=str(path), **options)
+
+
+def levels(source):
+  return [int(source[i]["image"][0, 0, 0]) for i in range(len(source))]
+
+
+def test_a_key_ends_at_the_first_dot_and_it_is_said_where_that_joins_files(tmp_path, caplog):
+  members = [(f"img.00{i}.png", picture(i)) for i in range(3)] + [("other.png", picture(9))]
+  path = write(tmp_path / "a.tar", members)
+  with caplog.at_level(logging.WARNING):
+    source = opened(path)
+  assert levels(source) == [0, 9]
+  assert "1 samples hold more than one image" in caplog.text
+  assert "'img' (000.png, 001.png, 002.png); a key ends at the first dot" in caplog.text
+  assert levels(opened(path, image="002.png")) == [2]
+
+
+def test_members_that_are_no_sample_are_passed_over(tmp_path, caplog):
+  path = tmp_path / "a.tar"
+  with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+    folder = tarfile.TarInfo("long/" + "d" * 150)
+    folder.type = tarfile.DIRTYPE
+    tar.addfile(folder)
+    picture_sets.add(tar, f"{folder.name}/ä.png", picture(1))
+    picture_sets.add(tar, f"{folder.name}/ä.cls", b"4")
+    link = tarfile.TarInfo("link.png")
+    link.type, link.linkname = tarfile.SYMTYPE, "b.png"
+    tar.addfile(link)
+    for name in ("__meta__.json", "README", "._b.png"):
+      picture_sets.add(tar, name, b"{}")
+    picture_sets.add(tar, "text.txt", b"no image")
+    picture_sets.add(tar, "b.png", picture(2))
+  with caplog.at_level(logging.WARNING):
+    source = opened(path)
+  assert levels(source) == [1, 2] and source.labels.tolist() == [4, -1]
+  assert "1 samples hold no image" in caplog.text
+  assert "1 samples have no label" in caplog.text
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_every_form_of_tar_is_read(tmp_path, form):
+  name = "x" * 90 if form == tarfile.USTAR_FORMAT else "x" * 300
+  path = write(tmp_path / "a.tar", [(f"{name}.png", picture(7))], format=form)
+  assert levels(opened(path)) == [7]
+
+
+def test_headers_are_read_once_until_a_file_changes(tmp_path, monkeypatch):
+  path = write(tmp_path / "a.tar", [(f"{i}.png", picture(i)) for i in range(3)])
+  first = identity.of(opened(path))
+  with monkeypatch.context() as patch:
+    patch.setattr(tar_index, "_samples", None)  # it would be called
+    assert identity.of(opened(path)) == first
+  (kept,) = (tmp_path / "index").iterdir()
+  kept.write_bytes(kept.read_bytes()[:-1])  # a bit of the index is lost
+  assert identity.of(opened(path)) == first
+  write(path, [(f"{i}.png", picture(i)) for i in (5, 6)])
+  assert levels(opened(path)) == [5, 6]
+
+
+def test_a_shard_that_changes_while_it_is_read_is_told(tmp_path):
+  path = write(tmp_path / "a.tar", [("0.png", picture(0))])
+  source = opened(path)
+  write(path, [(f"{i}.png", picture(i)) for i in range(30)])
+  with pytest.raises(errors.UserError, match="it changed since the run began"):
+    source[0]
+
+
+def test_an_index_that_cannot_be_kept_is_no_obstacle(tmp_path, caplog):
+  path = write(tmp_path / "a.tar", [("0.png", picture(3))])
+  (tmp_path / "index").write_text("a file")
+  with caplog.at_level(logging.WARNING):
+    assert levels(opened(path)) == [3]
+  assert "is not kept" in caplog.text and "data.webdataset.index" in caplog.text
+
+
+def refused(path, **options):
+  with pytest.raises(errors.UserError) as error:
+    opened(path, **options)
+  assert "\n" not in str(error.value)
+  return str(error.value)
+
+
+def test_compressed_shards_are_refused_with_the_remedy(tmp_path):
+  path = write(tmp_path / "a.tar", [("0.png", picture(0))])
+  path.write_bytes(gzip.compress(path.read_bytes()))
+  assert "is compressed (gzip)" in refused(path) and "unpack it" in refused(path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "header", "text", "empty"])
+def test_damaged_shards_are_refused(tmp_path, damage):
+  path = write(tmp_path / "a.tar", [(f"{i}.png", picture(i)) for i in range(4)])
+  content = bytearray(path.read_bytes())
+  if damage == "cut":
+    content = content[:1200]  # within the second header's file
+  elif damage == "header":  # which tarfile takes for the end of the file
+    place = content.index(b"2.png")
+    content[place] ^= 1
+  else:
+    content = b"no tar file at all" * 100 if damage == "text" else b""
+  path.write_bytes(content)
+  assert f"{path} is no whole tar file" in refused(path)
+
+
+def test_without_images_members_are_named(tmp_path):
+  path = write(tmp_path / "a.tar", [("a.txt", b"1"), ("a.cls", b"2")])
+  assert "has an image; members are .txt, .cls" in refused(path)
+  assert "has a member .jpg" in refused(path, image="jpg")
+
+
+def test_labels_that_are_no_classes_are_refused(tmp_path):
+  def of(name, *labels):
+    members = [
+      (f"{i}.{s}", c)
+      for i, label in enumerate(labels)
+      for s, c in (("png", picture(i)), ("cls", label))
+    ]
+    return write(tmp_path / name, members)
+
+  assert "'ant': all splits must number classes alike" in refused(of("a.tar", b"ant", b"cat"))
+  assert "identifiers" in refused(of("b.tar", b"10000000000", b"7"))
+  names = tmp_path / "names.txt"
+  names.write_text("cat\nant\n")
+  source = opened(of("c.tar", b"ant", b" cat\n"), names=str(names))
+  assert source.labels.tolist() == [1, 0] and source.label_names == ("cat", "ant")
+  assert "there are names for 2 classes" in refused(of("d.tar", b"5"), names=str(names))
+  assert opened(of("e.tar", b"x"), label="none").num_classes == 0
+  names.write_text("cat\ncat\n")
+  assert "names 'cat' twice" in refused(of("f.tar", b"cat"), names=str(names))
+
+
+def test_braces_are_spelt_out():
+  assert shards.spelt_out("a-{08..11}.tar") == ["a-08.tar", "a-09.tar", "a-10.tar", "a-11.tar"]
+  assert shards.spelt_out("{b,a}/{0..1}.x") == ["b/0.x", "b/1.x", "a/0.x", "a/1.x"]
+  assert shards.spelt_out("{8..10}") == ["8", "9", "10"]
+  assert shards.spelt_out("plain{x}") == ["plain{x}"]
+  with pytest.raises(errors.UserError, match="runs down"):
+    shards.spelt_out("{9..1}")
+  with pytest.raises(errors.UserError, match="more than 1,000,000 files"):
+    shards.spelt_out("{0..9999}{0..9999}")
+
+
+def test_a_missing_shard_is_named(tmp_path):
+  write(tmp_path / "a-0.tar", [("0.png", picture(0))])
+  assert f'no file "{tmp_path}/a-1.tar"' in refused(tmp_path / "a-{0..1}.tar")
+  assert "no file" in refused(tmp_path / "b-*.tar")
+
+
+def test_files_of_a_folder_are_told_apart_by_their_names(tmp_path):
+  for name, level in (("x-val-0.tar", 1), ("x-train-1.tar", 3), ("x-train-0.tar", 2)):
+    write(tmp_path / name, [("a.png", picture(level))])
+  assert levels(opened(tmp_path / "x-train-0.tar")) == [2]
+  assert levels(opened(tmp_path, index=str(tmp_path / "i"))) == [2, 3]
+  assert levels(opened(tmp_path, "validation", index=str(tmp_path / "i"))) == [1]
+  assert levels(opened(tmp_path / "x-{split}-*.tar", index=str(tmp_path / "i"))) == [2, 3]
+  assert "no files of a split 'test' but train, validation" in refused(tmp_path, split="test")
+  assert "no file of a split 'test'" in refused(tmp_path / "x-*.tar", split="test")
