@@ -22,6 +22,7 @@ from contrastive_jax.buckets import address
 from contrastive_jax.data import Example, Unreadable, images, tfds_folder
 from contrastive_jax.options import option
 
+TAKES_SLICES = True  # by position, as TFDS defines them
 _AT_ONCE = 1024  # records read for their labels
 
 
