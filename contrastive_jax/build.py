@@ -16,7 +16,7 @@ from contrastive_jax import augment, data, errors, methods, models, optim, paral
 from contrastive_jax import config as config_lib
 from contrastive_jax import step as step_lib
 from contrastive_jax.config import fields_of
-from contrastive_jax.data import lists, pipeline, subset
+from contrastive_jax.data import lists, parts, pipeline, subset
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.models.network import Network
 from contrastive_jax.processes import agree
@@ -271,7 +271,7 @@ def warn_if_scored_on_itself(config: ConfigDict, train: data.Source, test: data.
   if split == scored:
     what = f'data.split and data.eval_split are both "{split}": every image'
   else:
-    count = train.in_common(test) if hasattr(train, "in_common") else 0
+    count = parts.in_common(train, test)
     if not count:
       return
     what = f'{count:,} of the {len(test):,} images of data.eval_split "{scored}" are also in '

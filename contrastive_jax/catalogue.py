@@ -75,6 +75,11 @@ def order_before() -> str:
   return declared.constant("data.order", "BEFORE")
 
 
+def layout_before() -> str:
+  """Returns how runs whose config does not say read folders."""
+  return declared.constant("data.folder", "LAYOUTS")[-1]
+
+
 def source(name: str) -> type:
   """Returns the options of a data source. Raises UserError: there is no such source."""
   if name not in sources():

@@ -41,6 +41,7 @@ FIXED = {
   "optimizer.plain_accumulation": "the optimiser has counted updates of so many batches, and its "
   "rate would jump to another place of the schedule",
 }
+LEFT_TO_THE_RUN = ("data.order", "data.folder.layout")  # where they are None
 _CHECKED_WHERE_USED = ("method.", "model.")  # which know what a method or a backbone takes
 _ALWAYS_SHOWN = (*_NAMES, "epochs", "batch_size", "image_size_px", "data.source")
 
@@ -174,7 +175,7 @@ def from_json(text: str) -> Config:
   """Reads a config back; lists become tuples, as config files write them.
 
   A run that began before `data.held_out` was there trained on all images, and one that began before
-  `data.order`, in the order of then.
+  `data.order`, in the order of then; before `data.folder.layout`, it read folders as of then.
   """
 
   def tuples(value):
@@ -187,6 +188,8 @@ def from_json(text: str) -> Config:
     config.data.held_out = 0
   if "method" in config and "order" not in config.data:
     config.data.order = catalogue.order_before()
+  if "method" in config and "layout" not in config.data.get("folder", {"layout"}):
+    config.data.folder.layout = catalogue.layout_before()
   return config.lock()
 
 
@@ -194,15 +197,16 @@ def differences(stored: ConfigDict, asked: ConfigDict) -> list[str]:
   """Returns "key stored -> asked" for every key of a run's identity, see `options.option`.
 
   A key that the package did not have when the run began was at its default. Options of a data
-  source that neither config takes change nothing, nor does an order that is left to the run.
+  source that neither config takes change nothing, nor does what is left to the run.
   """
   defaults, free = {}, set()
   if "method" in asked:  # or it is an evaluation's
     free = free_keys(asked)
     for prefix, cls in _classes(asked):
       defaults |= {prefix + f.name: f.default for f in dataclasses.fields(cls)}
-  if asked.data.get("order") is None:
-    free = free | {"data.order"}
+  for key in LEFT_TO_THE_RUN:
+    if flatten(asked).get(key) is None:
+      free = free | {key}
   unused = set(catalogue.sources()) - {stored.data.source, asked.data.source}
   idle = tuple(f"data.{name}." for name in unused)
   both = defaults | flatten(stored), defaults | flatten(asked)

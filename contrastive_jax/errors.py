@@ -31,6 +31,10 @@ class Absent(UserError):
   """There are no images where they should lie: a wrong path, or a disk that is away."""
 
 
+class NoSplit(UserError):
+  """There are images, and none of the split that was asked for."""
+
+
 class NonFiniteLoss(RuntimeError):
   """Loss or gradient stayed NaN or infinite; no such step changed the state."""
 

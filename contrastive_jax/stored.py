@@ -43,6 +43,8 @@ def config(text: str | bytes) -> config_lib.Config:
   if "held_out" not in found["data"]:
     found["data"]["held_out"] = 0  # the run began before that was there, and trained on all images
   found["data"].setdefault("order", catalogue.order_before())
+  if isinstance(found["data"].get("folder"), dict):
+    found["data"]["folder"].setdefault("layout", catalogue.layout_before())
   try:
     values = _flat(found)
   except RecursionError as error:

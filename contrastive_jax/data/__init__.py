@@ -39,8 +39,9 @@ class Source(Protocol):
   has `within(size_px)`, which returns it with images shrunk to fit in a square of that side: less
   is decoded. One whose splits may
   overlap has `in_common(other)`, which counts the images of `other`, of its own kind, that it holds
-  too; one that knows all labels without reading an image has `labels`, int [n]; one whose files may
-  change has `content()`, a text that changes with its images, their order or their labels.
+  too; one whose images have names has `hashes(seed)`, a number of 64 bits for each of them; one
+  that knows all labels without reading an image has `labels`, int [n]; one whose files may change
+  has `content()`, a text that changes with its images, their order or their labels.
   """
 
   num_classes: int  # 0: no labels
@@ -69,8 +70,9 @@ def build(source: str, *, split: str, **given: Any) -> Source:
   Options that are None or "" count as not given.
 
   Args:
-    source: one of `catalogue.sources()`: "shapes", "folder", "npz", "tfds", "webdataset", ....
-    split: "train", "test", ...; `tfds` also takes slices such as "train[:10000]".
+    source: one of `catalogue.sources()`: "shapes", "folder", "npz", "tfds", "webdataset", ...
+    split: "train", "test", ..., or a slice such as "train[:10000]" or "train[80%:]": see `parts`,
+      and for `tfds` its own documentation.
     **given: fields of the source's `Options`.
 
   Raises:
@@ -87,10 +89,13 @@ def build(source: str, *, split: str, **given: Any) -> Source:
         f'data source "{source}" has no option {key} (given {value!r}); it takes {", ".join(known)}'
       )
   options = module.Options(**given)
+  parts = importlib.import_module(f"{__name__}.parts")
+  name, cut = (split, None) if hasattr(module, "TAKES_SLICES") else parts.parsed(split)
 
   def opened():
     with slow.named(f"{given.get('path', '')} of the data source {source}".lstrip()):
-      return module.build(split, options)
+      found = module.build(name, options)
+      return found if cut is None else parts.sliced(found, cut, split)
 
   try:
     return reading.patiently(f"data source {source}", opened)

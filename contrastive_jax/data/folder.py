@@ -1,8 +1,8 @@
-"""A plain folder of image files: flat (no labels), or a sub-folder for each class, at any depth.
+"""A folder of image files: flat, a sub-folder for each class, or as a known set is downloaded.
 
 `path/split` is used if it is a folder, so PATH/train/cat/1.jpg, PATH/cat/1.jpg and PATH/1.jpg all
-work. Files are ordered by the bytes of their relative path: the same on every machine and file
-system.
+work; `layouts` says what else is understood. Files are ordered by the bytes of their relative path:
+the same on every machine and file system.
 
 Imports: errors, options, reading.
 """
@@ -16,9 +16,9 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from contrastive_jax import errors, reading
+from contrastive_jax import data, errors, reading, slow
 from contrastive_jax.buckets import address
-from contrastive_jax.data import Example, images, lists, splits, walk
+from contrastive_jax.data import Example, images, layouts, lists, parts, rows, splits, walk
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.options import option
@@ -30,6 +30,8 @@ SUFFIXES = (
   *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".avifs"),
   *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".tga", ".qoi", ".sgi", ".pcx", ".dds"),
 )
+LAYOUTS = ("known", "plain")
+PLAIN = "plain"  # of runs whose config does not say
 _SIZES = 10_000  # files whose size is part of what the set is
 
 
@@ -41,7 +43,19 @@ class Options:
     "folder for lists of 100,000 files and more, best seen by all hosts (unset: the user's cache)",
     identity=False,
   )
-  labels: str = option("auto", "sub-folders are classes: auto (if any), folder (required) or none")
+  labels: str = option(
+    "auto",
+    "classes: auto (sub-folders, or as a known set has them), folder (required), path (all folders "
+    "of a path), name (of a file, before its number), none, or a list in PATH (CSV, JSON lines)",
+  )
+  layout: str | None = option(
+    None,
+    "how folders are read: known (docs/data.md), or plain, as by runs from before (unset: the "
+    "run's own; of a new one known)",
+  )
+  holdout: float = option(
+    0.0, "part of the training images that is split test, where there is none: 0.1, ..."
+  )
   max_megapixels: int = option(
     images.MAX_MEGAPIXELS,
     "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
@@ -51,6 +65,7 @@ class Options:
   )
 
   def __post_init__(self):
+    parts.check(self.holdout, "data.folder.holdout")
     images.check_cache(self.cache_gb, "data.folder.cache_gb")
     images.check_limit(self.max_megapixels, "data.folder.max_megapixels")
 
@@ -88,6 +103,10 @@ class Folder:
     image = images.read(path, self.root, self._max_megapixels, self._size_px)
     return {"image": image, "label": int(self.labels[index]), "index": index}
 
+  def hashes(self, seed: int) -> np.ndarray:
+    """Returns a number of 64 bits for the path of each file in the split, uint64 [n]."""
+    return self.paths.hashes(seed)
+
   @property
   def listing(self) -> Listing:
     """All files, by which `workdir` tells what has changed."""
@@ -115,63 +134,72 @@ class Folder:
     return 0
 
 
-def build(split: str, options: Options) -> Folder:
+def build(split: str, options: Options) -> data.Source:
   """Lists a split. Raises UserError: no such folder, no image in it, or classes left unclear."""
-  if options.labels not in ("auto", "folder", "none"):
-    raise errors.UserError(f"data.folder.labels is {options.labels!r}; use auto, folder or none")
+  labels = options.labels
+  if labels not in layouts.LABELS and not labels.lower().endswith(rows.SUFFIXES):
+    raise errors.UserError(
+      f"data.folder.labels is {labels!r}; use {', '.join(layouts.LABELS)}, or the name of a list "
+      f"in data.folder.path that ends in {', '.join(rows.SUFFIXES)}"
+    )
+  if options.layout not in (None, *LAYOUTS):
+    raise errors.UserError(
+      f"data.folder.layout is {options.layout!r}; use {' or '.join(LAYOUTS)}, or leave it unset"
+    )
+  if options.layout == PLAIN and labels not in ("auto", "folder", "none"):
+    raise errors.UserError(
+      f"data.folder.labels is {labels!r}, and with data.folder.layout=plain it can be auto, folder "
+      "or none; leave one of them out"
+    )
+  outside = splits.PLAIN if options.layout == PLAIN else splits.SYSTEM
   if address.is_bucket(options.path):
     from contrastive_jax.data import folder_in_bucket
 
-    tree, base = folder_in_bucket.tree(options)
+    tree, base = folder_in_bucket.tree(options.path, "data.folder.path", outside)
     made = functools.partial(folder_in_bucket.InBucket, tree, options)
   else:
-    tree, base = Tree(options.listings), pathlib.Path(local(options.path, "data.folder.path"))
+    base = pathlib.Path(local(options.path, "data.folder.path"))
+    tree = Tree(options.listings, outside)
     made = functools.partial(Folder, max_megapixels=options.max_megapixels)
     if not options.path or not reading.is_folder(base):
       raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
-  root, siblings = splits.find(base, split, tree)
-  if len(siblings) == 1 and root != base and splits.kind(root.name):
-    beside = [name for name in tree.folders(base) if name != root.name]
-    splits.check_not_a_class(root, (name for name in beside if tree.has_images(base / name)))
-  paths = tree.listed(root)
-  if not len(paths):
-    raise errors.Absent(
-      f"no image under {root}; it must hold files ending in {', '.join(SUFFIXES)}"
-    )
-  splits.check_not_within(root, paths.nested)
-  if options.labels == "none":
-    return made(root, paths, np.full(len(paths), -1), ())
-  if paths.loose and (options.labels == "folder" or paths.loose < len(paths)):
-    first = next(path for path in paths if os.sep not in path)
-    raise errors.UserError(
-      f"{paths.loose} of {len(paths)} images lie directly in {root} ({first!r}), not in a class"
-      " folder; move them, or set data.folder.labels=none"
-    )
-  if paths.loose:
-    return made(root, paths, np.full(len(paths), -1), ())
-  # Classes of all splits together: one that is missing in this split must not shift the numbers.
-  names = sorted({n for sibling in siblings for n in tree.folders(sibling)}, key=os.fsencode)
-  labels = np.full(len(paths), -1, np.int32)
-  for number, name in enumerate(names):
-    files = paths.within(name)  # which lie together
-    labels[files.start : files.stop] = number
-  return made(root, paths, labels, tuple(names))
+  read = layouts.plain if options.layout == PLAIN else layouts.read
+  return parts.held_out(
+    lambda asked: made(*read(base, asked, tree, labels, SUFFIXES)),
+    split,
+    options.holdout,
+    "data.folder.holdout",
+  )
 
 
 class Tree:
-  """What a file system answers of folders."""
+  """What a file system answers of folders, see `splits.Tree`."""
 
   is_folder = staticmethod(reading.is_folder)
-  folders = staticmethod(splits.folders)
 
-  def __init__(self, listings: str):
-    self._listings = listings
+  def __init__(self, listings: str = "", outside: frozenset[str] = splits.SYSTEM):
+    self._listings, self._outside, self.suffixes = listings, outside, suffixes()
+
+  def folders(self, root: pathlib.Path) -> list[str]:
+    with os.scandir(root) as entries:
+      names = [entry.name for entry in entries if entry.is_dir()]
+    return sorted(name for name in names if splits.belongs(name, self._outside))
+
+  def files(self, root: pathlib.Path) -> list[str]:
+    with os.scandir(root) as entries:
+      return sorted(e.name for e in entries if e.is_file() and not e.name.startswith("."))
 
   def listed(self, root: pathlib.Path) -> Listing:
-    return lists.of(root, suffixes(), self._listings)
+    return lists.of(root, self.suffixes, self._listings, self._outside)
 
   def has_images(self, root: pathlib.Path) -> bool:
-    return bool(listed(root))
+    return walk.holds_image(root, self.suffixes, self._outside)
+
+  def content(self, path: pathlib.Path) -> bytes:
+    with slow.named(str(path)):
+      return path.read_bytes()
+
+  measured = staticmethod(walk.measured)
 
 
 def listed(root: pathlib.Path) -> Listing:

@@ -5,23 +5,27 @@ a size.
 """
 
 import collections
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from contrastive_jax import errors
 from contrastive_jax.buckets.address import Address, parsed
 from contrastive_jax.buckets.files import Files
-from contrastive_jax.data import Example, Unreadable, folder, images, splits, walk
+from contrastive_jax.data import Example, Unreadable, folder, images, listing, splits, walk
 from contrastive_jax.data.listing import Listing
 
 
 class Tree:
-  """What a file system answers of folders, from one listing of a bucket."""
+  """What a file system answers of folders, from one listing of a bucket; see `splits.Tree`."""
 
-  def __init__(self, files: Files):
-    self.files, self._folders = files, collections.defaultdict(set)
+  def __init__(self, files: Files, outside: frozenset[str] = splits.SYSTEM):
+    self.files_of, self._outside, self.suffixes = files, outside, folder.suffixes()
+    self._folders, self._files = collections.defaultdict(set), collections.defaultdict(list)
     for name in files.sizes:
       parts = name.split("/")
+      self._files["/".join(parts[:-1])].append(parts[-1])
       for depth in range(1, len(parts)):
         self._folders["/".join(parts[: depth - 1])].add(parts[depth - 1])
 
@@ -30,29 +34,46 @@ class Tree:
     return not self.inside(place) or name in self._folders.get(above, ())
 
   def folders(self, place: Address) -> list[str]:
-    return sorted(filter(splits.belongs, self._folders.get(self.inside(place), ())))
+    found = self._folders.get(self.inside(place), ())
+    return sorted(name for name in found if splits.belongs(name, self._outside))
+
+  def files(self, place: Address) -> list[str]:
+    return sorted(n for n in self._files.get(self.inside(place), ()) if not n.startswith("."))
 
   def listed(self, place: Address) -> Listing:
-    begin = self.inside(place)
-    begin = f"{begin}/" if begin else ""
-    sizes = {n[len(begin) :]: size for n, size in self.files.sizes.items() if n.startswith(begin)}
-    return walk.of_names(place, sizes, folder.suffixes())
+    begin, known = self._begin(place), self.files_of.sizes
+    sizes = {n[len(begin) :]: size for n, size in known.items() if n.startswith(begin)}
+    return walk.of_names(place, sizes, self.suffixes, self._outside)
 
   def has_images(self, place: Address) -> bool:
-    return bool(self.listed(place))
+    if any(name.lower().endswith(self.suffixes) for name in self.files(place)):
+      return True
+    return any(self.has_images(place / name) for name in self.folders(place))
+
+  def content(self, place: Address) -> bytes:
+    return self.files_of.content(self.inside(place), keep=False)
+
+  def measured(self, place: Address, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    begin = self._begin(place)
+    sizes = [self.files_of.sizes.get(begin + name, listing.GONE) for name in names]
+    return np.array(sizes, np.int64), np.zeros(len(names), np.int64)
 
   def inside(self, place: Address) -> str:
-    return place.path.removeprefix(self.files.address.path).strip("/")
+    return place.path.removeprefix(self.files_of.address.path).strip("/")
+
+  def _begin(self, place: Address) -> str:
+    inside = self.inside(place)
+    return f"{inside}/" if inside else ""
 
 
 class InBucket(folder.Folder):
   """Files read and decoded when asked for."""
 
-  def __init__(self, tree: Tree, options: folder.Options, root, paths, labels, names):
+  def __init__(self, tree: Tree, options: Any, root, paths, labels, names):
     super().__init__(root, paths, labels, names, options.max_megapixels)
     inside = tree.inside(root)
     self._names = [f"{inside}/{path}" if inside else path for path in paths]
-    self._files = tree.files.only(self._names)
+    self._files = tree.files_of.only(self._names)
     # The first, as many as fit: which is the same for all processes of a host.
     self._num_kept = int(np.searchsorted(np.cumsum(paths.sizes), options.cache_gb * 1e9, "right"))
 
@@ -72,10 +93,10 @@ class InBucket(folder.Folder):
     return len(here & there)
 
 
-def tree(options: folder.Options) -> tuple[Tree, Address]:
+def tree(path: str, key: str, outside: frozenset[str] = splits.SYSTEM) -> tuple[Tree, Address]:
   """Lists a set. Raises UserError: no such bucket, or nothing in it."""
-  place = parsed(options.path, "data.folder.path")
-  found = Tree(Files(place, "data.folder.path"))
-  if not found.files.sizes:
-    raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
+  place = parsed(path, key)
+  found = Tree(Files(place, key), outside)
+  if not found.files_of.sizes:
+    raise errors.Absent(f'no folder "{path}"; set {key} to a folder of images')
   return found, place

@@ -11,6 +11,7 @@ import numpy as np
 from contrastive_jax import errors
 
 _MOST_OF_FEW = 2**15  # classes that a set of fewer images may have, as a part of a large one
+_MOST_OF_FEW_NAMED = 1_000  # classes of names, likewise: fewer than two images each tell nothing
 
 
 def number_of_classes(labels: np.ndarray, what: str) -> int:
@@ -33,6 +34,21 @@ def number_of_classes(labels: np.ndarray, what: str) -> int:
       "numpy.unique(labels, return_inverse=True)[1], or leave the labels out"
     )
   return most + 1
+
+
+def distinct(count: int, images: int, what: str) -> None:
+  """Raises `UserError` if so many images have labels of so many kinds that these name no classes.
+
+  Args:
+    count: of different labels.
+    images: that have one.
+    what: how a message calls them.
+  """
+  if count > max(images // 2, _MOST_OF_FEW_NAMED):
+    raise errors.UserError(
+      f"{what} has {count:,} different values for {images:,} images: these name images, no "
+      "classes; take another column, or none"
+    )
 
 
 def first_repeated(names: Iterable[str]) -> str | None:

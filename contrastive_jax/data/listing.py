@@ -7,15 +7,18 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+import xxhash
 
 from contrastive_jax import errors
 
 _ALIGN = 64  # bytes
 _HEAD_BYTES = 4096
 _NAMED = 3  # files of each kind, in a line of what has changed
+LINK = -1  # the size of a link: its own is that of a path
+GONE = -2  # of a file that was asked for and is not there
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,12 +61,40 @@ class Listing(Sequence[str]):
     ends = (first, first[:-1] + b"0")  # which is the byte after that of a slash
     return range(*(bisect.bisect_left(range(len(self)), e, key=self.encoded) for e in ends))
 
+  def hashes(self, seed: int) -> np.ndarray:
+    """Returns XXH3 of each path, uint64 [n]."""
+    names, starts = self.names.tobytes(), self.starts.tolist()
+    found = (
+      xxhash.xxh3_64_intdigest(names[a : b - 1], seed)
+      for a, b in zip(starts[:-1], starts[1:], strict=True)
+    )
+    return np.fromiter(found, np.uint64, len(self))
+
   @functools.cached_property
   def digest(self) -> str:
     """SHA-256 of names and sizes."""
     total = hashlib.sha256(np.ascontiguousarray(self.names).data)
     total.update(np.ascontiguousarray(self.sizes, "<i8").data)
     return total.hexdigest()
+
+
+def of(files: Iterable[tuple[bytes, int, int]], nested: Iterable[str] = ()) -> Listing:
+  """Returns a list of files in the order of their bytes.
+
+  Args:
+    files: relative path, size and time of each.
+    nested: see `Listing`.
+  """
+  found = sorted(files)
+  names, sizes, times = zip(*found, strict=True) if found else ((), (), ())
+  return Listing(
+    np.frombuffer(b"\0".join(names), np.uint8),
+    np.cumsum([0, *(len(name) + 1 for name in names)], dtype=np.int64),
+    np.array(sizes, np.int64),
+    np.array(times, np.int64),
+    sum(b"/" not in name for name in names),
+    tuple(dict.fromkeys(sorted(nested))),
+  )
 
 
 def save(listing: Listing, path: pathlib.Path, temporary: pathlib.Path) -> None:

@@ -13,6 +13,7 @@ import os
 import pathlib
 
 from contrastive_jax import paths
+from contrastive_jax.data import splits
 from contrastive_jax.data.listing import Listing, load, save
 from contrastive_jax.data.walk import scan
 
@@ -22,18 +23,24 @@ _made: set[str] = set()  # digests of what this process listed
 _trusted: set[str] = set()  # of what another process of the run did
 
 
-def of(root: pathlib.Path, suffixes: tuple[str, ...], kept_in: str = "") -> Listing:
+def of(
+  root: pathlib.Path,
+  suffixes: tuple[str, ...],
+  kept_in: str = "",
+  outside: frozenset[str] = splits.SYSTEM,
+) -> Listing:
   """Lists a folder, or takes the list that another process of the run has just made.
 
   Args:
     root: of the set.
     suffixes: of the files that belong to it, in lower case.
     kept_in: folder for long lists; "": that of the user's cache.
+    outside: names of folders that do not belong to it.
   """
   place = _place(root, kept_in)
   if _trusted and (known := load(place)) and known.digest in _trusted:
     return known
-  found = scan(root, suffixes)
+  found = scan(root, suffixes, True, outside)
   _made.add(found.digest)
   if len(found) < _KEPT_FROM:
     return found

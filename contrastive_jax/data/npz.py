@@ -12,9 +12,9 @@ import zipfile
 
 import numpy as np
 
-from contrastive_jax import errors, paths, reading, slow
+from contrastive_jax import data, errors, paths, reading, slow
 from contrastive_jax.buckets import address, files
-from contrastive_jax.data import Example, images
+from contrastive_jax.data import Example, images, parts
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.labels import first_repeated, number_of_classes
 from contrastive_jax.options import option
@@ -24,11 +24,15 @@ from contrastive_jax.options import option
 class Options:
   path: str = option("", "FILE.npz, or DIR/NAME_{split}.npz for one file per split", identity=False)
   label: str = option("", "array used as label; empty: labels, label, y or y_SPLIT")
+  holdout: float = option(
+    0.0, "part of the training images that is split test, where there is none: 0.1, ..."
+  )
   cache_gb: float = option(
     50.0, "of a file in a bucket, which is kept on this host: at most so large", identity=False
   )
 
   def __post_init__(self):
+    parts.check(self.holdout, "data.npz.holdout")
     images.check_cache(self.cache_gb, "data.npz.cache_gb")
 
 
@@ -67,8 +71,14 @@ class Arrays:
     return len(other) if self.origin == other.origin else 0
 
 
-def build(split: str, options: Options) -> Arrays:
+def build(split: str, options: Options) -> data.Source:
   """Opens a split. Raises UserError for a missing file or key, a wrong type or shape."""
+  return parts.held_out(
+    lambda asked: _opened(asked, options), split, options.holdout, "data.npz.holdout"
+  )
+
+
+def _opened(split: str, options: Options) -> Arrays:
   path = _path(options.path.replace("{split}", split), options.cache_gb)
   arrays = _load(path)
   keys = ["images", "image", "x"]
@@ -76,14 +86,10 @@ def build(split: str, options: Options) -> Arrays:
     if f"x_{split}" in arrays:  # the layout of Keras' mnist.npz: x_train, y_train, x_test, y_test
       keys = [f"x_{split}"]
     elif split != "train":
-      if "[" in split:
-        raise errors.UserError(
-          f"npz takes no slice such as {split!r}; name a whole split, e.g. train, and write a file "
-          "of fewer images"
-        )
-      raise errors.UserError(
+      raise errors.NoSplit(
         f"{path} holds no split {split!r} (no array x_{split}); use one file per split"
-        " and write {split} in data.npz.path"
+        " and write {split} in data.npz.path, or hold out a part as split test, "
+        "--config.data.npz.holdout=0.1"
       )
   image_key = next((key for key in keys if key in arrays), None)
   if image_key is None:

@@ -10,17 +10,25 @@ Imports: errors.
 import os
 import pathlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from contrastive_jax import errors
+from contrastive_jax.data.listing import Listing
 
 T = TypeVar("T")
 _SPLITS = {"train(ing)?": "train", "val(id|idation)?": "validation", "test(ing)?": "test"}
 _BESIDE = r"(images?|imgs?|data|set|split|\d+)"  # train_images, train2017, testset, data-val
 _FORMS = {re.compile(rf"({_BESIDE}[ _.-]?)?{w}([ _.-]?{_BESIDE})*"): k for w, k in _SPLITS.items()}
-# What systems put beside a user's folders.
-_NOT_OF_THE_SET = {"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"}
+# Between a split and its classes, or its images, and none of either.
+_CONTAINER = re.compile(r"images?|imgs?|pictures?|photos?|jpe?gs?|pngs?|jpegimages|data")
+# What systems put beside a user's folders, and programs that show them.
+PLAIN = frozenset(
+  {"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"}
+)  # as runs from before know it
+SYSTEM = PLAIN | {"#recycle", "@tmp", "__pycache__", "thumbnails", "Thumbnails", "thumbs", "Thumbs"}
 
 
 def kind(name: str) -> str:
@@ -28,23 +36,40 @@ def kind(name: str) -> str:
   return next((k for form, k in _FORMS.items() if form.fullmatch(name.casefold())), "")
 
 
-def folders(root: str | os.PathLike) -> list[str]:
-  """Returns the names of the sub-folders that belong to a set, in order."""
-  with os.scandir(root) as entries:
-    return sorted(entry.name for entry in entries if entry.is_dir() and belongs(entry.name))
+def is_container(name: str) -> bool:
+  """Returns whether a folder of that name holds images of any class, as val/images does."""
+  return bool(_CONTAINER.fullmatch(name.casefold()))
 
 
-def belongs(name: str) -> bool:
-  """Returns whether a folder of that name may hold images of a set."""
-  return not name.startswith(".") and name not in _NOT_OF_THE_SET
+def belongs(name: str, outside: frozenset[str] = SYSTEM) -> bool:
+  """Returns whether a folder of that name may hold images of a set; those `outside` do not."""
+  return not name.startswith(".") and name not in outside
 
 
 class Tree(Protocol):
-  """What answers for folders: a file system, or a listing."""
+  """What answers for the folders of a set: a file system, or the listing of a bucket."""
+
+  suffixes: tuple[str, ...]  # of images
 
   def is_folder(self, place: Any) -> bool: ...
 
-  def folders(self, place: Any) -> list[str]: ...
+  def folders(self, place: Any) -> list[str]:
+    """Returns the names of the sub-folders that belong to the set, in order."""
+
+  def files(self, place: Any) -> list[str]:
+    """Returns the names of the files that lie directly in a folder, in order."""
+
+  def has_images(self, place: Any) -> bool:
+    """Returns whether there is an image in a folder, at any depth."""
+
+  def listed(self, place: Any) -> Listing:
+    """Lists the images below a folder."""
+
+  def content(self, place: Any) -> bytes:
+    """Returns what a small file holds."""
+
+  def measured(self, place: Any, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns sizes (`listing.GONE` where there is no such file) and times, int64 [n] each."""
 
 
 def find(base: T, split: str, tree: Tree) -> tuple[T, list[T]]:
@@ -56,7 +81,7 @@ def find(base: T, split: str, tree: Tree) -> tuple[T, list[T]]:
     tree: in which it lies.
 
   Raises:
-    UserError: there is no such split, or several folders could be it.
+    UserError: there is no such split (`NoSplit`), or several folders could be it.
   """
   present = [name for name in tree.folders(base) if kind(name)]
   if tree.is_folder(base / split):
@@ -71,10 +96,11 @@ def find(base: T, split: str, tree: Tree) -> tuple[T, list[T]]:
     if not alike and split == "train" and not present:
       return base, [base]
     if not alike:
-      raise errors.UserError(
+      raise errors.NoSplit(
         f"{base} has no sub-folder {split!r}"
         + (f" but {', '.join(present)}" if present else "")
-        + "; make one, or name another (--config.data.split, --config.data.eval_split)"
+        + "; make one, or name another (--config.data.split, --config.data.eval_split), or hold "
+        "out a part of the images as split test, --config.data.folder.holdout=0.1"
       )
     name = alike[0]
   return base / name, [base / n for n in sorted({name, *present})]

@@ -21,6 +21,7 @@ from contrastive_jax.data import Example, Unreadable, images, tfds_folder
 from contrastive_jax.data.records import Ahead, record
 from contrastive_jax.options import option
 
+TAKES_SLICES = True  # by position, as TFDS defines them
 _AT_ONCE = 1024  # records read for their labels
 
 

@@ -10,31 +10,35 @@ import logging
 import os
 import pathlib
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from contrastive_jax import slow
-from contrastive_jax.data import splits
+from contrastive_jax.data import listing, splits
 from contrastive_jax.data.listing import Listing
 
 _THREADS = 16  # that ask for sizes: over a network each answer takes a while
 _PIECE = 256  # files that a thread asks for at a time
-_LINK = -1  # the size of a link: its own is that of a path
 
 
-def scan(root: pathlib.Path, suffixes: tuple[str, ...], sizes: bool = True) -> Listing:
+def scan(
+  root: pathlib.Path,
+  suffixes: tuple[str, ...],
+  sizes: bool = True,
+  outside: frozenset[str] = splits.SYSTEM,
+) -> Listing:
   """Lists all files below root whose names end so, links followed, nothing hidden.
 
-  A warning tells of folders that may not be read, and `left_out` of other files. Without `sizes`
-  these and times are 0.
+  Folders of names `outside` do not belong to the set. A warning tells of folders that may not be
+  read, and how many other files are left out. Without `sizes` these and times are 0.
   """
   names, starts = bytearray(), array.array("q", [0])
   bytes_of, times, nested = array.array("q"), array.array("q"), []
   others: collections.Counter[str] = collections.Counter()
   loose = 0
   with concurrent.futures.ThreadPoolExecutor(_THREADS, "list") as pool:
-    for folder, files in _walk(os.fspath(root), "", suffixes, others):
+    for folder, files in _walk(os.fspath(root), "", suffixes, others, outside):
       prefix = os.fsencode(folder) + b"/" if folder else b""
       loose += 0 if folder else len(files)
       parts = folder.split(os.sep)
@@ -59,41 +63,70 @@ def scan(root: pathlib.Path, suffixes: tuple[str, ...], sizes: bool = True) -> L
   )
 
 
-def of_names(root: object, sizes: Mapping[str, int], suffixes: tuple[str, ...]) -> Listing:
+def of_names(
+  root: object,
+  sizes: Mapping[str, int],
+  suffixes: tuple[str, ...],
+  outside: frozenset[str] = splits.SYSTEM,
+) -> Listing:
   """Returns what `scan` would of files that are known by name: {relative path: bytes}."""
   others: collections.Counter[str] = collections.Counter()
   found, nested = [], []
   for name in sizes:
     *folders, file = name.split("/")
-    if file.startswith(".") or not all(map(splits.belongs, folders)):
+    if file.startswith(".") or not all(splits.belongs(folder, outside) for folder in folders):
       continue
     if not file.lower().endswith(suffixes):
       others[os.path.splitext(file)[1].lower()] += 1
       continue
-    found.append((os.fsencode(name), sizes[name]))
+    found.append((os.fsencode(name), sizes[name], 0))
     if len(folders) > 1 and splits.kind(folders[1]):
       nested.append("/".join(folders[:2]))
   _tell_left_out(root, others)
-  found.sort()
-  starts = np.cumsum([0, *(len(name) + 1 for name, _ in found)], dtype=np.int64)
-  return Listing(
-    np.frombuffer(b"\0".join(name for name, _ in found), np.uint8),
-    starts,
-    np.array([size for _, size in found], np.int64),
-    np.zeros(len(found), np.int64),
-    sum(b"/" not in name for name, _ in found),
-    tuple(dict.fromkeys(sorted(nested))),
-  )
+  return listing.of(found, nested)
+
+
+def holds_image(root: pathlib.Path, suffixes: tuple[str, ...], outside: frozenset[str]) -> bool:
+  """Returns whether there is an image below root; looks no further than the first one."""
+  others: collections.Counter[str] = collections.Counter()
+  return next(_walk(os.fspath(root), "", suffixes, others, outside), None) is not None
+
+
+def measured(root: pathlib.Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+  """Returns sizes and times of files that are known by name, int64 [n] each.
+
+  A size is -1 of a link, and `listing.GONE` where there is no such file.
+  """
+
+  def look(start: int) -> list[tuple[int, int]]:
+    return [_looked_at(os.path.join(root, name)) for name in names[start : start + _PIECE]]
+
+  with concurrent.futures.ThreadPoolExecutor(_THREADS, "list") as pool:
+    found = [each for piece in pool.map(look, range(0, len(names), _PIECE)) for each in piece]
+  sizes, times = np.array(found, np.int64).reshape(-1, 2).T
+  return sizes, times
+
+
+def _looked_at(path: str) -> tuple[int, int]:
+  try:
+    found = os.lstat(path)
+  except (FileNotFoundError, NotADirectoryError):
+    return listing.GONE, 0
+  return (listing.LINK if stat.S_ISLNK(found.st_mode) else found.st_size), found.st_mtime_ns
 
 
 def _measured(entries: list[os.DirEntry]) -> tuple[list[int], list[int]]:
   found = [entry.stat(follow_symlinks=False) for entry in entries]
-  sizes = [_LINK if stat.S_ISLNK(f.st_mode) else f.st_size for f in found]
+  sizes = [listing.LINK if stat.S_ISLNK(f.st_mode) else f.st_size for f in found]
   return sizes, [f.st_mtime_ns for f in found]
 
 
 def _walk(
-  root: str, folder: str, suffixes: tuple[str, ...], others: collections.Counter[str]
+  root: str,
+  folder: str,
+  suffixes: tuple[str, ...],
+  others: collections.Counter[str],
+  outside: frozenset[str],
 ) -> Iterator[tuple[str, list[os.DirEntry]]]:
   """Yields (relative folder, some files in it), all paths in the order of their bytes.
 
@@ -119,11 +152,11 @@ def _walk(
         files.append(entry)
       else:
         others[os.path.splitext(entry.name)[1].lower()] += 1
-    elif splits.belongs(entry.name) and not _leads_back(here, entry.name):
+    elif splits.belongs(entry.name, outside) and not _leads_back(here, entry.name):
       if files:
         yield folder, files
         files = []
-      yield from _walk(root, os.path.join(folder, entry.name), suffixes, others)
+      yield from _walk(root, os.path.join(folder, entry.name), suffixes, others, outside)
   if files:
     yield folder, files
 

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import errors, places, reading, stored
-from contrastive_jax.data import identity, jpeg, order
+from contrastive_jax.data import folder, identity, jpeg, order
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.workdir import checkpoint_files, files, foreign, version_history
 
@@ -86,21 +86,25 @@ def check(
 
 
 def ordered(workdir: str, config: ConfigDict) -> ConfigDict:
-  """Returns the config with the order of images that the run in `workdir` has.
+  """Returns the config with the order of images, and the reading of a folder, that the run has.
 
-  A new run takes the newest order there is. One that `config` names is left as it is.
+  A new run takes the newest there are. What `config` names is left as it is.
 
   Raises:
     UserError: the run's own config is damaged, and `allow_config_change` is not set.
   """
-  if config.data.order is not None:
+  newest = {"data.order": order.NEWEST}
+  if config.data.source == "folder":
+    newest["data.folder.layout"] = folder.LAYOUTS[0]
+  flat = config_lib.flatten(config)
+  if all(flat[key] is not None for key in newest):
     return config
   stored = None
   if checkpoint_files.any_in(checkpoint_files.root(workdir)):
     stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
-  config = config.copy_and_resolve_references()
-  config.data.order = stored.data.order if stored else order.NEWEST
-  return config
+  own = config_lib.flatten(stored) if stored else {}
+  left = {key: own.get(key) or value for key, value in newest.items() if flat[key] is None}
+  return config_lib.changed(config.copy_and_resolve_references(), left)
 
 
 def _unless_damaged(stored: Callable[[str], T], workdir: str, may_be: bool) -> T | None:

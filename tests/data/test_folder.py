@@ -91,7 +91,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     (["0.png"], {"split": "test"}, "no sub-folder 'test'; make one"),
     (["0.png", "cat/1.png"], {}, r"1 of 2 images lie directly in .* \('0.png'\)"),
     (["0.png"], {"labels": "folder"}, "1 of 1 images lie directly"),
-    (["0.png"], {"labels": "file"}, "'file'; use auto, folder or none"),
+    (["0.png"], {"labels": "file"}, "'file'; use auto, folder, path, name, none, or"),
   ],
 )
 def test_folders_that_cannot_serve_are_refused(tmp_path, files, options, message):

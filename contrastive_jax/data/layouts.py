@@ -1,0 +1,282 @@
+"""How the images of a folder are read: which belong to a split, and of which classes they are.
+
+As a person reads them: see the table of layouts in docs/data.md, which is tested. `plain` is how
+runs from before have read them, and go on.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from contrastive_jax import errors
+from contrastive_jax.data import known_sets, named, rows, splits
+from contrastive_jax.data.listing import Listing, of
+from contrastive_jax.data.rows import Row
+from contrastive_jax.data.splits import Tree
+
+LABELS = ("auto", "folder", "path", "name", "none")
+_NONE = -1
+
+
+class Reading(NamedTuple):
+  """The images of one split."""
+
+  root: Any  # the folder below which their paths are
+  paths: Listing
+  labels: np.ndarray  # int [n], -1: none
+  names: tuple[str, ...]  # of the classes of all splits; (): this one has no labels
+
+
+class _Split(NamedTuple):
+  """A split as it lies there."""
+
+  folder: Any
+  images: Any  # the same, or the only folder in it
+  classes: list[str]  # sub-folders that hold images
+
+
+def plain(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]) -> Reading:
+  """Reads folders as runs from before did: every sub-folder of a split is a class."""
+  root, siblings = _found(base, split, tree)
+  paths = _listed(root, tree, suffixes)
+  if labels == "none" or not _in_classes(root, paths, labels):
+    return _unlabelled(root, paths)
+  # Classes of all splits together: one that is missing in this split must not shift the numbers.
+  names = _sorted({name for sibling in siblings for name in tree.folders(sibling)})
+  return Reading(root, paths, _by_folder(paths, names), names)
+
+
+def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]) -> Reading:
+  """Reads a split.
+
+  Args:
+    base: the folder that a user named.
+    split: as it was asked for.
+    tree: in which it lies.
+    labels: one of `LABELS`, or the name of a list in `base`.
+    suffixes: of images, for an error.
+
+  Raises:
+    UserError: there is no such split, no image in it, or its classes are not clear.
+  """
+  if labels == "auto" and (known := known_sets.whole(base, tree)):
+    return Reading(
+      *named.read(known.images, known.rows, split, tree, known.what, without="copy the set again")
+    )
+  given, base = base, _inner(known_sets.base_of(base, tree), tree)
+  listed = None if labels in LABELS else _rows_of(given, tree, labels)
+  if listed and any(row.split for row in listed) and not any(map(splits.kind, tree.folders(base))):
+    part = _split(base, tree)
+    paths = _listed(part.images, tree, suffixes)
+    return _of_listed_split(part, given, split, tree, labels, listed, paths)
+  root, siblings = _found(base, split, tree)
+  parts = {sibling: _split(sibling, tree) for sibling in siblings}
+  here = parts[root]
+  root = here.images
+  paths = _listed(root, tree, suffixes)
+  if labels == "none":
+    return _unlabelled(root, paths)
+  if labels in ("path", "name"):
+    return _by_names(root, paths, parts, here, tree, labels)
+  if listed:
+    names = rows.classes([row.label for row in listed], f"{labels}: the label")
+    found = _labels(listed, paths, _below(root, given), labels, names, root)
+    return Reading(root, paths, found, names)
+  lists = {}
+  if labels == "auto":
+    flat = [part for part in parts.values() if not part.classes]
+    lists = {part.folder: known_sets.of_split(part.folder, base, given, tree) for part in flat}
+    lists = {folder: found for folder, found in lists.items() if found}
+  folders = {name for part in parts.values() for name in part.classes}
+  names = _sorted(folders | {row.label for _, found in lists.values() for row in found})
+  if here.folder in lists:
+    file, found = lists[here.folder]
+    return Reading(root, paths, _labels(found, paths, "", file, names, root), names)
+  if not _in_classes(root, paths, labels):
+    _hint(here, given, paths, tree)
+    return _unlabelled(root, paths)
+  return Reading(root, paths, _by_folder(paths, names), names)
+
+
+def _found(base: Any, split: str, tree: Tree) -> tuple[Any, list[Any]]:
+  """Returns `splits.find`. Raises UserError: a split may be a class."""
+  root, siblings = splits.find(base, split, tree)
+  if len(siblings) == 1 and root != base and splits.kind(root.name):
+    beside = [name for name in tree.folders(base) if name != root.name]
+    splits.check_not_a_class(root, (name for name in beside if tree.has_images(base / name)))
+  return root, siblings
+
+
+def _listed(root: Any, tree: Tree, suffixes: Sequence[str]) -> Listing:
+  paths = tree.listed(root)
+  if not len(paths):
+    raise errors.Absent(
+      f"no image under {root}; it must hold files ending in {', '.join(suffixes)}"
+    )
+  splits.check_not_within(root, paths.nested)
+  return paths
+
+
+def _inner(base: Any, tree: Tree) -> Any:
+  """Returns the folder of the images of a set without splits, such as the only one, images/."""
+  return base if any(map(splits.kind, tree.folders(base))) else _split(base, tree).images
+
+
+def _split(folder: Any, tree: Tree) -> _Split:
+  with_images = [name for name in tree.folders(folder) if tree.has_images(folder / name)]
+  if len(with_images) == 1 and splits.is_container(with_images[0]):
+    inner = folder / with_images[0]
+    if not any(name.lower().endswith(tree.suffixes) for name in tree.files(folder)):
+      return _split(inner, tree)._replace(folder=folder)
+  return _Split(folder, folder, with_images)
+
+
+def _in_classes(root: Any, paths: Listing, labels: str) -> bool:
+  """Returns whether the images lie in folders. Raises UserError: some do and some do not."""
+  if paths.loose and (labels == "folder" or paths.loose < len(paths)):
+    first = next(path for path in paths if os.sep not in path)
+    raise errors.UserError(
+      f"{paths.loose} of {len(paths)} images lie directly in {root} ({first!r}), not in a class"
+      " folder; move them, or set data.folder.labels=none"
+    )
+  return not paths.loose
+
+
+def _unlabelled(root: Any, paths: Listing) -> Reading:
+  return Reading(root, paths, np.full(len(paths), _NONE), ())
+
+
+def _sorted(names: set[str]) -> tuple[str, ...]:
+  return tuple(sorted(names - {""}, key=os.fsencode))
+
+
+def _by_folder(paths: Listing, names: Sequence[str]) -> np.ndarray:
+  labels = np.full(len(paths), _NONE, np.int32)
+  for number, name in enumerate(names):
+    files = paths.within(name)  # which lie together
+    labels[files.start : files.stop] = number
+  return labels
+
+
+def _by_names(
+  root: Any, paths: Listing, parts: dict[Any, _Split], here: _Split, tree: Tree, labels: str
+) -> Reading:
+  """Reads classes off all folders of a path, or off the names of files, over all splits."""
+  class_of = os.path.dirname if labels == "path" else in_name
+  others = (part for part in parts.values() if part.folder != here.folder)
+  known = [paths, *(tree.listed(part.images) for part in others)]
+  names = _sorted({class_of(path) for some in known for path in some})
+  if not names:
+    raise errors.UserError(
+      f"no class in the {'paths' if labels == 'path' else 'names'} of images such as {paths[0]!r} "
+      f"in {root}, as data.folder.labels={labels} asks for; set it to none"
+    )
+  count = sum(len(some) for some in known)
+  rows.distinct(len(names), count, f"the class in names such as {paths[0]!r}")
+  numbers = {name: number for number, name in enumerate(names)}
+  found = np.array([numbers.get(class_of(path), _NONE) for path in paths], np.int32)
+  return Reading(root, paths, found, names) if (found >= 0).any() else _unlabelled(root, paths)
+
+
+def in_name(path: str) -> str:
+  """Returns the class in the name of a file: what comes before its number; "" for none.
+
+  "cat.0.jpg" is of class cat, "Great_Pyrenees_12.jpg" of Great_Pyrenees.
+  """
+  stem = os.path.splitext(os.path.basename(path))[0]
+  match = re.fullmatch(r"(.*?)[ ._-]*\(?\d+\)?", stem)
+  return (match[1] if match else stem).strip(" ._-")
+
+
+def _rows_of(given: Any, tree: Tree, file: str) -> list[Row]:
+  """Reads the list that the user names."""
+  place = given
+  *folders, name = file.split("/")
+  for folder in folders:
+    place = place / folder
+  if not (tree.is_folder(place) and name in tree.files(place)):
+    raise errors.UserError(
+      f"there is no list {place / name}; data.folder.labels is {', '.join(LABELS)}, or the name of "
+      f"a file in data.folder.path that ends in {', '.join(rows.SUFFIXES)}"
+    )
+  return rows.parsed(tree.content(place / name), file, images=tree.suffixes)
+
+
+def _of_listed_split(
+  part: _Split, given: Any, split: str, tree: Tree, file: str, found: list[Row], listed: Listing
+) -> Reading:
+  """Returns the images of a split that a list tells: they all lie in one folder."""
+  each = _matched(found, listed, _below(part.images, given), file, part.images)
+  chosen = [i for i, row in enumerate(each) if row is not None and named.is_of(row, split)]
+  if not chosen:
+    known = sorted({row.split or "train" for row in found})
+    raise errors.NoSplit(
+      f"{file} names no image of split {split!r} but of {', '.join(known)}; name another split "
+      "(--config.data.split, --config.data.eval_split)"
+    )
+  names = rows.classes([row.label for row in found], f"{file}: the label")
+  paths = of((listed.encoded(i), listed.sizes[i], listed.times[i]) for i in chosen)
+  return Reading(part.images, paths, _numbered([each[i] for i in chosen], names), names)
+
+
+def _labels(
+  found: list[Row], paths: Listing, prefix: str, file: str, names: Sequence[str], root: Any
+) -> np.ndarray:
+  """Returns the labels of all files, int [n]. Raises UserError: the list names none of them."""
+  each = _matched(found, paths, prefix, file, root)
+  without = [path for path, row in zip(paths, each, strict=True) if row is None]
+  if without:
+    logging.getLogger(__name__).warning(
+      "warning: %s does not name %d of the %d images in %s (%r, ...): they have no label",
+      *(file, len(without), len(paths), root, without[0]),
+    )
+  return _numbered(each, names)
+
+
+def _matched(
+  found: list[Row], paths: Listing, prefix: str, file: str, root: Any
+) -> list[Row | None]:
+  """Returns `named.matched`. Raises UserError: the list names none of the images."""
+  each = named.matched(found, paths, prefix, file)
+  if each is None:
+    raise errors.UserError(
+      f"{file} names none of the {len(paths):,} images in {root}, such as {paths[0]!r} (its line "
+      f"{found[0].line} has {found[0].name!r}): write their paths in data.folder.path, or set "
+      "data.folder.labels=none"
+    )
+  return each
+
+
+def _numbered(each: Sequence[Row | None], names: Sequence[str]) -> np.ndarray:
+  numbers = {name: number for number, name in enumerate(names)}
+  labels = [_NONE if row is None else rows.class_of(row.label, numbers) for row in each]
+  return np.array(labels, np.int32)
+
+
+def _below(place: Any, given: Any) -> str:
+  """Returns the path of a folder in another, with a slash at its end; "" if it is the same."""
+  inside = str(place)[len(str(given)) :].strip("/")
+  return f"{inside}/" if inside else ""
+
+
+def _hint(here: _Split, given: Any, paths: Listing, tree: Tree) -> None:
+  """Says what could give the labels of a flat folder, which is taken without."""
+  said = []
+  for place in dict.fromkeys((given, here.folder)):
+    for name in tree.files(place):
+      if name.lower().endswith((".csv", ".tsv", ".jsonl", ".ndjson")):
+        said.append(f"data.folder.labels={_below(place, given)}{name} reads that list")
+  few = [in_name(paths[i]) for i in range(0, len(paths), -(-len(paths) // 1000))]
+  if 2 <= len(set(few)) <= len(few) // 2 and all(few):
+    kinds = ", ".join(sorted(set(few))[:3])
+    said.append(f"data.folder.labels=name takes {kinds}, ... in the files' names as classes")
+  if said:
+    logging.getLogger(__name__).warning(
+      "warning: the images in %s lie in no folders of classes and are taken without labels; %s",
+      here.images,
+      "; ".join(said[:2]),
+    )

@@ -1,0 +1,121 @@
+"""Images that a list names: which files there are, of which split and class.
+
+For lists of a user's own (source `table`) and those of sets that are known as they are downloaded.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from contrastive_jax import errors
+from contrastive_jax.data import listing, rows, splits
+from contrastive_jax.data.listing import Listing
+from contrastive_jax.data.rows import Row
+from contrastive_jax.data.splits import Tree
+
+_SHOWN = 3  # files that are not there
+
+
+def read(
+  root: Any,
+  named: Sequence[Row],
+  split: str,
+  tree: Tree,
+  file: str,
+  skip_missing: bool = False,
+  without: str = "leave out these lines",
+) -> tuple[Any, Listing, np.ndarray, tuple[str, ...]]:
+  """Returns the images of a split: root, files in the order of their names, labels, class names.
+
+  Args:
+    root: below which the names are.
+    named: all rows of the list, or lists: classes are numbered over all of them.
+    split: that is asked for; rows without a split are all of "train".
+    tree: in which the files lie.
+    file: how an error calls the list.
+    skip_missing: whether files that are not there are left out, with a line.
+    without: the remedy where some are not there.
+
+  Raises:
+    UserError: there is no such split, files are not there, or labels name no classes.
+  """
+  by_name = rows.by_name(named, file)
+  names = rows.classes([row.label for row in by_name.values()], f"{file}: the label")
+  numbers = {name: number for number, name in enumerate(names)}
+  chosen = [row for row in by_name.values() if is_of(row, split)]
+  if not chosen:
+    known = sorted({row.split or "train" for row in by_name.values()})
+    raise errors.NoSplit(
+      f"{file} names no image of split {split!r} but of {', '.join(known)}; name another split "
+      "(--config.data.split, --config.data.eval_split), or hold out a part as split test, holdout "
+      "of the source"
+    )
+  sizes, times = tree.measured(root, [row.name for row in chosen])
+  gone = [row for row, size in zip(chosen, sizes.tolist(), strict=True) if size == listing.GONE]
+  if gone:
+    first = "; ".join(f"line {row.line}: {row.name}" for row in gone[:_SHOWN])
+    said = (
+      f"{len(gone):,} of the {len(chosen):,} images that {file} names are not below {root} ({first}"
+      f"{'; ...' if len(gone) > _SHOWN else ''})"
+    )
+    if len(gone) == len(chosen):
+      raise errors.Absent(f"{said}; set the folder that their names begin in")
+    if not skip_missing:
+      raise errors.UserError(f"{said}; {without}")
+    logging.getLogger(__name__).warning("warning: %s: they are left out", said)
+  found = [
+    (os.fsencode(row.name), size, time)
+    for row, size, time in zip(chosen, sizes.tolist(), times.tolist(), strict=True)
+    if size != listing.GONE
+  ]
+  paths = listing.of(found)
+  labels = [rows.class_of(by_name[path].label, numbers) for path in paths]
+  return root, paths, np.array(labels, np.int32), names
+
+
+def is_of(row: Row, split: str) -> bool:
+  """Returns whether a row is of a split, however both are written."""
+  given = row.split or "train"
+  return given == split or bool(splits.kind(split)) and splits.kind(given) == splits.kind(split)
+
+
+def matched(
+  named: Sequence[Row], paths: Listing, prefix: str, file: str
+) -> list[Row | None] | None:
+  """Returns the row of each file of a listing, None where it has none; None: none has.
+
+  A list may name its images by their paths in the set, in the split, or by their file names, each
+  with or without the suffix: that is taken by which most are found.
+
+  Args:
+    named: rows; of a list without names, one for each file, in their order.
+    paths: of the split.
+    prefix: of these paths in the set, e.g. "train/".
+    file: how an error calls the list.
+  """
+  if named and not any(row.name for row in named):
+    if len(named) != len(paths):
+      raise errors.UserError(
+        f"{file} has {len(named):,} lines for {len(paths):,} images: it must have a label for "
+        "each, in the order of their names"
+      )
+    return list(named)
+  by_name = rows.by_name(named, file)
+  ways: tuple[Callable[[str], str], ...] = (
+    lambda path: prefix + path,
+    lambda path: path,
+    os.path.basename,
+    lambda path: os.path.splitext(prefix + path)[0],
+    lambda path: os.path.splitext(path)[0],
+    lambda path: os.path.splitext(os.path.basename(path))[0],
+  )
+  best, most = None, 0
+  for way in ways:
+    found = [by_name.get(way(path)) for path in paths]
+    count = sum(row is not None for row in found)
+    if count > most:
+      best, most = found, count
+  return best

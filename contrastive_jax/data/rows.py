@@ -1,0 +1,313 @@
+"""Lists of images as people write them: CSV, JSON lines, or lines of text with a label on each.
+
+A line names an image and, if known, its class and its split. What is wrong with a list is told with
+the number of the line.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from contrastive_jax import errors
+from contrastive_jax.data.labels import distinct
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
+NONE = "none"  # in place of a column: the list has it, and it is not to be read
+_JSON = (".jsonl", ".ndjson", ".json")
+_NAMES_OF = {
+  "image": (
+    *("image", "path", "file", "filename", "file_name", "filepath", "file_path", "image_path"),
+    *("img_path", "image_name", "image_file", "img", "imageid", "image_id", "id", "name"),
+  ),
+  "label": (
+    *("label", "class", "target", "category", "species", "breed", "class_name", "label_name"),
+    *("classname", "labels", "class_id", "label_id", "y", "predictionstring"),
+  ),
+  "split": ("split", "set", "subset", "partition", "data_set", "dataset"),
+}
+_FIRST_WORD = "predictionstring"  # of Kaggle's ImageNet: the class and the corners of a box
+_LONGEST_FIELD = 2**20  # letters
+_SHOWN = 60  # letters of a value, in a line of what is wrong
+
+
+class Row(NamedTuple):
+  line: int  # from 1, where it stands
+  name: str  # of the image; "": it is the next one in order of the names
+  label: str  # "": none
+  split: str  # "": the list has no such column
+
+
+class Columns(NamedTuple):
+  """Names of columns; "": found by the usual ones, `NONE`: not read."""
+
+  image: str = ""
+  label: str = ""
+  split: str = ""
+
+
+ANY = Columns()
+
+
+def parsed(
+  content: bytes, file: str, columns: Columns = ANY, key: str = "", images: Sequence[str] = ()
+) -> list[Row]:
+  """Returns the rows of a list.
+
+  Args:
+    content: of the file.
+    file: its name, by whose suffix it is read, and how an error calls it.
+    columns: to be read.
+    key: of a config, whose options `key.image`, ... name columns: for errors.
+    images: suffixes of files of images, by which a first line is told from names of columns.
+
+  Raises:
+    UserError: it is no such list; the message has the number of the line.
+  """
+  text = _text(content, file)
+  if file.lower().endswith(_JSON):
+    header, lines = _of_json(text, file)
+  else:
+    found = list(_of_text(text, file, tuple(images)))
+    if not found:
+      raise errors.UserError(f"{file} holds no line; it must name an image on each")
+    if len(found[0][1]) == 1 and not _named(found[0][1], columns) and not columns.image:
+      if not found[0][1][0].lower().endswith(tuple(images)):
+        return [Row(line, "", fields[0], "") for line, fields in found]
+    header, lines = _with_header(found, file, columns, tuple(images))
+  where = _where(header, file, columns, key)
+  first_word = where["label"] is not None and _folded(header[where["label"]]) == _FIRST_WORD
+  rows = []
+  for line, fields in lines:
+    name, label, split = (
+      "" if where[key] is None else fields[where[key]] for key in ("image", "label", "split")
+    )
+    if not name:
+      raise errors.UserError(
+        f"{file}, line {line}: no image is named there; fill it in or remove it"
+      )
+    if first_word:
+      label = (label.split() or [""])[0]
+    if label in ("-1", "-1.0"):  # as in arrays
+      label = ""
+    rows.append(Row(line, _relative(name), label, split))
+  if not rows:
+    raise errors.UserError(f"{file} names no image below its header; it must name one on each line")
+  return rows
+
+
+def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:
+  """Returns the names of the classes, in order: numbers by size, all others by their bytes.
+
+  Raises:
+    UserError: each image has a label of its own, which names images and no classes.
+  """
+  given = [label for label in labels if label]
+  names = set(given)
+  distinct(len(names), len(given), what)
+  if all(_number(name) is not None for name in names):
+    return tuple(sorted({str(_number(name)) for name in names}, key=int))
+  return tuple(sorted(names, key=lambda name: name.encode("utf-8", "surrogateescape")))
+
+
+def by_name(rows: Sequence[Row], file: str) -> dict[str, Row]:
+  """Returns each image's row; one that is named again, in the same words, counts once.
+
+  Raises:
+    UserError: an image has two labels, or is in two splits.
+  """
+  found: dict[str, Row] = {}
+  for row in rows:
+    first = found.setdefault(row.name, row)
+    if (first.label, first.split) != (row.label, row.split):
+      what = "label" if first.label != row.label else "split"
+      one, other = getattr(first, what), getattr(row, what)
+      raise errors.UserError(
+        f"{file}, lines {first.line} and {row.line}: {row.name} has the {what} {one!r} and "
+        f"{other!r}; leave one"
+      )
+  return found
+
+
+def class_of(label: str, numbers: dict[str, int]) -> int:
+  """Returns the number of a label's class; -1: none. "3.0", as tables write it, is 3."""
+  if not label:
+    return -1
+  found = numbers.get(label)
+  return numbers[str(_number(label))] if found is None else found
+
+
+def _number(text: str) -> int | None:
+  match = re.fullmatch(r"(\d{1,18})(\.0+)?", text)
+  return int(match[1]) if match else None
+
+
+def _text(content: bytes, file: str) -> str:
+  if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    raise errors.UserError(f"{file} is UTF-16; save it as UTF-8 (CSV UTF-8)")
+  try:
+    text = content.decode("utf-8-sig")
+  except UnicodeDecodeError as error:
+    line = content.count(b"\n", 0, error.start) + 1
+    raise errors.UserError(
+      f"{file}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the list as UTF-8"
+    ) from error
+  if "\0" in text:
+    line = text.count("\n", 0, text.index("\0")) + 1
+    raise errors.UserError(f"{file}, line {line}: a zero byte; it is no list of text")
+  return text
+
+
+def _of_json(text: str, file: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+  """Returns names of columns and (line, values) of objects, one a line, or in one array."""
+  if text.lstrip().startswith("["):
+    try:
+      objects = [(number, found) for number, found in enumerate(json.loads(text), 1)]
+    except (ValueError, RecursionError) as error:
+      raise errors.UserError(
+        f"{file} cannot be read as JSON ({error}); write an object a line"
+      ) from (error)
+    unit = "entry"
+  else:
+    objects, unit = [], "line"
+    for number, line in enumerate(text.splitlines(), 1):
+      if line.strip():
+        try:
+          objects.append((number, json.loads(line)))
+        except (ValueError, RecursionError) as error:
+          raise errors.UserError(
+            f"{file}, line {number}: no JSON ({error}); write an object a line, such as "
+            '{"path": "cat/1.jpg", "label": "cat"}'
+          ) from error
+  header: dict[str, None] = {}
+  for number, found in objects:
+    if not isinstance(found, dict):
+      raise errors.UserError(
+        f"{file}, {unit} {number}: {_short(found)} is no object; write one such as "
+        '{"path": "cat/1.jpg", "label": "cat"}'
+      )
+    header.update(dict.fromkeys(found))
+  if not objects:
+    raise errors.UserError(f"{file} holds no line; it must name an image on each")
+  names = list(header)
+  return names, ((n, [_value(found.get(name)) for name in names]) for n, found in objects)
+
+
+def _value(value: object) -> str:
+  if value is None:
+    return ""
+  return value if isinstance(value, str) else json.dumps(value)
+
+
+def _of_text(text: str, file: str, images: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+  """Yields (line, fields) of every line that is not empty."""
+  if file.lower().endswith(".txt"):
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+      if line:
+        yield number, _words(line, images)
+    return
+  first = text.split("\n", 1)[0]
+  mark = "\t" if file.lower().endswith(".tsv") else max(",;\t", key=first.count)
+  limit = csv.field_size_limit(_LONGEST_FIELD)
+  reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+  begun = 1
+  try:
+    for fields in reader:
+      if any(field.strip() for field in fields):
+        yield begun, [field.strip() for field in fields]
+      begun = reader.line_num + 1
+  except csv.Error as error:
+    raise errors.UserError(
+      f"{file}, line {begun}: {error}; a field that holds a quotation mark or the separator stands "
+      'in quotation marks, and marks inside are doubled ("")'
+    ) from error
+  finally:
+    csv.field_size_limit(limit)
+
+
+def _words(line: str, images: tuple[str, ...]) -> list[str]:
+  """Returns the fields of a line of text: tabs or commas part them, or spaces an image's label."""
+  for mark in "\t,":
+    if mark in line:
+      return [field.strip() for field in line.split(mark)]
+  name, _, label = line.rpartition(" ")
+  return [name.strip(), label] if name.strip().lower().endswith(images) and images else [line]
+
+
+def _with_header(
+  found: list[tuple[int, list[str]]], file: str, columns: Columns, images: tuple[str, ...]
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+  first = found[0][1]
+  for line, fields in found:
+    if len(fields) != len(first):
+      raise errors.UserError(
+        f"{file}, line {line}: {len(fields)} fields, and line {found[0][0]} has {len(first)}; put "
+        "fields that hold the separator in quotation marks"
+      )
+  named = [i for i, field in enumerate(first) if field.lower().endswith(images)] if images else []
+  if not named or _named(first, columns):
+    return first, found[1:]
+  # No header: the image is told by its suffix, and what stands beside it is its class.
+  header = [f"column {i + 1}" for i in range(len(first))]
+  header[named[0]] = "image"
+  rest = [i for i in range(len(first)) if i != named[0]]
+  if len(rest) > 1:
+    raise errors.UserError(
+      f"{file}, line {found[0][0]}: {len(first)} fields and no header; write the names of columns "
+      "into the first line, e.g. path,label,split"
+    )
+  if rest:
+    header[rest[0]] = "label"
+  return header, found
+
+
+def _named(first: list[str], columns: Columns) -> bool:
+  """Returns whether a first line holds names of columns."""
+  known = {name for names in _NAMES_OF.values() for name in names} | {
+    _folded(c) for c in columns if c
+  }
+  return any(_folded(field) in known for field in first)
+
+
+def _folded(name: str) -> str:
+  return re.sub(r"[ -]+", "_", name.strip().casefold())
+
+
+def _where(header: list[str], file: str, columns: Columns, key: str) -> dict[str, int | None]:
+  """Returns the numbers of the columns that are read. Raises UserError: there is none of images."""
+  folded, found = [_folded(name) for name in header], {}
+  for what, given in columns._asdict().items():
+    if given == NONE:
+      found[what] = None
+    elif given:
+      if given not in header:
+        raise errors.UserError(
+          f"{file} has no column {given!r} but {', '.join(map(repr, header))}; set {key}.{what} to "
+          "one"
+        )
+      found[what] = header.index(given)
+    else:
+      at = next((folded.index(name) for name in _NAMES_OF[what] if name in folded), None)
+      found[what] = at
+  if found["image"] is None:
+    raise errors.UserError(
+      f"{file} has no column of images, such as path, among {', '.join(map(_short, header))}; name "
+      f"one{f' by {key}.image' if key else ''}, or write path,label into the first line"
+    )
+  return found
+
+
+def _relative(name: str) -> str:
+  """Returns a path as this system writes it."""
+  if "\\" in name and "/" not in name:  # written on Windows
+    name = name.replace("\\", "/")
+  while name.startswith("./"):
+    name = name[2:]
+  return name
+
+
+def _short(value: object) -> str:
+  text = repr(value)
+  return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,0 +1,197 @@
+"""Folders are read as a person reads them: the table of docs/data.md, row by row."""
+
+import collections
+import logging
+import re
+
+import numpy as np
+import pytest
+import scipy.io
+from conftest import REPOSITORY
+from PIL import Image
+
+from contrastive_jax import config, data, errors, stored
+from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.data import folder, identity, layouts
+
+SYNSETS = np.array(
+  [(1, "n01443537"), (2, "n01440764")], [("ILSVRC2012_ID", object), ("WNID", object)]
+)
+# What the files of the table's rows hold.
+CONTENT = {
+  "LOC_val_solution.csv": "ImageId,PredictionString\n"
+  "ILSVRC2012_val_00000001,n01443537 85 1 499 272 n01443537 1 2 3 4 \n",
+  "ILSVRC2012_validation_ground_truth.txt": "1\n2\n",
+  "meta.mat": {"synsets": SYNSETS},
+  "imagenet_2012_validation_synset_labels.txt": "n01440764\n",
+  "val_annotations.txt": "val_0.JPEG\tn01629819\t0\t32\t44\t62\n"
+  "val_1.JPEG\tn01443537\t0\t0\t1\t1\n",
+  "n01443537_boxes.txt": "n01443537_0.JPEG\t0\t10\t63\t58\n",
+  "images.txt": "1 001.Black_footed_Albatross/a.jpg\n2 001.Black_footed_Albatross/b.jpg\n"
+  "3 002.Laysan_Albatross/c.jpg\n",
+  "image_class_labels.txt": "1 1\n2 1\n3 2\n",
+  "train_test_split.txt": "1 1\n2 0\n3 1\n",
+  "classes.txt": "1 001.Black_footed_Albatross\n2 002.Laysan_Albatross\n",
+  "imagelabels.mat": {"labels": np.array([[77, 77, 5]], np.uint8)},
+  "setid.mat": {"trnid": np.array([[1]]), "valid": np.array([[3]]), "tstid": np.array([[2]])},
+  "annotations/list.txt": "#Image CLASS-ID SPECIES BREED ID\nAbyssinian_1 1 1 1\n",
+  "annotations/trainval.txt": "Abyssinian_2 1 1 1\ngreat_pyrenees_3 17 2 10\n",
+  "annotations/test.txt": "Abyssinian_1 1 1 1\n",
+  "labels.csv": "filename,label\r\na.jpg,rose\r\n./c.jpg,tulip\r\n",
+  "splits.csv": "split,id,species\ntrain,a,rose\ntest,b,rose\ntrain,c,tulip\n",
+  "in_order.txt": "10\n2\n10\n",
+  "labels.jsonl": '{"path": "train/a.jpg", "label": "rose"}\n'
+  '{"path": "train/b.jpg", "label": "tulip"}\n'
+  '{"path": "test/c.jpg", "label": "tulip"}\n',
+}
+
+
+def read_rows():
+  """The table's rows: layout, files, labels, {split: [class of each image]}."""
+  text = (REPOSITORY / "docs" / "data.md").read_text()
+  (table,) = re.findall(r"\n\| layout \|.*\n\|[-|]+\n((?:\|.*\n)+)", text)
+  for line in table.splitlines():
+    name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+    files, labels, found = (re.findall(r"`([^`]+)`", cell) for cell in cells)
+    wanted = {split: classes for split, *classes in (part.split() for part in found)}
+    yield pytest.param(files, labels[0] if labels else "auto", wanted, id=name)
+
+
+CUB = [
+  "images/a.jpg",
+  "images.txt",
+  "image_class_labels.txt",
+  "train_test_split.txt",
+  "classes.txt",
+]
+ROWS = list(read_rows())
+
+
+def write(root, files):
+  for number, name in enumerate(files):
+    path = root / name
+    if name.endswith("/"):
+      path.mkdir(parents=True)
+      continue
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = CONTENT.get(name, CONTENT.get(path.name, ""))
+    if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
+      kind = "PNG" if path.suffix == ".png" else "JPEG"
+      with path.open("wb") as file:
+        Image.fromarray(np.full((4, 4, 3), number, np.uint8)).save(file, kind)
+    elif isinstance(held, dict):
+      scipy.io.savemat(path, held)
+    else:
+      path.write_bytes(held.encode())
+
+
+def opened(root, split="train", **options):
+  return data.build("folder", split=split, path=str(root), **options)
+
+
+def classes(source):
+  """The name of the class of each image, by its number."""
+  numbers = [source[i]["label"] for i in range(len(source))]
+  assert numbers == source.labels.tolist()
+  return ["-" if number < 0 else source.label_names[number] for number in numbers]
+
+
+def test_the_table_has_what_people_download():
+  told = " ".join(row.id for row in ROWS)
+  for name in ("ImageNet", "Tiny ImageNet", "CUB", "Flowers", "Pets", "flat", "nested", "CSV"):
+    assert name in told
+  assert len(ROWS) >= 20
+
+
+@pytest.mark.parametrize(("files", "labels", "wanted"), ROWS)
+def test_a_layout_is_read_as_the_table_says(files, labels, wanted, tmp_path):
+  write(tmp_path, files)
+  sources = {split: opened(tmp_path, split, labels=labels) for split in wanted}
+  assert {split: classes(source) for split, source in sources.items()} == wanted
+  numbered = {source.label_names for source in sources.values()} - {()}
+  assert len(numbered) <= 1, "one numbering for all splits"
+  for names in numbered:
+    assert set(names) == {name for found in wanted.values() for name in found} - {"-"}
+
+
+@pytest.mark.parametrize(
+  ("files", "labels", "message"),
+  [
+    (["a.jpg", "b.jpg"], "gone.csv", "there is no list .*gone.csv; data.folder.labels is auto"),
+    (
+      ["d.jpg", "labels.csv"],
+      "labels.csv",
+      r"labels.csv names none of the 1 images .* 'd.jpg' \(its",
+    ),
+    (["1.jpg", "2.jpg"], "name", "no class in the names of images such as '1.jpg'"),
+    (["a.jpg", "in_order.txt"], "in_order.txt", "in_order.txt has 3 lines for 1 images"),
+    (
+      ["train/n/a.jpg", "val/b.jpg", "ILSVRC2012_validation_ground_truth.txt"],
+      "auto",
+      "is in meta.mat of the same development kit: put that file beside it",
+    ),
+    (CUB, "auto", "images.txt, line 2: image 2 has no class or split in"),
+  ],
+)
+def test_what_does_not_fit_is_told_in_a_line(files, labels, message, tmp_path):
+  write(tmp_path, files)
+  (tmp_path / "train_test_split.txt").write_text("1 1\n")
+  with pytest.raises(errors.UserError, match=message):
+    opened(tmp_path, labels=labels)
+
+
+def test_labels_that_could_be_had_are_named(tmp_path, caplog):
+  write(tmp_path, ["cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg", "labels.csv"])
+  assert opened(tmp_path).num_classes == 0
+  [line] = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+  assert "data.folder.labels=labels.csv reads" in line and "labels=name takes cat, dog" in line
+
+
+def tiny_imagenet(root):
+  (files,) = (row.values[0] for row in ROWS if row.id == "Tiny ImageNet")
+  write(root, files)
+
+
+def test_a_run_from_before_goes_on_with_its_numbering(tmp_path):
+  """In which val/images was a class; the numbers were made at a904006, before the table."""
+  tiny_imagenet(tmp_path)
+  source = opened(tmp_path, layout="plain")
+  assert source.label_names == ("images", "n01443537", "n01629819")
+  assert source.labels.tolist() == [1, 2]
+  assert [path.replace("\\", "/") for path in source.paths][0].startswith("n01443537/images/")
+  then = config.pretrain()
+  then.data.source, then.data.folder.path = "folder", str(tmp_path)
+  text = re.sub(r'\n *"layout": null,', "", config.to_json(then))
+  assert "layout" not in text
+  for found in (config.from_json(text), stored.config(text)):
+    assert found.data.folder.layout == "plain"
+    assert not [c for c in config.differences(found, then) if "layout" in c]
+  assert identity.of(opened(tmp_path)) != identity.of(source)
+
+
+def test_a_new_run_writes_down_how_it_reads(tmp_path):
+  asked = config.pretrain()
+  assert workdir_lib.ordered(str(tmp_path), asked).data.folder.layout is None
+  asked.data.source = "folder"
+  assert workdir_lib.ordered(str(tmp_path), asked).data.folder.layout == folder.LAYOUTS[0]
+
+
+@pytest.mark.parametrize(
+  ("name", "label"),
+  [
+    ("cat.0.jpg", "cat"),
+    ("deep/Abyssinian_12.jpg", "Abyssinian"),
+    ("american_pit_bull-7.jpg", "american_pit_bull"),
+    ("n01440764_10026.JPEG", "n01440764"),
+    ("dog (3).jpg", "dog"),
+    ("dog.jpg", "dog"),
+    ("0001.jpg", ""),
+  ],
+)
+def test_the_class_in_a_name_is_what_comes_before_its_number(name, label):
+  assert layouts.in_name(name) == label
+
+
+def test_every_file_of_the_table_is_given_its_content():
+  told = collections.Counter(name.rpartition("/")[2] for row in ROWS for name in row.values[0])
+  assert {name.rpartition("/")[2] for name in CONTENT} <= set(told)
