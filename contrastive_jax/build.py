@@ -200,6 +200,16 @@ def has_batch_norm(config: ConfigDict) -> bool:
   return bool(_shapes(config).get("batch_stats"))
 
 
+def backbone_shapes(config: ConfigDict) -> dict[str, tuple[int, ...]]:
+  """Returns the shapes of the backbone's arrays: {"params.LAYER.LEAF", "stats.LAYER.LEAF"}."""
+  found = _shapes(config)
+  trees = {"params": found["params"], "stats": found.get("batch_stats", {})}
+  flat, _ = jax.tree_util.tree_flatten_with_path(
+    {k: t.get("backbone", {}) for k, t in trees.items()}
+  )
+  return {".".join(key.key for key in path): leaf.shape for path, leaf in flat}
+
+
 def _shapes(config: ConfigDict) -> PyTree:
   """Returns the shapes of weights and batch-norm statistics; computes nothing."""
   network = net(config)

@@ -133,6 +133,22 @@ class Checkpoint:
   restart: bool = option(
     False, "start over if there are checkpoints and none is intact", identity=False
   )
+  export: tuple[str, ...] = option(
+    (), "at the end, the backbone as safetensors, own, onnx, stablehlo", identity=False
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Init:
+  """What a run, or an evaluation, starts from."""
+
+  path: str = option(
+    "", "weights: .safetensors, .npz, or the workdir of a run; the backbone's alone"
+  )
+  layout: str = option(
+    "", "of the names in such a file: torchvision, timm, moco, ... (unset: found)"
+  )
+  step: int | str | None = option(None, "of a workdir: its checkpoint, or best (unset: the newest)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +164,7 @@ class Watchdog:
 
 
 SECTIONS = {
+  "init": Init,
   "data": Data,
   "monitor": Monitor,
   "log": Log,

@@ -26,6 +26,7 @@ def check(given: Iterable[str], unread: Mapping[str, str]) -> None:
 def of_run(config: ConfigDict) -> dict[str, str]:
   """Returns {key: why} of the options that a pre-training run with this config does not read."""
   found = of_other_sources(config.data.source)
+  found |= of_init(config.init.path)
   chosen = config.optimizer
   for option, readers in declared.constant("optim.options", "READ_BY").items():
     if chosen.name not in readers:
@@ -40,6 +41,11 @@ def of_run(config: ConfigDict) -> dict[str, str]:
   if not chosen.clip_norm:
     found["optimizer.clip_each"] = "optimizer.clip_norm is 0"
   return found
+
+
+def of_init(path: str) -> dict[str, str]:
+  """Returns {key: why} of the options that say nothing without weights to start from."""
+  return {} if path else dict.fromkeys(("init.layout", "init.step"), "init.path is empty")
 
 
 def of_other_sources(source: str) -> dict[str, str]:

@@ -32,6 +32,7 @@ Pipeline = tuple[tuple[str, Operation], ...]
 NORMALIZATIONS = {  # mean and standard deviation of the pixels of each channel
   "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
   "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+  "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),  # to -1..1, as many ViTs of timm
   "cifar": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),  # CIFAR-10, training images
 }
 

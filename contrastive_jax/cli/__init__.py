@@ -1,16 +1,28 @@
-"""The command line: `contrastive_jax train`, `eval`, `study`, `prepare`, `compare`, `launch`.
+"""The command line: `contrastive_jax train`, `eval`, `study`, `prepare`, `compare`, `export`,
+`convert`, `launch`.
 
 What a flag or a key gets wrong is answered before JAX is imported.
 
 Imports: __init__, buckets, build, config, config_files, data, errors, evaluation, launch, options,
-paths, places, plan, processes, study, training, unread, workdir.
+paths, places, plan, processes, study, training, unread, weights, workdir.
 """
 
 import sys
 from collections.abc import Sequence
 
 from contrastive_jax import errors, launch, options
-from contrastive_jax.cli import alone, compare, evaluate, parse, prepare, study, texts, train
+from contrastive_jax.cli import (
+  alone,
+  compare,
+  convert,
+  evaluate,
+  export,
+  parse,
+  prepare,
+  study,
+  texts,
+  train,
+)
 from contrastive_jax.cli.command import Command
 from contrastive_jax.cli.leave import by_name, leave
 
@@ -18,6 +30,9 @@ COMMANDS: dict[str, Command] = {
   command.name: command
   for command in (train.COMMAND, evaluate.COMMAND, study.COMMAND, prepare.COMMAND)
 }
+
+
+_WITHOUT_CONFIG = {"compare": compare, "export": export, "convert": convert}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,8 +49,8 @@ def _main(words: list[str]) -> None:
   name, *rest = words or [""]
   if name == "launch":
     sys.exit(launch.main(rest))
-  elif name == "compare":
-    compare.main(rest)
+  elif name in _WITHOUT_CONFIG:
+    _WITHOUT_CONFIG[name].main(rest)
   elif name in COMMANDS:
     _run(COMMANDS[name], rest)
   elif name in texts.HELP:
@@ -44,7 +59,7 @@ def _main(words: list[str]) -> None:
     print(texts.version())
   else:
     said = f"{name!r} is no command" if name else "no command is given"
-    known = ", ".join((*COMMANDS, "compare", "launch"))
+    known = ", ".join((*COMMANDS, *_WITHOUT_CONFIG, "launch"))
     leave(f"error: {said}; use one of {known}, or contrastive_jax --help", errors.EXIT_USER_ERROR)
 
 

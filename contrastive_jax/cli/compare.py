@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from contrastive_jax import errors, paths, places
-from contrastive_jax.cli import alone, parse, texts
+from contrastive_jax.cli import alone, own_flags, texts
 from contrastive_jax.cli.leave import leave
 
 _EXAMPLE = "contrastive_jax compare runs/first runs/second --out=runs/compared"
@@ -19,7 +19,8 @@ _EXAMPLE = "contrastive_jax compare runs/first runs/second --out=runs/compared"
 def main(words: Sequence[str]) -> None:
   """Does what the words after `compare` say."""
   if any(word in texts.HELP for word in words):
-    print(_help(), end="")
+    rows = [("RUN ...", "workdirs of runs: finished or not, of any methods")]
+    print(own_flags.help(texts.COMPARE, _EXAMPLE, _defined(), *rows), end="")
     return
   if "--version" in words:
     print(texts.version())
@@ -62,26 +63,9 @@ def _defined() -> flags.FlagValues:
 
 def understood(words: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
   """Returns runs, folder of the files, and metrics. Raises `UserError`."""
-  values, words = _defined(), parse.split(words)
-  unknown = parse.unknown_flag(values, words)
-  if unknown:
-    near = parse.near(unknown, values)
-    hint = f"did you mean --{near}?" if near else f"flags are {', '.join(f'--{v}' for v in values)}"
-    raise errors.UserError(f"there is no flag --{unknown}; {hint}")
-  try:
-    rest = values(["compare", *words])[1:]
-  except flags.Error as error:
-    raise errors.UserError(" ".join(str(error).split())) from error
+  values, rest = own_flags.understood("compare", words, _defined())
   if not rest:
     raise errors.UserError(f"no run is given; e.g. {_EXAMPLE}")
   out = values["out"].value
   runs = [paths.local(run, "run") for run in rest]
   return runs, out and paths.local(out, "--out"), values["metric"].value
-
-
-def _help() -> str:
-  values = _defined()
-  rows = [("RUN ...", "workdirs of runs: finished or not, of any methods")]
-  rows += [(f"--{name}=...", values[name].help.partition(";\n")[0]) for name in values]
-  parts = [texts.COMPARE, "", f"  {_EXAMPLE}", "", *texts.columns(rows), ""]
-  return "\n".join(parts)

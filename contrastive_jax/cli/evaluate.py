@@ -13,12 +13,20 @@ def _define(values: flags.FlagValues) -> None:
   flags.DEFINE_string(
     "out", None, "folder of results and pictures (default: WORKDIR/eval)", flag_values=values
   )
+  flags.DEFINE_string(
+    "init",
+    None,
+    "weights to score in the place of a run's, with or without one",
+    flag_values=values,
+  )
 
 
 def _run(asked: Asked) -> None:
   from contrastive_jax.evaluation import evaluate
 
-  out = asked.flags["out"].value
+  out, init = asked.flags["out"].value, asked.flags["init"].value
+  if init is not None:
+    asked.config.init.path = init
   if out == "":
     raise errors.UserError("--out is empty; give a folder, or leave it out for WORKDIR/eval")
   out = out and address.checked(out, "--out")
@@ -36,4 +44,5 @@ COMMAND = Command(
   define=_define,
   default_config="eval/all",
   in_buckets=lambda given: True,
+  needs_workdir=lambda given: given["init"].value is None,
 )

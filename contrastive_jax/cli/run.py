@@ -21,7 +21,7 @@ def run(command: Command, asked: Asked) -> None:
     with by_name():
       with_others = command.on_devices(asked.flags)
       if with_others:
-        _connect(asked)
+        _connect(command, asked)
       _log_to_stderr()
       watchdog.end_this_process()  # where a run hangs: it is the command's own
       if with_others and asked.flags["keep_compiled"].value:
@@ -54,8 +54,8 @@ def _what_next(command: Command, asked: Asked) -> str:
   return f"the same command goes on from the last checkpoint, step {steps[-1]}"
 
 
-def _connect(asked: Asked) -> None:
-  if not asked.flags["workdir"].value:
+def _connect(command: Command, asked: Asked) -> None:
+  if not asked.flags["workdir"].value and command.needs_workdir(asked.flags):
     raise errors.UserError("--workdir is missing; give a directory, e.g. --workdir=runs/first")
   place = (asked.flags[name].value for name in ("coordinator", "num_processes", "process_id"))
   hint = hosts.connect(*place, timeout_s=asked.flags["connect_timeout_s"].value)

@@ -14,8 +14,12 @@ from contrastive_jax.cli.command import Command
 
 HELP = ("--help", "-h", "-help", "--helpfull", "-helpfull", "--helpshort")  # words that ask for it
 COMPARE = "Compares runs: curves, scores, keys of their configs that differ."
+EXPORT = "Writes the backbone of a run for torchvision, timm, ONNX or StableHLO."
+CONVERT = "Turns a .pth, .ckpt or .pkl of weights into .safetensors, without running it."
 _OTHERS = (
   ("compare", COMPARE),
+  ("export", EXPORT),
+  ("convert", CONVERT),
   ("launch", "Starts a command again when it dies, as several processes if asked to."),
 )
 _WIDTH = 100

@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import catalogue, declared, errors, limits, options, paths
+from contrastive_jax import catalogue, declared, errors, limits, options, paths, sections
 from contrastive_jax import config as config_lib
 from contrastive_jax.options import Section, option, section
 
@@ -57,6 +57,13 @@ class Evaluation:
 
 
 @dataclasses.dataclass(frozen=True)
+class Init(sections.Init):
+  """Weights to score in the place of a run's; --init=PATH sets `path`."""
+
+  normalize: str = option("", "of the images, as in augment.normalize (unset: as the layout's)")
+
+
+@dataclasses.dataclass(frozen=True)
 class Data:
   """Images to score on; whatever is unset is as in the run."""
 
@@ -97,6 +104,7 @@ def evaluation(*protocols: str, name: str = "results") -> EvaluationConfig:
   config = EvaluationConfig(section(Evaluation))
   config.name = name
   config.protocols = protocols or config.protocols
+  config.init = section(Init)
   config.data = section(Data)
   for source in catalogue.sources():
     config.data[source] = section(catalogue.source(source))
@@ -121,7 +129,7 @@ def _classes() -> list[tuple[str, type]]:
   """Returns the prefix of each section's keys and the dataclass that they are fields of."""
   sources = ((f"data.{name}.", catalogue.source(name)) for name in catalogue.sources())
   protocols = ((f"{name}.", _options(name)) for name in PROTOCOLS)
-  return [("", Evaluation), ("data.", Data), *sources, *protocols]
+  return [("", Evaluation), ("init.", Init), ("data.", Data), *sources, *protocols]
 
 
 def check_kind(config: ConfigDict) -> None:

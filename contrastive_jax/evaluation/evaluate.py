@@ -24,13 +24,13 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, build, keys, once, parallel
+from contrastive_jax import augment, build, errors, keys, once, parallel
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.buckets import address, results
 from contrastive_jax.data import identity
 from contrastive_jax.evaluation import config as eval_config
-from contrastive_jax.evaluation import features, protocols, result_files
+from contrastive_jax.evaluation import features, initial, protocols, result_files
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation.protocols import Encoder, Task, extract, say
 from contrastive_jax.processes import agree, hosts
@@ -39,7 +39,7 @@ from contrastive_jax.workdir import bucket, checkpoint
 
 def run(
   config: ConfigDict | None,
-  workdir: str,
+  workdir: str | None,
   devices: list[jax.Device] | None = None,
   out: str | None = None,
 ) -> dict[str, Any]:
@@ -49,9 +49,10 @@ def run(
 
   Args:
     config: from a file in `configs/eval/`, or `eval_config.evaluation()`; None is the latter.
-    workdir: of a training run, local or in a bucket.
+    workdir: of a training run, local or in a bucket; None with `config.init.path`: no run.
     devices: all by default.
-    out: folder of what is written, likewise, made if missing; None: WORKDIR/eval.
+    out: folder of what is written, likewise, made if missing; None: WORKDIR/eval, without a
+      workdir NAME/eval for weights of that name.
 
   Returns:
     What the file holds: settings, versions, counts, and `results`, a list of records with the keys
@@ -64,8 +65,8 @@ def run(
     PeerLost: another process is gone.
   """
   with hosts.losses_named():
-    place = out or os.path.join(workdir, "eval")
     config = config or eval_config.evaluation()
+    place = out or os.path.join(workdir or _place_of(config.init.path), "eval")
     if not address.is_bucket(place):
       return _run(config, workdir, devices, pathlib.Path(place), place, lambda: None)
     with contextlib.ExitStack() as stack:
@@ -75,9 +76,16 @@ def run(
       return _run(config, workdir, devices, folder, place, put)
 
 
+def _place_of(path: str) -> str:
+  """Returns the folder of results of weights without a run: of their name, where the user is."""
+  if not path:
+    raise errors.UserError("there is no workdir; give one, or weights: --init=FILE")
+  return pathlib.PurePath(path.rstrip("/")).stem
+
+
 def _run(
   config: ConfigDict,
-  workdir: str,
+  workdir: str | None,
   devices: list[jax.Device] | None,
   folder: pathlib.Path,
   place: str,
@@ -89,9 +97,12 @@ def _run(
   agree.check_equal(config_lib.flatten(config) | workdir_lib.versions())
   mesh = parallel.make_mesh(devices)
   with agree.mistakes_shared():
-    loaded = checkpoint.load_run(workdir, config.checkpoint_step)
-    file = str(pathlib.Path(workdir) / "config.json")
-    build.check_stored(loaded.config, loaded.params, loaded.stats, file)
+    if config.init.path:
+      loaded = initial.run(config, workdir)
+    else:
+      loaded = checkpoint.load_run(workdir, config.checkpoint_step)
+      file = str(pathlib.Path(workdir) / "config.json")
+      build.check_stored(loaded.config, loaded.params, loaded.stats, file)
   images = build.in_turn(lambda: eval_images.load(config, loaded.config))
   with agree.mistakes_shared():
     facts = _facts(loaded, images) if jax.process_count() > 1 else {}

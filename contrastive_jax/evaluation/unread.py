@@ -10,6 +10,11 @@ def of_evaluation(config: ConfigDict) -> dict[str, str]:
   """Returns {key: why} of the options that an evaluation with this config does not read."""
   # Where the images are the run's own, which run decides: see `images`.
   found = unread.of_other_sources(config.data.source) if config.data.source else {}
+  found |= unread.of_init(config.init.path)
+  if not config.init.path:
+    found["init.normalize"] = "init.path is empty"
+  else:
+    found["checkpoint_step"] = "init.path is scored in the place of a checkpoint; set init.step"
   asked = eval_config.names(config.protocols)
   for protocol in eval_config.PROTOCOLS:
     if protocol not in asked:

@@ -32,7 +32,13 @@ __all__ = [
   "resnet200",
 ]
 
-STEMS = ("auto", "imagenet", "cifar", "cifar_s2")
+STEMS = ("auto", "imagenet", "cifar", "cifar_s2", "cifar_pad2")
+_KERNELS = {  # side and stride of the stem's convolution
+  "imagenet": (7, 2),
+  "cifar": (3, 1),
+  "cifar_s2": (3, 2),
+  "cifar_pad2": (3, 1),
+}
 SMALL_IMAGE_PX = 32  # up to here "auto" takes the CIFAR stem (SimCLR, section B.9)
 
 # "same": TensorFlow's, asymmetric at stride 2. "torch": k//2 on both sides. "simclr": convolutions
@@ -161,7 +167,10 @@ class ResNet(nn.Module, norms.Options):
   stem: str = option(
     "auto",
     "imagenet (7x7 stride 2, max-pool), cifar (3x3), cifar_s2 (3x3 stride 2: a quarter of the "
-    "work) or auto (cifar up to 32 px)",
+    "work), cifar_pad2 (3x3 with a rim of 2 px, as solo-learn's) or auto (cifar up to 32 px)",
+  )
+  stem_relu: bool = option(
+    True, "ReLU after the stem (False: as lightly's CIFAR-10 benchmark cuts its ResNetGenerator)"
   )
   padding: str = option("same", "of strided windows: same (TensorFlow), torch, or simclr (mixed)")
   zero_gamma: bool = option(True, "start the last batch-norm scale of every block at 0")
@@ -175,9 +184,9 @@ class ResNet(nn.Module, norms.Options):
   sk_ratio: float = option(0.0, "selective kernels and ResNet-D: 0 off, 0.0625 as SimCLR v2")
 
   def __post_init__(self):
-    _check_choice("stem", self.stem, STEMS)
-    _check_choice("padding", self.padding, SYMMETRIC_CONV)
-    _check_choice("weight_init", self.weight_init, CONV_INITS)
+    check_choice("stem", self.stem, STEMS)
+    check_choice("padding", self.padding, SYMMETRIC_CONV)
+    check_choice("weight_init", self.weight_init, CONV_INITS)
     check_dtype(self.dtype)
     if self.width <= 0 or round(self.base * self.width) < 1:
       raise errors.UserError(f"model width {self.width} leaves no channels; use e.g. 0.5, 1 or 2")
@@ -219,15 +228,19 @@ class ResNet(nn.Module, norms.Options):
     stem = self.stem
     if stem == "auto":
       stem = "cifar" if max(x.shape[1:3]) <= SMALL_IMAGE_PX else "imagenet"
-    kernel_px, stride = {"imagenet": (7, 2), "cifar": (3, 1), "cifar_s2": (3, 2)}[stem]
+    kernel_px, stride = _KERNELS[stem]
     channels = round(self.base * self.width)
     if stem == "imagenet" and self.sk_ratio:  # ResNet-D: three 3x3 in place of the 7x7
       for layer, stride in ((1, 2), (2, 1)):
         x = conv(channels // 2, 3, stride, name=f"stem_conv{layer}")(x)
         x = nn.relu(norm(name=f"stem_norm{layer}")(x, train))
       kernel_px, stride = 3, 1
+    if stem == "cifar_pad2":  # one pixel more than the convolution pads by itself
+      x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     x = conv(channels, kernel_px, stride, name="stem_conv")(x)
-    x = nn.relu(norm(name="stem_norm")(x, train))
+    x = norm(name="stem_norm")(x, train)
+    if self.stem_relu:
+      x = nn.relu(x)
     if stem == "imagenet":
       x = nn.max_pool(x, (3, 3), (2, 2), pad(3, SYMMETRIC_POOL[self.padding]))
     return x
@@ -255,10 +268,11 @@ def check_dtype(dtype: str | jnp.dtype) -> None:
     raise errors.UserError(
       "model.dtype float16 would need its loss scaled; use bfloat16 or float32"
     )
-  _check_choice("dtype", name, ("float32", "bfloat16"))
+  check_choice("dtype", name, ("float32", "bfloat16"))
 
 
-def _check_choice(field: str, value: str, allowed) -> None:
+def check_choice(field: str, value: str, allowed) -> None:
+  """Raises `UserError` unless an option has one of the values `allowed`."""
   if value not in allowed:
     raise errors.UserError(f"model {field} {value!r} is unknown; use one of {', '.join(allowed)}")
 

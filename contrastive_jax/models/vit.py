@@ -1,13 +1,14 @@
 """Vision transformers (Dosovitskiy et al., ICLR 2021) as in MoCo v3 (Chen et al., ICCV 2021).
 
-Pre-norm blocks with MLPs of ratio 4, fixed 2-D sine-cosine positions, Xavier-uniform layers, and a
-patch projection that can stay at its random start. What heads read is the class token after the
-last LayerNorm.
+Pre-norm blocks with MLPs of ratio 4, fixed 2-D sine-cosine positions (or learned ones, which most
+published weights have), Xavier-uniform layers, and a patch projection that can stay at its random
+start. What heads read is the class token after the last LayerNorm.
 
 The named networks are constructors of `ViT` with the size filled in, e.g. `vit_small(patch_px=4)`.
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -74,6 +75,9 @@ class ViT(nn.Module, norm.Options):
   frozen_patch_projection: bool = option(
     False, "leave the patch projection at its random start (MoCo v3, section 4.2)"
   )
+  positions: str = option(
+    "sincos", "sincos (fixed, as MoCo v3) or learned (one vector a patch, as ViT and DINO)"
+  )
   weight_init: str = option("torch", "of the method's heads: simclr, torch or haiku")
   dtype: str = option("float32", "of activations: float32, bfloat16; parameters stay float32")
   remat: bool = option(
@@ -84,6 +88,7 @@ class ViT(nn.Module, norm.Options):
     resnet.check_dtype(self.dtype)
     if self.patch_px < 1:
       raise errors.UserError(f"model patch_px {self.patch_px} is below 1; use e.g. 16")
+    resnet.check_choice("positions", self.positions, ("sincos", "learned"))
     super().__post_init__()
 
   @nn.compact
@@ -100,14 +105,19 @@ class ViT(nn.Module, norm.Options):
     x = _dense(self.width, dtype, "patch")(x)
     if self.frozen_patch_projection:
       x = jax.lax.stop_gradient(x)
-    grid = self.whole_px // self.patch_px if self.whole_px else None
-    x = x + sincos_positions(rows, columns, self.width, grid).astype(dtype)
-    x = x.reshape(len(x), rows * columns, self.width)
     token = self.param("class_token", nn.initializers.normal(1e-6), (self.width,))
+    if self.positions == "learned":
+      of_token, of_patches = self._learned(rows, columns)
+      token = token + of_token
+    else:
+      grid = self.whole_px // self.patch_px if self.whole_px else None
+      of_patches = sincos_positions(rows, columns, self.width, grid)
+    x = x + of_patches.astype(dtype)
+    x = x.reshape(x.shape[0], rows * columns, self.width)
     x = jnp.concatenate([jnp.zeros_like(x[:, :1]) + token.astype(dtype), x], axis=1)
 
     def as_map(x):
-      return x[:, 1:].reshape(len(x), rows, columns, self.width)
+      return x[:, 1:].reshape(x.shape[0], rows, columns, self.width)
 
     ends = {"stem": as_map(x)}
     block = blocks.of(Block, self, remat=self.remat)
@@ -116,6 +126,35 @@ class ViT(nn.Module, norm.Options):
       ends[f"block{number}"] = as_map(x)
     x = nn.LayerNorm(epsilon=_EPS, name="norm")(x[:, 0].astype(jnp.float32))
     return ends | {"h": x}
+
+  def _learned(self, rows: int, columns: int) -> tuple[Float[Array, " C"], Float[Array, "h w C"]]:
+    """Returns the learned positions of the class token and of the patches.
+
+    Their table is of a square grid, that of the image with which the network was made; for another
+    grid it is `resized`.
+    """
+    if self.has_variable("params", "positions"):
+      count = self.get_variable("params", "positions").shape[0]
+    else:
+      count = 1 + rows * columns
+    table = self.param("positions", nn.initializers.normal(0.02), (count, self.width))
+    side = math.isqrt(count - 1)
+    if side * side != count - 1:
+      raise errors.UserError(
+        f"model.positions learned: {count - 1} patches are no square; use square images"
+      )
+    grid = table[1:].reshape(side, side, self.width)
+    return table[0], resized(grid, rows, columns)
+
+
+def resized(grid: Float[Array, "h w C"], rows: int, columns: int) -> Float[Array, "rows columns C"]:
+  """Returns learned positions for another grid of patches, by cubic interpolation.
+
+  It is filtered where there are fewer places, as timm does. The same grid is left as it is.
+  """
+  if grid.shape[:2] == (rows, columns):
+    return grid
+  return jax.image.resize(grid, (rows, columns, grid.shape[2]), "cubic", antialias=True)
 
 
 def patches(x: Float[Array, "N H W 3"], patch_px: int) -> Float[Array, "N h w P"]:

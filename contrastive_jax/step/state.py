@@ -39,9 +39,16 @@ class TrainState:
 
 
 def create(
-  init: Callable[[Array], TrainState], *, seed: int, mesh: Mesh, fsdp: bool = False
+  init: Callable[..., TrainState],
+  *,
+  seed: int,
+  mesh: Mesh,
+  fsdp: bool = False,
+  given: PyTree | None = None,
 ) -> TrainState:
   """Runs an `initialiser` on all devices of `mesh`; equal for equal seeds, whatever the mesh.
+
+  With `given` some variables are those and not drawn; see `initialiser`.
 
   Raises `UserError` for a state of which this host could not hold its share: where the devices are
   CPUs all of it, else what is copied there to be saved, an equal part for each process.
@@ -56,7 +63,8 @@ def create(
       "what the method remembers": _bytes(shapes.memory) // share,
     }
     limits.check_host(held, "make the network's width or what the method remembers smaller")
-    return once.jit(init, out_shardings=shardings(shapes, mesh, fsdp))(key)
+    from_given = () if given is None else (given,)
+    return once.jit(init, out_shardings=shardings(shapes, mesh, fsdp))(key, *from_given)
 
 
 def _bytes(tree: PyTree) -> int:
@@ -99,21 +107,30 @@ def initialiser(
   optimizer: optax.GradientTransformation,
   probe: online.Probe,
   task: methods.Task,
-) -> Callable[[Array], TrainState]:
-  """Returns the function of a key that makes the first state of a run."""
+) -> Callable[..., TrainState]:
+  """Returns the function of a key that makes the first state of a run.
 
-  def init(key):
+  A second argument, "params" and "batch_stats" of a part of the network, stands in for what is
+  drawn of it: in the network, and in the target network of a method that has one.
+  """
+
+  def init(key, given=None):
     net_key, memory_key = jax.random.split(key)
     image = jnp.zeros((1, task.image_size_px, task.image_size_px, 3))
-    variables = net.init(net_key, image, train=False)
+    variables = net.init(net_key, image, train=False) | {}
+    for name, part in (given or {}).items():
+      variables[name] = variables[name] | part
     ends = jax.eval_shape(lambda: net.apply(variables, image, train=False))
     params, stats = variables["params"], variables.get("batch_stats", {})
+    memory = method.init_memory(net, variables, task, memory_key)
+    if given and "target" in memory:
+      memory = memory | {"target": memory["target"] | given["params"]}
     return TrainState(
       step=jnp.zeros((), jnp.int32),
       params=params,
       stats=stats,
       opt_state=optimizer.init(params),
-      memory=method.init_memory(net, variables, task, memory_key),
+      memory=memory,
       probe=probe.init(ends["h"].shape[-1]),
     )
 

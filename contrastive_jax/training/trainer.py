@@ -22,7 +22,14 @@ from contrastive_jax.processes.watchdog import Watchdog
 from contrastive_jax.step import Step, collapse
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.step.state import TrainState
-from contrastive_jax.training import changed_batch, introduction, next_command, opening, preview
+from contrastive_jax.training import (
+  changed_batch,
+  introduction,
+  next_command,
+  opening,
+  preview,
+  starting,
+)
 from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.loop import Loop, Result
@@ -31,6 +38,7 @@ from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
 from contrastive_jax.training.skips import Skips
+from contrastive_jax.weights import start as start_lib
 from contrastive_jax.workdir import bucket, files, lock
 from contrastive_jax.workdir.checkpoint import Checkpoints
 from contrastive_jax.workdir.report import Reporter
@@ -56,6 +64,7 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
   with Preemption() as preemption, hosts.losses_named():
     with agree.mistakes_shared():
       build.check(config)  # what no run can have is said before what this workdir cannot
+      starting.check_export(config, workdir)
       unread.check_paths(config)
     with bucket.here(workdir) as (folder, mirror):
       return _train(config, folder, devices, preemption, mirror, workdir)
@@ -76,7 +85,9 @@ def _train(
   to_score = next_command.to_score(config, given, source, held_out, opening.scored(config, source))
   run = build.run(config, len(source), source.num_classes, mesh.size)
   mesh = state_lib.divided(run.init, mesh) if config.fsdp else mesh
-  state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
+  weights = starting.weights(config, workdir)
+  begin = {"seed": config.seed, "mesh": mesh, "fsdp": config.fsdp}
+  state = state_lib.create(run.init, **begin, given=weights and start_lib.given(weights))
   unreadable = _unreadable_path(workdir)
   monitor = Monitor.create(config, source, held_out, run.net, run.recipe, mesh, unreadable)
   step_fn, forms = _traced(config, run, source, state, mesh)
@@ -89,6 +100,7 @@ def _train(
     if found := checkpoints.restore(state):
       state = found.replace(memory=run.method.resume(found.memory, state.memory))
     start = int(parallel.fetch(state.step))
+    weights = None if start else weights
     _check_something_is_left(config, run, start)
     # Not before the checkpoint is known to fit.
     versions = workdir_lib.stamp(workdir, config, image_set, start, mirror.stamped)
@@ -96,11 +108,13 @@ def _train(
     if jax.process_index() == 0:
       written_anew = files.written_anew(workdir, listed)
       files.keep(workdir, listed, mirror.stamped)
+      starting.note(workdir, weights, mirror.stamped)
     with _reporter(workdir, config, run, start) as reporter:
       reporter.console.line(introduction.line(config, run, state, source, held_out, mesh, start))
       if config.fsdp:
         reporter.console.line(state_lib.what_is_cut(state, mesh))
-      for form in filter(None, (*forms, written_anew)):
+      from_weights = weights and weights.said()
+      for form in filter(None, (from_weights, *forms, written_anew)):
         reporter.console.line(form)
       for change in changes:
         reporter.console.line(f"other than before, as was allowed: {change}")
@@ -130,6 +144,7 @@ def _train(
         reporter.console.line("compiling the step, once a start: seconds to minutes")
       with parallel.use(mesh):
         result = loop.run(step_fn, state, batches, preemption)
+      starting.export_at_end(config, workdir)
       reporter.console.line(f"done; to score it: {to_score}")
       return result
 

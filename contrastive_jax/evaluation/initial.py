@@ -1,0 +1,87 @@
+"""Weights of a file, or of another run's backbone, as a run that can be scored.
+
+There need not be a run at all: then the network follows from the weights, and the images from the
+config of the evaluation. With a workdir its images are taken, and its views for evaluation.
+"""
+
+import logging
+
+from ml_collections import ConfigDict
+
+from contrastive_jax import config as config_lib
+from contrastive_jax import errors
+from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.augment import NORMALIZATIONS
+from contrastive_jax.models import resnet
+from contrastive_jax.weights import start, tree
+from contrastive_jax.workdir import checkpoint
+
+_VIEWS = "moco_v2"  # torchvision's resizing, whose filter PyTorch's projects share
+_LARGE_PX = 224
+
+
+def run(config: ConfigDict, workdir: str | None) -> checkpoint.Run:
+  """Returns the weights that `config.init` names, with the config of a run that has no head.
+
+  Args:
+    config: of the evaluation.
+    workdir: of the run whose images are scored; None: `config.data` names them.
+
+  Raises:
+    UserError: the weights, or the images, cannot be had.
+  """
+  asked = config.init
+  if asked.normalize and asked.normalize not in NORMALIZATIONS:
+    raise errors.UserError(
+      f'init.normalize "{asked.normalize}" is unknown; use one of {", ".join(NORMALIZATIONS)}'
+    )
+  weights = start.read(asked.path, asked.layout, asked.step)
+  base = _of_run(workdir) if workdir else _of_images(config, weights)
+  made = config_lib.pretrain("simclr", weights.model["name"], base.augment.recipe)
+  made.method.head = "none"  # z is h
+  for key, value in weights.model.items():
+    made.model[key] = float(value) if isinstance(made.model[key], float) else value
+  with base.unlocked(), base.ignore_type():
+    base.method, base.model = made.method, made.model
+    base.augment.normalize = asked.normalize or base.augment.normalize
+  logging.getLogger(__name__).info(
+    "%s; images of %d px, standardised as %s",
+    *(weights.said(), config.image_size_px or base.image_size_px, base.augment.normalize),
+  )
+  params, stats = tree.nested(weights.arrays)
+  stats = {"backbone": stats} if stats else {}
+  return checkpoint.Run(base, {"backbone": params}, stats, 0)
+
+
+def _of_run(workdir: str) -> ConfigDict:
+  config = workdir_lib.stored_config(workdir)
+  if config is None:
+    raise errors.UserError(
+      f"workdir {workdir} holds no run (no config.json); leave it out, and name images: "
+      "--config.data.source=..."
+    )
+  return config
+
+
+def _of_images(config: ConfigDict, weights: start.Weights) -> ConfigDict:
+  """Returns the config of a run on the evaluation's images, at the size of the weights."""
+  if not config.data.source:
+    raise errors.UserError(
+      "data.source is empty, and without --workdir no run tells the images; set "
+      "--config.data.source=folder --config.data.folder.path=DIR, or another source"
+    )
+  how = weights.preparation
+  base = config_lib.pretrain("simclr", weights.model["name"], how.get("recipe", _VIEWS))
+  base.data.source = config.data.source
+  base.augment.normalize = how["normalize"]
+  base.image_size_px = how.get("size_px") or _size_px(weights)
+  return base
+
+
+def _size_px(weights: start.Weights) -> int:
+  """Returns the side of the images that weights are for, as far as they tell."""
+  positions = weights.arrays.get("params.positions")
+  if positions is not None:
+    return round((len(positions) - 1) ** 0.5) * weights.model["patch_px"]
+  small = weights.model.get("stem", "imagenet") != "imagenet"
+  return resnet.SMALL_IMAGE_PX if small else _LARGE_PX

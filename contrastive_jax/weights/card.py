@@ -1,0 +1,166 @@
+"""The README.md of an exported folder: a model card of what the run left behind, nothing else."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from contrastive_jax import config as config_lib
+from contrastive_jax import reading, stored
+from contrastive_jax.weights import twin
+
+
+def text(
+  run: Mapping[str, Any],
+  found: Mapping[str, Any],
+  file: str,
+  results: list[dict[str, Any]],
+) -> str:
+  """Returns the card.
+
+  Args:
+    run: "config", "step", "command" (of the export), "format", "timm" (whether it can be loaded
+      there), "images" (of data.json, {} if not known).
+    found: of `preparation.facts`.
+    file: of the weights.
+    results: of `results_of`.
+  """
+  config, model = run["config"], found["model"]
+  library = "timm" if run["timm"] else "contrastive_jax"
+  parts = [
+    "---",
+    f"library_name: {library}",
+    "pipeline_tag: image-feature-extraction",
+    "tags:",
+    *(f"- {tag}" for tag in ("image-feature-extraction", "contrastive_jax", config.method.name)),
+    *(["- timm"] if run["timm"] else []),
+    "---",
+    "",
+    f"# {model['name']}, trained without labels by {config.method.name}",
+    "",
+    f"The backbone of a run of contrastive_jax, its checkpoint of step {run['step']:,}; the heads",
+    "of the method are left out. It maps images to the representation h.",
+    "",
+    "## Training",
+    "",
+    *_table(("", ""), _training(config, run["images"])),
+    "",
+    "Options that differ from the defaults of method and network:",
+    "",
+    "```text",
+    *(f"--config.{key}={value}" for key, value in _changed(config).items()),
+    "```",
+    "",
+    "All of them are in `training_config.json`.",
+    "",
+    "## Scores",
+    "",
+    *_scores(results),
+    "",
+    "## Images",
+    "",
+    *_table(("", ""), [(k, json.dumps(v)) for k, v in found.items() if k != "model"]),
+    "",
+    "## Use",
+    "",
+    *_use(run, found, file),
+    "",
+    f"Made by `{run['command']}`.",
+    "",
+  ]
+  return "\n".join(parts)
+
+
+def results_of(workdir: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the records of a run's evaluations, each with the checkpoint's step and its images."""
+  records = []
+  folder = workdir / "eval"
+  for name in sorted(reading.names_in(folder)):
+    content = reading.content(folder / name) if name.endswith(".json") else None
+    if content is None:
+      continue
+    try:
+      found = stored.parsed(content)
+      shared = {"step": found["checkpoint_step"], "images": found["test"]}
+      records += [record | shared for record in found["results"] if "top1" in record]
+    except (ValueError, KeyError, TypeError):
+      continue  # of a killed evaluation, or no evaluation
+  return records
+
+
+def _training(config: ConfigDict, images: Mapping[str, Any]) -> list[tuple[str, str]]:
+  data = f"{config.data.source}, split {config.data.split}"
+  name = config.data[config.data.source].get("name") if config.data.source in config.data else None
+  count = images.get("images")
+  return [
+    ("method", config.method.name),
+    (
+      "data",
+      f"{name or ''} {data}{f', {count:,} images' if isinstance(count, int) else ''}".strip(),
+    ),
+    ("views", f"recipe {config.augment.recipe}, {config.image_size_px} px"),
+    ("epochs", str(config.epochs)),
+    ("batch", str(config.batch_size)),
+    ("optimiser", config.optimizer.name),
+  ]
+
+
+def _changed(config: ConfigDict) -> dict[str, Any]:
+  plain = config_lib.pretrain(config.method.name, config.model.name, config.augment.recipe)
+  was, now = config_lib.flatten(plain), config_lib.flatten(config)
+  hidden = tuple(f"data.{name}.path" for name in ("folder", "npz", "tfds"))  # of one machine
+  named = ("method.name", "model.name", "augment.recipe")
+  return {k: v for k, v in now.items() if (was.get(k) != v or k in named) and k not in hidden}
+
+
+def _scores(results: list[dict[str, Any]]) -> list[str]:
+  if not results:
+    return ["None were measured; `contrastive_jax eval --workdir=...` measures them."]
+  rows = [
+    (
+      record["protocol"],
+      f"{record.get('encoder')}, {record.get('layer')}",
+      f"{100 * record['top1']:.2f} %",
+      f"{record.get('num_train')} / {record.get('num_test')}, {record['images']}",
+      f"{record['step']}",
+      ", ".join(f"{k} {v}" for k, v in record.get("settings", {}).items()),
+    )
+    for record in results
+  ]
+  return _table(
+    ("protocol", "encoder, layer", "top-1", "train / test images", "step", "settings"), rows
+  )
+
+
+def _use(run: Mapping[str, Any], found: Mapping[str, Any], file: str) -> list[str]:
+  if run["format"] == "onnx":
+    return ["Input `images`, output `features`; the batch is free, the size of the images fixed."]
+  if run["format"] == "stablehlo":
+    lines = ["import jax, pathlib", "", f'content = pathlib.Path("{file}").read_bytes()']
+    return _python([*lines, "features = jax.export.deserialize(bytearray(content)).call(images)"])
+  if run["format"] == "own":
+    return [
+      f"`contrastive_jax train --config.init.path={file}`, `contrastive_jax eval --init={file}`."
+    ]
+  lines = []
+  if run["timm"]:
+    lines += ["With timm, from this folder:", ""]
+    lines += _python(
+      ["import timm", "", 'net = timm.create_model("local-dir:.", pretrained=True).eval()']
+    )
+  if found["model"]["name"].startswith("resnet"):
+    lines += ["", "With torchvision:", "", *_python(twin.in_torchvision(found["model"], file))]
+  return lines
+
+
+def _python(lines: list[str]) -> list[str]:
+  return ["```python", *lines, "```"]
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+  def line(cells):
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+  return [line(head), "|" + "---|" * len(head), *map(line, rows)]

@@ -1,0 +1,99 @@
+"""Pickles of NumPy's arrays in containers, read without calling anything that a file names.
+
+An unpickler calls whatever a pickle names. This one knows the few names that arrays need, and
+stand-ins for the tuples of BYOL's released checkpoints; any other name ends the reading.
+"""
+
+import collections
+import io
+import pickle
+from typing import Any, BinaryIO
+
+import numpy as np
+
+
+class Refused(ValueError):
+  """A pickle names what is no part of an array."""
+
+
+class _Left(tuple):
+  """Stands for a tuple of another project, e.g. the state of an optimiser: what it held."""
+
+  def __new__(cls, *values: Any):
+    return super().__new__(cls, values)
+
+  def __setstate__(self, _: Any) -> None:
+    pass
+
+
+def _experiment_state(*values: Any) -> dict[str, Any]:
+  """Stands for BYOL's `_ExperimentState` (byol_experiment.py): its fields by name."""
+  names = ("online_params", "target_params", "online_state", "target_state", "opt_state")
+  return dict(zip(names, values, strict=False))
+
+
+def _mapping(*values: Any) -> Any:
+  """Stands for Haiku's immutable mapping: what it was made of."""
+  return values[0] if values else {}
+
+
+def _array(kind: type, shape: tuple, typecode: bytes) -> np.ndarray:
+  """Stands for NumPy's `_reconstruct`, for plain arrays alone; the content is set afterwards."""
+  if kind is not np.ndarray:
+    raise Refused(f"an array of {getattr(kind, '__name__', kind)}")
+  return np.ndarray.__new__(np.ndarray, (0,), "b")
+
+
+def _scalar(kind: np.dtype, content: bytes = b"") -> np.generic:
+  """Stands for NumPy's `scalar`."""
+  return np.frombuffer(content, _plain(kind), 1)[0]
+
+
+def _frombuffer(content: Any, kind: np.dtype, shape: tuple, order: str) -> np.ndarray:
+  """Stands for NumPy's `_frombuffer`, of pickles of protocol 5."""
+  return np.frombuffer(content, _plain(kind)).reshape(shape, order=order)
+
+
+def _dtype(kind: str, *_: Any) -> np.dtype:
+  """Stands for `numpy.dtype`, of numbers alone."""
+  return _plain(np.dtype(kind, False, True))  # a copy: what follows in the pickle changes it
+
+
+def _plain(kind: np.dtype) -> np.dtype:
+  if kind.hasobject or kind.kind not in "biufc":
+    raise Refused(f"an array of type {kind}")
+  return kind
+
+
+_NAMES = {
+  ("collections", "OrderedDict"): collections.OrderedDict,
+  ("numpy", "ndarray"): np.ndarray,
+  ("numpy", "dtype"): _dtype,
+  ("byol.byol_experiment", "_ExperimentState"): _experiment_state,
+  ("byol_experiment", "_ExperimentState"): _experiment_state,
+}
+for _core in ("numpy.core", "numpy._core"):
+  _NAMES[f"{_core}.multiarray", "_reconstruct"] = _array
+  _NAMES[f"{_core}.multiarray", "scalar"] = _scalar
+  _NAMES[f"{_core}.numeric", "_frombuffer"] = _frombuffer
+_MAPPINGS = ("FlatMapping", "FlatMap", "frozendict", "to_immutable_dict")
+_LEFT = ("optax.", "byol.utils.optimizers", "haiku._src")
+
+
+class _Unpickler(pickle.Unpickler):
+  def find_class(self, module: str, name: str) -> Any:
+    if (module, name) in _NAMES:
+      return _NAMES[module, name]
+    if module.startswith("haiku._src") and name in _MAPPINGS:
+      return _mapping
+    if module.startswith(_LEFT) and name.isidentifier():
+      return _Left
+    raise Refused(f"GLOBAL {module}.{name}")
+
+  def persistent_load(self, _: Any) -> Any:
+    raise Refused("an object outside the file")
+
+
+def load(file: BinaryIO) -> Any:
+  """Returns what the first pickle of a file holds. Raises `Refused`, or what pickle raises."""
+  return _Unpickler(io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file).load()

@@ -1,0 +1,256 @@
+"""Weights to start from: a file in a known layout, or another run; the backbone alone is taken.
+
+What they do not say is decided by their layout and told. What they do say must be so in the network
+that is to take them: another depth, width, stem, padding or patch is refused by name.
+"""
+
+import collections
+import contextlib
+import logging
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+from ml_collections import ConfigDict
+
+from contrastive_jax import build, catalogue, errors, paths, reading
+from contrastive_jax.augment import NORMALIZATIONS
+from contrastive_jax.buckets import address
+from contrastive_jax.models import resnet
+from contrastive_jax.weights import facts, layouts, npz_file, own, safetensors_file, tree, vit_names
+from contrastive_jax.workdir import checkpoint, digests
+
+_CONVERTED = (".pth", ".pt", ".ckpt", ".pkl", ".pickle", ".tar", ".bin", ".dat")
+# Options of a model that another value of gives other features, or other shapes.
+_COMPARED = (
+  *("name", "width", "stem", "stem_relu", "padding", "sk_ratio", "bn_eps"),
+  *("patch_px", "positions"),
+)
+_FLOATS = ("float32", "float16", "bfloat16", "float64")
+
+
+class Weights(NamedTuple):
+  """A backbone's weights, and what is known of them.
+
+  Attributes:
+    source: the file or the workdir.
+    layout: who names arrays so; "run" for a workdir.
+    digest: of the file; of a workdir, its step.
+    arrays: float32 by our dotted names below the backbone.
+    origin: the file's names of them.
+    model: options of the section `model`, with its "name".
+    unused: what of the file was not taken, each kind once: {what: names}.
+    preparation: of images: "normalize", and of our own exports more.
+  """
+
+  source: str
+  layout: str
+  digest: str
+  arrays: dict[str, np.ndarray]
+  origin: dict[str, str]
+  model: dict[str, Any]
+  unused: dict[str, list[str]]
+  preparation: dict[str, Any]
+
+  def said(self) -> str:
+    """Returns one line on what was taken and what was not."""
+    model = ", ".join(f"{k} {v}" for k, v in self.model.items() if k in ("stem", "padding"))
+    line = f"weights of {self.source} (layout {self.layout}): {self.model['name']}"
+    line += f"{f', {model}' if model else ''}; {len(self.arrays)} arrays taken"
+    rest = [f"{len(names)} of {what} ({names[0]}{', ...' if len(names) > 1 else ''})"
+            for what, names in self.unused.items()]  # fmt: skip
+    return line + (f"; not taken: {', '.join(rest)}" if rest else "")
+
+
+def read(path: str, layout: str = "", step: int | str | None = None) -> Weights:
+  """Returns the weights of a file or of a run.
+
+  Args:
+    path: of a .safetensors or .npz file, or of a workdir, which may be in a bucket.
+    layout: of a file, one of `layouts.NAMES`; "": found by its names.
+    step: of a run's checkpoint; "best": by kNN; None: the newest.
+
+  Raises:
+    UserError: there is none, it is damaged, or of no network that there is here.
+    ReadFailed: it cannot be read for now.
+  """
+  layouts.named(layout)
+  if address.is_bucket(path) or os.path.isdir(paths.local(path, "init.path")):
+    if layout:
+      raise errors.UserError(
+        f"init.layout {layout} is of a file, and {path} is a run; leave it out"
+      )
+    return _of_run(path, step)
+  if step is not None:
+    raise errors.UserError(f"init.step {step} is of a run, and {path} is a file; leave it out")
+  return _of_file(paths.local(path, "init.path"), layout)
+
+
+def _of_run(path: str, step: int | str | None) -> Weights:
+  run = checkpoint.load_run(path, step)
+  file = os.path.join(path, "config.json")
+  build.check_stored(run.config, run.params, run.stats, file)
+  arrays = tree.flat(run.params["backbone"], run.stats.get("backbone", {}))
+  heads = sorted({*run.params, *run.stats} - {"backbone"})
+  unused = {"heads": heads} if heads else {}
+  preparation = preparation_of(run.config)
+  model = model_of(run.config)
+  origin = {name: name for name in arrays}
+  return Weights(path, "run", f"step {run.step}", arrays, origin, model, unused, preparation)
+
+
+def _of_file(path: str, layout: str) -> Weights:
+  file = pathlib.Path(path)
+  if file.suffix in _CONVERTED:
+    raise errors.UserError(
+      f"{path} may hold programs, which are not read here; first: contrastive_jax convert {path}"
+    )
+  content = reading.content(file)
+  if content is None:
+    raise errors.UserError(
+      f"init.path {path} is not there; give a .safetensors or .npz file, or the workdir of a run"
+    )
+  metadata: dict[str, str] = {}
+  if content[:4] == b"PK\x03\x04" or file.suffix == ".npz":
+    arrays = npz_file.parsed(content, path)
+  else:
+    arrays, metadata = safetensors_file.parsed(content, path)
+  known = own.facts(metadata, path)
+  with _naming(path):
+    found, taken = layouts.found(arrays, layout or known.get("layout", ""))
+    arrays = {name: _plain(array, taken.origin[name]) for name, array in taken.arrays.items()}
+    arrays = vit_names.without_fixed_positions(arrays)
+    heads = known and facts.heads_of(known["model"]["name"])
+    model = _model(arrays, found, taken, heads or None)
+  if known:
+    model |= {key: value for key, value in known["model"].items() if key in _COMPARED}
+  elif found.name == "own":
+    raise errors.UserError(
+      f"{path} is a part of a checkpoint, which does not say how its network pads; give the "
+      "workdir of that run, or what contrastive_jax export makes of it"
+    )
+  unused = collections.defaultdict(list)
+  for name, what in sorted(taken.unused.items()):
+    unused[what].append(name)
+  preparation = known.get("preparation") or {"normalize": found.normalize}
+  return Weights(
+    path, found.name, digests.of(content), arrays, taken.origin, model, dict(unused), preparation
+  )
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+  """Puts the name of a file before what is wrong with it."""
+  try:
+    yield
+  except errors.UserError as error:
+    raise errors.UserError(f"init.path {path}: {error}") from error
+
+
+def _plain(array: np.ndarray, name: str) -> np.ndarray:
+  """Returns float32 in order. Raises `UserError` if it is none, or not finite."""
+  if array.dtype.name not in _FLOATS:
+    raise errors.UserError(f"{name} is {array.dtype.name}; weights are {', '.join(_FLOATS)}")
+  found = np.ascontiguousarray(array, dtype=np.float32)
+  if not np.isfinite(found).all():
+    raise errors.UserError(f"{name} has numbers that are not finite; get it again")
+  return found
+
+
+def _model(arrays: dict, layout: layouts.Layout, taken, heads: int | None) -> dict[str, Any]:
+  """Returns the section `model` of the network whose weights these are."""
+  shapes = {name: array.shape for name, array in arrays.items()}
+  width = shapes.get("params.class_token", (0,))[0]
+  model = facts.of(shapes, heads or layout.heads.get(width))
+  if catalogue.family_of(model["name"]) == "vit":
+    return model
+  options = dict(layout.options) | taken.options
+  if model["stem"] == "cifar" and "stem" not in options:
+    if not layout.small_stem:
+      raise errors.UserError(
+        "a 3 x 3 stem, and nothing tells its padding, which is 1 in torchvision's form and 2 in "
+        "solo-learn's; say whose it is: --config.init.layout=torchvision, solo_learn, mmselfsup"
+      )
+    options["stem"] = layout.small_stem
+  return model | options
+
+
+def model_of(config: ConfigDict) -> dict[str, Any]:
+  """Returns what of a run's section `model` its weights depend on; a stem "auto" is decided."""
+  model = {key: config.model[key] for key in _COMPARED if key in config.model}
+  if model.get("stem") == "auto":
+    small = config.image_size_px <= resnet.SMALL_IMAGE_PX
+    model["stem"] = "cifar" if small else "imagenet"
+  if catalogue.family_of(model["name"]) == "vit":
+    model.pop("bn_eps", None)  # which a ViT hands on to heads
+  return model
+
+
+def preparation_of(config: ConfigDict) -> dict[str, Any]:
+  """Returns how a run prepares images for its network."""
+  view = build.recipe(config)
+  return {
+    "recipe": config.augment.recipe,
+    "size_px": config.image_size_px,
+    "mean": list(view.mean),
+    "std": list(view.std),
+    "normalize": next(
+      (name for name, how in NORMALIZATIONS.items() if how == (view.mean, view.std)), None
+    ),
+    "interpolation": view.interpolation,
+    "antialias": view.antialias,
+  }
+
+
+def check(weights: Weights, config: ConfigDict) -> Weights:
+  """Returns the weights as the network of a run takes them.
+
+  Raises:
+    UserError: they are of another network; what differs is named, and what to set.
+  """
+  ours = model_of(config)
+  found = facts.differences(weights.model, ours)
+  if "padding" in found and not facts.padding_matters(ours["stem"], *found["padding"]):
+    del found["padding"]
+  if found:
+    said = ", ".join(f"{key} {theirs} (here: {here})" for key, (theirs, here) in found.items())
+    keys = " ".join(f"--config.model.{key}={theirs}" for key, (theirs, _) in found.items())
+    raise errors.UserError(
+      f"init.path {weights.source} (layout {weights.layout}) is of another network: {said}; set "
+      f"{keys}, or give other weights"
+    )
+  shapes = build.backbone_shapes(config)
+  arrays = dict(weights.arrays)
+  wanted = shapes.get(vit_names.POSITIONS)
+  if wanted and arrays[vit_names.POSITIONS].shape != wanted:
+    arrays[vit_names.POSITIONS] = vit_names.resized(arrays[vit_names.POSITIONS], wanted[0])
+    logging.getLogger(__name__).info(
+      "%s: positions of %d patches resized to %d",
+      *(weights.source, len(weights.arrays[vit_names.POSITIONS]) - 1, wanted[0] - 1),
+    )
+  _check_shapes(weights, arrays, shapes)
+  return weights._replace(arrays=arrays)
+
+
+def _check_shapes(weights: Weights, arrays: dict[str, np.ndarray], shapes: facts.Shapes) -> None:
+  for name in [*shapes, *arrays]:
+    held = arrays[name].shape if name in arrays else None
+    if held != shapes.get(name):
+      theirs = weights.origin.get(name)
+      said = f"{theirs} is {list(held)}" if held else f"nothing is {name}"
+      wanted = f"{list(shapes[name])} ({name})" if name in shapes else "nothing there"
+      raise errors.UserError(
+        f"init.path {weights.source} (layout {weights.layout}): {said}, where "
+        f"{weights.model['name']} has {wanted}; give other weights"
+      )
+
+
+def given(weights: Weights) -> PyTree:
+  """Returns {"params", "batch_stats"} of the backbone, to stand in for what is drawn."""
+  params, stats = tree.nested(weights.arrays)
+  found = {"params": {"backbone": params}}
+  return found | ({"batch_stats": {"backbone": stats}} if jax.tree.leaves(stats) else {})
