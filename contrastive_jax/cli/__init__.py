@@ -1,4 +1,4 @@
-"""The command line: `contrastive_jax train`, `eval`, `study`, `compare`, `launch`.
+"""The command line: `contrastive_jax train`, `eval`, `embed`, `study`, ...
 
 What a flag or a key gets wrong is answered before JAX is imported.
 
@@ -10,12 +10,19 @@ import sys
 from collections.abc import Sequence
 
 from contrastive_jax import errors, launch, options
-from contrastive_jax.cli import alone, compare, evaluate, parse, study, texts, train
+from contrastive_jax.cli import alone, compare, embed, evaluate, parse, study, texts, train
 from contrastive_jax.cli.command import Command
 from contrastive_jax.cli.leave import by_name, leave
 
 COMMANDS: dict[str, Command] = {
-  command.name: command for command in (train.COMMAND, evaluate.COMMAND, study.COMMAND)
+  command.name: command
+  for command in (
+    train.COMMAND,
+    evaluate.COMMAND,
+    embed.EMBED,
+    embed.NEIGHBOURS,
+    study.COMMAND,
+  )
 }
 
 

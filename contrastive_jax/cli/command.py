@@ -47,6 +47,7 @@ class Command:
     on_devices: whether a run needs a workdir and the other processes.
     itself: whether it uses devices at all; otherwise it starts processes that do.
     in_buckets: whether its --workdir may be in a bucket.
+    interrupted: what is said after Ctrl-C; "": see `run`.
   """
 
   name: str
@@ -61,3 +62,4 @@ class Command:
   on_devices: Callable[[flags.FlagValues], bool] = lambda values: True
   itself: bool = True
   in_buckets: Callable[[flags.FlagValues], bool] = lambda values: False
+  interrupted: str = ""
