@@ -2,15 +2,15 @@
 
 What a flag or a key gets wrong is answered before JAX is imported.
 
-Imports: __init__, buckets, config, config_files, errors, evaluation, launch, options, paths,
-places, plan, processes, study, training, unread, workdir.
+Imports: __init__, buckets, config, config_files, embedding, errors, evaluation, launch, options,
+paths, places, plan, processes, report, study, training, unread, workdir.
 """
 
 import sys
 from collections.abc import Sequence
 
 from contrastive_jax import errors, launch, options
-from contrastive_jax.cli import alone, compare, embed, evaluate, parse, study, texts, train
+from contrastive_jax.cli import alone, compare, embed, evaluate, parse, report, study, texts, train
 from contrastive_jax.cli.command import Command
 from contrastive_jax.cli.leave import by_name, leave
 
@@ -21,6 +21,7 @@ COMMANDS: dict[str, Command] = {
     evaluate.COMMAND,
     embed.EMBED,
     embed.NEIGHBOURS,
+    report.COMMAND,
     study.COMMAND,
   )
 }

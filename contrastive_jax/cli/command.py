@@ -47,6 +47,7 @@ class Command:
     on_devices: whether a run needs a workdir and the other processes.
     itself: whether it uses devices at all; otherwise it starts processes that do.
     in_buckets: whether its --workdir may be in a bucket.
+    positional: the flag that a word without a flag stands for; "": there is none.
     interrupted: what is said after Ctrl-C; "": see `run`.
   """
 
@@ -62,4 +63,5 @@ class Command:
   on_devices: Callable[[flags.FlagValues], bool] = lambda values: True
   itself: bool = True
   in_buckets: Callable[[flags.FlagValues], bool] = lambda values: False
+  positional: str = ""
   interrupted: str = ""

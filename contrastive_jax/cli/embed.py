@@ -40,7 +40,9 @@ def _embed(asked: Asked) -> None:
     raise errors.UserError("--out is missing; give a file, e.g. --out=features.npz")
   if given["layers"].value:
     config.layers = tuple(given["layers"].value)
-  embed.run(config, given["workdir"].value, paths.local(given["out"].value, "--out"), **_images(given))
+  embed.run(
+    config, given["workdir"].value, paths.local(given["out"].value, "--out"), **_images(given)
+  )
 
 
 def _neighbours(asked: Asked) -> None:

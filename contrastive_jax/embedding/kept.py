@@ -103,7 +103,7 @@ class Kept:
       self.images, self.rows, self.replaced = (note[k] for k in ("images", "rows", "replaced"))
     except (ValueError, KeyError, TypeError) as error:
       raise errors.UserError(
-        f"{self.folder / _NOTE} is damaged; remove {self.folder}, and the features are computed anew"
+        f"{self.folder / _NOTE} is damaged; remove {self.folder}, and all is computed anew"
       ) from error
     for key in sorted(before.keys() | self._asked):
       if before.get(key) != self._asked.get(key):

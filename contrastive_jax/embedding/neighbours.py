@@ -98,9 +98,7 @@ def _rows(
   queries: Sequence[str], shown: Sequence[np.ndarray], found: Nearest, source: data.Source
 ) -> list[list[tiles.Tile]]:
   name_of, rows = embed.names(source), []
-  for query, image, cosines, indices in zip(
-    queries, shown, found.cosine, found.index, strict=True
-  ):
+  for query, image, cosines, indices in zip(queries, shown, found.cosine, found.index, strict=True):
     row = [tiles.Tile(image, os.path.basename(query), "query")]
     for cosine, index in zip(cosines, indices, strict=True):
       if index < 0:

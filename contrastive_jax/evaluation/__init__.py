@@ -1,5 +1,5 @@
 """What a frozen encoder is worth: features, protocols that score them, pictures.
 
 Imports: augment, buckets, build, catalogue, config, data, declared, errors, keys, limits, losses,
-methods, once, optim, options, parallel, paths, places, processes, reading, unread, workdir.
+methods, models, once, optim, options, parallel, paths, places, processes, reading, unread, workdir.
 """

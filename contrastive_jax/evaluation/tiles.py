@@ -49,6 +49,13 @@ def png(rows: Sequence[Sequence[Tile]], title: str = "", side_px: int = _SIDE_PX
   return file.getvalue()
 
 
+def one(image: np.ndarray, side_px: int = _SIDE_PX) -> bytes:
+  """Returns one image as a PNG whose longer side is so many pixels."""
+  file = io.BytesIO()
+  _fitted(image, side_px).save(file, "PNG", optimize=True)
+  return file.getvalue()
+
+
 def _fitted(image: np.ndarray, side_px: int) -> Image.Image:
   picture = Image.fromarray(image)
   scale = side_px / max(picture.size)

@@ -242,9 +242,7 @@ def _read_earlier(
   )
 
 
-def _read_earlier_model(
-  directory: pathlib.Path, listed: manifest.Manifest, network: str
-) -> PyTree:
+def _read_earlier_model(directory: pathlib.Path, listed: manifest.Manifest, network: str) -> PyTree:
   from contrastive_jax.workdir import earlier
 
   items = ("model", "training") if network == "target" else ("model",)
