@@ -104,13 +104,16 @@ def check(config: ConfigDict) -> None:
   optimizer(config, steps_per_epoch=1)
 
 
-def check_stored(config: ConfigDict, params: PyTree, stats: PyTree, file: str) -> None:
+def check_stored(
+  config: ConfigDict, params: PyTree, stats: PyTree, file: str, partly: bool = False
+) -> None:
   """Raises `UserError` unless a config, as it was read from a `file`, is one of these weights.
 
   Args:
     config: of a run.
     params, stats: of its checkpoint.
     file: how an error calls the config.
+    partly: whether heads may be missing, as a target network's.
   """
   remedy = "put a good copy there"
   try:
@@ -120,6 +123,11 @@ def check_stored(config: ConfigDict, params: PyTree, stats: PyTree, file: str) -
     raise errors.UserError(f"{file} is of no run ({error}); {remedy}") from error
   held = _leaves({"params": params, "batch_stats": stats})
   plain = config_lib.flatten(config_lib.pretrain(config.method.name, config.model.name))
+  if partly:
+    wanted, held = (
+      {name: shape for name, shape in found.items() if name.split("/")[0] in params}
+      for found in (wanted, held)
+    )
   for name in [*wanted, *held]:
     if wanted.get(name) != held.get(name):
       given = config_lib.flatten({k: config[k] for k in ("model", "method")})

@@ -26,8 +26,8 @@ from contrastive_jax.buckets.lease import Lease
 from contrastive_jax.buckets.objects import File, Objects, at_once, opening
 
 STAMPS = ("config.json", "versions.json", "data.json", "data.files")
-_LOGS = ("metrics.jsonl", "views.png", "unreadable*.txt", "tensorboard/**/*")
-_PULLED = ("metrics.jsonl", "views.png", "unreadable.txt")
+_LOGS = ("metrics.jsonl", "time.jsonl", "views.png", "unreadable*.txt", "tensorboard/**/*")
+_PULLED = ("metrics.jsonl", "time.jsonl", "views.png", "unreadable.txt")
 _PENDING = "pending.json"  # steps that are committed here, and not yet there
 _ALIGNED = "aligned"  # the token of the lease under which the folder was last in line
 _LOGS_EVERY_S = 60.0

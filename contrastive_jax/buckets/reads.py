@@ -16,11 +16,14 @@ _MODEL = ("model", "model.safetensors")  # what an evaluation reads; before part
 
 
 @contextlib.contextmanager
-def read_only(address: Address) -> Iterator[tuple[pathlib.Path, Callable[[int], str | None]]]:
+def read_only(
+  address: Address, whole: bool = False
+) -> Iterator[tuple[pathlib.Path, Callable[[int], str | None]]]:
   """Yields a folder with what a run in a bucket says of itself, and a function that reads weights.
 
-  The function takes a step and returns as `fetch` does. The folder goes with the context; a run
-  that is under way is not disturbed.
+  The function takes a step and returns as `fetch` does; of a checkpoint it reads weights and
+  statistics, or all if `whole`. The folder goes with the context; a run that is under way is not
+  disturbed.
 
   Raises:
     UserError: there is no such bucket, or it may not be used.
@@ -43,7 +46,8 @@ def read_only(address: Address) -> Iterator[tuple[pathlib.Path, Callable[[int], 
           *(step, address, steps.marker(step)),
         )
     with local.called(folder, address):
-      yield folder, lambda step: fetch(objects, folder, step, (*_MODEL, MANIFEST))
+      items = None if whole else (*_MODEL, MANIFEST)
+      yield folder, lambda step: fetch(objects, folder, step, items)
 
 
 def content(address: Address, name: str) -> bytes | None:

@@ -1,10 +1,9 @@
-"""The command line: `contrastive_jax train`, `eval`, `study`, `prepare`, `compare`, `export`,
-`convert`, `launch`.
+"""The command line: `contrastive_jax train`, `eval`, `embed`, `study`, ...
 
 What a flag or a key gets wrong is answered before JAX is imported.
 
-Imports: __init__, buckets, build, config, config_files, data, errors, evaluation, launch, options,
-paths, places, plan, processes, study, training, unread, weights, workdir.
+Imports: __init__, buckets, build, config, config_files, data, embedding, errors, evaluation,
+launch, options, paths, places, plan, processes, report, study, training, unread, weights, workdir.
 """
 
 import sys
@@ -15,10 +14,12 @@ from contrastive_jax.cli import (
   alone,
   compare,
   convert,
+  embed,
   evaluate,
   export,
   parse,
   prepare,
+  report,
   study,
   texts,
   train,
@@ -28,7 +29,15 @@ from contrastive_jax.cli.leave import by_name, leave
 
 COMMANDS: dict[str, Command] = {
   command.name: command
-  for command in (train.COMMAND, evaluate.COMMAND, study.COMMAND, prepare.COMMAND)
+  for command in (
+    train.COMMAND,
+    evaluate.COMMAND,
+    embed.EMBED,
+    embed.NEIGHBOURS,
+    report.COMMAND,
+    study.COMMAND,
+    prepare.COMMAND,
+  )
 }
 
 

@@ -48,6 +48,8 @@ class Command:
     itself: whether it uses devices at all; otherwise it starts processes that do.
     in_buckets: whether its --workdir may be in a bucket.
     needs_workdir: whether it cannot do without one.
+    positional: the flag that a word without a flag stands for; "": there is none.
+    interrupted: what is said after Ctrl-C; "": see `run`.
   """
 
   name: str
@@ -63,3 +65,5 @@ class Command:
   itself: bool = True
   in_buckets: Callable[[flags.FlagValues], bool] = lambda values: False
   needs_workdir: Callable[[flags.FlagValues], bool] = lambda values: True
+  positional: str = ""
+  interrupted: str = ""

@@ -41,6 +41,8 @@ def run(command: Command, asked: Asked) -> None:
 
 def _what_next(command: Command, asked: Asked) -> str:
   """Says what the same command would do after Ctrl-C."""
+  if command.interrupted:
+    return command.interrupted
   if command.kind == config_files.EVALUATIONS:
     return "what it printed is also in WORKDIR/eval or --out; the same command scores all again"
   from contrastive_jax.workdir import checkpoint_files  # which a plan does without

@@ -30,6 +30,10 @@ def _run(asked: Asked) -> None:
     from contrastive_jax.training import trainer
 
     trainer.train(asked.config, workdir)
+    if asked.config.log.report:
+      from contrastive_jax.report import write  # draws, which takes seconds
+
+      write.at_end(workdir)
     return
   from contrastive_jax import plan
 

@@ -25,6 +25,7 @@ PROTOCOLS = {
 }
 NEED_NO_LABELS = {"picture", "transformation"}
 BASELINES = ("random_init", "raw_pixels")
+NETWORKS = ("online", "target")
 # What changes how fast an answer comes, and not the answer.
 SPEED = ("batch_size", "data.cache", "data.num_threads", "data.num_workers")
 
@@ -39,6 +40,10 @@ class Evaluation:
   baselines: tuple[str, ...] = option((), f"also scored, of {', '.join(BASELINES)}")
   checkpoint_step: int | str | None = option(
     None, "which checkpoint: its step, or best (by kNN); unset: the newest"
+  )
+  network: str = option(
+    "online",
+    "whose weights: online, or target, the moving average that a method keeps (DINO's teacher)",
   )
   image_size_px: int | None = option(None, "side of a view, pixels; unset: that of the run")
   batch_size: int = option(256, "images in a forward pass")
@@ -177,6 +182,8 @@ def resolve(config: ConfigDict) -> tuple[ConfigDict, dict[str, Any]]:
   for key, limit in (("batch_size", 1), ("max_features", 1), ("patch_grid", 0)):
     if config[key] < limit:
       raise errors.UserError(f"{key} {config[key]} is below {limit}; use {limit} or more")
+  if config.network not in NETWORKS:
+    raise errors.UserError(f'network "{config.network}" is unknown; use {" or ".join(NETWORKS)}')
   if not 0 < config.patch_fraction <= 1:
     raise errors.UserError(f"patch_fraction {config.patch_fraction} is outside (0, 1]; use e.g. 1")
   if config.image_size_px is not None and config.image_size_px < 1:

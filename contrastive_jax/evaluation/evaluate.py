@@ -33,6 +33,7 @@ from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import features, initial, protocols, result_files
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation.protocols import Encoder, Task, extract, say
+from contrastive_jax.models.network import Network
 from contrastive_jax.processes import agree, hosts
 from contrastive_jax.workdir import bucket, checkpoint
 
@@ -97,12 +98,7 @@ def _run(
   agree.check_equal(config_lib.flatten(config) | workdir_lib.versions())
   mesh = parallel.make_mesh(devices)
   with agree.mistakes_shared():
-    if config.init.path:
-      loaded = initial.run(config, workdir)
-    else:
-      loaded = checkpoint.load_run(workdir, config.checkpoint_step)
-      file = str(pathlib.Path(workdir) / "config.json")
-      build.check_stored(loaded.config, loaded.params, loaded.stats, file)
+    loaded = load(workdir, config)
   images = build.in_turn(lambda: eval_images.load(config, loaded.config))
   with agree.mistakes_shared():
     facts = _facts(loaded, images) if jax.process_count() > 1 else {}
@@ -150,6 +146,18 @@ def _run(
   return found
 
 
+def load(workdir: str, config: ConfigDict) -> checkpoint.Run:
+  """Returns the weights that an evaluation asks for. Raises `UserError`, `ReadFailed`."""
+  if config.init.path:
+    return initial.run(config, workdir)
+  loaded = checkpoint.load_run(workdir, config.checkpoint_step, config.network)
+  file = str(pathlib.Path(workdir) / "config.json")
+  build.check_stored(
+    loaded.config, loaded.params, loaded.stats, file, partly=config.network == "target"
+  )
+  return loaded
+
+
 def _facts(loaded: checkpoint.Run, images: eval_images.Images) -> dict[str, object]:
   """What must be the same on every process, beside config and versions."""
   facts = {"checkpoint": loaded.step} | identity.facts("training", images.train)
@@ -166,9 +174,9 @@ def _check(
   """Raises `UserError` for what would else be found after the features were computed."""
   for settings in options.values():
     settings.check(len(images.train), mesh.size)
-  net, size_px = build.net(loaded.config), images.view.size_px
+  net, size_px = _net(config, loaded), images.view.size_px
   features.check_layers(net, loaded.params, loaded.stats, config.layers, size_px)
-  encoder = _of_net(config, loaded)
+  encoder = of_net(config, loaded)
   view = jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
   jax.eval_shape(encoder, {"params": loaded.params, "stats": loaded.stats}, view)
 
@@ -183,7 +191,7 @@ def _prepare(folder: pathlib.Path, todo: list[tuple[str, str, str]], num_classes
 
 def _todo(config: ConfigDict, options: dict[str, Any]) -> list[tuple[str, str, str]]:
   """Returns encoder, layer and protocol of all results to come; pixels have no weights to tune."""
-  layers = {name: config.layers for name in ("checkpoint", *config.baselines)}
+  layers = {name: config.layers for name in (_name(config), *config.baselines)}
   layers |= {"raw_pixels": ("pixels",)} if "raw_pixels" in layers else {}
   return [
     (encoder, layer, protocol)
@@ -221,23 +229,37 @@ def _tell(path: str, name: str) -> None:
 
 def encoders(config: ConfigDict, loaded: checkpoint.Run, view: augment.Recipe) -> Iterator[Encoder]:
   """Returns the run's encoder and the baselines asked for."""
-  of_net, layers = _of_net(config, loaded), config.layers
-  net = of_net.net
+  encoder, layers = of_net(config, loaded), config.layers
+  net = encoder.net
   variables = {"params": loaded.params, "stats": loaded.stats}
-  yield Encoder("checkpoint", of_net, variables, layers)
+  yield Encoder(_name(config), encoder, variables, layers)
   if "random_init" in config.baselines:
     image = jnp.zeros((1, view.size_px, view.size_px, 3))
     key = keys.stream(config.seed, "random_init")
     fresh = jax.device_get(once.jit(lambda: net.init(key, image, train=False))())
     variables = {"params": fresh["params"], "stats": fresh.get("batch_stats", {})}
-    yield Encoder("random_init", of_net, variables, layers)
+    yield Encoder("random_init", encoder, variables, layers)
   if "raw_pixels" in config.baselines:
     yield Encoder("raw_pixels", features.OfPixels(config.max_features), {}, ("pixels",))
 
 
-def _of_net(config: ConfigDict, loaded: checkpoint.Run) -> features.OfNet:
+def _name(config: ConfigDict) -> str:
+  """Returns how results call the network of the run."""
+  return "checkpoint" if config.network == "online" else config.network
+
+
+def of_net(config: ConfigDict, loaded: checkpoint.Run) -> features.OfNet:
+  """Returns what maps weights and views to the layers that an evaluation asks for."""
   patches = (config.patch_grid, config.patch_fraction)
-  return features.OfNet(build.net(loaded.config), config.layers, config.max_features, *patches)
+  return features.OfNet(_net(config, loaded), config.layers, config.max_features, *patches)
+
+
+def _net(config: ConfigDict, loaded: checkpoint.Run) -> Network:
+  """Returns the network of a run; a target's has those heads alone that a method averages."""
+  net = build.net(loaded.config)
+  if config.network == "online":
+    return net
+  return net.clone(heads=tuple(head for head in net.heads if head.name in loaded.params))
 
 
 def _record(task: Task, protocol: str, settings: Any, found: dict[str, Any]) -> dict[str, Any]:

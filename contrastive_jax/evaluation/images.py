@@ -4,7 +4,7 @@ import contextlib
 import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -85,6 +85,29 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
     pipeline_options=build.pipeline_options(merged),
     order_name=run_config.data.order or order.NEWEST,
   )
+
+
+class Split(NamedTuple):
+  """The images of one split, to be looked at once each."""
+
+  source: data.Source
+  name: str  # in messages
+  view: augment.Recipe
+  pipeline_options: dict[str, Any]
+
+
+def one_split(config: ConfigDict, run_config: ConfigDict, which: str) -> Split:
+  """Opens the split "train" or "test" alone, by its name in the run or in `config.data`.
+
+  Nothing is kept in memory of images that are seen once. Raises `UserError` as `load` does.
+  """
+  merged = _merged(config, run_config)
+  split = merged.data.split if which == "train" else merged.data.eval_split
+  with _told_of_the_run(config.data):
+    source = build.source(merged, split)
+  merged.data.cache = "none"
+  name = f'split "{split}" of data source "{merged.data.source}"'
+  return Split(source, name, build.recipe(merged), build.pipeline_options(merged))
 
 
 @contextlib.contextmanager

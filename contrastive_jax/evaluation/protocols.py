@@ -33,9 +33,9 @@ from contrastive_jax.evaluation.progress import Progress
 
 
 class Encoder(NamedTuple):
-  """What is scored: the run's network, or a baseline."""
+  """What is scored: a network of the run, or a baseline."""
 
-  name: str  # "checkpoint", "random_init" or "raw_pixels"
+  name: str  # "checkpoint", "target", "random_init" or "raw_pixels"
   function: features.Encoder
   variables: PyTree
   layers: tuple[str, ...]

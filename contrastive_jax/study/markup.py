@@ -3,6 +3,7 @@
 A page needs no network and says so to the browser, which then asks for nothing.
 """
 
+import base64
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -89,6 +90,26 @@ def picture(svg: str, alt: str, name: str) -> Html:
   size = f"width:{width:.0f}px;max-width:100%;min-width:{0.62 * width:.0f}px"
   said = f'<svg role="img" aria-label="{escape(alt)}" style="{size}"'
   return Html(f'<figure class="scroll">{inner.replace("<svg", said, 1)}</figure>')
+
+
+def image(png: bytes, alt: str, caption: Sequence[str] = (), width_px: int | None = None) -> Html:
+  """Returns a PNG with lines under it.
+
+  Args:
+    png: the file's content.
+    alt: text for who does not see it.
+    caption: the lines.
+    width_px: on the page, where there is room; None: its own.
+  """
+  data = base64.b64encode(png).decode()
+  style = f"width:{width_px}px;" if width_px else ""
+  lines = "<br>".join(map(escape, caption))
+  said = f"<figcaption>{lines}</figcaption>" if caption else ""
+  size = f"max-width:{width_px}px" if width_px else "max-width:100%"
+  return Html(
+    f'<figure style="{size}"><img src="data:image/png;base64,{data}" alt="{escape(alt)}" '
+    f'style="{style}max-width:100%;height:auto">{said}</figure>'
+  )
 
 
 def spark(points: Sequence[tuple[float, float]], low: float, high: float, alt: str) -> Html:

@@ -18,6 +18,7 @@ from contrastive_jax.training.minutes import Minutes
 from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
+from contrastive_jax.training.spent import Spent
 from contrastive_jax.workdir.checkpoint import Checkpoints
 from contrastive_jax.workdir.report import Reporter
 
@@ -42,6 +43,7 @@ class Loop:
   checkpoints: Checkpoints
   reporter: Reporter
   watchdog: Watchdog
+  spent: Spent
 
   def run(
     self, step_fn: Step, state: TrainState, batches: Iterable[Batch], preemption: Preemption
@@ -58,12 +60,15 @@ class Loop:
         self.readings.catch_up()  # never save before its step is known to be good
         knn, leaving = (None, True) if leaving else self._score_if_due(step, state, preemption)
         self._save(step, state, knn)
+      self.spent.tell(step)
       if leaving:
         self._leave(step)
     self.readings.catch_up()
     if not self.readings.latest:  # resumed when all was done
       self._score(step, state, preemption)
+    self.spent.doing("save")
     self.checkpoints.wait()
+    self.spent.tell(step, now=True)
     return Result(state, self.readings.latest)
 
   def _loaded(self, batches: Iterable[Batch], step: int) -> Iterator[Batch]:
@@ -72,6 +77,7 @@ class Loop:
     while True:
       step += 1
       self.watchdog.doing(f"loading the batch of step {step}")
+      self.spent.doing("load")
       batch = next(batches, None)
       if batch is None:
         return
@@ -82,6 +88,7 @@ class Loop:
   def _compute(self, step: int, step_fn: Step, state: TrainState, host_batch: Batch) -> TrainState:
     """Calls a step, and does what there is to do while the devices work on it."""
     self.watchdog.doing(f"computing step {step}")
+    self.spent.doing("step")
     self.readings.before_next()
     batch = parallel.put(host_batch, self.mesh)
     noise = self.noise.before(step, state, batch)
@@ -106,6 +113,7 @@ class Loop:
       self.watchdog.doing(f"scoring step {step}")
       preemption.leave_if_requested()
 
+    self.spent.doing("score")
     scores = self.monitor.score(state.params, state.stats, poll)
     if not scores:
       return None
@@ -115,10 +123,12 @@ class Loop:
 
   def _save(self, step: int, state: TrainState, knn: float | None) -> None:
     self.watchdog.doing(f"saving step {step}")
+    self.spent.doing("save")
     self.reporter.sync()
     self.checkpoints.save(step, state, knn)
     self.minutes.start()
     self.readings.start(step)
+    self.spent.tell(step, now=True)
 
   def _leave(self, step: int) -> None:
     self.checkpoints.wait()

@@ -11,6 +11,7 @@ from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.probe_skips import ProbeSkips
 from contrastive_jax.training.replaced import Replaced
 from contrastive_jax.training.skips import Skips
+from contrastive_jax.training.spent import Spent
 from contrastive_jax.workdir.report import Meter, Reporter
 
 _SILENCE = {"seconds": 30.0, "seconds_live": 0.5}  # at most, between two lines of progress
@@ -32,11 +33,12 @@ class Readings:
     skips: Skips,
     alarms: Alarms,
     noise: Noise,
+    spent: Spent,
   ):
     self.latest: dict[str, float] = {}
     self._reporter, self._due, self._schedule = reporter, due, schedule
     self._batch_size, self._skips, self._alarms = batch_size, skips, alarms
-    self._noise = noise
+    self._noise, self._spent = noise, spent
     self._replaced, self._probe_skips = Replaced(due.steps_per_epoch), ProbeSkips()
     self._meter = Meter()
     self._held: tuple[int, PyTree] | None = None
@@ -95,8 +97,11 @@ class Readings:
       self._log(step, values, None if first else self._meter.read(step))
     elif self._due.end_epoch(step) and (alarms := self._alarms.new(step, values)):
       self.tell(step, values, alarms)  # a run may log less than once an epoch
-    elif self._reporter.console.is_silent_for(**_SILENCE):
-      self._reporter.console.progress(step, values, self._seconds)
+    elif first or self._reporter.console.is_silent_for(**_SILENCE):
+      seconds = self._seconds or self._meter.so_far(step)
+      if seconds:
+        values["images_per_second"] = self._batch_size / seconds
+      self._reporter.console.progress(step, values, seconds)
 
   def _log(self, step: int, values: dict[str, float], seconds: float | None) -> None:
     values |= {
@@ -104,8 +109,11 @@ class Readings:
       "learning_rate": float(self._schedule(step - 1)),
       **self._noise.quotients(values),
     }
+    waiting = self._spent.waiting()
     if seconds:
       values["images_per_second"] = self._batch_size / seconds
+      if waiting is not None:
+        values["data_wait"] = waiting
     self._seconds = seconds
     self.tell(step, values, self._alarms.new(step, values))
     self._reporter.console.progress(step, values, seconds)

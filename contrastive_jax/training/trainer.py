@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import pathlib
+import time
 from collections.abc import Callable, Iterator
 
 import jax
@@ -30,6 +31,7 @@ from contrastive_jax.training import (
   preview,
   starting,
 )
+from contrastive_jax.training import spent as spent_lib
 from contrastive_jax.training.alarms import Alarms
 from contrastive_jax.training.due import Due
 from contrastive_jax.training.loop import Loop, Result
@@ -38,6 +40,7 @@ from contrastive_jax.training.monitor import Monitor
 from contrastive_jax.training.noise import Noise
 from contrastive_jax.training.readings import Readings
 from contrastive_jax.training.skips import Skips
+from contrastive_jax.training.spent import Spent
 from contrastive_jax.weights import start as start_lib
 from contrastive_jax.workdir import bucket, files, lock
 from contrastive_jax.workdir.checkpoint import Checkpoints
@@ -79,6 +82,7 @@ def _train(
   given: str,
 ) -> Result:
   """Trains in a local `workdir`, which was `given` as such or as a bucket."""
+  begun = time.monotonic()
   with agree.mistakes_shared():
     config = workdir_lib.ordered(workdir, config)
   mesh, source, held_out, image_set = opening.checked(config, workdir, devices)
@@ -109,6 +113,7 @@ def _train(
       written_anew = files.written_anew(workdir, listed)
       files.keep(workdir, listed, mirror.stamped)
       starting.note(workdir, weights, mirror.stamped)
+    spent = Spent(pathlib.Path(workdir) / spent_lib.NAME, start, begun)
     with _reporter(workdir, config, run, start) as reporter:
       reporter.console.line(introduction.line(config, run, state, source, held_out, mesh, start))
       if config.fsdp:
@@ -138,7 +143,7 @@ def _train(
       if views or not start:
         reporter.show(config_lib.to_json(config), views)
       preemption.leave_if_requested()
-      loop = _loop(config, run, mesh, monitor, checkpoints, reporter, watchdog)
+      loop = _loop(config, run, mesh, monitor, checkpoints, reporter, watchdog, spent)
       if start < run.total_steps:
         checkpoints.try_out(state)
         reporter.console.line("compiling the step, once a start: seconds to minutes")
@@ -260,6 +265,7 @@ def _loop(
   checkpoints: Checkpoints,
   reporter: Reporter,
   watchdog: Watchdog,
+  spent: Spent,
 ) -> Loop:
   due = Due(
     steps_per_epoch=run.steps_per_epoch,
@@ -286,6 +292,7 @@ def _loop(
     Skips(config.max_skipped_steps),
     alarms,
     noise,
+    spent,
   )
   minutes = Minutes(config.checkpoint.every_minutes, mesh)
-  return Loop(mesh, due, minutes, noise, readings, monitor, checkpoints, reporter, watchdog)
+  return Loop(mesh, due, minutes, noise, readings, monitor, checkpoints, reporter, watchdog, spent)

@@ -265,24 +265,29 @@ class Checkpoints:
       shutil.rmtree(leftover)
 
 
-def load_run(workdir: str, step: int | str | None = None) -> Run:
+def load_run(workdir: str, step: int | str | None = None, network: str = "online") -> Run:
   """Reads config, weights and statistics of a run.
 
   Args:
     workdir: of the run, local or in a bucket.
     step: of the checkpoint; "best": that of the highest kNN; None: the newest that is intact.
+    network: whose weights, see `state_files.read_model`.
 
   Raises:
-    UserError: `workdir` is no run, has no checkpoint that is intact, or none of that step.
+    UserError: `workdir` is no run, has no checkpoint that is intact, none of that step, or no such
+      network.
     ReadFailed: it cannot be read, though nothing says that it is damaged.
   """
   if not address.is_bucket(workdir):
-    return _load_run(workdir, step, lambda step: None)
-  with reads.read_only(address.parsed(workdir, "workdir")) as (folder, fetch):
-    return _load_run(str(folder), step, fetch)
+    return _load_run(workdir, step, network, lambda step: None)
+  whole = network != "online"
+  with reads.read_only(address.parsed(workdir, "workdir"), whole) as (folder, fetch):
+    return _load_run(str(folder), step, network, fetch)
 
 
-def _load_run(workdir: str, step: int | str | None, fetch: Callable[[int], str | None]) -> Run:
+def _load_run(
+  workdir: str, step: int | str | None, network: str, fetch: Callable[[int], str | None]
+) -> Run:
   config = workdir_lib.stored_config(workdir)
   if config is None:
     raise errors.UserError(
@@ -302,7 +307,9 @@ def _load_run(workdir: str, step: int | str | None, fetch: Callable[[int], str |
     )
   for candidate in reversed(steps) if step is None else [step]:
     directory = files.root(workdir) / str(candidate)
-    model, problem = state_files.attempt(candidate, directory, lambda d, s: _read(d, s, fetch))
+    model, problem = state_files.attempt(
+      candidate, directory, lambda d, s: _read(d, s, fetch, network=network)
+    )
     if problem is None:
       return Run(config, model["params"], model["stats"], candidate)
     files.tell_skipped(candidate, problem)
@@ -317,6 +324,7 @@ def _read(
   step: int,
   fetch: Callable[[int], str | None],
   like: TrainState | None = None,
+  network: str = "online",
 ) -> TrainState | PyTree:
   """Reads a state, or weights and statistics alone, of which a bucket may have what is not here.
 
@@ -325,7 +333,7 @@ def _read(
   if problem := fetch(step):
     raise manifest.Damaged(problem)
   if like is None:
-    return state_files.read_model(directory, step)
+    return state_files.read_model(directory, step, network)
   return state_files.read_state(directory, step, like)
 
 

@@ -50,8 +50,8 @@ class Events:
       indented = "\n".join(f"    {line}" for line in text.splitlines())  # Markdown's verbatim
       self._write(step=0, summary=self._summary.text(name, indented))
 
-  def picture(self, name: str, path: pathlib.Path) -> None:
-    """Writes a PNG file."""
+  def picture(self, name: str, path: pathlib.Path, step: int = 0) -> None:
+    """Writes a PNG file, shown at a step."""
     summary = self._proto.summary_pb2.Summary
     with Image.open(path, formats=["PNG"]) as opened:
       width, height = opened.size
@@ -59,7 +59,7 @@ class Events:
       width=width, height=height, colorspace=3, encoded_image_string=path.read_bytes()
     )
     with errors.saving(str(self._folder)):
-      self._write(step=0, summary=summary(value=[summary.Value(tag=name, image=image)]))
+      self._write(step=step, summary=summary(value=[summary.Value(tag=name, image=image)]))
 
   def flush(self) -> None:
     with errors.saving(str(self._folder)):

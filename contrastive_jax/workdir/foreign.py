@@ -17,7 +17,7 @@ _STAMPS = ("config.json", "data.json", files.NAME, "versions.json")
 TEMPORARY = tuple(f"{name}.tmp" for name in _STAMPS)
 _FILES = (
   *(*_STAMPS, *TEMPORARY, "metrics.jsonl", "metrics.jsonl.tmp"),
-  *("unreadable.txt", "lock"),
+  *("time.jsonl", "unreadable.txt", "lock"),
 )
 _REMEDY = "give another --workdir"
 _IN_A_SAVE = re.compile(

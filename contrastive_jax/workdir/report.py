@@ -109,6 +109,10 @@ class Meter:
     self._then, self._step = now, step
     return seconds
 
+  def so_far(self, step: int) -> float | None:
+    """Returns the mean seconds per step since then without reading it; None: of no step yet."""
+    return (time.perf_counter() - self._then) / (step - self._step) if step > self._step else None
+
 
 def _now() -> dict[str, float]:
   """Returns when it is and how much memory was taken at most so far."""

@@ -4,7 +4,7 @@ import collections
 import concurrent.futures
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -18,6 +18,7 @@ from contrastive_jax.workdir import boxes, checkpoint_files, manifest, part_file
 from contrastive_jax.workdir.boxes import Box
 
 _ITEMS = {"model": ("params", "stats"), "training": ("step", "opt_state", "memory", "probe")}
+_TARGET = "memory.target."  # what the leaves of a moving average of the network begin with
 _PARTS = "parts"  # the folder of the folders of processes
 _AHEAD = 16  # leaves that are read before they are on their devices
 _T = TypeVar("_T")
@@ -145,14 +146,48 @@ def _placed(parts: dict[Box, np.ndarray], like: jax.Array) -> jax.Array:
   )
 
 
-def read_model(directory: pathlib.Path, step: int) -> PyTree:
-  """Reads and verifies weights and statistics as numpy, of whatever network."""
+def read_model(directory: pathlib.Path, step: int, network: str = "online") -> PyTree:
+  """Reads and verifies weights and statistics as numpy, of whatever network.
+
+  Args:
+    directory: of the checkpoint.
+    step: that it is of.
+    network: "online": the one that is trained; "target": the method's moving average of it, which
+      lacks the heads that a method does not average. The statistics are the online network's: a
+      target keeps none of its own.
+
+  Raises:
+    Damaged: the checkpoint is.
+    UserError: the method has no target.
+  """
   listed = _manifest(directory, step)
+  if network == "target" and not any(name.startswith(_TARGET) for name in listed["leaves"]):
+    raise errors.UserError(
+      f'network "target": the checkpoint in {directory} has none, for its method keeps no moving '
+      'average of its network; use "online"'
+    )
   if not manifest.is_in_parts(listed):
-    return _read_earlier_model(directory, listed)
-  names, tree = jax.tree.flatten(listed["model"])
+    return _read_earlier_model(directory, listed, network)
+  model = listed["model"]
+  if network == "target":
+    model = model | {"params": _averaged(model["params"], listed["leaves"])}
+  names, tree = jax.tree.flatten(model)
   with reader(directory, listed) as files, _threads() as threads:
     return jax.tree.unflatten(tree, _in_order(threads, files.read, names))
+
+
+def _averaged(names: PyTree, leaves: Mapping[str, Any]) -> PyTree:
+  """Returns the names of the target's leaves for those of the network, as far as there are any."""
+  found = {}
+  for key, below in names.items():
+    if isinstance(below, dict):
+      below = _averaged(below, leaves)
+    else:
+      below = _TARGET + below.removeprefix("params.")
+      below = below if below in leaves else None
+    if below:
+      found[key] = below
+  return found
 
 
 def _manifest(directory: pathlib.Path, step: int) -> manifest.Manifest:
@@ -207,16 +242,22 @@ def _read_earlier(
   )
 
 
-def _read_earlier_model(directory: pathlib.Path, listed: manifest.Manifest) -> PyTree:
+def _read_earlier_model(directory: pathlib.Path, listed: manifest.Manifest, network: str) -> PyTree:
   from contrastive_jax.workdir import earlier
 
-  earlier.verify_files(listed, directory, ("model",))
-  tree = earlier.read(directory / "model")
-  earlier.verify_leaves(listed, _leaves(tree))
-  names = {name for name in listed["leaves"] if name.split(".")[0] in _ITEMS["model"]}
-  missing = names - _leaves(tree).keys()
-  if missing:
-    raise manifest.Damaged(f"leaf {min(missing)} is missing")
+  items = ("model", "training") if network == "target" else ("model",)
+  earlier.verify_files(listed, directory, items)
+  tree = {}
+  for item in items:
+    part = earlier.read(directory / item)
+    earlier.verify_leaves(listed, _leaves(part))
+    names = {name for name in listed["leaves"] if name.split(".")[0] in _ITEMS[item]}
+    missing = names - _leaves(part).keys()
+    if missing:
+      raise manifest.Damaged(f"leaf {min(missing)} is missing")
+    tree |= part
+  if network == "target":
+    tree = {"params": tree["memory"]["target"], "stats": tree["stats"]}
   return tree
 
 

@@ -1,0 +1,186 @@
+"""A sample of a run's images as its network sees them: features, views, neighbours, factors.
+
+Images come in random order, so that what is there when the time is over is a sample, too.
+"""
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, PyTree
+from ml_collections import ConfigDict
+
+from contrastive_jax import augment, build, data, errors, keys, once, parallel
+from contrastive_jax.data import pipeline, subset
+from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.evaluation import evaluate, features
+from contrastive_jax.evaluation import images as eval_images
+from contrastive_jax.methods import base
+from contrastive_jax.workdir import checkpoint
+
+_BATCH = 256
+_PAIRS = 256  # images whose views are compared
+_VIEWS = 6  # images whose views are shown
+
+
+class Part(NamedTuple):
+  """Some images of a split."""
+
+  name: str
+  source: data.Source
+  index: Int[np.ndarray, " n"]  # positions in the source
+  label: Int[np.ndarray, " n"]
+  layers: dict[str, Float[np.ndarray, "n F"]]
+
+  def image(self, row: int) -> np.ndarray:
+    """Returns the image of a row, as it is."""
+    return self.source[int(self.index[row])]["image"]
+
+
+class Views(NamedTuple):
+  """Images, their views, and what was drawn for each."""
+
+  originals: list[np.ndarray]
+  views: Float[np.ndarray, "n V H H 3"]  # normalised
+  drawn: list[list[dict[str, dict[str, np.ndarray]]]]  # of each image, of each view, by operation
+  recipe: augment.Recipe
+
+
+class Sample(NamedTuple):
+  """What a report is drawn from."""
+
+  loaded: checkpoint.Run
+  train: Part
+  test: Part | None  # None: there is no split to look at
+  pairs: dict[str, Float[np.ndarray, "n 2 F"]]  # of two views of an image, by layer
+  views: Views | None
+  label_names: tuple[str, ...]
+  cut_short: bool  # the time was over
+
+
+def take(config: ConfigDict, workdir: str, most: int, seconds: float) -> Sample:
+  """Computes a sample of at most so many images of each split, in about so many seconds.
+
+  Args:
+    config: of an evaluation: network, checkpoint, sizes and data.
+    workdir: of the run.
+    most: training images; half as many test images.
+    seconds: for features; compiling is not counted.
+
+  Raises:
+    UserError: there is no run, no checkpoint or no images.
+    ReadFailed: they cannot be read for now.
+  """
+  config, _ = eval_config.resolve(config)
+  loaded = evaluate.load(workdir, config)
+  train = eval_images.one_split(config, loaded.config, "train")
+  test = _test(config, loaded)
+  config.layers = _layers(config, loaded, train.view.size_px)
+  encoder = evaluate.of_net(config, loaded)
+  mesh = parallel.make_mesh(jax.local_devices())
+  whole = True
+  parts = []
+  for split, count in ((train, most), (test, most // 2)):
+    if split is None:
+      parts.append(None)
+      continue
+    part, all_of_it = _part(split, encoder, loaded, mesh, count, seconds / 2)
+    parts.append(part)
+    whole = whole and all_of_it
+  views, pairs = _seen(encoder, loaded, train, parts[0])
+  names = tuple(train.source.label_names) or (tuple(test.source.label_names) if test else ())
+  return Sample(loaded, *parts, pairs, views, names, not whole)
+
+
+def _test(config: ConfigDict, loaded: checkpoint.Run) -> eval_images.Split | None:
+  try:
+    return eval_images.one_split(config, loaded.config, "test")
+  except (errors.UserError, errors.ReadFailed):
+    return None
+
+
+def _layers(config: ConfigDict, loaded: checkpoint.Run, size_px: int) -> tuple[str, ...]:
+  """Returns "h", and "z" if the network has such an embedding."""
+  image = jax.ShapeDtypeStruct((1, 1, size_px, size_px, 3), jnp.float32)
+  net = evaluate.of_net(config, loaded).net
+  ends = jax.eval_shape(
+    lambda p, s, x: base.forward(net, p, s, x, train=False)[0], loaded.params, loaded.stats, image
+  )
+  return tuple(name for name in ("h", "z") if name in ends)
+
+
+def _part(
+  split: eval_images.Split,
+  encoder: features.OfNet,
+  loaded: checkpoint.Run,
+  mesh: jax.sharding.Mesh,
+  count: int,
+  seconds: float,
+) -> tuple[Part, bool]:
+  """Returns a part, and whether all its images could be looked at in time."""
+  order = np.random.default_rng(0).permutation(len(split.source))[:count]
+  chosen = subset.Subset(split.source, order)
+  batches = iter(
+    pipeline.eval_batches(chosen, batch_size=min(_BATCH, len(chosen)), **split.pipeline_options)
+  )
+  variables = {"params": loaded.params, "stats": loaded.stats}
+  found, begun = [], None
+  for piece in _pieces(batches):
+    found.append(features.collect(encoder, variables, piece, view=split.view, mesh=mesh))
+    begun = begun or time.monotonic()  # after the first: it compiled
+    if time.monotonic() - begun > seconds:
+      break
+  layers = {
+    name: np.concatenate([piece.layers[name] for piece in found]) for name in found[0].layers
+  }
+  label, index = (np.concatenate([getattr(p, key) for p in found]) for key in ("label", "index"))
+  seen = sum(len(piece.index) + piece.replaced for piece in found)
+  return Part(split.name, split.source, index, label, layers), seen == len(chosen)
+
+
+def _pieces(batches: Iterator[pipeline.Batch]) -> Iterator[list[pipeline.Batch]]:
+  while piece := list(itertools.islice(batches, 1)):
+    yield piece
+
+
+def _seen(
+  encoder: features.OfNet, loaded: checkpoint.Run, split: eval_images.Split, part: Part
+) -> tuple[Views | None, dict[str, np.ndarray]]:
+  """Returns views of some training images as the method sees them, and the features of pairs."""
+  config = loaded.config
+  method, recipe = build.method(config), build.recipe(config)
+  chosen = subset.Subset(part.source, part.index[:_PAIRS])
+  count = len(chosen)
+  (batch,) = pipeline.eval_batches(chosen, batch_size=count, **split.pipeline_options)
+  key = keys.stream(config.seed, "views")
+
+  def shown(image, extent, index, variables):
+    def one(image, extent, index):
+      own = jax.random.fold_in(jax.random.fold_in(key, 0), index)
+      params = method.link_views(augment.sample_views(recipe, own, extent))
+      return params, augment.apply_views(recipe, params, augment.to_float(image))
+
+    params, views = jax.vmap(one)(image, extent, index)
+    seen = views[:, :2].reshape(-1, *views.shape[2:])
+    ends = encoder(variables, seen) if views.shape[1] > 1 else {}
+    pairs = {name: end.reshape(count, 2, -1) for name, end in ends.items()}
+    return params, views[:_VIEWS], pairs
+
+  variables: PyTree = {"params": loaded.params, "stats": loaded.stats}
+  asked = batch["image"], batch["extent"], batch["index"], variables
+  params, views, pairs = jax.device_get(once.jit(shown)(*asked))
+  drawn = [
+    [jax.tree.map(lambda leaf, i=i: leaf[i], of_view) for of_view in params]
+    for i in range(len(views))
+  ]
+  originals = [_original(batch, i) for i in range(len(views))]
+  return Views(originals, views, drawn, recipe), pairs
+
+
+def _original(batch: pipeline.Batch, row: int) -> np.ndarray:
+  height, width = batch["extent"][row]
+  return batch["image"][row][:height, :width]
