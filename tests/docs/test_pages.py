@@ -43,7 +43,7 @@ def test_a_command_is_understood_and_its_config_resolved(path, command, words):
   if {"--help", "--version"} & set(words):
     return
   asked = parse.parse(cli.COMMANDS[command], words)
-  if command == "train":
+  if command in ("train", "prepare"):
     config.check(asked.config)
   elif command == "eval":
     eval_config.resolve(asked.config)
