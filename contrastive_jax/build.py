@@ -16,7 +16,7 @@ from contrastive_jax import augment, data, errors, methods, models, optim, paral
 from contrastive_jax import config as config_lib
 from contrastive_jax import step as step_lib
 from contrastive_jax.config import fields_of
-from contrastive_jax.data import lists, parts, pipeline, subset
+from contrastive_jax.data import given, lists, parts, pipeline, subset
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.models.network import Network
 from contrastive_jax.processes import agree
@@ -232,16 +232,20 @@ def recipe(config: ConfigDict) -> augment.Recipe:
   return augment.recipe(config.augment.recipe, size_px=config.image_size_px, **options)
 
 
-def source(config: ConfigDict, split: str) -> data.Source:
-  """Opens a split of the run's images."""
+def source(config: ConfigDict, split: str, images: given.Images | None = None) -> data.Source:
+  """Opens a split of the run's images; `images` are those of the source "given"."""
   name = config.data.source
+  if name == "given":
+    return given.opened(images, split)
   options = dict(config.data[name].items()) if name in config.data else {}
   return data.build(name, split=split, **options)
 
 
-def training_set(config: ConfigDict) -> tuple[data.Source, data.Source | None]:
+def training_set(
+  config: ConfigDict, images: given.Images | None = None
+) -> tuple[data.Source, data.Source | None]:
   """Opens a run's training images: those trained on, and those held out (None: there are none)."""
-  return subset.hold_out(source(config, config.data.split), config.data.held_out)
+  return subset.hold_out(source(config, config.data.split, images), config.data.held_out)
 
 
 def in_turn(make: Callable[[], T]) -> T:

@@ -48,8 +48,8 @@ class Run:
 class Data(declared.options("data.decoding", "Decoding")):
   """Where images come from and how they are decoded; a source's options are in its own section."""
 
-  source: str = option("shapes", "shapes (built in), tfds, folder or npz")
-  split: str = option("train", "split to train on; tfds takes slices such as train[:10000]")
+  source: str = option("shapes", "shapes (built in), folder, table, npz, tfds, given (by Python)")
+  split: str = option("train", "split to train on, or a slice of it: train[:10000], train[:80%]")
   eval_split: str = option("test", "split that an evaluation scores", identity=False)
   held_out: int | None = option(
     None,

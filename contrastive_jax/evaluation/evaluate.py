@@ -28,6 +28,7 @@ from contrastive_jax import augment, build, keys, once, parallel
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.buckets import address, results
+from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import identity
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import features, protocols, result_files
@@ -42,6 +43,7 @@ def run(
   workdir: str,
   devices: list[jax.Device] | None = None,
   out: str | None = None,
+  given: given_lib.Images | None = None,
 ) -> dict[str, Any]:
   """Scores the checkpoint of `workdir` and writes WORKDIR/eval/NAME.json.
 
@@ -52,6 +54,7 @@ def run(
     workdir: of a training run, local or in a bucket.
     devices: all by default.
     out: folder of what is written, likewise, made if missing; None: WORKDIR/eval.
+    given: images of the source "given", by split; they stand for those of any other.
 
   Returns:
     What the file holds: settings, versions, counts, and `results`, a list of records with the keys
@@ -67,12 +70,12 @@ def run(
     place = out or os.path.join(workdir, "eval")
     config = config or eval_config.evaluation()
     if not address.is_bucket(place):
-      return _run(config, workdir, devices, pathlib.Path(place), place, lambda: None)
+      return _run(config, workdir, devices, pathlib.Path(place), place, lambda: None, given)
     with contextlib.ExitStack() as stack:
       with bucket.together():
         to = address.parsed(place, "--out" if out else "workdir")
         folder, put = stack.enter_context(results.folder(to, "--out" if out else "workdir"))
-      return _run(config, workdir, devices, folder, place, put)
+      return _run(config, workdir, devices, folder, place, put, given)
 
 
 def _run(
@@ -82,6 +85,7 @@ def _run(
   folder: pathlib.Path,
   place: str,
   put: Callable[[], None],
+  given: given_lib.Images | None,
 ) -> dict[str, Any]:
   """Writes to a local `folder`, which stands for `place`, where `put` brings what is new."""
   config, options = eval_config.resolve(config)
@@ -92,7 +96,9 @@ def _run(
     loaded = checkpoint.load_run(workdir, config.checkpoint_step)
     file = str(pathlib.Path(workdir) / "config.json")
     build.check_stored(loaded.config, loaded.params, loaded.stats, file)
-  images = build.in_turn(lambda: eval_images.load(config, loaded.config))
+  if given and not config.data.source and loaded.config.data.source != "given":
+    config.data.source = "given"
+  images = build.in_turn(lambda: eval_images.load(config, loaded.config, given))
   with agree.mistakes_shared():
     facts = _facts(loaded, images) if jax.process_count() > 1 else {}
   agree.check_equal(facts)

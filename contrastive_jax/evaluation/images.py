@@ -9,6 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from contrastive_jax import augment, build, catalogue, data, errors
+from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import order, subset
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.data.labels import number_of_classes
@@ -39,12 +40,15 @@ class Images:
     return {**self.pipeline_options, "order_name": self.order_name}
 
 
-def load(config: ConfigDict, run_config: ConfigDict) -> Images:
+def load(
+  config: ConfigDict, run_config: ConfigDict, given: given_lib.Images | None = None
+) -> Images:
   """Opens the training and the test split: the run's own, or what `config.data` puts in place.
 
   Args:
     config: of the evaluation, see `eval_config`.
     run_config: of the training run.
+    given: images of the source "given", by split.
 
   Raises:
     UserError: there is no such split, source or factor, or no labels where they are needed.
@@ -55,11 +59,11 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
   names = [f'split "{split}" of data source "{merged.data.source}"' for split in splits]
   if asked.held_out:
     with _told_of_the_run(asked):
-      train, test = _held_out(config, merged)
+      train, test = _held_out(config, merged, given)
     names[1] = f"what the run held out of {names[0]}"
   else:
     with _told_of_the_run(asked):
-      train, test = build.source(merged, splits[0]), _scored(merged)
+      train, test = build.source(merged, splits[0], given), _scored(merged, given)
     build.warn_if_scored_on_itself(merged, train, test)
   if asked.label:
     num_classes = max(
@@ -101,12 +105,12 @@ def _told_of_the_run(asked: ConfigDict) -> Iterator[None]:
     ) from error
 
 
-def _scored(merged: ConfigDict) -> data.Source:
+def _scored(merged: ConfigDict, given: given_lib.Images | None) -> data.Source:
   """Opens the split that is scored. Raises `UserError` that says what else there is to score."""
   try:
-    return build.source(merged, merged.data.eval_split)
+    return build.source(merged, merged.data.eval_split, given)
   except errors.UserError as error:
-    _, held_out = build.training_set(merged)
+    _, held_out = build.training_set(merged, given)
     if held_out is None or not held_out.num_classes:
       raise
     raise errors.UserError(
@@ -114,7 +118,9 @@ def _scored(merged: ConfigDict) -> data.Source:
     ) from error
 
 
-def _held_out(config: ConfigDict, merged: ConfigDict) -> tuple[data.Source, data.Source]:
+def _held_out(
+  config: ConfigDict, merged: ConfigDict, given: given_lib.Images | None
+) -> tuple[data.Source, data.Source]:
   """Opens what the run was trained on and what it held out. Raises `UserError` if it cannot."""
   for key in ("source", "split", "eval_split"):
     if config.data[key]:
@@ -122,7 +128,7 @@ def _held_out(config: ConfigDict, merged: ConfigDict) -> tuple[data.Source, data
         f"data.held_out scores images of the run's own training set, and data.{key} "
         f'"{config.data[key]}" names others; leave one of them out'
       )
-  train, test = build.training_set(merged)
+  train, test = build.training_set(merged, given)
   if test is None:
     raise errors.UserError(
       f"data.held_out: the run held none of its {len(train):,} training images out; score another "
