@@ -15,6 +15,10 @@ class Run:
 
   seed: int = option(0, "of initialisation, shuffling and augmentation")
   epochs: int = option(100, "passes over the training set")
+  steps: int | None = option(
+    None,
+    "steps in all, in place of epochs, e.g. to try a large set (a longer warm-up is shortened)",
+  )
   batch_size: int = option(256, "images in a global batch (views are not counted)")
   micro_batches: int = option(
     1,

@@ -368,7 +368,7 @@ MISTAKES = {
   ),
   "unknown source": (
     train(commands.QUICK, "--workdir={here}/w", "--config.data.source=s3"),
-    'data source "s3" is unknown; use one of folder, npz, shapes, tfds',
+    'data source "s3" is unknown; use one of folder, given, npz, shapes, table, tfds',
   ),
   "images kept nowhere": (
     train(commands.QUICK, "--workdir={here}/w", "--config.data.cache=disk", *NO_KNN),

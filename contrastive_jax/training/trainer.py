@@ -43,7 +43,7 @@ def train(
   devices: list[jax.Device] | None = None,
   given: given_lib.Images | None = None,
 ) -> Result:
-  """Trains to `config.epochs`, going on from the newest checkpoint in `workdir` if there is one.
+  """Trains to the end, going on from the newest checkpoint in `workdir` if there is one.
 
   Args:
     config: from a file in `configs/`, or `config.pretrain()`.
@@ -145,6 +145,11 @@ def _train(
 
 def _check_something_is_left(config: ConfigDict, run: build.Run, start: int) -> None:
   """Raises `UserError` if the checkpoint lies beyond the end that epochs and batches now have."""
+  if start > run.total_steps and config.steps:
+    raise errors.UserError(
+      f"the checkpoint is of step {start}, beyond steps {config.steps}: nothing is left to train; "
+      f"set --config.steps={start + 1} or more"
+    )
   if start > run.total_steps:
     raise errors.UserError(
       f"the checkpoint is of step {start}, beyond the {run.total_steps} steps of epochs "

@@ -10,7 +10,7 @@ from contrastive_jax import catalogue, data, errors
 
 
 def test_every_source_is_found_by_its_module():
-  assert catalogue.sources() == ("folder", "npz", "shapes", "tfds")
+  assert catalogue.sources() == ("folder", "given", "npz", "shapes", "table", "tfds")
   for name in catalogue.sources():
     for field in dataclasses.fields(catalogue.source(name)):
       assert field.metadata["doc"] and field.default is not dataclasses.MISSING
@@ -19,7 +19,9 @@ def test_every_source_is_found_by_its_module():
 @pytest.mark.parametrize("name", ["imagenet", "pipeline", "images", "", "no such", "os.path"])
 def test_unknown_sources_are_refused(name):
   for use in (lambda: data.build(name, split="train"), lambda: catalogue.source(name)):
-    with pytest.raises(errors.UserError, match="unknown; use one of folder, npz, shapes, tfds"):
+    with pytest.raises(
+      errors.UserError, match="unknown; use one of folder, given, npz, shapes, table"
+    ):
       use()
 
 
@@ -37,7 +39,7 @@ def test_sources_import_neither_jax_nor_tensorflow_nor_grain():
   code = (
     "import sys\n"
     "from contrastive_jax import data\n"
-    "from contrastive_jax.data import folder, npz, shapes, tfds\n"
+    "from contrastive_jax.data import folder, given, npz, shapes, table, tfds\n"
     "data.build('shapes', split='train', num_train=4)[0]\n"
     "print([m for m in ('jax', 'tensorflow', 'grain') if m in sys.modules])\n"
   )
