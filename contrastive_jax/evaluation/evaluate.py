@@ -127,6 +127,9 @@ def _run(
     if not set(options) <= eval_config.NEED_NO_LABELS:
       train = features.labelled(train, images.train_name)
       test = features.labelled(test, images.test_name)
+      if encoder.name == "checkpoint" and not images.classes_known:
+        names = images.train_name, images.test_name, images.label_names
+        eval_images.check_classes(train.label, test.label, *names)
     for layer in encoder.layers:
       task = Task(encoder, layer, train, test, images, mesh, config.seed, folder / stem)
       for protocol, settings in options.items():

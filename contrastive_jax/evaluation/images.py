@@ -3,9 +3,11 @@
 import contextlib
 import copy
 import dataclasses
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from contrastive_jax import augment, build, catalogue, data, errors
@@ -15,6 +17,7 @@ from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.data.labels import number_of_classes
 from contrastive_jax.evaluation import config as eval_config
 
+_SHOWN = 3  # classes named in a message
 # Fits the machine, whatever the images.
 _DECODING = [field.name for field in dataclasses.fields(Decoding) if field.name != "host_size_px"]
 
@@ -33,6 +36,11 @@ class Images:
   batch_size: int
   pipeline_options: dict[str, Any]
   order_name: str  # of the run: what is trained on images sees them in its order
+
+  @property
+  def classes_known(self) -> bool:
+    """Whether the labels of both splits are known without reading their images."""
+    return all(subset.labels_of(source) is not None for source in (self.train, self.test))
 
   @property
   def training_options(self) -> dict[str, Any]:
@@ -77,17 +85,53 @@ def load(
         f"{'leave out data.held_out and ' if asked.held_out else ''}set --config.data.source, "
         "--config.data.split or --config.data.eval_split to one that has"
       )
+  label_names = tuple(train.label_names or test.label_names)
+  known = [subset.labels_of(source) for source in (train, test)]
+  needed = not set(config.protocols) <= eval_config.NEED_NO_LABELS
+  if needed and all(labels is not None for labels in known):  # else once they are read
+    check_classes(*known, *names, label_names)
   return Images(
     train=subset.evenly(subset.share(train, asked.train_share), asked.max_train or len(train)),
     test=subset.evenly(test, asked.max_test or len(test)),
     train_name=names[0],
     test_name=names[1],
     num_classes=max(train.num_classes, test.num_classes),
-    label_names=tuple(train.label_names or test.label_names),
+    label_names=label_names,
     view=build.recipe(merged),
     batch_size=config.batch_size,
     pipeline_options=build.pipeline_options(merged),
     order_name=run_config.data.order or order.NEWEST,
+  )
+
+
+def check_classes(
+  train: np.ndarray, test: np.ndarray, train_name: str, test_name: str, names: Sequence[str]
+) -> None:
+  """Warns of classes that are scored and not among those that vote, or that probes are trained on.
+
+  Args:
+    train, test: labels, int [n]; below 0: none.
+    train_name, test_name: how messages call their images.
+    names: of the classes.
+
+  Raises:
+    UserError: none is, and every score would be 0.
+  """
+  known, scored = (np.unique(labels[labels >= 0]) for labels in (train, test))
+  missing = np.setdiff1d(scored, known)
+  if not len(missing) or not len(known):  # or images without labels, which is told elsewhere
+    return
+  some = ", ".join(str(names[i]) if i < len(names) else str(i) for i in missing[:_SHOWN])
+  some += ", ..." if len(missing) > _SHOWN else ""
+  if len(missing) == len(scored):
+    raise errors.UserError(
+      f"nothing is scored: none of the {len(scored):,} classes of {test_name} ({some}) is among "
+      f"the {len(known):,} of {train_name}; see that both name their classes alike, or score "
+      "another split, --config.data.eval_split"
+    )
+  logging.getLogger(__name__).warning(
+    "warning: %d of the %d classes of %s (%s) are not in %s: their images count as wrong",
+    *(len(missing), len(scored), test_name, some, train_name),
   )
 
 
