@@ -16,7 +16,7 @@ from contrastive_jax import augment, data, errors, methods, models, optim, paral
 from contrastive_jax import config as config_lib
 from contrastive_jax import step as step_lib
 from contrastive_jax.config import fields_of
-from contrastive_jax.data import lists, parts, pipeline, subset
+from contrastive_jax.data import given, lists, parts, pipeline, subset
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.models.network import Network
 from contrastive_jax.processes import agree
@@ -64,11 +64,12 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
   probe = online.Probe(num_classes, config.monitor.online_learning_rate)
   task = methods.Task(num_images, num_classes, config.batch_size, config.image_size_px)
   update, schedule = optimizer(config, per_epoch, chosen.frozen(task))
-  total = config.epochs * per_epoch
-  if total > np.iinfo(np.int32).max:
+  total, most = config_lib.total_steps(config, per_epoch), np.iinfo(np.int32).max
+  if total > most:
+    key, limit = ("steps", most) if config.steps else ("epochs", most // per_epoch)
     raise errors.UserError(
-      f"epochs {config.epochs} are {total} steps, which are counted to {np.iinfo(np.int32).max}; "
-      f"set --config.epochs={np.iinfo(np.int32).max // per_epoch} or less"
+      f"{key} {config[key]} are {total} steps, which are counted to {most}; set "
+      f"--config.{key}={limit} or less"
     )
   clock = {"seed": config.seed, "steps_per_epoch": per_epoch}
   return Run(
@@ -251,16 +252,20 @@ def recipe(config: ConfigDict) -> augment.Recipe:
   return augment.recipe(config.augment.recipe, size_px=config.image_size_px, **options)
 
 
-def source(config: ConfigDict, split: str) -> data.Source:
-  """Opens a split of the run's images."""
+def source(config: ConfigDict, split: str, images: given.Images | None = None) -> data.Source:
+  """Opens a split of the run's images; `images` are those of the source "given"."""
   name = config.data.source
+  if name == "given":
+    return given.opened(images, split)
   options = dict(config.data[name].items()) if name in config.data else {}
   return data.build(name, split=split, **options)
 
 
-def training_set(config: ConfigDict) -> tuple[data.Source, data.Source | None]:
+def training_set(
+  config: ConfigDict, images: given.Images | None = None
+) -> tuple[data.Source, data.Source | None]:
   """Opens a run's training images: those trained on, and those held out (None: there are none)."""
-  return subset.hold_out(source(config, config.data.split), config.data.held_out)
+  return subset.hold_out(source(config, config.data.split, images), config.data.held_out)
 
 
 def in_turn(make: Callable[[], T]) -> T:
@@ -309,12 +314,19 @@ def pipeline_options(config: ConfigDict) -> dict:
 def optimizer(
   config: ConfigDict, steps_per_epoch: int, frozen: optim.Frozen = ()
 ) -> tuple[optax.GradientTransformation, optim.Schedule]:
-  """Returns the optimiser and its learning rate per step; `frozen` see `optim.build`."""
+  """Returns the optimiser and its learning rate per step; `frozen` see `optim.build`.
+
+  A warm-up that is longer than a run of `steps` takes the part of them that it has of `epochs`.
+  """
+  values = fields_of(optim.schedule, config.optimizer)
+  epochs = config_lib.total_steps(config, steps_per_epoch) / steps_per_epoch
+  if config.steps and epochs < values["warmup_epochs"] <= config.epochs:
+    values["warmup_epochs"] *= epochs / config.epochs
   schedule = optim.schedule(
     batch_size=config.batch_size * config.optimizer.plain_accumulation,
-    epochs=config.epochs,
+    epochs=epochs,
     steps_per_epoch=steps_per_epoch,
-    **fields_of(optim.schedule, config.optimizer),
+    **values,
   )
   options = fields_of(optim.build, config.optimizer)
   return optim.build(learning_rate=schedule, frozen=frozen, **options), schedule

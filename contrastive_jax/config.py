@@ -258,6 +258,8 @@ def check(config: ConfigDict) -> None:
   limits.check(flat)
   for key in ("epochs", "batch_size", "image_size_px", "max_skipped_steps"):
     _at_least(key, config[key], 1)
+  if config.steps is not None:
+    _at_least("steps", config.steps, 1)
   _at_least("batch_size", config.batch_size, 2)  # one image has no negatives
   for key in ("log.every_steps", "optimizer.plain_accumulation"):
     _at_least(key, flat[key], 1)
@@ -268,6 +270,11 @@ def check(config: ConfigDict) -> None:
   for key in ("batch_size", "lasting_steps"):
     _at_least(f"monitor.{key}", config.monitor[key], 1)
   limits.check_votes("monitor.temperature", config.monitor.temperature)
+
+
+def total_steps(config: ConfigDict, steps_per_epoch: int) -> int:
+  """Returns how long a run is: `steps`, or so many epochs."""
+  return config.steps or config.epochs * steps_per_epoch
 
 
 def check_seed(seed: int) -> None:

@@ -132,7 +132,10 @@ def describe(config: Config | EvaluationConfig) -> str:
 
 
 def train(
-  config: Config, workdir: str | os.PathLike, devices: Sequence[jax.Device] | None = None
+  config: Config,
+  workdir: str | os.PathLike,
+  devices: Sequence[jax.Device] | None = None,
+  images: Any = None,
 ) -> Training:
   """Trains to the end, or goes on with the run in `workdir` from its last checkpoint.
 
@@ -141,14 +144,23 @@ def train(
     workdir: directory of config, metrics and checkpoints, made if missing; or gs://BUCKET/PATH,
       s3://BUCKET/PATH, as everywhere below.
     devices: all by default.
+    images: in place of those that `config` names, any object with `len()` and `[i]` that gives an
+      image or (image, label, ...), see `data.given`; or {split: object}. It is read by several
+      threads, `data.num_threads`. To go on, or to evaluate, it has to be given again.
 
   Raises:
     UserError: something in config, data or workdir cannot work; nothing was overwritten.
   """
+  from contrastive_jax.data import given
   from contrastive_jax.training import trainer
 
   workdir = _workdir(workdir)
-  result = trainer.train(config, workdir, devices and list(devices))
+  by_split = None
+  if images is not None:
+    config = config.copy_and_resolve_references()
+    config.data.source = "given"
+    by_split = given.by_split(images, config.data.split)
+  result = trainer.train(config, workdir, devices and list(devices), by_split)
   return Training(workdir, result.metrics, result.state)
 
 
@@ -157,6 +169,7 @@ def evaluate(
   *asked: str | EvaluationConfig,
   devices: Sequence[jax.Device] | None = None,
   out: str | os.PathLike | None = None,
+  images: Any = None,
 ) -> Scores:
   """Scores the frozen encoder of a run on its labelled images.
 
@@ -165,6 +178,9 @@ def evaluate(
     *asked: names of protocols, "knn" if none is given; or one config of `evaluation_config`.
     devices: all by default.
     out: folder of what is written; None: WORKDIR/eval.
+    images: {split: object} in place of those that run or config name, see `train`: the splits
+      "train", whose images vote or train probes, and "test", or as `data.split` and
+      `data.eval_split` name them.
 
   Returns:
     Also written to WORKDIR/eval/NAME.json (`["file"]`, another where that is of another
@@ -174,6 +190,7 @@ def evaluate(
   Raises:
     UserError: config, workdir or data cannot work.
   """
+  from contrastive_jax.data import given
   from contrastive_jax.evaluation import evaluate
 
   if len(asked) == 1 and not isinstance(asked[0], str):
@@ -181,7 +198,8 @@ def evaluate(
   else:
     config = eval_config.evaluation(*(asked or ("knn",)))
   out = out and address.checked(out, "out")
-  return Scores(evaluate.run(config, _workdir(run), devices and list(devices), out))
+  by_split = None if images is None else given.by_split(images, "train")
+  return Scores(evaluate.run(config, _workdir(run), devices and list(devices), out, by_split))
 
 
 def load(workdir: str | os.PathLike, step: int | str | None = None) -> Run:
@@ -215,7 +233,7 @@ def features(
   Args:
     run: its workdir, or what `train` or `load` returned.
     images: uint8 [n, h, w, 3]; or a list of files, of arrays [h, w, 3], or of both; or a folder,
-      whose images are taken in the order of their paths.
+      whose images are taken in the order of their paths; or any object as `train` takes it.
     layer: "h" (the representation), "z" (the embedding), "z.1", "block1", ...
     batch_size: images in a forward pass.
     devices: all by default.
@@ -229,7 +247,7 @@ def features(
 
   if not isinstance(run, Run):
     run = load(_workdir(run))
-  source = given.source(images)
+  source = given.source(images, with_labels=False)
   found = features.extract(
     build.net(run.config),
     run.params,

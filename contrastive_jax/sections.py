@@ -15,6 +15,10 @@ class Run:
 
   seed: int = option(0, "of initialisation, shuffling and augmentation")
   epochs: int = option(100, "passes over the training set")
+  steps: int | None = option(
+    None,
+    "steps in all, in place of epochs, e.g. to try a large set (a longer warm-up is shortened)",
+  )
   batch_size: int = option(256, "images in a global batch (views are not counted)")
   micro_batches: int = option(
     1,
@@ -48,8 +52,8 @@ class Run:
 class Data(declared.options("data.decoding", "Decoding")):
   """Where images come from and how they are decoded; a source's options are in its own section."""
 
-  source: str = option("shapes", "shapes (built in), folder, npz, tfds, webdataset, parquet, ...")
-  split: str = option("train", "split to train on; tfds takes slices such as train[:10000]")
+  source: str = option("shapes", "shapes (built in), folder, table, npz, tfds, webdataset, ...")
+  split: str = option("train", "split to train on, or a slice of it: train[:10000], train[:80%]")
   eval_split: str = option("test", "split that an evaluation scores", identity=False)
   held_out: int | None = option(
     None,

@@ -27,6 +27,8 @@ def of_run(config: ConfigDict) -> dict[str, str]:
   """Returns {key: why} of the options that a pre-training run with this config does not read."""
   found = of_other_sources(config.data.source)
   found |= of_init(config.init.path)
+  if config.steps:
+    found["epochs"] = f"steps is {config.steps} and says how long the run is; leave one of them out"
   chosen = config.optimizer
   for option, readers in declared.constant("optim.options", "READ_BY").items():
     if chosen.name not in readers:

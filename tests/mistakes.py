@@ -373,7 +373,7 @@ MISTAKES = {
   ),
   "unknown source": (
     train(commands.QUICK, "--workdir={here}/w", "--config.data.source=s3"),
-    'data source "s3" is unknown; use one of arrayrecord, folder, npz, parquet',
+    'data source "s3" is unknown; use one of arrayrecord, folder, given, npz, parquet',
   ),
   "images kept nowhere": (
     train(commands.QUICK, "--workdir={here}/w", "--config.data.cache=disk", *NO_KNN),

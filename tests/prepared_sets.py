@@ -23,17 +23,23 @@ def pictures():
   }
 
 
-def write(data_dir):
-  """Writes `data_dir`/tiny/1.0.0 and returns that folder."""
+def write(data_dir, splits=None):
+  """Writes `data_dir`/tiny/1.0.0 and returns that folder.
+
+  Args:
+    data_dir: of prepared sets.
+    splits: pictures as of `pictures`, a shard a split; None: those.
+  """
+  shards = SHARDS if splits is None else {name: (len(i),) for name, (i, _) in splits.items()}
   folder = data_dir / "tiny" / "1.0.0"
   folder.mkdir(parents=True)
-  (folder / "dataset_info.json").write_text(json.dumps(_info(), indent=2))
+  (folder / "dataset_info.json").write_text(json.dumps(_info(shards), indent=2))
   (folder / "features.json").write_text(json.dumps(_features(), indent=2))
   (folder / "label.labels.txt").write_text("\n".join(CLASSES) + "\n")
-  for split, (images, labels) in pictures().items():
+  for split, (images, labels) in (splits or pictures()).items():
     records = iter(zip(images, labels, strict=True))
-    for number, length in enumerate(SHARDS[split]):
-      name = f"tiny-{split}.array_record-{number:05d}-of-{len(SHARDS[split]):05d}"
+    for number, length in enumerate(shards[split]):
+      name = f"tiny-{split}.array_record-{number:05d}-of-{len(shards[split]):05d}"
       writer = array_record_module.ArrayRecordWriter(str(folder / name), "group_size:1")
       for _ in range(length):
         writer.write(_record(*next(records)))
@@ -50,7 +56,7 @@ def _record(image, label):
   return example.SerializeToString()
 
 
-def _info():
+def _info(shards):
   template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
   return {
     "fileFormat": "array_record",
@@ -63,7 +69,7 @@ def _info():
         "numBytes": "1000",
         "shardLengths": [str(length) for length in lengths],
       }
-      for split, lengths in SHARDS.items()
+      for split, lengths in shards.items()
     ],
     "version": "1.0.0",
   }

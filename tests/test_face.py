@@ -10,6 +10,7 @@ from conftest import REPOSITORY
 from PIL import Image
 
 import contrastive_jax as cj
+from contrastive_jax import data
 
 TINY = {
   "epochs": 2,
@@ -176,3 +177,44 @@ def test_an_image_that_cannot_be_read_is_named_and_not_left_out(trained, images,
 def test_a_folder_without_images_is_named(trained, tmp_path):
   with pytest.raises(cj.UserError, match="no image under"):
     features(trained, tmp_path)
+
+
+class Pairs:
+  """What a data set of another library looks like."""
+
+  def __init__(self, split, first=0):
+    self._source = data.build("shapes", split=split, num_train=64, num_test=48, size_px=16)
+    self._first = first
+
+  def __len__(self):
+    return len(self._source)
+
+  def __getitem__(self, index):
+    example = self._source[(self._first + index) % len(self)]
+    return example["image"], example["label"]
+
+
+def test_an_object_is_trained_on_and_scored_as_the_same_images_of_a_source(trained, tmp_path):
+  objects = {split: Pairs(split) for split in ("train", "test")}
+  config, device = tiny(**{"data.host_size_px": 16}), jax.devices()[:1]
+  alone = tiny()
+  alone.data.source = "given"
+  with pytest.raises(cj.UserError, match="these images are objects in Python; give them to train"):
+    cj.train(alone, tmp_path / "none", device)
+  run = cj.train(config, tmp_path / "run", device, images=objects)
+  jax.tree.map(np.testing.assert_array_equal, run.state.params, trained.state.params)
+  assert config.data.source == "shapes", "what was given is left as it was"
+  assert cj.load(run).config.data.source == "given"
+  cj.train(config, tmp_path / "run", device, images=objects)
+  with pytest.raises(cj.UserError, match="holds a run on other images"):
+    cj.train(config, tmp_path / "run", device, images=Pairs("train", first=1))
+  scores = cj.evaluate(run, "knn", devices=device, images=objects)
+  of_source = cj.evaluate(trained, "knn", devices=device)
+  assert scores["results"][0]["top1"] == of_source["results"][0]["top1"]
+  assert scores["test"] == 'split "test" of data source "given"'
+  with pytest.raises(cj.UserError, match="these images are objects in Python"):
+    cj.evaluate(run, "knn", devices=device)
+  other = cj.evaluate(trained, "knn", devices=device, images=objects, out=tmp_path / "other")
+  assert other["results"][0]["top1"] == of_source["results"][0]["top1"]
+  found = features(run, objects["test"])
+  assert found.shape[0] == 48

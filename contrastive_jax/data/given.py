@@ -1,15 +1,38 @@
-"""Images that are at hand, as a source: an array, a list of arrays or files, or a folder."""
+"""Images at hand, as a source: an array, a list of arrays or files, a folder, or an object.
+
+An object is anything with `len()` and `[i]`, such as a data set of PyTorch, that gives an image or
+(image, label, ...). The config of a run on such images has the source "given", which nothing but
+the objects themselves can open.
+"""
 
 import copy
+import dataclasses
+import logging
+import operator
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from contrastive_jax import errors, paths
-from contrastive_jax.data import Example, folder
+from contrastive_jax import data, errors, paths, reading
+from contrastive_jax.data import Example, Unreadable, folder, parts, rows
 from contrastive_jax.data import images as decoding
+from contrastive_jax.data.identity import digest
+from contrastive_jax.data.labels import number_of_classes
+from contrastive_jax.options import option
+
+Images = dict[str, data.Source]  # by split
+
+_IMAGE_KEYS, _LABEL_KEYS = ("image", "img", "jpg", "png"), ("label", "labels", "target", "cls")
+_LOOKED_AT = 16  # items whose labels are compared with those that an object lists
+_TOLD_FROM = 10_000  # items that are read for their labels
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  name: str = option("", "what the objects are, such as pets-2: another name is another set")
 
 
 class Given:
@@ -33,6 +56,15 @@ class Given:
       image = decoding.read(image, size_px=self._size_px)
     return {"image": image, "label": -1, "index": index}
 
+  def content(self) -> str:
+    """Returns a digest of all pixels in memory and of all paths."""
+    arrays = (isinstance(image, np.ndarray) for image in self.images)
+    held = (
+      np.ascontiguousarray(image).data if array else os.fsencode(image)
+      for image, array in zip(self.images, arrays, strict=True)
+    )
+    return digest(held)
+
   def within(self, size_px: int) -> "Given":
     """Returns this source with files shrunk to fit in a square, decoded no larger than needed."""
     source = copy.copy(self)
@@ -40,38 +72,133 @@ class Given:
     return source
 
 
-def source(images: np.ndarray | str | os.PathLike | Sequence) -> Given:
+class Items:
+  """What an object gives, one by one; its labels are known before any image is trained on."""
+
+  native_size_px = None
+  _size_px = None
+
+  def __init__(self, items: Any, name: str, with_labels: bool):
+    self._items, self._name = items, name
+    self.factors: dict[str, np.ndarray] = {}
+    self.labels, self.label_names, self.num_classes = None, (), 0
+    if with_labels:
+      self.labels, self.label_names, self.num_classes = _labels(items, name)
+
+  def __len__(self) -> int:
+    return len(self._items)
+
+  def content(self) -> str:
+    """Returns the type of the object and a digest of its labels: pixels may be drawn anew."""
+    kind = type(self._items)
+    known = np.full(len(self), -1) if self.labels is None else self.labels
+    return f"{kind.__module__}.{kind.__qualname__} {digest([known.astype('<i8').tobytes()])}"
+
+  def __getitem__(self, index: int) -> Example:
+    name = f"item {index} of {self._name}"
+    try:
+      image, _ = _parted(self._items[int(index)], name)
+      if isinstance(image, str | os.PathLike):
+        pixels = decoding.read(os.fspath(image), size_px=self._size_px)
+      elif isinstance(image, bytes):
+        pixels = decoding.decode(image, name, size_px=self._size_px)
+      else:
+        pixels = _pixels(image, name)
+    except (Unreadable, errors.UserError, MemoryError):
+      raise
+    except Exception as error:  # whatever another's code raises
+      if reading.may_pass(error):
+        raise
+      raise Unreadable(f"{name}: {type(error).__name__}: {error}") from error
+    label = -1 if self.labels is None else int(self.labels[index])
+    return {"image": pixels, "label": label, "index": index}
+
+  def within(self, size_px: int) -> "Items":
+    """Returns this source with files shrunk to fit in a square, decoded no larger than needed."""
+    source = copy.copy(self)
+    source._size_px = size_px
+    return source
+
+
+def build(split: str, options: Options) -> data.Source:
+  """Raises UserError: a config alone has no objects."""
+  return opened(None, split)
+
+
+def by_split(images: Any, split: str) -> Images:
+  """Returns {split: source} of {split: object}, or of one object for `split`. Raises UserError."""
+  if not isinstance(images, Mapping):
+    images = {parts.parsed(split)[0]: images}
+  sources = {name: source(given, name) for name, given in images.items()}
+  named = [s for s in sources.values() if s.label_names]
+  names = rows.in_order({name for s in named for name in s.label_names})
+  for one in named:  # of all splits together, as for folders
+    if set(one.label_names) != set(names):
+      place = np.array([*(names.index(name) for name in one.label_names), -1])  # the last: none
+      one.labels, one.label_names, one.num_classes = place[one.labels], names, len(names)
+  return sources
+
+
+def opened(images: Images | None, split: str) -> data.Source:
+  """Returns a split, or a slice of one, of images that were given. Raises UserError."""
+  if not images:
+    raise errors.UserError(
+      'data.source is "given": these images are objects in Python; give them to train or evaluate '
+      "there, images={'train': ..., 'test': ...}, or name others, --config.data.source"
+    )
+  name, cut = parts.parsed(split)
+  if name not in images:
+    raise errors.NoSplit(
+      f"no images were given for split {name!r} but for {', '.join(images)}; give them, "
+      f"images={{{name!r}: ...}}, or name another split, data.split or data.eval_split"
+    )
+  return images[name] if cut is None else parts.sliced(images[name], cut, split)
+
+
+def source(images: Any, name: str = "images", with_labels: bool = True) -> Given | Items:
   """Returns images as a source.
 
   Args:
-    images: uint8 [n, h, w, 3]; a list of files or of arrays uint8 [h, w, 3]; or a folder.
+    images: uint8 [n, h, w, 3]; a list of files or of arrays uint8 [h, w, 3]; a folder; or any
+      object with `len()` and `[i]`. That gives an image, (image, label, ...) or {"image": ...,
+      "label": ...}, the image as uint8 or, in 0..1, float [h, w, 3], [h, w], [h, w, 1] or, as in
+      PyTorch, [3, h, w]; as a picture of Pillow, the path or the content of a file.
+    name: how errors call them.
+    with_labels: whether the labels of an object are wanted, which may take reading all items.
 
   Raises:
-    UserError: there are none, or one is neither a file nor such an array.
+    UserError: there are none, or one is no image.
   """
   if isinstance(images, str | os.PathLike):
-    images = _in_folder(pathlib.Path(paths.local(images, "images")))
-  elif not isinstance(images, np.ndarray) and not isinstance(images, Sequence):
+    images = _in_folder(pathlib.Path(paths.local(images, name)))
+  elif not isinstance(images, np.ndarray) and hasattr(images, "__array__"):
     images = np.asarray(images)  # of JAX or another library
   if isinstance(images, np.ndarray):
     if images.ndim != 4:
-      raise errors.UserError(f"images have shape {list(images.shape)}; give uint8 [n, h, w, 3]")
+      raise errors.UserError(f"{name} have shape {list(images.shape)}; give uint8 [n, h, w, 3]")
     if len(images):
-      _check(images[0], "images")
-  else:
-    images = [_one(image, number) for number, image in enumerate(images)]
+      _check(images[0], name)
+  elif not (hasattr(images, "__len__") and hasattr(images, "__getitem__")):
+    raise errors.UserError(
+      f"{name}: {type(images).__name__} has no len() or no [i], and an epoch has an order of its "
+      "own; give an array, a list of files, a folder, or an object that has both"
+    )
   if not len(images):
     raise errors.UserError("there are no images; give an array, a list of files or a folder")
-  return Given(images)
+  if isinstance(images, np.ndarray):
+    return Given(images)
+  if isinstance(images, Sequence) and isinstance(images[0], str | os.PathLike | np.ndarray):
+    return Given([_one(image, number) for number, image in enumerate(images)])
+  return Items(images, name, with_labels)
 
 
-def check_all_read(source: Given, index: np.ndarray) -> None:
+def check_all_read(source: Given | Items, index: np.ndarray) -> None:
   """Raises `UserError` naming an image that could not be decoded: `index` is of those that were."""
   missing = sorted(set(range(len(source))) - set(index.tolist()))
   if missing:
+    first = source.images[missing[0]] if isinstance(source, Given) else f"item {missing[0]}"
     raise errors.UserError(
-      f"{len(missing)} of {len(source)} images cannot be read, the first is "
-      f"{source.images[missing[0]]}; leave them out"
+      f"{len(missing)} of {len(source)} images cannot be read, the first is {first}; leave them out"
     )
 
 
@@ -104,3 +231,117 @@ def _check(image: np.ndarray, name: str) -> None:
     raise errors.UserError(
       f"{name}: {image.dtype} {list(image.shape)} is no RGB image; give uint8 [h, w, 3], 0 to 255"
     )
+
+
+def _parted(item: Any, name: str) -> tuple[Any, Any]:
+  """Returns the image and the label (None: there is none) of what an object gave."""
+  if isinstance(item, Mapping):
+    image, label = (
+      next((key for key in keys if key in item), None) for keys in (_IMAGE_KEYS, _LABEL_KEYS)
+    )
+    if image is None:
+      raise errors.UserError(
+        f"{name} has no {' or '.join(_IMAGE_KEYS)} but {', '.join(map(str, item))}; give (image, "
+        "label)"
+      )
+    return item[image], item[label] if label else None
+  if isinstance(item, tuple | list):
+    if not item:
+      raise errors.UserError(f"{name} is empty; give an image, or (image, label)")
+    return item[0], item[1] if len(item) > 1 else None
+  return item, None
+
+
+def _pixels(image: Any, name: str) -> np.ndarray:
+  """Returns uint8 [h, w, 3]. Raises UserError: it is no image."""
+  if hasattr(image, "convert") and hasattr(image, "mode"):  # Pillow's
+    return decoding.of_pillow(image)
+  array = np.asarray(image)
+  if array.ndim == 2:
+    array = array[..., None]
+  if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
+    array = array.transpose(1, 2, 0)
+  if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
+    raise errors.UserError(
+      f"{name}: {array.dtype} {list(array.shape)} is no image; give [h, w, 3], [h, w] or [3, h, w]"
+    )
+  if array.dtype.kind == "f":
+    if not (array.min() >= 0 and array.max() <= 1):
+      raise errors.UserError(
+        f"{name}: float pixels from {array.min():.4g} to {array.max():.4g} are outside 0..1; leave "
+        "out what normalises them, or give uint8"
+      )
+    array = np.rint(array * 255).astype(np.uint8)
+  if array.dtype != np.uint8:
+    raise errors.UserError(f"{name}: pixels are {array.dtype}; give uint8, or float in 0..1")
+  return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else np.ascontiguousarray(array)
+
+
+def _labels(items: Any, name: str) -> tuple[np.ndarray | None, tuple[str, ...], int]:
+  """Returns the labels of all items, int [n], the names of the classes, and how many there are."""
+  found = _listed(items, name)
+  if found is None:
+    _, first = _parted(items[0], f"item 0 of {name}")
+    if first is None:
+      return None, (), 0
+    if _class(first) is None:
+      logging.getLogger(__name__).warning(
+        "warning: beside an image %s has no class but a %s: its images are taken without labels",
+        *(name, type(first).__name__),
+      )
+      return None, (), 0
+    if len(items) >= _TOLD_FROM:
+      logging.getLogger(__name__).info(
+        "%s lists no labels (targets): its %s items are read once for them", name, f"{len(items):,}"
+      )
+    found = [_label_of(items, i, name) for i in range(len(items))]
+  if any(isinstance(label, str) for label in found):
+    names = rows.classes([str(label) for label in found if label != -1], f"the label of {name}")
+    numbers = {text: number for number, text in enumerate(names)}
+    known = [-1 if label == -1 else rows.class_of(str(label), numbers) for label in found]
+    return np.array(known), names, len(names)
+  labels = np.array(found, np.int64)
+  count = number_of_classes(labels, f"the label of {name}")
+  names = getattr(items, "classes", ())
+  if not (isinstance(names, list | tuple) and all(isinstance(n, str) for n in names)):
+    names = ()
+  if len(names) < count:
+    names = ()
+  return labels, tuple(names), max(count, len(names))
+
+
+def _listed(items: Any, name: str) -> list[int | str] | None:
+  """Returns the labels that an object lists, if they are those of its items."""
+  for key in ("targets", "labels"):
+    listed = getattr(items, key, None)
+    if listed is not None and hasattr(listed, "__len__") and len(listed) == len(items):
+      found = [_class(label) for label in listed]
+      # Not at equal distances: classes may come in turn.
+      places = np.random.default_rng(0).integers(0, len(items), _LOOKED_AT).tolist()
+      if None not in found and all(_label_of(items, i, name) == found[i] for i in places):
+        return found
+  return None
+
+
+def _label_of(items: Any, index: int, name: str) -> int | str:
+  """Returns the label of an item; -1 where it cannot be read, or has none."""
+  named = f"item {index} of {name}"
+  try:
+    _, label = reading.patiently(named, lambda: _parted(items[index], named))
+  except (errors.UserError, errors.ReadFailed, MemoryError):
+    raise
+  except Exception:  # whatever another's code raises: told when the image is read
+    return -1
+  found = -1 if label is None else _class(label)
+  if found is None:
+    raise errors.UserError(f"{named}: label {label!r} is no class; give 0, 1, ..., or -1 for none")
+  return found
+
+
+def _class(label: Any) -> int | str | None:
+  if isinstance(label, str):
+    return label
+  try:
+    return operator.index(label)  # also of NumPy and, without dimensions, of PyTorch
+  except TypeError:
+    return None

@@ -217,6 +217,11 @@ def _limit_pixels(opened: Image.Image, name: str, max_megapixels: int) -> jpeg.S
   )
 
 
+def of_pillow(image: Image.Image) -> np.ndarray:
+  """Returns uint8 [h, w, 3] of an open image, as `decode` does of a file; it is not turned."""
+  return _pixels(image)
+
+
 def _whole_rgb(image: Image.Image) -> Image.Image:
   small = image.size[0] * image.size[1] <= _STRIP_PIXELS
   return _rgb(image) if small or image.mode == "RGB" else Image.fromarray(_pixels(image))

@@ -85,7 +85,7 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
   if listed:
     names = rows.classes([row.label for row in listed], f"{labels}: the label")
     found = _labels(listed, paths, _below(root, given), labels, names, root)
-    return Reading(root, paths, found, names)
+    return _unless_none(Reading(root, paths, found, names))
   lists = {}
   if labels == "auto":
     flat = [part for part in parts.values() if not part.classes]
@@ -95,7 +95,7 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
   names = _sorted(folders | {row.label for _, found in lists.values() for row in found})
   if here.folder in lists:
     file, found = lists[here.folder]
-    return Reading(root, paths, _labels(found, paths, "", file, names, root), names)
+    return _unless_none(Reading(root, paths, _labels(found, paths, "", file, names, root), names))
   if not _in_classes(root, paths, labels):
     _hint(here, given, paths, tree)
     return _unlabelled(root, paths)
@@ -150,6 +150,11 @@ def _unlabelled(root: Any, paths: Listing) -> Reading:
   return Reading(root, paths, np.full(len(paths), _NONE), ())
 
 
+def _unless_none(read: Reading) -> Reading:
+  """Returns a reading; without names of classes, if no image of the split has one."""
+  return read if (read.labels >= 0).any() else _unlabelled(read.root, read.paths)
+
+
 def _sorted(names: set[str]) -> tuple[str, ...]:
   return tuple(sorted(names - {""}, key=os.fsencode))
 
@@ -179,7 +184,7 @@ def _by_names(
   rows.distinct(len(names), count, f"the class in names such as {paths[0]!r}")
   numbers = {name: number for number, name in enumerate(names)}
   found = np.array([numbers.get(class_of(path), _NONE) for path in paths], np.int32)
-  return Reading(root, paths, found, names) if (found >= 0).any() else _unlabelled(root, paths)
+  return _unless_none(Reading(root, paths, found, names))
 
 
 def in_name(path: str) -> str:
@@ -220,7 +225,8 @@ def _of_listed_split(
     )
   names = rows.classes([row.label for row in found], f"{file}: the label")
   paths = of((listed.encoded(i), listed.sizes[i], listed.times[i]) for i in chosen)
-  return Reading(part.images, paths, _numbered([each[i] for i in chosen], names), names)
+  found = _numbered([each[i] for i in chosen], names)
+  return _unless_none(Reading(part.images, paths, found, names))
 
 
 def _labels(

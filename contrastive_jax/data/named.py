@@ -73,7 +73,8 @@ def read(
   ]
   paths = listing.of(found)
   labels = [rows.class_of(by_name[path].label, numbers) for path in paths]
-  return root, paths, np.array(labels, np.int32), names
+  known = any(label >= 0 for label in labels)
+  return root, paths, np.array(labels, np.int32), names if known else ()
 
 
 def is_of(row: Row, split: str) -> bool:

@@ -107,6 +107,11 @@ def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:
   given = [label for label in labels if label]
   names = set(given)
   distinct(len(names), len(given), what)
+  return in_order(names)
+
+
+def in_order(names: set[str]) -> tuple[str, ...]:
+  """Returns the names of classes in their order, numbers without fractions."""
   if all(_number(name) is not None for name in names):
     return tuple(sorted({str(_number(name)) for name in names}, key=int))
   return tuple(sorted(names, key=lambda name: name.encode("utf-8", "surrogateescape")))

@@ -28,6 +28,7 @@ from contrastive_jax import augment, build, errors, keys, once, parallel
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.buckets import address, results
+from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import identity
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import features, initial, protocols, result_files
@@ -43,6 +44,7 @@ def run(
   workdir: str | None,
   devices: list[jax.Device] | None = None,
   out: str | None = None,
+  given: given_lib.Images | None = None,
 ) -> dict[str, Any]:
   """Scores the checkpoint of `workdir` and writes WORKDIR/eval/NAME.json.
 
@@ -54,6 +56,7 @@ def run(
     devices: all by default.
     out: folder of what is written, likewise, made if missing; None: WORKDIR/eval, without a
       workdir NAME/eval for weights of that name.
+    given: images of the source "given", by split; they stand for those of any other.
 
   Returns:
     What the file holds: settings, versions, counts, and `results`, a list of records with the keys
@@ -69,12 +72,12 @@ def run(
     config = config or eval_config.evaluation()
     place = out or os.path.join(workdir or _place_of(config.init.path), "eval")
     if not address.is_bucket(place):
-      return _run(config, workdir, devices, pathlib.Path(place), place, lambda: None)
+      return _run(config, workdir, devices, pathlib.Path(place), place, lambda: None, given)
     with contextlib.ExitStack() as stack:
       with bucket.together():
         to = address.parsed(place, "--out" if out else "workdir")
         folder, put = stack.enter_context(results.folder(to, "--out" if out else "workdir"))
-      return _run(config, workdir, devices, folder, place, put)
+      return _run(config, workdir, devices, folder, place, put, given)
 
 
 def _place_of(path: str) -> str:
@@ -91,6 +94,7 @@ def _run(
   folder: pathlib.Path,
   place: str,
   put: Callable[[], None],
+  given: given_lib.Images | None,
 ) -> dict[str, Any]:
   """Writes to a local `folder`, which stands for `place`, where `put` brings what is new."""
   config, options = eval_config.resolve(config)
@@ -99,7 +103,9 @@ def _run(
   mesh = parallel.make_mesh(devices)
   with agree.mistakes_shared():
     loaded = load(workdir, config)
-  images = build.in_turn(lambda: eval_images.load(config, loaded.config))
+  if given and not config.data.source and loaded.config.data.source != "given":
+    config.data.source = "given"
+  images = build.in_turn(lambda: eval_images.load(config, loaded.config, given))
   with agree.mistakes_shared():
     facts = _facts(loaded, images) if jax.process_count() > 1 else {}
   agree.check_equal(facts)
@@ -128,6 +134,9 @@ def _run(
     if not set(options) <= eval_config.NEED_NO_LABELS:
       train = features.labelled(train, images.train_name)
       test = features.labelled(test, images.test_name)
+      if encoder.name == "checkpoint" and not images.classes_known:
+        names = images.train_name, images.test_name, images.label_names
+        eval_images.check_classes(train.label, test.label, *names)
     for layer in encoder.layers:
       task = Task(encoder, layer, train, test, images, mesh, config.seed, folder / stem)
       for protocol, settings in options.items():

@@ -3,17 +3,21 @@
 import contextlib
 import copy
 import dataclasses
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from contrastive_jax import augment, build, catalogue, data, errors
+from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import order, subset
 from contrastive_jax.data.decoding import Decoding
 from contrastive_jax.data.labels import number_of_classes
 from contrastive_jax.evaluation import config as eval_config
 
+_SHOWN = 3  # classes named in a message
 # Fits the machine, whatever the images.
 _DECODING = [field.name for field in dataclasses.fields(Decoding) if field.name != "host_size_px"]
 
@@ -34,17 +38,25 @@ class Images:
   order_name: str  # of the run: what is trained on images sees them in its order
 
   @property
+  def classes_known(self) -> bool:
+    """Whether the labels of both splits are known without reading their images."""
+    return all(subset.labels_of(source) is not None for source in (self.train, self.test))
+
+  @property
   def training_options(self) -> dict[str, Any]:
     """Returns keyword arguments of `pipeline.train_batches`."""
     return {**self.pipeline_options, "order_name": self.order_name}
 
 
-def load(config: ConfigDict, run_config: ConfigDict) -> Images:
+def load(
+  config: ConfigDict, run_config: ConfigDict, given: given_lib.Images | None = None
+) -> Images:
   """Opens the training and the test split: the run's own, or what `config.data` puts in place.
 
   Args:
     config: of the evaluation, see `eval_config`.
     run_config: of the training run.
+    given: images of the source "given", by split.
 
   Raises:
     UserError: there is no such split, source or factor, or no labels where they are needed.
@@ -55,11 +67,11 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
   names = [f'split "{split}" of data source "{merged.data.source}"' for split in splits]
   if asked.held_out:
     with _told_of_the_run(asked):
-      train, test = _held_out(config, merged)
+      train, test = _held_out(config, merged, given)
     names[1] = f"what the run held out of {names[0]}"
   else:
     with _told_of_the_run(asked):
-      train, test = build.source(merged, splits[0]), _scored(merged)
+      train, test = build.source(merged, splits[0], given), _scored(merged, given)
     build.warn_if_scored_on_itself(merged, train, test)
   if asked.label:
     num_classes = max(
@@ -73,13 +85,18 @@ def load(config: ConfigDict, run_config: ConfigDict) -> Images:
         f"{'leave out data.held_out and ' if asked.held_out else ''}set --config.data.source, "
         "--config.data.split or --config.data.eval_split to one that has"
       )
+  label_names = tuple(train.label_names or test.label_names)
+  known = [subset.labels_of(source) for source in (train, test)]
+  needed = not set(config.protocols) <= eval_config.NEED_NO_LABELS
+  if needed and all(labels is not None for labels in known):  # else once they are read
+    check_classes(*known, *names, label_names)
   return Images(
     train=subset.evenly(subset.share(train, asked.train_share), asked.max_train or len(train)),
     test=subset.evenly(test, asked.max_test or len(test)),
     train_name=names[0],
     test_name=names[1],
     num_classes=max(train.num_classes, test.num_classes),
-    label_names=tuple(train.label_names or test.label_names),
+    label_names=label_names,
     view=build.recipe(merged),
     batch_size=config.batch_size,
     pipeline_options=build.pipeline_options(merged),
@@ -110,6 +127,37 @@ def one_split(config: ConfigDict, run_config: ConfigDict, which: str) -> Split:
   return Split(source, name, build.recipe(merged), build.pipeline_options(merged))
 
 
+def check_classes(
+  train: np.ndarray, test: np.ndarray, train_name: str, test_name: str, names: Sequence[str]
+) -> None:
+  """Warns of classes that are scored and not among those that vote, or that probes are trained on.
+
+  Args:
+    train, test: labels, int [n]; below 0: none.
+    train_name, test_name: how messages call their images.
+    names: of the classes.
+
+  Raises:
+    UserError: none is, and every score would be 0.
+  """
+  known, scored = (np.unique(labels[labels >= 0]) for labels in (train, test))
+  missing = np.setdiff1d(scored, known)
+  if not len(missing) or not len(known):  # or images without labels, which is told elsewhere
+    return
+  some = ", ".join(str(names[i]) if i < len(names) else str(i) for i in missing[:_SHOWN])
+  some += ", ..." if len(missing) > _SHOWN else ""
+  if len(missing) == len(scored):
+    raise errors.UserError(
+      f"nothing is scored: none of the {len(scored):,} classes of {test_name} ({some}) is among "
+      f"the {len(known):,} of {train_name}; see that both name their classes alike, or score "
+      "another split, --config.data.eval_split"
+    )
+  logging.getLogger(__name__).warning(
+    "warning: %d of the %d classes of %s (%s) are not in %s: their images count as wrong",
+    *(len(missing), len(scored), test_name, some, train_name),
+  )
+
+
 @contextlib.contextmanager
 def _told_of_the_run(asked: ConfigDict) -> Iterator[None]:
   """Says of images that cannot be had where their options come from, if that is not the user."""
@@ -124,12 +172,12 @@ def _told_of_the_run(asked: ConfigDict) -> Iterator[None]:
     ) from error
 
 
-def _scored(merged: ConfigDict) -> data.Source:
+def _scored(merged: ConfigDict, given: given_lib.Images | None) -> data.Source:
   """Opens the split that is scored. Raises `UserError` that says what else there is to score."""
   try:
-    return build.source(merged, merged.data.eval_split)
+    return build.source(merged, merged.data.eval_split, given)
   except errors.UserError as error:
-    _, held_out = build.training_set(merged)
+    _, held_out = build.training_set(merged, given)
     if held_out is None or not held_out.num_classes:
       raise
     raise errors.UserError(
@@ -137,7 +185,9 @@ def _scored(merged: ConfigDict) -> data.Source:
     ) from error
 
 
-def _held_out(config: ConfigDict, merged: ConfigDict) -> tuple[data.Source, data.Source]:
+def _held_out(
+  config: ConfigDict, merged: ConfigDict, given: given_lib.Images | None
+) -> tuple[data.Source, data.Source]:
   """Opens what the run was trained on and what it held out. Raises `UserError` if it cannot."""
   for key in ("source", "split", "eval_split"):
     if config.data[key]:
@@ -145,7 +195,7 @@ def _held_out(config: ConfigDict, merged: ConfigDict) -> tuple[data.Source, data
         f"data.held_out scores images of the run's own training set, and data.{key} "
         f'"{config.data[key]}" names others; leave one of them out'
       )
-  train, test = build.training_set(merged)
+  train, test = build.training_set(merged, given)
   if test is None:
     raise errors.UserError(
       f"data.held_out: the run held none of its {len(train):,} training images out; score another "

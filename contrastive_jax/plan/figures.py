@@ -5,6 +5,7 @@ from collections import Counter
 from ml_collections import ConfigDict
 
 from contrastive_jax import build
+from contrastive_jax import config as config_lib
 from contrastive_jax.plan import traffic
 from contrastive_jax.plan.chips import PEAKS
 from contrastive_jax.plan.images import Images
@@ -24,12 +25,13 @@ def of(name: str, config: ConfigDict, images: Images, found: dict) -> dict:
     images: of the training set.
     found: by the child process.
   """
-  steps = config.epochs * build.steps_per_epoch(config, images.count)
+  per_epoch = build.steps_per_epoch(config, images.count)
+  steps = config_lib.total_steps(config, per_epoch)
   plan = {
     "topology": name,
     "batch_size": config.batch_size,
     "images_per_chip": config.batch_size / found["devices"],
-    "epochs": config.epochs,
+    "epochs": round(steps / per_epoch, 3) if config.steps else config.epochs,
     "remat": config.model.get("remat", False),
     "micro_batches": config.micro_batches,
     "steps": steps,

@@ -98,6 +98,8 @@ def steps_per_epoch(run: Run) -> float | None:
 def total_steps(run: Run) -> int | None:
   """Returns how many steps the whole run takes, as far as its lines tell it."""
   rate, epochs = steps_per_epoch(run), run.config.get("epochs")
+  if is_number(run.config.get("steps")):
+    return run.config["steps"]
   return round(rate * epochs) if rate and is_number(epochs) else None
 
 

@@ -23,16 +23,19 @@ class Times:
     self._seconds = {name: record["seconds"] for name, record in done.items()}
 
   def of(self, cell: Cell) -> float | None:
-    """Returns what a cell took, or what the cells most like it took for as many epochs.
+    """Returns what a cell took, or what the cells most like it took for as many epochs, or steps.
 
     Those are most like it that share the most labels; None: no cell is done.
     """
     if cell.name in self._seconds:
       return self._seconds[cell.name]
     shared = {other.name: _shared(cell, other) for other in self._done}
-    like = [o for o in self._done if shared[o.name] == max(shared.values())]
-    rates = [self._seconds[other.name] / _epochs(other) for other in like]
-    return _epochs(cell) * sum(rates) / len(rates) if rates else None
+    unit, length = _length(cell)
+    alike = [other for other in self._done if _length(other)[0] == unit]
+    most = max((shared[other.name] for other in alike), default=0)
+    like = [other for other in alike if shared[other.name] == most]
+    rates = [self._seconds[other.name] / _length(other)[1] for other in like]
+    return length * sum(rates) / len(rates) if rates else None
 
 
 class Sizes:
@@ -58,7 +61,8 @@ class Sizes:
   def steps(self, cell: Cell) -> int | None:
     """Returns the steps of a whole run."""
     config, images = cells_lib.resolve(cell), self.images(cell)
-    return None if images is None else config.epochs * (images // config.batch_size)
+    per_epoch = None if images is None else images // config.batch_size
+    return None if per_epoch is None else config_lib.total_steps(config, per_epoch)
 
 
 def words(seconds: float) -> str:
@@ -73,5 +77,8 @@ def _shared(one: Cell, other: Cell) -> int:
   return sum(one.labels[axis] == other.labels[axis] for axis in one.labels)
 
 
-def _epochs(cell: Cell) -> int:
-  return cell.changes.get("epochs") or cells_lib.base(cell.config).epochs
+def _length(cell: Cell) -> tuple[str, int]:
+  """Returns how long a cell is, in the unit that it says it in."""
+  base = cells_lib.base(cell.config)
+  steps = cell.changes.get("steps", base.steps)
+  return ("steps", steps) if steps else ("epochs", cell.changes.get("epochs") or base.epochs)

@@ -26,6 +26,7 @@ def line(
     f"{len(source):,} images{f' ({len(held_out):,} more held out)' if held_out else ''}, "
     f"{run.steps_per_epoch} steps an epoch, {run.total_steps} in all, "
     f"peak learning rate {run.schedule.peak:.4g}, {mesh.size} device(s)"
+    + _warmup(config, run)
     + (f"; {unused:,} images a pass are left out, since they fill no batch" if unused else "")
     + (f"; goes on from step {start}, {_epoch(start, run)}" if start else "")
   )
@@ -33,5 +34,16 @@ def line(
 
 def _epoch(step: int, run: build.Run) -> str:
   """Says where a step lies: with another batch size or set not where it lay when it was taken."""
-  total = run.total_steps // run.steps_per_epoch
+  total = f"{run.total_steps / run.steps_per_epoch:.2f}".removesuffix(".00")
   return f"epoch {step / run.steps_per_epoch:.2f} of {total}"
+
+
+def _warmup(config: ConfigDict, run: build.Run) -> str:
+  """Says if the warm-up is shorter than it would be in as many epochs as the config has."""
+  asked = config.optimizer.warmup_epochs
+  if run.schedule.warmup_steps >= round(asked * run.steps_per_epoch):
+    return ""
+  return (
+    f"; the warm-up takes {run.schedule.warmup_steps} of them, the part that {asked:g} are of "
+    f"{config.epochs} epochs"
+  )

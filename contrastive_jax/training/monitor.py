@@ -8,6 +8,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator
 
+import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -90,6 +91,13 @@ class Monitor:
         len(bank.label),
         self.options.k,
         len(queries.label),
+      )
+      return {}
+    if not np.isin(queries.label, bank.label).any():
+      logging.getLogger(__name__).warning(
+        "no kNN: none of the classes of the %d held-out images is among those of the %d training "
+        "images that vote",
+        *(len(queries.label), len(bank.label)),
       )
       return {}
     scores = knn.accuracy(

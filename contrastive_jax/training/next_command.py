@@ -24,6 +24,8 @@ def to_score(
     held_out: of the training set; None: nothing was.
     scored: the split that an evaluation scores; None: it cannot be opened.
   """
+  if config.data.source == "given":
+    return f"contrastive_jax.evaluate({workdir!r}, images=...) in Python, with its images"
   words, note = ["contrastive_jax", "eval", f"--workdir={workdir}"], ""
   known = [part for part in (scored, held_out) if part is not None]
   chosen = next((part for part in known if part.num_classes), known[0] if known else source)

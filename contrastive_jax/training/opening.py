@@ -12,22 +12,26 @@ from ml_collections import ConfigDict
 from contrastive_jax import build, data, errors, parallel, reading
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.data import identity
+from contrastive_jax.data import given, identity
 from contrastive_jax.processes import agree
 from contrastive_jax.workdir import checkpoint_files
 
 
 def checked(
-  config: ConfigDict, workdir: str, devices: list[jax.Device] | None
+  config: ConfigDict,
+  workdir: str,
+  devices: list[jax.Device] | None,
+  images: given.Images | None = None,
 ) -> tuple[Mesh, data.Source, data.Source | None, identity.Identity]:
   """Returns devices and images of a run that may begin, the same on every process.
 
-  The images are those trained on, those held out, and the identity of the former.
+  The images are those trained on, those held out, and the identity of the former; `images` are
+  those of the source "given".
   """
   with agree.mistakes_shared():
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)
-  source, held_out = build.in_turn(lambda: _opened(config, workdir))
+  source, held_out = build.in_turn(lambda: _opened(config, workdir, images))
   with agree.mistakes_shared():
     image_set = reading.patiently("the training set", lambda: identity.of(source))
     facts = _facts(config, source, held_out) if jax.process_count() > 1 else {}
@@ -35,22 +39,26 @@ def checked(
   return mesh, source, held_out, image_set
 
 
-def scored(config: ConfigDict, source: data.Source) -> data.Source | None:
+def scored(
+  config: ConfigDict, source: data.Source, images: given.Images | None = None
+) -> data.Source | None:
   """Opens the split that an evaluation will score; None: it cannot be, there may be none yet.
 
   Warns of test images that are trained on, before an evaluation would: then it is too late.
   """
   with contextlib.suppress(errors.UserError, errors.ReadFailed):
-    found = build.in_turn(lambda: build.source(config, config.data.eval_split))
+    found = build.in_turn(lambda: build.source(config, config.data.eval_split, images))
     build.warn_if_scored_on_itself(config, source, found)
     return found
   return None
 
 
-def _opened(config: ConfigDict, workdir: str) -> tuple[data.Source, data.Source | None]:
+def _opened(
+  config: ConfigDict, workdir: str, images: given.Images | None
+) -> tuple[data.Source, data.Source | None]:
   """Returns `build.training_set`. A run that has had its own may have it again: `ReadFailed`."""
   try:
-    return build.training_set(config)
+    return build.training_set(config, images)
   except errors.Absent as error:
     if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
       raise

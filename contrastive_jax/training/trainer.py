@@ -15,6 +15,7 @@ from contrastive_jax import build, data, errors, limits, parallel, unread
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.buckets.mirror import Nowhere
+from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import pipeline
 from contrastive_jax.plan import fit, images, program
 from contrastive_jax.processes import agree, hosts
@@ -47,14 +48,20 @@ from contrastive_jax.workdir.checkpoint import Checkpoints
 from contrastive_jax.workdir.report import Reporter
 
 
-def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = None) -> Result:
-  """Trains to `config.epochs`, going on from the newest checkpoint in `workdir` if there is one.
+def train(
+  config: ConfigDict,
+  workdir: str,
+  devices: list[jax.Device] | None = None,
+  given: given_lib.Images | None = None,
+) -> Result:
+  """Trains to the end, going on from the newest checkpoint in `workdir` if there is one.
 
   Args:
     config: from a file in `configs/`, or `config.pretrain()`.
     workdir: directory of config, metrics and checkpoints, made if missing; or gs://BUCKET/PATH,
       s3://BUCKET/PATH.
     devices: of this run; all by default.
+    given: images of the source "given", by split.
 
   Raises:
     UserError: something in config, data or workdir cannot work; nothing was overwritten.
@@ -70,7 +77,7 @@ def train(config: ConfigDict, workdir: str, devices: list[jax.Device] | None = N
       starting.check_export(config, workdir)
       unread.check_paths(config)
     with bucket.here(workdir) as (folder, mirror):
-      return _train(config, folder, devices, preemption, mirror, workdir)
+      return _train(config, folder, devices, preemption, mirror, workdir, given)
 
 
 def _train(
@@ -79,14 +86,16 @@ def _train(
   devices: list[jax.Device] | None,
   preemption: Preemption,
   mirror: Nowhere,
-  given: str,
+  asked: str,
+  given: given_lib.Images | None,
 ) -> Result:
-  """Trains in a local `workdir`, which was `given` as such or as a bucket."""
+  """Trains in a local `workdir`, which was `asked` for as such or as a bucket."""
   begun = time.monotonic()
   with agree.mistakes_shared():
     config = workdir_lib.ordered(workdir, config)
-  mesh, source, held_out, image_set = opening.checked(config, workdir, devices)
-  to_score = next_command.to_score(config, given, source, held_out, opening.scored(config, source))
+  mesh, source, held_out, image_set = opening.checked(config, workdir, devices, given)
+  scored = opening.scored(config, source, given)
+  to_score = next_command.to_score(config, asked, source, held_out, scored)
   run = build.run(config, len(source), source.num_classes, mesh.size)
   mesh = state_lib.divided(run.init, mesh) if config.fsdp else mesh
   weights = starting.weights(config, workdir)
@@ -156,6 +165,11 @@ def _train(
 
 def _check_something_is_left(config: ConfigDict, run: build.Run, start: int) -> None:
   """Raises `UserError` if the checkpoint lies beyond the end that epochs and batches now have."""
+  if start > run.total_steps and config.steps:
+    raise errors.UserError(
+      f"the checkpoint is of step {start}, beyond steps {config.steps}: nothing is left to train; "
+      f"set --config.steps={start + 1} or more"
+    )
   if start > run.total_steps:
     raise errors.UserError(
       f"the checkpoint is of step {start}, beyond the {run.total_steps} steps of epochs "

@@ -8,7 +8,17 @@ import pytest
 
 from contrastive_jax import catalogue, data, errors
 
-NAMES = ("arrayrecord", "folder", "npz", "parquet", "shapes", "tfds", "webdataset")
+NAMES = (
+  "arrayrecord",
+  "folder",
+  "given",
+  "npz",
+  "parquet",
+  "shapes",
+  "table",
+  "tfds",
+  "webdataset",
+)
 
 
 def test_every_source_is_found_by_its_module():
@@ -39,7 +49,8 @@ def test_sources_import_neither_jax_nor_tensorflow_nor_grain():
   code = (
     "import sys\n"
     "from contrastive_jax import data\n"
-    "from contrastive_jax.data import arrayrecord, folder, npz, parquet, shapes, tfds, webdataset\n"
+    "from contrastive_jax.data import arrayrecord, folder, given, npz, parquet, shapes, table\n"
+    "from contrastive_jax.data import tfds, webdataset\n"
     "data.build('shapes', split='train', num_train=4)[0]\n"
     "print([m for m in ('jax', 'tensorflow', 'grain', 'pyarrow') if m in sys.modules])\n"
   )

@@ -102,3 +102,37 @@ def test_held_out_images_without_labels_are_told_what_to_leave_out(tmp_path):
   c.data.held_out = 4
   with pytest.raises(errors.UserError, match=r"has no labels.*leave out data\.held_out and set"):
     images.load(asked(held_out=True), c)
+
+
+def test_classes_that_no_image_votes_for_are_told_and_none_alone_is_not_scored(tmp_path, caplog):
+  c = run_config(tmp_path, [0, 1, 2, -1], [1, 3, 4, 3, -1])
+  images.load(asked(), c)
+  line = '2 of the 3 classes of split "test" of data source "npz" (3, 4) are not in split "train"'
+  assert line in caplog.text
+  caplog.clear()
+  c = run_config(tmp_path, [0, 1, 2], [3, 4, 5, 6])
+  with pytest.raises(errors.UserError) as raised:
+    images.load(asked(), c)
+  assert str(raised.value).startswith(
+    'nothing is scored: none of the 4 classes of split "test" of data source "npz" (3, 4, 5, ...) '
+    'is among the 3 of split "train"'
+  )
+  without_labels = eval_config.evaluation("picture")
+  images.load(without_labels, c)
+  assert caplog.text == ""
+
+
+def test_tiny_imagenet_as_downloaded_is_scored_on_its_validation_images(tmp_path):
+  """Whose val/images was a class once, and kNN 0.0 % after minutes of training."""
+  for name in ("train/n1/images/a.JPEG", "train/n2/images/b.JPEG", "val/images/c.JPEG"):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / name)
+  c = config.pretrain()
+  c.data.source, c.data.folder.path, c.data.eval_split = "folder", str(tmp_path), "val"
+  (tmp_path / "val" / "val_annotations.txt").write_text("c.JPEG\tn2\t0\t0\t1\t1\n")
+  found = images.load(asked(), c)
+  assert found.label_names == ("n1", "n2") and found.num_classes == 2
+  assert [found.test[0]["label"], found.train[1]["label"]] == [1, 1]
+  (tmp_path / "val" / "val_annotations.txt").write_text("c.JPEG\tn3\t0\t0\t1\t1\n")
+  with pytest.raises(errors.UserError, match=r"none of the 1 classes of .* \(n3\) is among the 2"):
+    images.load(asked(), c)

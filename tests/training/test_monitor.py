@@ -82,7 +82,9 @@ def test_images_without_a_label_neither_vote_nor_count(tmp_path):
 
 
 @pytest.mark.parametrize(
-  "train, test", [([0, 1] + [-1] * 10, [0, 1]), ([0] * 5, [-1] * 4)], ids=["bank", "queries"]
+  "train, test",
+  [([0, 1] + [-1] * 10, [0, 1]), ([0] * 5, [-1] * 4), ([0, 1] * 5, [2, 3])],
+  ids=["bank", "queries", "other classes"],
 )
 def test_too_few_labels_are_a_warning_and_not_the_end_of_a_run(train, test, tmp_path, caplog):
   with caplog.at_level(logging.WARNING, "contrastive_jax"):

@@ -1,0 +1,120 @@
+"""Image files that a list names, with their classes and splits: CSV, JSON lines, or lines of text.
+
+Paths are relative to the list's folder, or to `root`, or absolute. Files are ordered by the bytes
+of their paths, as those of a folder are.
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import posixpath
+import re
+from typing import Any
+
+from contrastive_jax import data, errors, paths
+from contrastive_jax.buckets import address
+from contrastive_jax.data import folder, images, named, parts, rows, splits
+from contrastive_jax.data.rows import Row
+from contrastive_jax.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  path: str = option(
+    "", "list of images (.csv, .tsv, .jsonl, .json, .txt), or NAME_{split}.csv", identity=False
+  )
+  root: str = option("", "folder that paths begin in; empty: that of the list", identity=False)
+  image: str = option("", "column of paths; empty: path, file, image, ...")
+  label: str = option("", "column of classes; empty: label, class, target, ...; none: no labels")
+  split: str = option("", "column of splits; empty: split, set, ...; none: all are of split train")
+  skip_missing: bool = option(False, "leave files out that are not there, with a line")
+  holdout: float = option(
+    0.0, "part of the training images that is split test, where there is none: 0.1, ..."
+  )
+  max_megapixels: int = option(
+    images.MAX_MEGAPIXELS,
+    "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
+  )
+  cache_gb: float = option(
+    50.0, "of a set in a bucket: files kept on this host, of each split", identity=False
+  )
+
+  def __post_init__(self):
+    parts.check(self.holdout, "data.table.holdout")
+    images.check_cache(self.cache_gb, "data.table.cache_gb")
+    images.check_limit(self.max_megapixels, "data.table.max_megapixels")
+
+
+def build(split: str, options: Options) -> data.Source:
+  """Reads the list and looks for its files. Raises UserError: it is no list, or some are gone."""
+  if not options.path.lower().endswith(rows.SUFFIXES):
+    raise errors.UserError(
+      f'data.table.path "{options.path}" is no list; set it to a file that ends in '
+      f"{', '.join(rows.SUFFIXES)}"
+    )
+  above, _, name = options.path.rpartition("/")
+  tree, place = _place(above or ".", "data.table.path")
+  root_tree, root = _place(options.root, "data.table.root") if options.root else (tree, place)
+  found = _rows(tree, place, name, options)
+  begin = f"{root}/"
+  found = [row._replace(name=posixpath.normpath(row.name.removeprefix(begin))) for row in found]
+  if address.is_bucket(options.root or above):
+    from contrastive_jax.data import folder_in_bucket
+
+    made = functools.partial(folder_in_bucket.InBucket, root_tree, options)
+  else:
+    made = functools.partial(folder.Folder, max_megapixels=options.max_megapixels)
+
+  def opened(asked: str) -> data.Source:
+    without = "leave out these lines, or set --config.data.table.skip_missing=True"
+    read = named.read(root, found, asked, root_tree, name, options.skip_missing, without)
+    return made(*read)
+
+  return parts.held_out(opened, split, options.holdout, "data.table.holdout")
+
+
+def _place(given: str, key: str) -> tuple[splits.Tree, Any]:
+  """Returns a folder of this machine or in a bucket, and what answers for it."""
+  if address.is_bucket(given):
+    from contrastive_jax.data import folder_in_bucket
+
+    return folder_in_bucket.tree(given, key)
+  place = pathlib.Path(os.path.abspath(paths.local(given, key)))
+  if not place.is_dir():
+    raise errors.Absent(f'no folder "{given}"; set {key} to a place that is there')
+  return folder.Tree(), place
+
+
+def _rows(tree: splits.Tree, place: Any, name: str, options: Options) -> list[Row]:
+  """Returns the rows of the list, or of those of all splits: classes are numbered over them."""
+  columns = rows.Columns(options.image, options.label, options.split)
+  read = functools.partial(rows.parsed, columns=columns, key="data.table", images=folder.suffixes())
+  files = tree.files(place)
+  if "{split}" not in name:
+    if name not in files:
+      raise errors.Absent(f'no file "{place / name}"; set data.table.path to a list of images')
+    return _with_images(read(tree.content(place / name), name), name)
+  form = re.compile(re.escape(name).replace(re.escape("{split}"), "(.+)"))
+  matches = {file: form.fullmatch(file) for file in files}
+  of = {file: match[1] for file, match in matches.items() if match and splits.kind(match[1])}
+  if not of:
+    raise errors.Absent(
+      f'no file "{place / name}" with train, val or test in the place of {{split}}; set '
+      "data.table.path to a list of images"
+    )
+  return [
+    row._replace(split=split)
+    for file, split in of.items()
+    for row in _with_images(read(tree.content(place / file), file), file)
+  ]
+
+
+def _with_images(found: list[Row], file: str) -> list[Row]:
+  for row in found:
+    if not row.name:
+      raise errors.UserError(
+        f"{file}, line {row.line}: {row.label!r} does not end as an image does, and no column is "
+        "named; write path,label into the first line"
+      )
+  return found

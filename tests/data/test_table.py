@@ -1,0 +1,215 @@
+"""Lists of images: read as people write them, and what is wrong told with the line."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from contrastive_jax import data, errors
+from contrastive_jax.data import parts, rows
+
+
+def write(root, *names):
+  for i, name in enumerate(names):
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4), (i, 0, 0)).save(root / name, "PNG")
+
+
+def listed(root, text, name="list.csv"):
+  (root / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+  return str(root / name)
+
+
+def opened(path, split="train", **options):
+  return data.build("table", split=split, path=path, **options)
+
+
+def told(source):
+  """{path: name of the class}"""
+  names = [*source.label_names, "-"]
+  return {path: names[label] for path, label in zip(source.paths, source.labels, strict=True)}
+
+
+ABC = {"a.png": "cat", "b.png": "dog", "c.png": "-"}
+LISTS = {
+  "header": "path,label\na.png,cat\nb.png,dog\nc.png,\n",
+  "other names": "Breed;note;File Name\ncat;x;a.png\ndog;y;b.png\n;z;c.png\n",
+  "no header": "a.png,cat\nb.png,dog\nc.png,\n",
+  "CRLF": "path,label\r\na.png,cat\r\n\r\nb.png,dog\r\nc.png,\r\n",
+  "BOM": b"\xef\xbb\xbfpath,label\na.png,cat\nb.png,dog\nc.png,\n",
+  "quoted": 'path,label\n"a.png","cat"\n"b.png",dog\nc.png,""\n',
+  "Windows": "path,label\n.\\a.png,cat\n.\\b.png,dog\n.\\c.png,-1\n",
+  "named twice": "path,label\na.png,cat\nb.png,dog\na.png,cat\nc.png,\n",
+}
+
+
+@pytest.mark.parametrize("text", LISTS.values(), ids=LISTS.keys())
+def test_lists_are_read_however_they_are_written(text, tmp_path):
+  write(tmp_path, *ABC)
+  assert told(opened(listed(tmp_path, text))) == ABC
+
+
+@pytest.mark.parametrize(
+  ("name", "text"),
+  [
+    ("l.tsv", "path\tlabel\na.png\tcat\nb.png\tdog\nc.png\t\n"),
+    ("l.txt", "a.png cat\nb.png dog\nc.png -1\n"),
+    (
+      "l.jsonl",
+      '{"path": "a.png", "label": "cat"}\n\n{"label": "dog", "path": "b.png"}\n{"path": "c.png"}\n',
+    ),
+    (
+      "l.json",
+      json.dumps([{"image": n, "class": None if c == "-" else c} for n, c in ABC.items()]),
+    ),
+  ],
+)
+def test_so_are_lists_of_other_forms(name, text, tmp_path):
+  write(tmp_path, *ABC)
+  assert told(opened(listed(tmp_path, text, name))) == ABC
+
+
+def test_a_name_may_hold_a_separator_a_quotation_mark_and_a_line_end(tmp_path):
+  names = ["a, b.png", 'say "b".png', "line\nend.png", "ü.png"]
+  write(tmp_path, *names)
+  quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+  source = opened(listed(tmp_path, "path,label\n" + "".join(f"{n},x\n" for n in quoted)))
+  assert sorted(source.paths) == sorted(names) and (source.labels == 0).all()
+
+
+def test_splits_are_a_column_or_a_file_each_and_classes_are_those_of_all(tmp_path):
+  write(tmp_path, "a.png", "b.png", "c.png")
+  text = "path,label,set\na.png,eel,Training\nb.png,ant,valid\nc.png,ant,test\n"
+  together = listed(tmp_path, text)
+  for split, label in (("train", "eel"), ("val", "ant"), ("test", "ant")):
+    source = opened(together, split)
+    assert source.label_names == ("ant", "eel")
+    assert list(told(source).values()) == [label]
+  for name, row in (("train", "a.png,eel"), ("val", "b.png,ant"), ("test", "c.png,ant")):
+    listed(tmp_path, f"path,label\n{row}\n", f"my_{name}.csv")
+  source = opened(str(tmp_path / "my_{split}.csv"), "test")
+  assert source.label_names == ("ant", "eel") and source.labels.tolist() == [0]
+  with pytest.raises(errors.NoSplit, match="list.csv names no image of split 'fold3' but of Train"):
+    opened(together, "fold3")
+  with pytest.raises(errors.NoSplit, match="of split 'test' but of train; .* hold out a part"):
+    opened(listed(tmp_path, "path,label\na.png,x\n", "b.csv"), "test")
+
+
+def test_columns_can_be_named_or_left_out(tmp_path):
+  write(tmp_path, *ABC)
+  text = "path,label,fine\na.png,pet,cat\nb.png,pet,dog\nc.png,pet,\n"
+  path = listed(tmp_path, text)
+  assert told(opened(path, label="fine")) == ABC
+  assert opened(path).label_names == ("pet",)
+  bare = opened(path, label="none")
+  assert bare.num_classes == 0 and set(bare.labels) == {-1}
+  with pytest.raises(
+    errors.UserError, match="no column 'breed' but 'path', 'label', 'fine'; set da"
+  ):
+    opened(path, label="breed")
+
+
+def test_numbers_are_in_the_order_of_their_size(tmp_path):
+  write(tmp_path, *(f"{i}.png" for i in range(4)))
+  text = "path,label\n0.png,10\n1.png,9.0\n2.png,\n3.png,10.0\n"  # as pandas writes gaps
+  source = opened(listed(tmp_path, text))
+  assert source.label_names == ("9", "10") and source.labels.tolist() == [1, 0, -1, 1]
+
+
+def test_paths_begin_in_the_list_s_folder_or_another_or_nowhere(tmp_path):
+  write(tmp_path, "pictures/x/a.png", "lists/b.png")
+  text = f"path\n../pictures/x/a.png\n{tmp_path}/lists/b.png\n"
+  source = opened(listed(tmp_path / "lists", text))
+  assert list(source.paths) == ["../pictures/x/a.png", "b.png"]
+  assert [source[i]["image"][0, 0, 0] for i in range(2)] == [0, 1]
+  other = listed(tmp_path / "lists", "path\nx/a.png\n", "other.csv")
+  assert opened(other, root=str(tmp_path / "pictures"))[0]["label"] == -1
+
+
+def test_files_that_are_missing_are_named_with_their_lines(tmp_path):
+  write(tmp_path, "a.png")
+  path = listed(tmp_path, "path\na.png\n" + "".join(f"gone{i}.png\n" for i in range(5)))
+  with pytest.raises(errors.UserError) as raised:
+    opened(path)
+  assert str(raised.value).startswith("5 of the 6 images that list.csv names are not below ")
+  assert "(line 3: gone0.png; line 4: gone1.png; line 5: gone2.png; ...)" in str(raised.value)
+  assert "skip_missing=True" in str(raised.value)
+  assert list(opened(path, skip_missing=True).paths) == ["a.png"]
+  os.unlink(tmp_path / "a.png")
+  with pytest.raises(errors.Absent, match="6 of the 6 images"):
+    opened(path)
+
+
+WRONG = {
+  "width": ("path,label\na.png,cat\nb.png,dog,x\n", "line 3: 3 fields, and line 1 has 2"),
+  "open quote": ('path,label\n"a.png,cat\n', "line 2: unexpected end of data; a field that holds"),
+  "no name": ("path,label\na.png,cat\n,dog\n", "line 3: no image is named there"),
+  "two labels": (
+    "path,label\na.png,cat\na.png,dog\n",
+    "lines 2 and 3: a.png has the label 'cat' and",
+  ),
+  "latin-1": ("path,label\na.png,größe\n".encode("latin-1"), "line 2: byte 0xf6 is not UTF-8"),
+  "UTF-16": ("path,label\na.png,cat\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
+  "binary": (b"path,label\na.png,\0\n", "line 2: a zero byte"),
+  "no images": (
+    "breed,colour\ncat,red\n",
+    "has no column of images, such as path, among 'breed', 'co",
+  ),
+  "empty": ("", "holds no line"),
+  "header alone": ("path,label\n", "names no image below its header"),
+  "two columns more": ("a.png,cat,red\n", "line 1: 3 fields and no header"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_is_told_with_its_line(text, message, tmp_path):
+  write(tmp_path, "a.png", "b.png")
+  with pytest.raises(errors.UserError, match="list.csv.*") as raised:
+    opened(listed(tmp_path, text))
+  assert message in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+  ("text", "message"),
+  [
+    ('{"path": "a.png"}\n{"path": \n', "line 2: no JSON"),
+    ('{"path": "a.png"}\n["b.png"]\n', r"line 2: \['b.png'\] is no object"),
+    ('[{"path": "a.png"}, 3]', "entry 2: 3 is no object"),
+    ("[", "cannot be read as JSON"),
+  ],
+)
+def test_so_it_is_of_json(text, message, tmp_path):
+  with pytest.raises(errors.UserError, match=message):
+    opened(listed(tmp_path, text, "list.jsonl"))
+
+
+def test_a_list_that_is_none_or_not_there_is_refused(tmp_path):
+  with pytest.raises(errors.UserError, match='"images.png" is no list; set it to a file that ends'):
+    opened("images.png")
+  for name in ("gone.csv", "gone_{split}.csv"):
+    with pytest.raises(errors.Absent, match="no file .*gone"):
+      opened(str(tmp_path / name))
+  with pytest.raises(errors.Absent, match='no folder ".*nowhere"'):
+    opened(str(tmp_path / "nowhere" / "a.csv"))
+
+
+def test_labels_that_name_images_are_no_classes():
+  labels = [f"image {i}" for i in range(2001)]
+  with pytest.raises(errors.UserError, match="has 2,001 different values for 2,001 images"):
+    rows.classes(labels, "the label")
+  assert len(rows.classes(labels[:1000], "the label")) == 1000  # so small a set tells nothing
+
+
+def test_a_part_of_a_list_is_held_out_as_a_folder_is(tmp_path):
+  names = [f"{i}.png" for i in range(40)]
+  write(tmp_path, *names)
+  path = listed(tmp_path, "path\n" + "\n".join(names))
+  train, test = (opened(path, split, holdout=0.25) for split in ("train", "test"))
+  files = data.build("folder", split="test", path=str(tmp_path), holdout=0.25)
+  assert [files[i]["image"][0, 0, 0] for i in range(len(files))] == [
+    test[i]["image"][0, 0, 0] for i in range(len(test))
+  ]
+  assert len(train) + len(test) == 40 and parts.in_common(train, test) == 0
+  assert np.array_equal(np.unique(train._positions), train._positions)
