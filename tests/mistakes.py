@@ -485,6 +485,76 @@ MISTAKES = {
     ),
     "download_and_prepare()",
   ),
+  "export without a format": (
+    ("export", ("--workdir={here}/norun",)),
+    "--format is missing; e.g. contrastive_jax export --workdir=runs/first --format=safetensors",
+  ),
+  "export in a format that there is not": (
+    ("export", ("--workdir={here}/norun", "--format=pickle")),
+    "--format=pickle is unknown; use one of safetensors, own, onnx, stablehlo",
+  ),
+  "export of no run": (
+    ("export", ("--workdir={here}/norun", "--format=own")),
+    "norun holds no run (no config.json)",
+  ),
+  "export of a step that is none": (
+    ("export", ("--workdir={here}/norun", "--format=own", "--step=last")),
+    "--step=last is no step; give its number, or best",
+  ),
+  "export of weights with images inside": (
+    ("export", ("--workdir={here}/norun", "--format=own", "--preprocessing=in")),
+    "--preprocessing=in is of onnx and stablehlo; own is weights alone",
+  ),
+  "export with a misspelt flag": (
+    ("export", ("--workdri={here}/norun", "--format=own")),
+    "there is no flag --workdri; did you mean --workdir?",
+  ),
+  "nothing to convert": (
+    ("convert", ()),
+    "no file is given; give one, e.g. contrastive_jax convert",
+  ),
+  "two files to convert": (("convert", ("a.pth", "b.pth")), "2 files are given; give one"),
+  "file to convert that is not there": (
+    ("convert", ("{here}/gone.pth",)),
+    "gone.pth is not there; give a file ending in .pth, .pt, .ckpt, .pkl",
+  ),
+  "weights to start from that are not there": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.init.path={here}/gone.safetensors"),
+    "gone.safetensors is not there; give a .safetensors or .npz file, or the workdir of a run",
+  ),
+  "weights to start from that may hold programs": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.init.path={here}/gone.pth"),
+    "gone.pth may hold programs, which are not read here; first: contrastive_jax convert ",
+  ),
+  "layout of no weights": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.init.layout=moco"),
+    "init.layout is given, but nothing reads it: init.path is empty",
+  ),
+  "layout that there is not": (
+    train(
+      commands.QUICK,
+      "--workdir={here}/w",
+      "--config.init.path={here}/gone.npz",
+      "--config.init.layout=moko",
+    ),
+    'init.layout "moko" is unknown; use one of own, moco, moco_v3',
+  ),
+  "weights to score in a file that is none": (
+    evaluation("--init={here}/file", "--config.data.source=npz", "--out={here}/out"),
+    "file is no whole safetensors file (its header is to have ",
+  ),
+  "weights to score and a step of a run": (
+    evaluation("--init={here}/file", "--config.checkpoint_step=3"),
+    "checkpoint_step is given, but nothing reads it: weights are scored in its place",
+  ),
+  "form at the end that the network has not": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.checkpoint.export=safetensors"),
+    "torchvision and timm have no network like this one (model.padding same: at stride 2 theirs",
+  ),
+  "form at the end that there is not": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.checkpoint.export=pth"),
+    "--format=pth is unknown; use one of safetensors, own, onnx, stablehlo",
+  ),
   "study where a file is": (
     study("--workdir={here}/file", "--report"),
     ("the study's folder ", "file is no directory); give another --workdir"),

@@ -44,6 +44,7 @@ class Command:
     default_config: stands in for a missing --config.
     unread: which options of a config nothing reads, and why.
     define: adds the flags that no other command has.
+    settle: puts flags that stand for keys into the config.
     on_devices: whether a run needs a workdir and the other processes.
     itself: whether it uses devices at all; otherwise it starts processes that do.
     in_buckets: whether its --workdir may be in a bucket.
@@ -61,6 +62,7 @@ class Command:
   default_config: str | None = None
   unread: Callable[[ConfigDict], dict[str, str]] = lambda config: {}
   define: Callable[[flags.FlagValues], None] = lambda values: None
+  settle: Callable[[flags.FlagValues], None] = lambda values: None
   on_devices: Callable[[flags.FlagValues], bool] = lambda values: True
   itself: bool = True
   in_buckets: Callable[[flags.FlagValues], bool] = lambda values: False

@@ -21,12 +21,15 @@ def _define(values: flags.FlagValues) -> None:
   )
 
 
+def _settle(values: flags.FlagValues) -> None:
+  if values["init"].value is not None:
+    values["config"].value.init.path = values["init"].value
+
+
 def _run(asked: Asked) -> None:
   from contrastive_jax.evaluation import evaluate
 
-  out, init = asked.flags["out"].value, asked.flags["init"].value
-  if init is not None:
-    asked.config.init.path = init
+  out = asked.flags["out"].value
   if out == "":
     raise errors.UserError("--out is empty; give a folder, or leave it out for WORKDIR/eval")
   out = out and address.checked(out, "--out")
@@ -42,6 +45,7 @@ COMMAND = Command(
   unread=of_evaluation,
   run=_run,
   define=_define,
+  settle=_settle,
   default_config="eval/all",
   in_buckets=lambda given: True,
   needs_workdir=lambda given: given["init"].value is None,

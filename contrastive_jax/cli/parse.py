@@ -58,6 +58,7 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
   if values["workdir"].value:
     path = address.checked if command.in_buckets(values) else paths.local
     values["workdir"].value = path(values["workdir"].value, "--workdir")
+  command.settle(values)
   keys = [match[1] for match in map(_KEY.match, words) if match]
   unread.check(keys, command.unread(values["config"].value))
   return Asked(values["config"].value, values, tuple(given))

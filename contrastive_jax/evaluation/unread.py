@@ -14,7 +14,7 @@ def of_evaluation(config: ConfigDict) -> dict[str, str]:
   if not config.init.path:
     found["init.normalize"] = "init.path is empty"
   else:
-    found["checkpoint_step"] = "init.path is scored in the place of a checkpoint; set init.step"
+    found["checkpoint_step"] = "weights are scored in its place; their step is init.step"
   asked = eval_config.names(config.protocols)
   for protocol in eval_config.PROTOCOLS:
     if protocol not in asked:

@@ -55,7 +55,9 @@ def _of_resnet(shapes: Shapes) -> dict[str, Any]:
       f"its first convolution is {kernel_px} x {kernel_px}, not 7 x 7 or 3 x 3"
     )
   stem = "imagenet" if kernel_px == 7 or deep_stem else "cifar"
-  return {"name": name, "width": channels / base[0], "stem": stem, "sk_ratio": _sk_ratio(shapes)}
+  found = {"name": name, "width": channels / base[0], "stem": stem}
+  # What no shape shows is as nearly everywhere; a layout where it is not says so.
+  return found | {"stem_relu": True, "sk_ratio": _sk_ratio(shapes)}
 
 
 def _sk_ratio(shapes: Shapes) -> float:

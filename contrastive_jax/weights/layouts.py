@@ -1,8 +1,8 @@
 """Who wrote a file of weights, told by its names, and which of its arrays are the backbone.
 
 A layout is a row: what precedes the backbone's names, what else such a file holds, and what the
-names do not say of the network (its padding, its heads). A layout is taken for a file's if its
-marks are there; the first of the table that fits.
+names do not say of the network (its padding, its heads). A layout is a file's if its marks are
+there and it knows every name; the first of the table that is so.
 """
 
 import dataclasses
@@ -100,12 +100,6 @@ LAYOUTS = (
     ((r"projector\..*|bn\..*", "the head"), (r"backbone\.fc\..*", "the classifier")),
   ),
   Layout(
-    "vicreg",
-    r"backbone\.",
-    (r"backbone\.", r"projector\."),
-    ((r"projector\..*", "the head"),),
-  ),
-  Layout(
     "swav",
     "",
     (r"projection_head\.|prototypes\.",),
@@ -152,6 +146,12 @@ LAYOUTS = (
     ),
   ),  # fmt: skip
   Layout(
+    "vicreg",
+    r"backbone\.",
+    (r"backbone\.", r"projector\."),
+    ((r"projector\..*", "the head"),),
+  ),
+  Layout(
     "lightly",
     r"backbone\.",
     (r"backbone\.",),
@@ -191,15 +191,20 @@ def found(arrays: Arrays, name: str = "") -> tuple[Layout, Taken]:
   Raises:
     UserError: no layout has such names, or some are of no part that the layout knows.
   """
-  known = named(name)
+  known, problem = named(name), None
   stripped = {re.sub(f"^{_WRAPPERS}", "", key): key for key in arrays}
   for layout in known:
     if len(known) > 1 and not _has_marks(layout, stripped):
       continue
     taken = _taken(layout, stripped, arrays)
-    if taken.arrays:
-      _check_all_known(layout, taken, arrays)
+    if not taken.arrays:
+      continue
+    left = sorted(taken.left(arrays))
+    if not left:
       return layout, taken
+    problem = problem or _unknown(layout, left)
+  if problem:
+    raise problem
   said = f"init.layout {name}" if name else "none of the known layouts"
   first = ", ".join(sorted(arrays)[:3])
   raise errors.UserError(
@@ -242,12 +247,10 @@ def _taken(layout: Layout, stripped: Mapping[str, str], arrays: Arrays) -> Taken
   return taken
 
 
-def _check_all_known(layout: Layout, taken: Taken, arrays: Arrays) -> None:
-  """Raises `UserError` where the file has what belongs to no network here."""
-  left = sorted(taken.left(arrays))
-  if left:
-    more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-    raise errors.UserError(
-      f"{', '.join(left[:3])}{more}: no part of a network of layout {layout.name} that there is "
-      "here, so that its features would be others; give a file of a plain ResNet or ViT"
-    )
+def _unknown(layout: Layout, left: list[str]) -> errors.UserError:
+  """Returns what is said where the file has names that belong to no network here."""
+  more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+  return errors.UserError(
+    f"{', '.join(left[:3])}{more}: no part of a network of layout {layout.name} that there is "
+    "here, so that its features would be others; give a file of a plain ResNet or ViT"
+  )

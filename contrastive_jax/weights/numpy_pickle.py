@@ -65,7 +65,15 @@ def _plain(kind: np.dtype) -> np.dtype:
   return kind
 
 
+def _bytes(text: str, coding: str) -> bytes:
+  """Stands for `codecs.encode`, by which protocols before 3 write bytes."""
+  if coding != "latin1":
+    raise Refused(f"bytes as {coding}")
+  return text.encode("latin1")
+
+
 _NAMES = {
+  ("_codecs", "encode"): _bytes,
   ("collections", "OrderedDict"): collections.OrderedDict,
   ("numpy", "ndarray"): np.ndarray,
   ("numpy", "dtype"): _dtype,
