@@ -1,7 +1,7 @@
 """Boxes: parts of an array by where they begin and how long they are, axis by axis."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -39,6 +39,29 @@ def inside(box: Box, outer: Box) -> tuple:
   """Returns the index of `box` into an array that holds `outer`: of a view, never a number."""
   begins = (a - b for a, b in zip(box.start, outer.start, strict=True))
   return (..., *(slice(i, i + n) for i, n in zip(begins, box.shape, strict=True)))
+
+
+def merged(found: Iterable[Box]) -> tuple[Box, ...]:
+  """Joins boxes, no two of which overlap, that touch each other and make a box together."""
+  joined = sorted(found)
+  for axis in range(len(joined[0].start) if joined else 0):
+
+    def beside(box, axis=axis):  # alike but for this axis
+      others = (a for i, a in enumerate(zip(box.start, box.shape, strict=True)) if i != axis)
+      return tuple(others), box.start[axis]
+
+    before, joined = sorted(joined, key=beside), []
+    for box in before:
+      last = joined[-1] if joined else None
+      if (
+        last
+        and beside(last)[0] == beside(box)[0]
+        and box.start[axis] == (last.start[axis] + last.shape[axis])
+      ):
+        joined[-1] = cut(last, axis, 0, last.shape[axis] + box.shape[axis])
+      else:
+        joined.append(box)
+  return tuple(joined)
 
 
 def cut(box: Box, axis: int, first: int, last: int) -> Box:

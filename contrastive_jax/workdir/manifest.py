@@ -1,8 +1,8 @@
 """What a checkpoint holds: the file that is written last, and without which nothing counts.
 
 `manifest.json` names every leaf with its shape and type, and every file with its length and the
-boxes of leaves that lie in it, each block of them with a digest (`part_files`); it ends with a
-digest of itself. Checkpoints of the form before parts have another content there (`earlier`).
+boxes of leaves that lie in it, each block of them with a digest (`packed`); it ends with a digest
+of itself. Checkpoints of the form before parts have another content there (`earlier`).
 """
 
 import hashlib
@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import errors, reading, slow
-from contrastive_jax.workdir import digests
+from contrastive_jax.workdir import digests, packed
 
 NAME = "manifest.json"
-_FORM = 2  # of this file; 1, which named none, is that of whole trees
+_FORM = 3  # of this file; 1, which named none, is that of whole trees; 2 had tables as written
 _KEYS = {
   1: ("step", "knn", "leaves", "files"),
-  _FORM: ("form", "digest", "step", "knn", "model", "leaves", "files"),
+  2: ("form", "digest", "step", "knn", "model", "leaves", "files"),
 }
+_KEYS[_FORM] = _KEYS[2]
 Manifest = dict[str, Any]
 
 
@@ -71,7 +72,7 @@ def compose(
     "knn": knn,
     "model": model,
     "leaves": leaves,
-    "files": files,
+    "files": {name: packed.pack(table, sorted(leaves), leaves) for name, table in files.items()},
   }
   return body | {"sha256": _digest_of_text(body)}
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from contrastive_jax import reading, slow
-from contrastive_jax.workdir import boxes, digests, manifest
+from contrastive_jax.workdir import boxes, digests, manifest, packed
 from contrastive_jax.workdir.boxes import Box
 
 BLOCK_BYTES = 2**24
@@ -77,8 +77,11 @@ def write(path: pathlib.Path, arrays: Mapping[tuple[str, Box], np.ndarray], form
   }
 
 
-def parsed(table: Table) -> Table:
-  """Returns a table as `write` does, of one that was JSON."""
+def parsed(table: Table, forms: dict) -> Table:
+  """Returns a table as `write` does, of one that was JSON, or that a manifest has (`packed`)."""
+  if "packed" in table:
+    table, pieces = packed.unpack(table, sorted(forms), forms)
+    return table | {"pieces": [Piece(*each) for each in pieces]}
 
   def piece(leaf, box, offset, digests):
     start, shape = box
@@ -145,6 +148,15 @@ class Reader:
   def __exit__(self, *_) -> None:
     while self._open:
       os.close(self._open.popitem()[1])
+
+  def needed(self, leaf: str, box: Box) -> Iterator[tuple[str, int, int, str]]:
+    """Yields where the blocks are that `read` would read: file, first byte, length, digest."""
+    itemsize = np.dtype(self._forms[leaf]["dtype"]).itemsize
+    for name, piece in self._of_leaf.get(leaf, []):
+      if boxes.overlap(piece.box, box) is not None:
+        for block, offset, digest in self._blocks(name, piece, itemsize):
+          if boxes.overlap(block, box) is not None:
+            yield name, offset, block.size * itemsize, digest
 
   def read(self, leaf: str, box: Box | None = None) -> np.ndarray:
     """Returns a box of a leaf, or the whole leaf.

@@ -3,7 +3,8 @@
 Every process finds the same, from shapes and shardings alone. What one process alone holds is its
 own to write. What several hold alike, such as a replicated leaf, lies in a row, leaf after leaf,
 and each takes an equal stretch of the bytes: most leaves stay whole, and one at an end of a stretch
-is cut along its longest axis.
+is cut along its longest axis. Neighbouring parts, as those of the devices of a process are, are
+written as one: what names them is as large as the number of processes, not of devices.
 """
 
 import collections
@@ -48,7 +49,7 @@ def _of_process(
       if last > first:
         mine[name].append(box if axis is None else boxes.cut(box, axis, first, last))
       offset += size
-  return {name: tuple(cut) for name, cut in mine.items()}
+  return {name: boxes.merged(cut) for name, cut in mine.items()}
 
 
 def _place_at(byte: int, size: int, count: int) -> int:
@@ -69,7 +70,7 @@ def _holders(shape: tuple[int, ...], sharding: jax.sharding.Sharding) -> dict[Bo
 
 
 def copied(leaf: jax.Array, box: Box) -> np.ndarray:
-  """Copies a part of a leaf to the host, from a device of this process that holds it."""
+  """Copies a part of a leaf to the host, from the devices of this process that hold it."""
   for shard in leaf.addressable_shards:
     held = boxes.of_index(shard.index, leaf.shape)
     if boxes.overlap(held, box) == box:
@@ -78,7 +79,15 @@ def copied(leaf: jax.Array, box: Box) -> np.ndarray:
       with parallel.use(parallel.make_mesh([shard.device])):
         # Cut on the device: the host never has more than what is asked for.
         return _on_host(shard.data[boxes.inside(box, held)])
-  raise ValueError(f"no device of this process holds {box} of a leaf of shape {leaf.shape}")
+  out, filled = np.empty(box.shape, leaf.dtype), 0
+  parts = {boxes.of_index(shard.index, leaf.shape): shard.data for shard in leaf.addressable_shards}
+  for held, data in parts.items():
+    if both := boxes.overlap(held, box):
+      out[boxes.inside(both, box)] = np.asarray(data)[boxes.inside(both, held)]
+      filled += both.size
+  if filled != box.size:
+    raise ValueError(f"this process does not hold {box} of a leaf of shape {leaf.shape}")
+  return out
 
 
 def _on_host(data: jax.Array) -> np.ndarray:

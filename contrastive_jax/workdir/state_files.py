@@ -91,7 +91,7 @@ def complete(
     OSError: this process does not see what another has written.
     ValueError: the parts are not the whole state.
   """
-  tables = {name: part_files.parsed(table) for name, table in tables.items()}
+  tables = {name: part_files.parsed(table, part.leaves) for name, table in tables.items()}
   for name, table in tables.items() if shared else ():
     path = directory / name
     if not path.is_file() or path.stat().st_size != table["bytes"]:
@@ -199,8 +199,9 @@ def _manifest(directory: pathlib.Path, step: int) -> manifest.Manifest:
 
 def reader(directory: pathlib.Path, listed: manifest.Manifest) -> part_files.Reader:
   """Returns what reads leaves, or boxes of them, of the checkpoint that `listed` describes."""
-  tables = {name: part_files.parsed(table) for name, table in listed["files"].items()}
-  return part_files.Reader(directory, tables, listed["leaves"])
+  forms = listed["leaves"]
+  tables = {name: part_files.parsed(table, forms) for name, table in listed["files"].items()}
+  return part_files.Reader(directory, tables, forms)
 
 
 def _threads() -> concurrent.futures.ThreadPoolExecutor:
@@ -314,7 +315,7 @@ def _check_files(directory: pathlib.Path, step: int, names: Iterable[str]) -> No
   """Raises `Damaged` if the manifest or one of these files is not what was written."""
   listed = _manifest(directory, step)
   for name in set(names) & set(listed["files"]):
-    table = part_files.parsed(listed["files"][name])
+    table = part_files.parsed(listed["files"][name], listed["leaves"])
     part_files.check(directory, name, table, listed["leaves"])
 
 

@@ -130,11 +130,9 @@ def test_a_manifest_counts_every_number_of_every_leaf(tmp_path):
   damage.save(tmp_path, parts.filled(parts.forms(8, False, 1), 1))
   listed = manifest.read(tmp_path / "checkpoints" / "1")
   [name, _] = listed["files"]
-  listed["files"][name]["pieces"].pop()
   rest = {key: listed[key] for key in ("step", "knn", "model", "leaves", "files")}
-  for table in rest["files"].values():
-    table["pieces"] = [
-      parts.part_files.parsed({"pieces": [p]})["pieces"][0] for p in table["pieces"]
-    ]
+  for file, table in listed["files"].items():
+    rest["files"][file] = parts.part_files.parsed(table, listed["leaves"])
+  rest["files"][name]["pieces"].pop()
   with pytest.raises(ValueError, match="0 of 7 numbers of leaf params.scale were written"):
     manifest.compose(**rest)

@@ -4,9 +4,11 @@ import math
 import types
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import pytest
 
+from contrastive_jax import parallel
 from contrastive_jax.workdir import boxes, shares
 
 SHAPES = {
@@ -81,3 +83,23 @@ def test_blocks_follow_each_other_in_memory():
   assert [b.size for b in boxes.blocks(boxes.Box((0,), (10,)), 4)] == [4, 4, 2]
   assert list(boxes.blocks(boxes.whole(()), 4)) == [boxes.whole(())]
   assert list(boxes.blocks(boxes.whole((0, 3)), 4)) == []
+
+
+def test_parts_of_the_devices_of_a_process_are_written_as_one():
+  """Along either axis, and where they make a box only two ways together."""
+  whole = boxes.whole((8, 6))
+  quarters = [boxes.cut(boxes.cut(whole, 0, i, i + 4), 1, j, j + 3) for i in (0, 4) for j in (0, 3)]
+  assert boxes.merged(quarters) == (whole,)
+  assert boxes.merged(quarters[1::2]) == (boxes.cut(whole, 1, 3, 6),)
+  assert set(boxes.merged(quarters[:3])) == {boxes.cut(whole, 1, 0, 3), quarters[1]}
+  assert boxes.merged([quarters[0], quarters[3]]) == (quarters[0], quarters[3])
+  assert boxes.merged([boxes.whole(())]) == (boxes.whole(()),)
+
+
+def test_a_part_that_several_devices_hold_is_copied_whole():
+  mesh = parallel.make_mesh(jax.devices()[:4])
+  numbers = np.arange(24, dtype=np.float32).reshape(3, 8)
+  sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, "data"))
+  leaf = jax.device_put(numbers, sharding)
+  box = boxes.Box((0, 2), (3, 5))
+  np.testing.assert_array_equal(shares.copied(leaf, box), numbers[:, 2:7])

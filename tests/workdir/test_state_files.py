@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 import states
-from damage import restore, save
+from damage import restore, same, save
 
 from contrastive_jax import errors
-from contrastive_jax.workdir import manifest, state_files
+from contrastive_jax.workdir import boxes, manifest, packed, part_files, state_files
 
 
 def test_a_part_that_process_0_does_not_see_is_not_committed(tmp_path):
@@ -31,6 +31,37 @@ def test_a_form_of_a_later_version_is_refused_and_no_damage(tmp_path):
   with pytest.raises(errors.UserError, match="has form 99.* use the one that wrote it, or a later"):
     restore(tmp_path, states.state(1))
   assert path.exists()
+
+
+def test_a_manifest_of_the_form_before_is_read_and_so_is_its_damage_seen(tmp_path, capfd):
+  """It had a line for each piece, as `part_files.write` returns it."""
+  save(tmp_path, states.state(1), states.state(2))
+  directory = tmp_path / "checkpoints" / "2"
+  listed = manifest.read(directory)
+  before = {key: value for key, value in listed.items() if key != "sha256"} | {"form": 2}
+  before["files"] = {
+    name: part_files.parsed(table, listed["leaves"]) for name, table in listed["files"].items()
+  }
+  before = json.loads(json.dumps(before))
+  manifest.write(directory, before | {"sha256": manifest._digest_of_text(before)})
+  assert same(restore(tmp_path, states.state(1)), states.state(2))
+  path = directory / "parts/0/model.safetensors"
+  content = path.read_bytes()
+  path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+  assert int(restore(tmp_path, states.state(1)).step) == 1
+  assert "checkpoint 2 is skipped: leaf" in capfd.readouterr().err
+
+
+def test_a_packed_table_is_what_it_was():
+  forms = {"a": {"shape": [6, 4], "dtype": "float32"}, "b": {"shape": [], "dtype": "bfloat16"}}
+  pieces = [
+    part_files.Piece("a", boxes.Box((0, 2), (6, 2)), 10, ["0" * 31 + "1", "f" * 32, "1" * 32]),
+    part_files.Piece("a", boxes.Box((1, 0), (2, 2)), 58, ["2" * 32]),
+    part_files.Piece("b", boxes.whole(()), 74, ["3" * 32]),
+  ]
+  table = {"bytes": 76, "block_bytes": 16, "header": [10, "4" * 32], "pieces": pieces}
+  kept = json.loads(json.dumps(packed.pack(table, sorted(forms), forms)))
+  assert part_files.parsed(kept, forms) == table
 
 
 def test_the_files_are_safetensors(tmp_path):
