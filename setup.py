@@ -77,6 +77,9 @@ setup(
     "tsne": ["scikit-learn>=1.5"],
     "slurm": ["submitit>=1.5"],
     "search": ["optuna>=4.0"],
+    "convert": ["torch>=2.5"],
+    "onnx": ["onnx>=1.17", "onnxruntime>=1.20"],
+    "stablehlo": ["flatbuffers>=24.3"],
     "oracle": ["torch>=2.5"],
     "test": [
       *(*TFDS, *PARQUET, *GCS, *S3, "safetensors>=0.6"),

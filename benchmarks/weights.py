@@ -94,7 +94,10 @@ def row(name: str, size_px: int, root: pathlib.Path, **options) -> list[str]:
   images = np.random.default_rng(1).normal(size=(4, size_px, size_px, 3)).astype(np.float32)
   wanted = np.asarray(jax.jit(net.forward)(images))
   first = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-  folder, cells = folder_of(net, "safetensors", root), [name, net.model.get("stem", ""), size_px]
+  first_layer = net.model.get("stem") or f"patch {net.model['patch_px']}"
+  if net.model.get("positions") == "learned":
+    first_layer += ", learned positions"
+  folder, cells = folder_of(net, "safetensors", root), [name, first_layer, size_px]
   with torch.no_grad():
     if name.startswith("resnet"):
       twin = in_torchvision(net, folder / "model.safetensors")
@@ -125,7 +128,7 @@ def row(name: str, size_px: int, root: pathlib.Path, **options) -> list[str]:
 def main() -> None:
   logging.basicConfig(level=logging.WARNING)
   names = sys.argv[1:] or NAMES
-  head = "network", "stem", "px", "torchvision", "timm", "ONNX", "StableHLO", "read back"
+  head = "network", "first layer", "px", "torchvision", "timm", "ONNX", "StableHLO", "read back"
   print("| " + " | ".join(head) + " |\n|" + "---|" * len(head), flush=True)
   for name in names:
     cases = [(224, {}), (32, {})]

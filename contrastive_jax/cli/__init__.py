@@ -41,7 +41,7 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-_WITHOUT_CONFIG = {"compare": compare, "export": export, "convert": convert}
+WITHOUT_CONFIG = {"compare": compare, "export": export, "convert": convert}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,8 +58,8 @@ def _main(words: list[str]) -> None:
   name, *rest = words or [""]
   if name == "launch":
     sys.exit(launch.main(rest))
-  elif name in _WITHOUT_CONFIG:
-    _WITHOUT_CONFIG[name].main(rest)
+  elif name in WITHOUT_CONFIG:
+    WITHOUT_CONFIG[name].main(rest)
   elif name in COMMANDS:
     _run(COMMANDS[name], rest)
   elif name in texts.HELP:
@@ -68,7 +68,7 @@ def _main(words: list[str]) -> None:
     print(texts.version())
   else:
     said = f"{name!r} is no command" if name else "no command is given"
-    known = ", ".join((*COMMANDS, *_WITHOUT_CONFIG, "launch"))
+    known = ", ".join((*COMMANDS, *WITHOUT_CONFIG, "launch"))
     leave(f"error: {said}; use one of {known}, or contrastive_jax --help", errors.EXIT_USER_ERROR)
 
 

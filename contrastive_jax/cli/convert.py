@@ -18,15 +18,20 @@ def main(words: Sequence[str]) -> None:
     print(own_flags.help(texts.CONVERT, _EXAMPLE, _defined(), *rows), end="")
     return
   try:
-    given, rest = own_flags.understood("convert", words, _defined())
-    if len(rest) != 1:
-      said = "no file is given" if not rest else f"{len(rest)} files are given"
-      raise errors.UserError(f"{said}; give one, e.g. {_EXAMPLE}")
-    file, out = paths.local(rest[0], "FILE"), given["out"].value
-    out = out and paths.local(out, "--out")
+    file, out = understood(words)
   except errors.UserError as error:
     leave(f"error: {error}", errors.EXIT_USER_ERROR)
   alone.run(lambda: _convert(file, out), "nothing was written")
+
+
+def understood(words: Sequence[str]) -> tuple[str, str | None]:
+  """Returns the file, and the one to write. Raises `UserError`."""
+  given, rest = own_flags.understood("convert", words, _defined())
+  if len(rest) != 1:
+    said = "no file is given" if not rest else f"{len(rest)} files are given"
+    raise errors.UserError(f"{said}; give one, e.g. {_EXAMPLE}")
+  out = given["out"].value
+  return paths.local(rest[0], "FILE"), out and paths.local(out, "--out")
 
 
 def _convert(file: str, out: str | None) -> None:

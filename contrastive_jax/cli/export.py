@@ -4,6 +4,7 @@ It takes no config, and so has flags of its own.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -21,22 +22,27 @@ def main(words: Sequence[str]) -> None:
     print(own_flags.help(texts.EXPORT, _EXAMPLE, _defined()), end="")
     return
   try:
-    given, rest = own_flags.understood("export", words, _defined())
-    if rest:
-      raise errors.UserError(f"argument {rest[0]!r} is not a flag; e.g. {_EXAMPLE}")
-    for name in ("workdir", "format"):
-      if not given[name].value:
-        raise errors.UserError(f"--{name} is missing; e.g. {_EXAMPLE}")
-    workdir = address.checked(given["workdir"].value, "--workdir")
-    step = given["step"].value
-    if step is not None and step != "best":
-      if not step.isdecimal():
-        raise errors.UserError(f"--step={step} is no step; give its number, or best")
-      step = int(step)
+    workdir, form, how = understood(words)
   except errors.UserError as error:
     leave(f"error: {error}", errors.EXIT_USER_ERROR)
+  alone.run(lambda: _export(workdir, form, how), "nothing was written")
+
+
+def understood(words: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
+  """Returns workdir, format, and further arguments of `export.run`. Raises `UserError`."""
+  given, rest = own_flags.understood("export", words, _defined())
+  if rest:
+    raise errors.UserError(f"argument {rest[0]!r} is not a flag; e.g. {_EXAMPLE}")
+  for name in ("workdir", "format"):
+    if not given[name].value:
+      raise errors.UserError(f"--{name} is missing; e.g. {_EXAMPLE}")
+  workdir, step = address.checked(given["workdir"].value, "--workdir"), given["step"].value
+  if step is not None and step != "best":
+    if not step.isdecimal():
+      raise errors.UserError(f"--step={step} is no step; give its number, or best")
+    step = int(step)
   how = {"out": given["out"].value, "step": step, "prepare": given["preprocessing"].value}
-  alone.run(lambda: _export(workdir, given["format"].value, how), "nothing was written")
+  return workdir, given["format"].value, how | {"batch": given["batch"].value}
 
 
 def _export(workdir: str, form: str, how: dict) -> None:
@@ -54,6 +60,9 @@ def _defined() -> flags.FlagValues:
   )
   flags.DEFINE_string("out", None, "the folder (default: WORKDIR/export/FORMAT)", **given)
   flags.DEFINE_string("step", None, "of the checkpoint, or best (default: the newest)", **given)
+  flags.DEFINE_integer(
+    "batch", None, "of stablehlo: images at a time (default: any number, for JAX 0.12)", **given
+  )
   flags.DEFINE_string(
     "preprocessing",
     "out",

@@ -58,6 +58,10 @@ class Inert(dict):
     pass
 
 
+class NoWeights(ValueError):
+  """What a file holds is no weights; the message says what to do."""
+
+
 def shut() -> None:
   """Gives up the network, other programs and files, for the rest of this process."""
   resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -84,7 +88,7 @@ def read(file: BinaryIO) -> Any:
   start = file.read(8)
   file.seek(0)
   if not start:
-    raise ValueError("it is empty")
+    raise NoWeights("it is empty; get it again")
   if start[:4] != b"PK\x03\x04":
     found = numpy_pickle.load(file)
     if found != _TORCHS_NUMBER if isinstance(found, int) else True:
@@ -92,7 +96,7 @@ def read(file: BinaryIO) -> Any:
     file.seek(0)
   torch = _torch()
   if torch is None:
-    raise ValueError(
+    raise NoWeights(
       "PyTorch reads it, and is not installed; pip install 'contrastive_jax[convert]'"
     )
   return torch.load(file, map_location="cpu", weights_only=True)
@@ -139,7 +143,7 @@ def _array(value: Any) -> np.ndarray | None:
     return None
   value = value.detach().cpu()
   if value.layout != torch.strided or value.is_quantized or value.is_complex():
-    raise ValueError("it holds a tensor that is sparse, quantised or complex")
+    raise NoWeights("it holds a tensor that is sparse, quantised or complex; save it as plain one")
   if value.dtype == torch.bfloat16:
     import ml_dtypes
 
@@ -150,9 +154,9 @@ def _array(value: Any) -> np.ndarray | None:
 def _said(error: BaseException) -> str:
   """Returns one line on what was wrong."""
   text = " ".join(str(error).split())
-  if match := re.search(
-    r"(?:Unsupported (?:global|class|operand).*?|GLOBAL )([\w.]+\.[\w]+)", text
-  ):
+  if isinstance(error, NoWeights):
+    return text
+  if match := re.search(r"GLOBAL ([\w.]+\w)", text):  # PyTorch's words, and those of numpy_pickle
     return (
       f"it holds {match[1]}, which is no weights; whoever has made it and can be trusted may save "
       "its state_dict alone"
@@ -170,7 +174,7 @@ def main() -> None:
       found = read(file)
       arrays, left = flat(found, "/" if _is_haikus(found) else ".")
       if not arrays:
-        raise ValueError("there are no arrays in it")
+        raise NoWeights("there are no arrays in it; give a file of weights")
       out.write(safetensors_file.content(arrays, {}))
       result = {"left": sorted(left)[:8]}
     except (Exception, RecursionError) as error:

@@ -43,6 +43,14 @@ _PREPARATION = "preprocessing.json"  # by which a folder is known as an export
 _FARTHEST = 1e-4  # of features of ONNX Runtime from those of the network, times the largest
 
 
+class _How(NamedTuple):
+  """The step of a checkpoint, whether bytes are standardised inside, and images at a time."""
+
+  step: int
+  prepared: bool
+  batch: int | None
+
+
 class Backbone(NamedTuple):
   """What is exported.
 
@@ -70,6 +78,7 @@ def run(
   out: str | None = None,
   step: int | str | None = None,
   prepare: str = "out",
+  batch: int | None = None,
 ) -> pathlib.Path:
   """Exports the backbone of a run; returns the folder.
 
@@ -79,12 +88,13 @@ def run(
     out: the folder; None: WORKDIR/export/FORM.
     step: of the checkpoint; "best": by kNN; None: the newest.
     prepare: "in": an ONNX or StableHLO network takes bytes and standardises them itself.
+    batch: images at a time of a StableHLO network; None: any number.
 
   Raises:
     UserError: the run's network has no such form; the place is not one; a package is missing.
     SaveFailed: it could not be written.
   """
-  check_form(form, prepare)
+  check_form(form, prepare, batch)
   folder = _folder(workdir, form, out)
   loaded = checkpoint.load_run(workdir, step)
   file = os.path.join(workdir, "config.json")
@@ -100,11 +110,11 @@ def run(
     "config": loaded.config,
     "step": loaded.step,
     "format": form,
-    "command": _command(workdir, form, step, prepare),
+    "command": _command(workdir, form, step, prepare, batch),
     "images": _images(workdir),
   }
   results = [] if address.is_bucket(workdir) else card.results_of(pathlib.Path(workdir))
-  files = contents(backbone, form, about, results, prepare)
+  files = contents(backbone, form, about, results, prepare, batch)
   _check_place(folder)
   write(folder, files)
   logging.getLogger(__name__).info(
@@ -113,7 +123,7 @@ def run(
   return folder
 
 
-def check_form(form: str, prepare: str = "out") -> None:
+def check_form(form: str, prepare: str = "out", batch: int | None = None) -> None:
   """Raises `UserError` unless there is such a form."""
   if form not in FORMATS:
     raise errors.UserError(f"--format={form} is unknown; use one of {', '.join(FORMATS)}")
@@ -123,6 +133,11 @@ def check_form(form: str, prepare: str = "out") -> None:
     raise errors.UserError(
       f"--preprocessing=in is of onnx and stablehlo; {form} is weights alone, with "
       f"{_PREPARATION} beside them"
+    )
+
+  if batch is not None and (batch < 1 or form != "stablehlo"):
+    raise errors.UserError(
+      f"--batch={batch} is a number from 1 on, of stablehlo alone; leave it out for any batch"
     )
 
 
@@ -142,10 +157,12 @@ def contents(
   about: Mapping[str, Any],
   results: list[dict[str, Any]],
   prepare: str = "out",
+  batch: int | None = None,
 ) -> dict[str, bytes]:
   """Returns the files of an export by name."""
   found = preparation.facts(backbone.preparation, backbone.model)
-  file, content = _CONTENTS[form](backbone, about["step"], prepare == "in")
+  how = _How(about["step"], prepare == "in", batch)
+  file, content = _CONTENTS[form](backbone, how)
   if form in ("onnx", "stablehlo"):
     channels_first = form == "onnx" and prepare == "out"
     found["input"] = {
@@ -173,18 +190,17 @@ def _num_features(arrays: Mapping[str, np.ndarray]) -> int:
   return len(arrays[last])
 
 
-def _safetensors(backbone: Backbone, step: int, prepared: bool) -> tuple[str, bytes]:
-  del prepared
+def _safetensors(backbone: Backbone, how: _How) -> tuple[str, bytes]:
   if "params.class_token" in backbone.arrays:
     layout, state = "timm", vit_names.export(backbone.arrays, backbone.preparation["size_px"])
   else:
-    layout, state = "torchvision", resnet_names.export(backbone.arrays, step)
+    layout, state = "torchvision", resnet_names.export(backbone.arrays, how.step)
   metadata = own.metadata(_known(backbone, layout))
   return "model.safetensors", safetensors_file.content(state, metadata)
 
 
-def _own(backbone: Backbone, step: int, prepared: bool) -> tuple[str, bytes]:
-  del step, prepared
+def _own(backbone: Backbone, how: _How) -> tuple[str, bytes]:
+  del how
   metadata = own.metadata(_known(backbone, "own"))
   return "model.safetensors", safetensors_file.content(own.named(backbone.arrays), metadata)
 
@@ -193,10 +209,9 @@ def _known(backbone: Backbone, layout: str) -> dict[str, Any]:
   return {"layout": layout, "model": backbone.model, "preparation": backbone.preparation}
 
 
-def _onnx(backbone: Backbone, step: int, prepared: bool) -> tuple[str, bytes]:
-  del step
-  how, size_px = backbone.preparation, backbone.preparation["size_px"]
-  inside = (how["mean"], how["std"]) if prepared else None
+def _onnx(backbone: Backbone, how: _How) -> tuple[str, bytes]:
+  ready, size_px = backbone.preparation, backbone.preparation["size_px"]
+  inside = (ready["mean"], ready["std"]) if how.prepared else None
   content = onnx_file.content(backbone.arrays, backbone.model, size_px, inside)
   _check_onnx(content, backbone, inside)
   return "model.onnx", content
@@ -222,21 +237,20 @@ def _check_onnx(content: bytes, backbone: Backbone, prepared: tuple | None) -> N
     raise RuntimeError(f"the ONNX graph's features are off by {farthest:.2g}; nothing is written")
 
 
-def _stablehlo(backbone: Backbone, step: int, prepared: bool) -> tuple[str, bytes]:
-  del step
+def _stablehlo(backbone: Backbone, how: _How) -> tuple[str, bytes]:
   mean, std = (np.asarray(backbone.preparation[k], np.float32) for k in ("mean", "std"))
 
   def forward(images):
-    if prepared:
+    if how.prepared:
       images = (images.astype(jnp.float32) * np.float32(1 / 255) - mean) / std
     return backbone.forward(images)
 
-  kind = "uint8" if prepared else "float32"
+  kind = "uint8" if how.prepared else "float32"
   size_px = backbone.preparation["size_px"]
-  return "model.stablehlo", stablehlo.content(forward, size_px, kind, None)
+  return "model.stablehlo", stablehlo.content(forward, size_px, kind, how.batch)
 
 
-_CONTENTS: dict[str, Callable[[Backbone, int, bool], tuple[str, bytes]]] = {
+_CONTENTS: dict[str, Callable[[Backbone, _How], tuple[str, bytes]]] = {
   "safetensors": _safetensors,
   "own": _own,
   "onnx": _onnx,
@@ -287,9 +301,12 @@ def _check_place(folder: pathlib.Path) -> None:
     )
 
 
-def _command(workdir: str, form: str, step: int | str | None, prepare: str) -> str:
+def _command(
+  workdir: str, form: str, step: int | str | None, prepare: str, batch: int | None
+) -> str:
   words = ["contrastive_jax", "export", f"--workdir={workdir}", f"--format={form}"]
   words += [f"--step={step}"] if step is not None else []
+  words += [f"--batch={batch}"] if batch else []
   return shlex.join([*words, *(["--preprocessing=in"] if prepare == "in" else [])])
 
 

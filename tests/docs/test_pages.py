@@ -7,7 +7,7 @@ import pytest
 from conftest import REPOSITORY
 
 from contrastive_jax import cli, config
-from contrastive_jax.cli import compare, parse
+from contrastive_jax.cli import parse
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.study import cells
 from contrastive_jax.study import config as study_config
@@ -34,8 +34,8 @@ def test_a_command_is_understood_and_its_config_resolved(path, command, words):
   if command == "launch":
     assert "--" in words, "what is launched follows"  # and is a call of its own
     return
-  if command == "compare":
-    assert compare.understood(words)[0]
+  if command in cli.WITHOUT_CONFIG:
+    assert cli.WITHOUT_CONFIG[command].understood(words)[0]
     return
   if command not in cli.COMMANDS:
     assert command in ("--help", "--version", "COMMAND"), f"{name(path)}: {command} is no command"

@@ -5,6 +5,7 @@ module, or makes a name upper-case. The refusals are those of our own reading an
 """
 
 import collections
+import datetime
 import importlib.util
 import io
 import json
@@ -282,6 +283,29 @@ def test_files_of_pytorch_are_read_as_weights_alone(tmp_path):
     assert set(found) == {"state_dict.conv1.weight", "state_dict.n", "state_dict.half"}
     np.testing.assert_array_equal(found["state_dict.conv1.weight"], state["conv1.weight"].numpy())
     assert found["state_dict.half"].dtype.name == "bfloat16"
-  torch.save({"a": Calls(str.upper, "a")}, tmp_path / "calls.ckpt")
-  with pytest.raises(errors.UserError, match="it holds builtins.getattr, which is no weights"):
-    convert.run(str(tmp_path / "calls.ckpt"))
+
+
+@needs_torch
+@pytest.mark.slow  # a process for each
+def test_what_pytorch_would_have_to_call_is_named_and_not_called(tmp_path):
+  import torch
+
+  kept = io.BytesIO()
+  torch.save({"a": torch.ones(2)}, kept)
+  cases = {
+    "getattr": {"a": Calls(str.upper, "a")},
+    "datetime.date": datetime.date(2026, 1, 1),
+    "torch.nn.modules.linear.Linear": torch.nn.Linear(2, 2),
+    "a tensor that is sparse": {"a": torch.eye(3).to_sparse()},
+    "there are no arrays": {"a": 3},
+    "it cannot be read as weights": kept.getvalue()[:-100],
+  }
+  for number, (words, what) in enumerate(cases.items()):
+    file = tmp_path / f"{number}.ckpt"
+    if isinstance(what, bytes):
+      file.write_bytes(what)
+    else:
+      torch.save(what, file)
+    with pytest.raises(errors.UserError, match=words) as refused:
+      convert.run(str(file))
+    assert one_line(refused) and not file.with_suffix(".safetensors").exists()
