@@ -42,6 +42,9 @@ class Options:
     identity=False,
   )
   labels: str = option("auto", "sub-folders are classes: auto (if any), folder (required) or none")
+  npy: bool = option(
+    False, "files ending in .npy are images too, arrays [h, w] or [h, w, channels]"
+  )
   max_megapixels: int = option(
     images.MAX_MEGAPIXELS,
     "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
@@ -59,7 +62,7 @@ class Folder:
   """Files decoded when asked for."""
 
   native_size_px = None
-  _size_px = None
+  _size_px = _form = None
 
   def __init__(
     self,
@@ -85,7 +88,7 @@ class Folder:
 
   def __getitem__(self, index: int) -> Example:
     path = os.path.join(self.root, self.paths[index])
-    image = images.read(path, self.root, self._max_megapixels, self._size_px)
+    image = images.read(path, self.root, self._max_megapixels, self._size_px, self._form)
     return {"image": image, "label": int(self.labels[index]), "index": index}
 
   @property
@@ -97,6 +100,12 @@ class Folder:
     """Returns this source with images shrunk to fit in a square, decoded no larger than needed."""
     source = copy.copy(self)
     source._size_px = size_px
+    return source
+
+  def formed(self, form) -> "Folder":
+    """Returns this source with images in another form than 8-bit RGB, see `pixels`."""
+    source = copy.copy(self)
+    source._form = form
     return source
 
   def in_common(self, other: "Folder") -> int:
@@ -125,7 +134,7 @@ def build(split: str, options: Options) -> Folder:
     tree, base = folder_in_bucket.tree(options)
     made = functools.partial(folder_in_bucket.InBucket, tree, options)
   else:
-    tree, base = Tree(options.listings), pathlib.Path(local(options.path, "data.folder.path"))
+    tree, base = Tree(options), pathlib.Path(local(options.path, "data.folder.path"))
     made = functools.partial(Folder, max_megapixels=options.max_megapixels)
     if not options.path or not reading.is_folder(base):
       raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
@@ -164,14 +173,14 @@ class Tree:
   is_folder = staticmethod(reading.is_folder)
   folders = staticmethod(splits.folders)
 
-  def __init__(self, listings: str):
-    self._listings = listings
+  def __init__(self, options: Options):
+    self._listings, self._suffixes = options.listings, suffixes(options.npy)
 
   def listed(self, root: pathlib.Path) -> Listing:
-    return lists.of(root, suffixes(), self._listings)
+    return lists.of(root, self._suffixes, self._listings)
 
   def has_images(self, root: pathlib.Path) -> bool:
-    return bool(listed(root))
+    return bool(walk.scan(root, self._suffixes, sizes=False))
 
 
 def listed(root: pathlib.Path) -> Listing:
@@ -182,7 +191,8 @@ def listed(root: pathlib.Path) -> Listing:
   return walk.scan(root, suffixes(), sizes=False)
 
 
-def suffixes() -> tuple[str, ...]:
-  """Returns those of `SUFFIXES` that this Pillow reads."""
+def suffixes(npy: bool = False) -> tuple[str, ...]:
+  """Returns those of `SUFFIXES` that this Pillow reads; and .npy, if asked."""
   known = Image.registered_extensions()
-  return tuple(suffix for suffix in SUFFIXES if known.get(suffix) in images.formats())
+  found = tuple(suffix for suffix in SUFFIXES if known.get(suffix) in images.formats())
+  return (*found, ".npy") if npy else found

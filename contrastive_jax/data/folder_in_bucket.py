@@ -18,8 +18,8 @@ from contrastive_jax.data.listing import Listing
 class Tree:
   """What a file system answers of folders, from one listing of a bucket."""
 
-  def __init__(self, files: Files):
-    self.files, self._folders = files, collections.defaultdict(set)
+  def __init__(self, files: Files, suffixes: tuple[str, ...]):
+    self.files, self._folders, self._suffixes = files, collections.defaultdict(set), suffixes
     for name in files.sizes:
       parts = name.split("/")
       for depth in range(1, len(parts)):
@@ -36,7 +36,7 @@ class Tree:
     begin = self.inside(place)
     begin = f"{begin}/" if begin else ""
     sizes = {n[len(begin) :]: size for n, size in self.files.sizes.items() if n.startswith(begin)}
-    return walk.of_names(place, sizes, folder.suffixes())
+    return walk.of_names(place, sizes, self._suffixes)
 
   def has_images(self, place: Address) -> bool:
     return bool(self.listed(place))
@@ -63,7 +63,7 @@ class InBucket(folder.Folder):
     except FileNotFoundError as error:
       raise Unreadable(f"{self._files.address / name}: it is no longer there") from error
     place = str(self._files.address / name)
-    image = images.decode(encoded, place, self._max_megapixels, self._size_px)
+    image = images.decode(encoded, place, self._max_megapixels, self._size_px, self._form)
     return {"image": image, "label": int(self.labels[index]), "index": index}
 
   def in_common(self, other: "InBucket") -> int:
@@ -75,7 +75,7 @@ class InBucket(folder.Folder):
 def tree(options: folder.Options) -> tuple[Tree, Address]:
   """Lists a set. Raises UserError: no such bucket, or nothing in it."""
   place = parsed(options.path, "data.folder.path")
-  found = Tree(Files(place, "data.folder.path"))
+  found = Tree(Files(place, "data.folder.path"), folder.suffixes(options.npy))
   if not found.files.sizes:
     raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
   return found, place

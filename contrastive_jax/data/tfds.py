@@ -51,7 +51,7 @@ class Prepared:
   """Random access to the records of a split."""
 
   factors: dict[str, np.ndarray] = {}
-  _size_px = None
+  _size_px = _form = None
 
   def __init__(
     self,
@@ -118,7 +118,9 @@ class Prepared:
   def __getitem__(self, index: int) -> Example:
     record = self._parsed(index)
     name = self._named(index)
-    image = images.decode(record[self._image], name, self._max_megapixels, self._size_px)
+    image = images.decode(
+      record[self._image], name, self._max_megapixels, self._size_px, self._form
+    )
     label = int(record[self._label]) if self._label else -1
     if not -1 <= label < max(self.num_classes, 0):
       raise errors.UserError(
@@ -148,6 +150,12 @@ class Prepared:
     """
     source = copy.copy(self)
     source._size_px = None if self.native_size_px else size_px
+    return source
+
+  def formed(self, form) -> "Prepared":
+    """Returns this source with images in another form than 8-bit RGB, see `pixels`."""
+    source = copy.copy(self)
+    source._form = form
     return source
 
   def ahead(self, indices: Sequence[int]) -> "Prepared":

@@ -104,7 +104,7 @@ def initialiser(
 
   def init(key):
     net_key, memory_key = jax.random.split(key)
-    image = jnp.zeros((1, task.image_size_px, task.image_size_px, 3))
+    image = jnp.zeros((1, task.image_size_px, task.image_size_px, task.channels))
     variables = net.init(net_key, image, train=False)
     ends = jax.eval_shape(lambda: net.apply(variables, image, train=False))
     params, stats = variables["params"], variables.get("batch_stats", {})

@@ -86,20 +86,23 @@ def check(
 
 
 def ordered(workdir: str, config: ConfigDict) -> ConfigDict:
-  """Returns the config with the order of images that the run in `workdir` has.
+  """Returns the config with the order of images, and the range of values, of the run in `workdir`.
 
-  A new run takes the newest order there is. One that `config` names is left as it is.
+  A new run takes the newest order there is. What `config` names is left as it is.
 
   Raises:
     UserError: the run's own config is damaged, and `allow_config_change` is not set.
   """
-  if config.data.order is not None:
+  if config.data.order is not None and config.data.value_range:
     return config
   stored = None
   if checkpoint_files.any_in(checkpoint_files.root(workdir)):
     stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
   config = config.copy_and_resolve_references()
-  config.data.order = stored.data.order if stored else order.NEWEST
+  if config.data.order is None:
+    config.data.order = stored.data.order if stored else order.NEWEST
+  if stored and not config.data.value_range:
+    config.data.value_range = stored.data.get("value_range", ())
   return config
 
 
