@@ -477,7 +477,7 @@ MISTAKES = {
   ),
   "colour operations without colours": (
     train(commands.QUICK, "--workdir={here}/w", "--config.data.channels=5"),
-    "has the colour operation jitter, and data.channels is 5: which of them are red, green and blue?",
+    "has the colour operation jitter, and data.channels is 5: which of them are red, green and",
   ),
   "npz without images": (
     train(commands.QUICK, "--workdir={here}/w", *npz("unnamed.npz")),

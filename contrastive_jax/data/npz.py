@@ -72,8 +72,9 @@ class Arrays:
     held = self.images.shape[-1]
     if form.channels not in (0, held) and (held, form.channels) not in pixels.GREY_OR_RGB:
       raise errors.UserError(
-        f"{self.origin[0]}: {self.origin[1]} has shape {list(self.images.shape)}, and data.channels "
-        f"is {form.channels}; set --config.data.channels={held}, or transpose it to [n, h, w, c]"
+        f"{self.origin[0]}: {self.origin[1]} has shape {list(self.images.shape)}, and "
+        f"data.channels is {form.channels}; set --config.data.channels={held}, or transpose it to "
+        "[n, h, w, c]"
       )
     source = copy.copy(self)
     source._form = form
