@@ -204,9 +204,9 @@ def build(split: str, options: Options) -> Prepared:
       f"{folder}/features.json has no image feature {image_key!r} but"
       f" {', '.join(image_keys) or 'none'}; set data.tfds.image"
     )
-  if features[image_key].np_dtype != np.uint8:
+  if features[image_key].np_dtype not in (np.uint8, np.uint16):
     raise errors.UserError(
-      f"{options.name}: {image_key} is {features[image_key].np_dtype}; only uint8 is read"
+      f"{options.name}: {image_key} is {features[image_key].np_dtype}; uint8 and uint16 are read"
     )
   label_keys = [
     key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)

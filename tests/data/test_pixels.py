@@ -190,6 +190,27 @@ def test_every_source_gives_other_forms(tmp_path, name):
   np.testing.assert_array_equal(found[..., 0], np.round(SCAN / 4095 * 65535))
 
 
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_a_prepared_set_of_16_bits_keeps_them_whatever_it_says_of_itself(
+  tmp_path, monkeypatch, kind
+):
+  """TFDS itself gives the lower byte where a feature is uint8 (findings/)."""
+  pytest.importorskip("tensorflow_datasets", reason="the extra tfds is not installed")
+  prepared_sets = pytest.importorskip("prepared_sets")
+  scans = np.random.default_rng(0).integers(0, 4096, (8, 6, 6), np.uint16)
+  sets = {"train": (scans, np.arange(8) % 3), "test": (scans[:4], np.arange(4) % 3)}
+  features = prepared_sets._features()
+  image = features["featuresDict"]["features"]["image"]["image"]
+  image |= {"dtype": kind, "shape": {"dimensions": ["6", "6", "1"]}}
+  monkeypatch.setattr(prepared_sets, "pictures", lambda: sets)
+  monkeypatch.setattr(prepared_sets, "_features", lambda: features)
+  prepared_sets.write(tmp_path)
+  source = data.build("tfds", split="train", name="tiny", path=str(tmp_path))
+  assert pixel_range.of(source) == BITS_12
+  found = data.formed(source, pixels.Form(1, 16, BITS_12))[3]["image"]
+  np.testing.assert_array_equal(found[..., 0], np.round(scans[3] / 4095 * 65535))
+
+
 def test_arrays_of_npz_have_any_channels(tmp_path):
   five = np.random.default_rng(0).uniform(0, 1, (4, 6, 6, 5))
   np.savez(tmp_path / "set.npz", images=five)
