@@ -28,7 +28,7 @@ INSTALL = [
 ]
 GCS, S3 = ["gcsfs>=2026.9"], ["s3fs>=2026.9"]
 TFDS = ["tensorflow-datasets>=4.9.10", "array-record>=0.8", "importlib-resources>=6.4"]
-PARQUET = ["pyarrow>=18"]
+PARQUET, SCANS = ["pyarrow>=18"], ["tifffile>=2024.8.10", "imagecodecs>=2024.6.1"]
 
 setup(
   name="contrastive_jax",
@@ -68,6 +68,7 @@ setup(
   extras_require={
     "tfds": TFDS,
     "parquet": PARQUET,
+    "scans": SCANS,
     "gcs": GCS,
     "s3": S3,
     "tpu": ["jax[tpu]>=0.10.2,<0.13"],
@@ -82,7 +83,7 @@ setup(
     "stablehlo": ["flatbuffers>=24.3"],
     "oracle": ["torch>=2.5"],
     "test": [
-      *(*TFDS, *PARQUET, *GCS, *S3, "safetensors>=0.6"),
+      *(*TFDS, *PARQUET, *SCANS, *GCS, *S3, "safetensors>=0.6"),
       *("gcp-storage-emulator>=2026.7.19", "moto[s3]>=5.2.5", "flask>=3.1", "flask-cors>=6.0"),
       *("pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6", "setuptools>=77"),
     ],

@@ -51,7 +51,7 @@ def before(encoded: bytes, canvas: np.ndarray) -> None:
 
 
 def _whole(encoded: bytes) -> np.ndarray:
-  with images._opened(encoded) as opened:
+  with images.open_header(encoded) as opened:
     ImageOps.exif_transpose(opened, in_place=True)
     return images._pixels(opened)
 

@@ -16,8 +16,8 @@ from contrastive_jax import augment, data, errors, methods, models, optim, paral
 from contrastive_jax import config as config_lib
 from contrastive_jax import step as step_lib
 from contrastive_jax.config import fields_of
-from contrastive_jax.data import given, lists, parts, pipeline, subset
-from contrastive_jax.data.decoding import Decoding
+from contrastive_jax.data import given, lists, parts, pipeline, pixels, subset
+from contrastive_jax.data.decoding import PIXELS, Decoding
 from contrastive_jax.models.network import Network
 from contrastive_jax.processes import agree
 from contrastive_jax.step import noise, online
@@ -62,7 +62,9 @@ def run(config: ConfigDict, num_images: int, num_classes: int, num_devices: int)
   per_epoch = steps_per_epoch(config, num_images)
   chosen, network, views = method(config), net(config), recipe(config)
   probe = online.Probe(num_classes, config.monitor.online_learning_rate)
-  task = methods.Task(num_images, num_classes, config.batch_size, config.image_size_px)
+  task = methods.Task(
+    num_images, num_classes, config.batch_size, config.image_size_px, config.data.channels
+  )
   update, schedule = optimizer(config, per_epoch, chosen.frozen(task))
   total, most = config_lib.total_steps(config, per_epoch), np.iinfo(np.int32).max
   if total > most:
@@ -224,7 +226,7 @@ def _shapes(config: ConfigDict) -> PyTree:
   network = net(config)
 
   def init():
-    image = jnp.zeros((1, config.image_size_px, config.image_size_px, 3))
+    image = jnp.zeros((1, config.image_size_px, config.image_size_px, config.data.channels))
     return network.init(jax.random.key(0), image, train=False)
 
   return jax.eval_shape(init)
@@ -249,7 +251,12 @@ def recipe(config: ConfigDict) -> augment.Recipe:
       f'augment.local_views {options["local_views"]}: method "{config.method.name}" needs '
       f"{needed.num_local_views}; leave it unset"
     )
-  return augment.recipe(config.augment.recipe, size_px=config.image_size_px, **options)
+  return augment.recipe(
+    config.augment.recipe,
+    size_px=config.image_size_px,
+    channels=config.data.channels,
+    **options,
+  )
 
 
 def source(config: ConfigDict, split: str, images: given.Images | None = None) -> data.Source:
@@ -304,6 +311,11 @@ def warn_if_scored_on_itself(config: ConfigDict, train: data.Source, test: data.
     "name another split",
     what,
   )
+
+
+def form(config: ConfigDict) -> pixels.Form:
+  """Returns what is made of the run's images: channels and bits of their pixels."""
+  return pixels.Form(*(config.data[name] for name in PIXELS))
 
 
 def pipeline_options(config: ConfigDict) -> dict:

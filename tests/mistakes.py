@@ -467,9 +467,17 @@ MISTAKES = {
     train(commands.QUICK, "--workdir={here}/w", *npz("gone.npz")),
     '/gone.npz"; set data.npz.path to a .npz file',
   ),
-  "npz of floats": (
-    train(commands.QUICK, "--workdir={here}/w", *npz("float.npz")),
-    "images is float64, not uint8 in 0..255; convert it",
+  "range of pixels that runs down": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.value_range=(9,1)"),
+    "data.value_range (9, 1) is not (least, largest); use e.g. (0,4095)",
+  ),
+  "bits of a canvas that there are not": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.bits=12"),
+    "data.bits 12 is neither 8 nor 16",
+  ),
+  "colour operations without colours": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.channels=5"),
+    "has the colour operation jitter, and data.channels is 5: which of them are red, green and",
   ),
   "npz without images": (
     train(commands.QUICK, "--workdir={here}/w", *npz("unnamed.npz")),

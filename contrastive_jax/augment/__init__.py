@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from contrastive_jax import parallel
 from contrastive_jax.augment import crop, resize
@@ -66,7 +66,7 @@ _CENTRAL_PROPORTION = 0.875  # 224 of 256
 _SMALL_PX = 64  # below this, images are shown whole: nothing is worth cutting off
 
 
-def views(*args, **options) -> Float[Array, "B V H H 3"]:
+def views(*args, **options) -> Float[Array, "B V H H C"]:
   """Returns the normalised random views of a batch, float32; arguments as of `late_views`."""
   return late_views(*args, **options).made()
 
@@ -75,7 +75,7 @@ def late_views(
   recipe: Recipe,
   seed_key: PRNGKeyArray,
   epoch: int | Int[Array, ""],
-  image: UInt8[Array, "B S S 3"],
+  image: UInt[Array, "B S S C"],
   extent: Int[Array, "B 2"],
   index: Int[Array, " B"],
   *,
@@ -119,9 +119,9 @@ def sample_views(recipe: Recipe, key: PRNGKeyArray, extent: Int[Array, "2"]) -> 
 def apply_views(
   recipe: Recipe,
   params: Sequence[Params],
-  image: Float[Array, "S S 3"],
+  image: Float[Array, "S S C"],
   numbers: Sequence[int] | None = None,
-) -> Float[Array, "V H H 3"]:
+) -> Float[Array, "V H H C"]:
   """Applies one dict of parameters per view to one image in [0, 1]; returns normalised views.
 
   `numbers` are those of the views, by default 0, 1, ...
@@ -135,15 +135,15 @@ def apply_views(
 
 
 def apply_view(
-  recipe: Recipe, view: int, params: Params, image: Float[Array, "S S 3"]
-) -> Float[Array, "H H 3"]:
+  recipe: Recipe, view: int, params: Params, image: Float[Array, "S S C"]
+) -> Float[Array, "H H C"]:
   """Applies the pipeline of view number `view` to one image in [0, 1]; returns it normalised."""
   return _normalize(recipe, _apply(recipe.views[view], params, image))
 
 
 def test_view(
-  recipe: Recipe, image: UInt8[Array, "B S S 3"], extent: Int[Array, "B 2"]
-) -> Float[Array, "B H H 3"]:
+  recipe: Recipe, image: UInt[Array, "B S S C"], extent: Int[Array, "B 2"]
+) -> Float[Array, "B H H C"]:
   """Returns the normalised view for evaluation; nothing is drawn.
 
   From 64 px: the central square of 0.875 of the shorter side. Smaller views: the whole valid
@@ -160,10 +160,10 @@ def changed_view(
   recipe: Recipe,
   operation: Operation,
   key: PRNGKeyArray,
-  image: UInt8[Array, "B S S 3"],
+  image: UInt[Array, "B S S C"],
   extent: Int[Array, "B 2"],
   index: Int[Array, " B"],
-) -> tuple[Float[Array, "B H H 3"], dict[str, Array]]:
+) -> tuple[Float[Array, "B H H C"], dict[str, Array]]:
   """Returns the view for evaluation with one operation applied, and that operation's parameters.
 
   The key of an example is folded from `key` and its `index`.
@@ -180,10 +180,10 @@ def changed_view(
 def probe_view(
   recipe: Recipe,
   key: PRNGKeyArray,
-  image: UInt8[Array, "B S S 3"],
+  image: UInt[Array, "B S S C"],
   extent: Int[Array, "B 2"],
   index: Int[Array, " B"] | None = None,
-) -> Float[Array, "B H H 3"]:
+) -> Float[Array, "B H H C"]:
   """Returns one normalised view for training a linear probe: crop (area 0.08 to 1) and flip.
 
   The key of an example is folded from `key` and its `index`, by default its position in the batch.
@@ -198,15 +198,15 @@ def probe_view(
   return jax.vmap(one)(image, extent, index)
 
 
-def to_float(image: UInt8[Array, "*S"]) -> Float[Array, "*S"]:
-  """Maps bytes to float32 in [0, 1]: byte * float32(1 / 255), which is 1 for 255.
+def to_float(image: UInt[Array, "*S"]) -> Float[Array, "*S"]:
+  """Maps bytes to float32 in [0, 1]: byte * float32(1 / 255), which is 1 for 255; 16 bits likewise.
 
   Written as a product because XLA makes one of a division by a constant, but only when it compiles.
   """
-  return image.astype(jnp.float32) * np.float32(1 / 255)
+  return image.astype(jnp.float32) * np.float32(1 / np.iinfo(image.dtype).max)
 
 
-def _still(recipe: Recipe, image: UInt8[Array, "S S 3"], extent: Int[Array, "2"]):
+def _still(recipe: Recipe, image: UInt[Array, "S S C"], extent: Int[Array, "2"]):
   """Returns the view of one image for evaluation, in [0, 1]."""
   if recipe.size_px < _SMALL_PX:
     box = crop.whole_box(extent)

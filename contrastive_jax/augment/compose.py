@@ -26,7 +26,7 @@ class Recrop(crop.ResizedCrop):
   def sample(self, key: PRNGKeyArray, extent: Int[Array, "2"]) -> dict[str, Array]:
     return super().sample(key, jnp.full_like(extent, self.size_px))
 
-  def apply(self, params: dict[str, Array], image: Float[Array, "H H 3"]) -> Float[Array, "H H 3"]:
+  def apply(self, params: dict[str, Array], image: Float[Array, "H H C"]) -> Float[Array, "H H C"]:
     return super().apply(params, image)
 
 

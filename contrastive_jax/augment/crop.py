@@ -34,7 +34,7 @@ class ResizedCrop:
     sampler = {"tf": self._sample_tf, "torchvision": self._sample_torchvision}[self.sampler]
     return sampler(key, *extent.astype(jnp.float32))._asdict()
 
-  def apply(self, params: dict[str, Array], image: Float[Array, "S S 3"]) -> Float[Array, "H H 3"]:
+  def apply(self, params: dict[str, Array], image: Float[Array, "S S C"]) -> Float[Array, "H H C"]:
     return resize(image, Box(**params), self.size_px, self.interpolation, self.antialias)
 
   def _sample_tf(self, key, image_height, image_width) -> Box:
@@ -99,7 +99,7 @@ class Whole:
     del key
     return whole_box(extent)._asdict()
 
-  def apply(self, params: dict[str, Array], image: Float[Array, "S S 3"]) -> Float[Array, "H H 3"]:
+  def apply(self, params: dict[str, Array], image: Float[Array, "S S C"]) -> Float[Array, "H H C"]:
     return resize(image, Box(**params), self.size_px, self.interpolation, self.antialias)
 
 

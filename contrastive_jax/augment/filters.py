@@ -34,7 +34,7 @@ class Blur:
     sigma_px = self.min_sigma_px + u[1] * (self.max_sigma_px - self.min_sigma_px)
     return {"on": u[0] < self.p, "sigma_px": sigma_px}
 
-  def apply(self, params: dict[str, Array], image: Float[Array, "H H 3"]) -> Float[Array, "H H 3"]:
+  def apply(self, params: dict[str, Array], image: Float[Array, "H H C"]) -> Float[Array, "H H C"]:
     build = {"tf": _gaussian_matrix, "pillow": _boxes_matrix}[self.family]
     size_px = image.shape[0]
     matrix = jnp.where(params["on"], build(size_px, params["sigma_px"]), jnp.eye(size_px))
@@ -57,7 +57,7 @@ class Sobel:
     del extent
     return {"on": draw.uniform(key, 1)[0] < self.p}
 
-  def apply(self, params: dict[str, Array], image: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
+  def apply(self, params: dict[str, Array], image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
     grey = color.luminance(tuple(image[..., c] for c in range(3)))
     x = jnp.pad(grey, 1, mode="edge")
     vertical = _smooth(x[2:] - x[:-2], axis=1)
@@ -81,7 +81,7 @@ class Noise:
     coin, noise = jax.random.split(key)
     return {"on": draw.uniform(coin, 1)[0] < self.p, "key": noise}
 
-  def apply(self, params: dict[str, Array], image: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
+  def apply(self, params: dict[str, Array], image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
     noise = self.std * jax.random.normal(params["key"], image.shape)
     return jnp.where(params["on"], jnp.clip(image + noise, 0.0, 1.0), image)
 

@@ -27,7 +27,7 @@ class Flip:
     del extent
     return {"on": draw.uniform(key, 1)[0] < self.p}
 
-  def apply(self, params: dict[str, Array], image: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
+  def apply(self, params: dict[str, Array], image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
     return jnp.where(params["on"], pix.flip_left_right(image), image)
 
 
@@ -47,7 +47,7 @@ class Rotate:
     turns = jnp.minimum(jnp.floor(4 * u[1]), 3).astype(jnp.int32)
     return {"on": u[0] < self.p, "turns": turns}
 
-  def apply(self, params: dict[str, Array], image: Float[Array, "H H 3"]) -> Float[Array, "H H 3"]:
+  def apply(self, params: dict[str, Array], image: Float[Array, "H H C"]) -> Float[Array, "H H C"]:
     turns = jnp.where(params["on"], params["turns"], 0)
     image = jnp.where(turns % 2 == 1, pix.rot90(image), image)
     return jnp.where(turns >= 2, pix.rot90(image, 2), image)
@@ -69,7 +69,7 @@ class Cutout:
     u = draw.uniform(key, 3)
     return {"on": u[0] < self.p, "centre": u[1:]}  # as a fraction of the view
 
-  def apply(self, params: dict[str, Array], image: Float[Array, "H W 3"]) -> Float[Array, "H W 3"]:
+  def apply(self, params: dict[str, Array], image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
     rows, columns = (self._hidden(params["centre"][i], image.shape[i]) for i in range(2))
     hidden = rows[:, None] & columns[None, :] & params["on"]
     return jnp.where(hidden[:, :, None], self.fill, image)

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 
 import jax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 Make = Callable[..., Float[Array, "V H H C"]]  # of one image: image, extent, key, view numbers
 
@@ -33,7 +33,7 @@ class LateViews:
     numbers: of the views, in the order in which they are asked for.
   """
 
-  image: UInt8[Array, "B S S C"]
+  image: UInt[Array, "B S S C"]
   extent: Int[Array, "B 2"]
   key: PRNGKeyArray
   make: Make

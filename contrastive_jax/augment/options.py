@@ -44,3 +44,8 @@ class Options:
   local_size_px: int | None = option(None, "side of a local view; unset: 96/224 of a view's")
   local_min_area: float | None = option(None, "smallest crop of a local view")
   local_max_area: float | None = option(None, "largest crop of a local view")
+  channels_of: tuple[str, ...] = option(
+    (), "which channels an operation changes: ('color:0,1,2', 'blur:3'); unset: all"
+  )
+  mean: tuple[float, ...] = option((), "of the pixels of each channel; unset: as normalize says")
+  std: tuple[float, ...] = option((), "of the pixels of each channel, likewise")

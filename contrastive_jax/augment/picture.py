@@ -16,9 +16,11 @@ def grid(views, recipe: Recipe | None = None, gap_px: int = 2) -> np.ndarray:
   Returns:
     uint8 [B (H + gap) - gap, V (W + gap) - gap, 3], ready for `PIL.Image.fromarray`.
   """
-  views = np.asarray(views, np.float32)
+  views = np.asarray(views, np.float32)  # of other channels than three, the first is shown, as grey
   if recipe is not None:
     views = views * np.asarray(recipe.std, np.float32) + np.asarray(recipe.mean, np.float32)
+  if views.shape[-1] != 3:
+    views = np.repeat(views[..., :1], 3, axis=-1)
   pixels = np.round(255.0 * np.clip(views, 0.0, 1.0)).astype(np.uint8)
   gap = (0, gap_px)
   pixels = np.pad(pixels, ((0, 0), (0, 0), gap, gap, (0, 0)), constant_values=255)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from contrastive_jax import errors
+from contrastive_jax.augment import channels as channels_lib
 from contrastive_jax.augment import color, crop, filters, geometry, overrides, table
 from contrastive_jax.augment import compose as compose_lib
 
@@ -23,8 +24,8 @@ class Operation(Protocol):
   def sample(self, key: PRNGKeyArray, extent: Int[Array, "2"]) -> dict[str, Array]: ...
 
   def apply(
-    self, params: dict[str, Array], image: Float[Array, "H W 3"]
-  ) -> Float[Array, "H2 W2 3"]: ...
+    self, params: dict[str, Array], image: Float[Array, "H W C"]
+  ) -> Float[Array, "H2 W2 C"]: ...
 
 
 Pipeline = tuple[tuple[str, Operation], ...]
@@ -47,9 +48,14 @@ class Recipe:
   probe: Pipeline  # crop and flip, for training linear probes
   interpolation: str
   antialias: bool
-  mean: tuple[float, float, float]
-  std: tuple[float, float, float]
+  mean: tuple[float, ...]  # of each channel
+  std: tuple[float, ...]
   local: "Recipe | None" = None  # of the local views, if there are any
+
+  @property
+  def channels(self) -> int:
+    """Channels of a view."""
+    return len(self.mean)
 
 
 _LOCAL_SIDE = 96 / 224  # of a view's side (SwAV, DINO)
@@ -81,6 +87,10 @@ def recipe(
   local_size_px: int | None = None,
   local_min_area: float | None = None,
   local_max_area: float | None = None,
+  channels_of: tuple[str, ...] = (),
+  mean: tuple[float, ...] = (),
+  std: tuple[float, ...] = (),
+  channels: int = 3,
 ) -> Recipe:
   """Returns a named recipe. An option left at None keeps the recipe's own figure.
 
@@ -108,6 +118,9 @@ def recipe(
     local_views: further views of small crops, `Recipe.local` (multi-crop); 0 for none.
     local_size_px: their side; None is 96/224 of `size_px`.
     local_min_area, local_max_area: their smallest and largest crop.
+    channels_of: "OPERATION:0,1,2": which channels an operation changes, see `augment.channels`.
+    mean, std: of the pixels of each channel, in place of those of `normalize`.
+    channels: of an image.
 
   Raises:
     UserError: an unknown name, or an option out of range or contradicting another.
@@ -157,12 +170,20 @@ def recipe(
   if compose:
     compose_lib.check(compose, row, name, given | {"local_views": local_views})
   extras = {option: float(given[option]) for option in _EXTRAS}
-  mean, std = NORMALIZATIONS[row.normalize]
+  named = channels_lib.parsed(
+    (channels_of,) if isinstance(channels_of, str) else channels_of, channels
+  )
+  own = NORMALIZATIONS[row.normalize]
+  mean, std = channels_lib.normalization(own, row.normalize, channels, tuple(mean), tuple(std))
+
+  def assigned(pipeline):
+    return channels_lib.assigned(pipeline, channels, named, name)
+
   probe_crop = _crop(dataclasses.replace(row, min_area=0.08, max_area=1.0), size_px)
   if compose:
-    both = compose_lib.pipelines(compose, row, size_px, _crop(row, size_px))
+    both = tuple(map(assigned, compose_lib.pipelines(compose, row, size_px, _crop(row, size_px))))
   else:
-    both = tuple(_pipeline(row, size_px, view, extras) for view in (0, 1))
+    both = tuple(assigned(_pipeline(row, size_px, view, extras)) for view in (0, 1))
   built = Recipe(
     name=name,
     size_px=size_px,
@@ -186,7 +207,7 @@ def recipe(
   )
   row = overrides.with_areas(row, name, "local_", local_min_area, local_max_area)
   side = round(_LOCAL_SIDE * size_px) if local_size_px is None else local_size_px
-  views = (_pipeline(row, side, 0, extras),) * local_views
+  views = (assigned(_pipeline(row, side, 0, extras)),) * local_views
   return dataclasses.replace(built, local=dataclasses.replace(built, size_px=side, views=views))
 
 

@@ -27,12 +27,12 @@ class Box(NamedTuple):
 
 
 def resize(
-  image: Float[Array, "H W 3"],
+  image: Float[Array, "H W C"],
   box: Box,
   size_px: int,
   interpolation: str,
   antialias: bool = True,
-) -> Float[Array, "size_px size_px 3"]:
+) -> Float[Array, "size_px size_px C"]:
   """Resamples `box` to a square.
 
   Args:
@@ -52,12 +52,12 @@ def resize(
 
 
 def resample(
-  image: Float[Array, "H W 3"],
+  image: Float[Array, "H W C"],
   box: Box,
   size_px: int,
   interpolation: str,
   antialias: bool = True,
-) -> Float[Array, "size_px size_px 3"]:
+) -> Float[Array, "size_px size_px C"]:
   """Does what `resize` does to values of any range, and clips none."""
   height, width = image.shape[:2]
   rows = _weights(box.top, box.height, height, size_px, interpolation, antialias)

@@ -23,7 +23,7 @@ class Unreadable(Exception):
 
 
 class Example(TypedDict):
-  image: np.ndarray  # uint8 [h, w, 3], any size
+  image: np.ndarray  # uint8 [h, w, 3], any size; or of the form that was asked for
   label: int  # -1: no label
   index: int  # position in the source
 
@@ -37,7 +37,8 @@ class Source(Protocol):
   Sources are compared by identity. One that reads many records faster than one by one also has
   `ahead(indices)`, which returns the same source with those records at hand. One that decodes files
   has `within(size_px)`, which returns it with images shrunk to fit in a square of that side: less
-  is decoded. One whose splits may
+  is decoded. One whose files may hold other pixels than 8-bit RGB has `formed(form)`, which returns
+  it with images in a form of `pixels`. One whose splits may
   overlap has `in_common(other)`, which counts the images of `other`, of its own kind, that it holds
   too; one whose images have names has `hashes(seed)`, a number of 64 bits for each of them; one
   that knows all labels without reading an image has `labels`, int [n]; one whose files may change
@@ -62,6 +63,11 @@ def ahead(source: Source, indices: Sequence[int]) -> Source:
 def within(source: Source, size_px: int) -> Source:
   """Returns a source with images shrunk to fit in a square, if it can shrink them."""
   return source.within(size_px) if hasattr(source, "within") else source
+
+
+def formed(source: Source, form: Any) -> Source:
+  """Returns a source with images in another form than 8-bit RGB, see `pixels`, if it can."""
+  return source.formed(form) if hasattr(source, "formed") else source
 
 
 def build(source: str, *, split: str, **given: Any) -> Source:

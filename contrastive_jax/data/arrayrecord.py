@@ -69,9 +69,9 @@ class Options:
 class Records(encoded.Encoded):
   """The records of some files, in order."""
 
-  def __init__(self, form: "_Form", files, labels, names, told: str, max_megapixels: int):
+  def __init__(self, layout: "_Layout", files, labels, names, told: str, max_megapixels: int):
     super().__init__(labels, names, max_megapixels)
-    self._form, self._files, self._told = form, files, told
+    self._layout, self._files, self._told = layout, files, told
     self._records = files.opened()
 
   def __getstate__(self):
@@ -85,7 +85,7 @@ class Records(encoded.Encoded):
     name = self._files.named(position)
     try:
       with slow.named(name):
-        return self._form.image_of(records.record(self._records, position), name), name
+        return self._layout.image_of(records.record(self._records, position), name), name
     except (OSError, MemoryError, Unreadable):
       raise
     except Exception as error:  # array_record raises its own kinds
@@ -130,28 +130,28 @@ def build(split: str, options: Options) -> Records:
     known.check(files)
   if not len(files):
     raise errors.UserError(f"{found[0]} and all beside it hold no record; name other files")
-  form = _form(files, options.image, options.label)
+  layout = _layout_of(files, options.image, options.label)
   names = encoded.read_names(options.names, "data.arrayrecord.names")
   if options.label == "none":
     labels, names = np.full(len(files), -1), ()
   elif known:
     labels, names = known.labels(), names or known.names
   else:
-    labels = _labels(files, form, options.index)
-    what = f"the feature {form.label} of the records in {found[0]}"
+    labels = _labels(files, layout, options.index)
+    what = f"the feature {layout.label} of the records in {found[0]}"
     labels, names = encoded.class_numbers(labels, names, what, "data.arrayrecord.names")
   if known:
     told = known.content
   else:
     told = repr([(os.path.basename(file), os.path.getsize(file)) for file in found])
-  source = Records(form, files, labels, names, told, options.max_megapixels)
+  source = Records(layout, files, labels, names, told, options.max_megapixels)
   if known and options.label != "none":
     source.num_classes = known.num_classes
   return source
 
 
 @dataclasses.dataclass(frozen=True)
-class _Form:
+class _Layout:
   """What a record is: an image alone (`image` None), or an Example with these features."""
 
   image: str | None
@@ -171,13 +171,13 @@ class _Form:
     return found[0] if found else -1
 
 
-def _form(files: records.Files, image: str, label: str) -> _Form:
+def _layout_of(files: records.Files, image: str, label: str) -> _Layout:
   """Returns what the first record is that can be read. Raises UserError: it is no image."""
   name = files.named(0)
   opened = files.opened()
   first = reading.patiently(name, lambda: _first(opened, files))
   if not image and images.is_image(first):
-    return _Form(None, "")
+    return _Layout(None, "")
   try:
     features = tf_example.parse(first)
   except (ValueError, KeyError) as error:
@@ -186,7 +186,7 @@ def _form(files: records.Files, image: str, label: str) -> _Form:
       "of these forms"
     ) from error
   if prepared.UNREADABLE in features:
-    return _Form("image", label or "label")
+    return _Layout("image", label or "label")
   there = ", ".join(sorted(features)) or "none"
   key = image or next((k for k in _IMAGES if k in features), "") or _only_image(features)
   if not features.get(key) or not isinstance(features[key][0], bytes):
@@ -203,7 +203,7 @@ def _form(files: records.Files, image: str, label: str) -> _Form:
       f"{name}: the feature {label} is a float, no class; set data.arrayrecord.label, to none for "
       "no labels"
     )
-  return _Form(key, label)
+  return _Layout(key, label)
 
 
 def _first(opened, files: records.Files) -> bytes:
@@ -226,13 +226,15 @@ def _only_image(features) -> str:
   return found[0] if len(found) == 1 else ""
 
 
-def _labels(files: records.Files, form: _Form, kept_in: str) -> np.ndarray:
+def _labels(files: records.Files, layout: _Layout, kept_in: str) -> np.ndarray:
   """Returns the labels of all records: as they are kept, or from the records, which is told."""
-  if form.label in ("", "none"):
+  if layout.label in ("", "none"):
     return np.full(len(files), -1)
   place = kept.folder(kept_in, "data.arrayrecord.index", "labels")
   facts = [kept.facts_of(path) for path in files.paths]
-  path = place / f"{kept.name_of({'form': 'labels 1', 'label': form.label, 'files': facts})}.labels"
+  path = (
+    place / f"{kept.name_of({'form': 'labels 1', 'label': layout.label, 'files': facts})}.labels"
+  )
   if found := kept.load(path, 1):
     return found[1][0]
   opened, labels, begun = files.opened(), [], time.monotonic()
@@ -240,7 +242,7 @@ def _labels(files: records.Files, form: _Form, kept_in: str) -> np.ndarray:
   for start in range(0, len(files), _AT_ONCE):
     indices = range(start, min(start + _AT_ONCE, len(files)))
     some = records.Ahead(opened, indices)
-    labels += [_label(files, some, form, index) for index in indices]
+    labels += [_label(files, some, layout, index) for index in indices]
     if time.monotonic() - begun > _SAID_EVERY_S:
       begun = time.monotonic()
       log.info("labels of %s, ...: %d of %d are read", files.paths[0], len(labels), len(files))
@@ -261,10 +263,10 @@ def _keep(path: pathlib.Path, labels: np.ndarray) -> None:
     )
 
 
-def _label(files: records.Files, some, form: _Form, index: int) -> bytes | int:
+def _label(files: records.Files, some, layout: _Layout, index: int) -> bytes | int:
   try:
     record = reading.patiently(files.named(index), lambda: records.record(some, index))
-    return form.label_of(record)
+    return layout.label_of(record)
   except (errors.ReadFailed, errors.UserError):
     raise
   except Exception:  # a damaged record: its image will be replaced

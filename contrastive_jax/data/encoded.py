@@ -21,7 +21,7 @@ class Encoded:
   """Examples whose labels are known and whose images are decoded when asked for."""
 
   native_size_px = None
-  _size_px = None
+  _size_px = _form = None
 
   def __init__(self, labels: np.ndarray, names: Sequence[str], max_megapixels: int):
     """Holds labels, int [n] (-1: none), and the names of classes, () if they have none.
@@ -41,7 +41,7 @@ class Encoded:
 
   def __getitem__(self, index: int) -> Example:
     encoded, name = self.encoded(index)
-    image = images.decode(encoded, name, self._max_megapixels, self._size_px)
+    image = images.decode(encoded, name, self._max_megapixels, self._size_px, self._form)
     return {"image": image, "label": int(self.labels[index]), "index": index}
 
   def encoded(self, index: int) -> tuple[bytes, str]:
@@ -57,6 +57,12 @@ class Encoded:
     """Returns this source with images shrunk to fit in a square, decoded no larger than needed."""
     source = copy.copy(self)
     source._size_px = size_px
+    return source
+
+  def formed(self, form) -> Self:
+    """Returns this source with images in another form than 8-bit RGB, see `pixels`."""
+    source = copy.copy(self)
+    source._form = form
     return source
 
 

@@ -56,6 +56,9 @@ class Options:
   holdout: float = option(
     0.0, "part of the training images that is split test, where there is none: 0.1, ..."
   )
+  npy: bool = option(
+    False, "files ending in .npy are images too, arrays [h, w] or [h, w, channels]"
+  )
   max_megapixels: int = option(
     images.MAX_MEGAPIXELS,
     "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
@@ -74,7 +77,7 @@ class Folder:
   """Files decoded when asked for."""
 
   native_size_px = None
-  _size_px = None
+  _size_px = _form = None
 
   def __init__(
     self,
@@ -100,7 +103,7 @@ class Folder:
 
   def __getitem__(self, index: int) -> Example:
     path = os.path.join(self.root, self.paths[index])
-    image = images.read(path, self.root, self._max_megapixels, self._size_px)
+    image = images.read(path, self.root, self._max_megapixels, self._size_px, self._form)
     return {"image": image, "label": int(self.labels[index]), "index": index}
 
   def hashes(self, seed: int) -> np.ndarray:
@@ -116,6 +119,12 @@ class Folder:
     """Returns this source with images shrunk to fit in a square, decoded no larger than needed."""
     source = copy.copy(self)
     source._size_px = size_px
+    return source
+
+  def formed(self, form) -> "Folder":
+    """Returns this source with images in another form than 8-bit RGB, see `pixels`."""
+    source = copy.copy(self)
+    source._form = form
     return source
 
   def in_common(self, other: "Folder") -> int:
@@ -155,11 +164,11 @@ def build(split: str, options: Options) -> data.Source:
   if address.is_bucket(options.path):
     from contrastive_jax.data import folder_in_bucket
 
-    tree, base = folder_in_bucket.tree(options.path, "data.folder.path", outside)
+    tree, base = folder_in_bucket.tree(options.path, "data.folder.path", outside, options.npy)
     made = functools.partial(folder_in_bucket.InBucket, tree, options)
   else:
     base = pathlib.Path(local(options.path, "data.folder.path"))
-    tree = Tree(options.listings, outside)
+    tree = Tree(options.listings, outside, options.npy)
     made = functools.partial(Folder, max_megapixels=options.max_megapixels)
     if not options.path or not reading.is_folder(base):
       raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
@@ -177,8 +186,10 @@ class Tree:
 
   is_folder = staticmethod(reading.is_folder)
 
-  def __init__(self, listings: str = "", outside: frozenset[str] = splits.SYSTEM):
-    self._listings, self._outside, self.suffixes = listings, outside, suffixes()
+  def __init__(
+    self, listings: str = "", outside: frozenset[str] = splits.SYSTEM, npy: bool = False
+  ):
+    self._listings, self._outside, self.suffixes = listings, outside, suffixes(npy)
 
   def folders(self, root: pathlib.Path) -> list[str]:
     with os.scandir(root) as entries:
@@ -210,7 +221,8 @@ def listed(root: pathlib.Path) -> Listing:
   return walk.scan(root, suffixes(), sizes=False)
 
 
-def suffixes() -> tuple[str, ...]:
-  """Returns those of `SUFFIXES` that this Pillow reads."""
+def suffixes(npy: bool = False) -> tuple[str, ...]:
+  """Returns those of `SUFFIXES` that this Pillow reads; and .npy, if asked."""
   known = Image.registered_extensions()
-  return tuple(suffix for suffix in SUFFIXES if known.get(suffix) in images.formats())
+  found = tuple(suffix for suffix in SUFFIXES if known.get(suffix) in images.formats())
+  return (*found, ".npy") if npy else found

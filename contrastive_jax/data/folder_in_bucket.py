@@ -20,8 +20,8 @@ from contrastive_jax.data.listing import Listing
 class Tree:
   """What a file system answers of folders, from one listing of a bucket; see `splits.Tree`."""
 
-  def __init__(self, files: Files, outside: frozenset[str] = splits.SYSTEM):
-    self.files_of, self._outside, self.suffixes = files, outside, folder.suffixes()
+  def __init__(self, files: Files, outside: frozenset[str] = splits.SYSTEM, npy: bool = False):
+    self.files_of, self._outside, self.suffixes = files, outside, folder.suffixes(npy)
     self._folders, self._files = collections.defaultdict(set), collections.defaultdict(list)
     for name in files.sizes:
       parts = name.split("/")
@@ -84,7 +84,7 @@ class InBucket(folder.Folder):
     except FileNotFoundError as error:
       raise Unreadable(f"{self._files.address / name}: it is no longer there") from error
     place = str(self._files.address / name)
-    image = images.decode(encoded, place, self._max_megapixels, self._size_px)
+    image = images.decode(encoded, place, self._max_megapixels, self._size_px, self._form)
     return {"image": image, "label": int(self.labels[index]), "index": index}
 
   def in_common(self, other: "InBucket") -> int:
@@ -93,10 +93,12 @@ class InBucket(folder.Folder):
     return len(here & there)
 
 
-def tree(path: str, key: str, outside: frozenset[str] = splits.SYSTEM) -> tuple[Tree, Address]:
+def tree(
+  path: str, key: str, outside: frozenset[str] = splits.SYSTEM, npy: bool = False
+) -> tuple[Tree, Address]:
   """Lists a set. Raises UserError: no such bucket, or nothing in it."""
   place = parsed(path, key)
-  found = Tree(Files(place, key), outside)
+  found = Tree(Files(place, key), outside, npy)
   if not found.files_of.sizes:
     raise errors.Absent(f'no folder "{path}"; set {key} to a folder of images')
   return found, place

@@ -39,7 +39,7 @@ class Given:
   """Images without labels, in the order in which they were given."""
 
   num_classes, label_names = 0, ()
-  _size_px = None
+  _size_px = _form = None
 
   def __init__(self, images: Sequence[np.ndarray | str]):
     self.images = images
@@ -53,7 +53,7 @@ class Given:
   def __getitem__(self, index: int) -> Example:
     image = self.images[index]
     if not isinstance(image, np.ndarray):
-      image = decoding.read(image, size_px=self._size_px)
+      image = decoding.read(image, size_px=self._size_px, form=self._form)
     return {"image": image, "label": -1, "index": index}
 
   def content(self) -> str:
@@ -69,6 +69,12 @@ class Given:
     """Returns this source with files shrunk to fit in a square, decoded no larger than needed."""
     source = copy.copy(self)
     source._size_px = size_px
+    return source
+
+  def formed(self, form) -> "Given":
+    """Returns this source with images in another form than 8-bit RGB, see `pixels`."""
+    source = copy.copy(self)
+    source._form = form
     return source
 
 

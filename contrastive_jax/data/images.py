@@ -26,7 +26,7 @@ MAX_MEGAPIXELS = 64  # 8,000 x 8,000: more than cameras of full frame give
 _BYTES_DECODING = 7  # a pixel: Pillow's 4 and the array's 3 (measured, docs/data.md)
 _BYTES_IN_FILE = 8  # a pixel at most: four channels of 16 bits, not compressed
 _STRIP_PIXELS = 2**20  # made RGB at a time
-_SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+SIXTEEN_BITS = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _TURNS = {
   2: Image.Transpose.FLIP_LEFT_RIGHT,
   3: Image.Transpose.ROTATE_180,
@@ -44,6 +44,7 @@ def read(
   root: str | os.PathLike | None = None,
   max_megapixels: int = MAX_MEGAPIXELS,
   size_px: int | None = None,
+  form=None,
 ) -> np.ndarray:
   """Reads an image file and decodes it, see `decode`.
 
@@ -52,14 +53,14 @@ def read(
     root: of the set that it belongs to; its own folder by default. Where nothing at all is there
       any more, nothing is known of the image.
     max_megapixels: see `decode`.
-    size_px: likewise.
+    size_px, form: likewise.
 
   Raises:
     Unreadable: the file is damaged, too large, not there, not for us to read, or no regular file:
       to open a FIFO is to wait for who writes to it.
     OSError: the system could not read it, which says nothing of the file.
   """
-  return decode(read_bytes(path, root, max_megapixels), path, max_megapixels, size_px)
+  return decode(read_bytes(path, root, max_megapixels), path, max_megapixels, size_px, form)
 
 
 def read_bytes(
@@ -101,8 +102,9 @@ def decode(
   name: str = "image",
   max_megapixels: int = MAX_MEGAPIXELS,
   size_px: int | None = None,
+  form=None,
 ) -> np.ndarray:
-  """Decodes an image in one of `FORMATS` to uint8 [h, w, 3].
+  """Decodes an image in one of `FORMATS` to uint8 [h, w, 3], or to another form.
 
   The EXIF orientation is applied. Palettes and grey become RGB, 16-bit grey keeps its upper 8 bits,
   and transparent pixels are laid over white (what lies under them is arbitrary).
@@ -114,16 +116,21 @@ def decode(
       an eighth of its sides, unless it is progressive: that takes the memory of all its pixels.
     size_px: side of a square that it is shrunk to fit in, as by `place`; of a JPEG no more is
       decoded than that takes. None: it keeps its size.
+    form: a `pixels.Form`; None: that of 8-bit RGB.
 
   Raises:
     Unreadable: it has too many pixels, or whatever Pillow raises (damaged files make it raise
       almost anything).
     OSError, MemoryError: the system could not, see `reading.may_pass`.
   """
+  if form is not None and not form.plain:
+    from contrastive_jax.data import pixels  # which decodes most by what is here
+
+    return pixels.decode(encoded, name, max_megapixels, size_px, form)
   try:
-    with _opened(encoded) as opened:
+    with open_header(encoded) as opened:
       if opened.format not in jpeg.FORMATS:
-        _limit_pixels(opened, name, max_megapixels)
+        limit_pixels(opened, name, max_megapixels)
         opened.load()  # turns a TIFF, and finds what a PNG says at its end
       return _decode(encoded, opened, name, max_megapixels, size_px)
   except Unreadable:
@@ -137,7 +144,7 @@ def decode(
 def is_image(encoded: bytes) -> bool:
   """Returns whether bytes begin as an image in one of `FORMATS` does."""
   try:
-    with _opened(encoded):
+    with open_header(encoded):
       return True
   except Exception:  # damaged files make Pillow raise almost anything
     return False
@@ -148,7 +155,7 @@ def _decode(encoded, opened, name, max_megapixels, size_px) -> np.ndarray:
   box, turn = (0, 0, *whole), _TURNS.get(opened.getexif().get(ExifTags.Base.Orientation))
   image, pixels = opened, None
   if opened.format in jpeg.FORMATS:
-    least = _limit_pixels(opened, name, max_megapixels)
+    least = limit_pixels(opened, name, max_megapixels)
     if least is None and (found := jpeg.decode(encoded, opened, size)):
       pixels, box = found
     else:
@@ -187,7 +194,7 @@ def formats() -> tuple[str, ...]:
   return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _opened(encoded: bytes) -> Image.Image:
+def open_header(encoded: bytes) -> Image.Image:
   """Returns an image whose header alone has been read, of any size: its pixels are limited here."""
   with _pillows_limit:  # it warns at a number of pixels of its own, and refuses twice as many
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -197,7 +204,7 @@ def _opened(encoded: bytes) -> Image.Image:
       Image.MAX_IMAGE_PIXELS = before
 
 
-def _limit_pixels(opened: Image.Image, name: str, max_megapixels: int) -> jpeg.Size | None:
+def limit_pixels(opened: Image.Image, name: str, max_megapixels: int) -> jpeg.Size | None:
   """Returns at what size a large JPEG may be decoded; None: at its own.
 
   Raises `Unreadable` if there are too many pixels.
@@ -243,7 +250,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
 def _rgb(image: Image.Image) -> Image.Image:
   if image.mode == "RGB":
     return image
-  if image.mode in _SIXTEEN_BITS:  # convert("RGB") would clip at 255
+  if image.mode in SIXTEEN_BITS:  # convert("RGB") would clip at 255
     grey = np.asarray(image)
     if grey.min() < 0 or grey.max() > 0xFFFF:
       raise ValueError(f"grey values {grey.min()}..{grey.max()} are outside 0..65535")
@@ -275,8 +282,8 @@ def place(image: np.ndarray, canvas: np.ndarray) -> tuple[int, int]:
   bicubic filter (antialiased), see `fitted`. Smaller images are not enlarged.
 
   Args:
-    image: uint8 [h, w, 3].
-    canvas: uint8 [S, S, 3] of zeros; written in place.
+    image: uint8 or uint16 [h, w, C].
+    canvas: [S, S, C] of zeros, of the same type; written in place.
   """
   image = shrunk(image, len(canvas))
   height, width = image.shape[:2]
@@ -285,9 +292,13 @@ def place(image: np.ndarray, canvas: np.ndarray) -> tuple[int, int]:
 
 
 def shrunk(image: np.ndarray, size_px: int) -> np.ndarray:
-  """Returns an image, uint8 [h, w, 3], shrunk to fit in a square as `place` does, or as it is."""
+  """Returns an image, uint8 or uint16 [h, w, C], shrunk to fit in a square, as `place` does."""
   height, width = image.shape[:2]
   size = fitted((width, height), size_px)
   if size == (width, height):
     return image
+  if image.dtype != np.uint8 or image.shape[2] != 3:
+    from contrastive_jax.data import pixels
+
+    return pixels.shrunk(image, size)
   return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))

@@ -4,6 +4,7 @@ Further integer arrays of length n become factors (coarse classes, ...). A path 
 "{split}".
 """
 
+import copy
 import dataclasses
 import errno
 import math
@@ -14,10 +15,12 @@ import numpy as np
 
 from contrastive_jax import data, errors, paths, reading, slow
 from contrastive_jax.buckets import address, files
-from contrastive_jax.data import Example, images, parts
+from contrastive_jax.data import Example, images, parts, pixels
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.labels import first_repeated, number_of_classes
 from contrastive_jax.options import option
+
+_MOST_CHANNELS = 64  # more are a side of an array that is to be transposed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Options:
 class Arrays:
   """The arrays of one file, held in memory."""
 
+  _form = pixels.Form()
+
   def __init__(self, images, labels, label_names, factors, num_classes, origin):
     self.origin = origin  # file and name of the array
     self.images, self.labels, self.factors = images, labels, factors
@@ -58,13 +63,26 @@ class Arrays:
 
   def __getitem__(self, index: int) -> Example:
     image = self.images[index]
-    if image.shape[-1] == 1:
-      image = np.repeat(image, 3, axis=-1)
+    if self._form is not pixels.NATIVE:
+      image = pixels.formed(image, self._form, f"image {index} of {self.origin[0]}")
     return {
       "image": image,
       "label": -1 if self.labels is None else int(self.labels[index]),
       "index": index,
     }
+
+  def formed(self, form: pixels.Form) -> "Arrays":
+    """Returns this source with images in another form than 8-bit RGB, see `pixels`."""
+    held = self.images.shape[-1]
+    if form.channels not in (0, held) and (held, form.channels) not in pixels.GREY_OR_RGB:
+      raise errors.UserError(
+        f"{self.origin[0]}: {self.origin[1]} has shape {list(self.images.shape)}, and "
+        f"data.channels is {form.channels}; set --config.data.channels={held}, or transpose it to "
+        "[n, h, w, c]"
+      )
+    source = copy.copy(self)
+    source._form = form
+    return source
 
   def in_common(self, other: "Arrays") -> int:
     """Returns how many images of `other` are here too: all, if it is the same array."""
@@ -192,13 +210,13 @@ def _is_array(name: str) -> bool:
 
 
 def _check_images(path, key, images):
-  if images.dtype != np.uint8:
-    raise errors.UserError(f"{path}: {key} is {images.dtype}, not uint8 in 0..255; convert it")
+  if images.dtype.kind not in "biuf":
+    raise errors.UserError(f"{path}: {key} is {images.dtype}, and pixels are numbers; convert it")
   if images.ndim == 3:
     images = images[..., None]
-  if images.ndim != 4 or images.shape[-1] not in (1, 3):
+  if images.ndim != 4 or images.shape[-1] > _MOST_CHANNELS:
     raise errors.UserError(
-      f"{path}: {key} has shape {images.shape}, not [n, h, w, 3], [n, h, w, 1]"
+      f"{path}: {key} has shape {images.shape}, not [n, h, w, 3], [n, h, w, channels]"
       " or [n, h, w]; transpose it"
     )
   if not images.size:

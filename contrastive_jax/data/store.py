@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import data, errors, limits, reading
-from contrastive_jax.data import Source, Unreadable, images
-from contrastive_jax.data.decoding import Decoding
+from contrastive_jax.data import Source, Unreadable, images, pixels
+from contrastive_jax.data.decoding import PIXELS, Decoding
 from contrastive_jax.data.unreadable import Told
 
 MEMORY_LIMIT_BYTES = 2 * 2**30  # cache="auto" keeps sets up to this size
@@ -40,7 +40,7 @@ class _Known:
   def __init__(self):
     self.lock = threading.Lock()
     self.unreadable: dict[int, str] = {}  # which and why
-    self.decoded: dict[int, Batch] = {}  # by canvas size
+    self.decoded: dict[tuple[int, pixels.Form], Batch] = {}  # by canvas size and form
 
 
 _known: weakref.WeakKeyDictionary[Source, _Known] = weakref.WeakKeyDictionary()
@@ -76,10 +76,12 @@ class Store:
     self._source, self._options, self._pool = source, options, None
     self._state = _known.setdefault(source, _Known())
     self._told = Told(list_unreadable, self._state.unreadable.values())
-    bytes_needed = len(source) * self.size_px**2 * 3
+    self._form = pixels.Form(*(getattr(options, name) for name in PIXELS))
+    values = self._form.channels * self._form.dtype.itemsize
+    bytes_needed = len(source) * self.size_px**2 * values
     fits = options.cache == "auto" and bytes_needed <= MEMORY_LIMIT_BYTES
     self.in_memory = options.cache == "memory" or fits
-    if self.in_memory and self.size_px not in self._state.decoded:
+    if self.in_memory and (self.size_px, self._form) not in self._state.decoded:
       if bytes_needed > limits.host_bytes():
         raise errors.UserError(
           f"data.cache {options.cache} needs {bytes_needed / 2**30:,.1f} GiB for {len(source):,} "
@@ -89,7 +91,7 @@ class Store:
         )
       whole = empty(self.form(len(source)))
       self._decode(np.arange(len(source)), whole)
-      self._state.decoded[self.size_px] = whole
+      self._state.decoded[self.size_px, self._form] = whole
       self._pool.shutdown()
       self._pool = None
 
@@ -111,12 +113,13 @@ class Store:
   def form(self, b: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
     """Returns type and shape of the arrays that `load` fills, for b examples.
 
-    image uint8 [b, S, S, 3], extent int32 [b, 2] (h, w in the canvas), label int32 [b], index int32
-    [b], replaced int32 [b] (1: the file was unreadable; all of the slot is that of a neighbour).
+    image uint8 [b, S, S, 3] (of 16 bits: uint16, of C channels: [b, S, S, C]), extent int32 [b, 2]
+    (h, w in the canvas), label int32 [b], index int32 [b], replaced int32 [b] (1: the file was
+    unreadable; all of the slot is that of a neighbour).
     """
     number = np.dtype(np.int32)
     return {
-      "image": (np.dtype(np.uint8), (b, self.size_px, self.size_px, 3)),
+      "image": (self._form.dtype, (b, self.size_px, self.size_px, self._form.channels)),
       "extent": (number, (b, 2)),
       "label": (number, (b,)),
       "index": (number, (b,)),
@@ -139,7 +142,7 @@ class Store:
     if not self.in_memory:
       self._decode(positions, out)
       return
-    for key, values in self._state.decoded[self.size_px].items():
+    for key, values in self._state.decoded[self.size_px, self._form].items():
       np.take(values, positions, axis=0, out=out[key], mode="clip")  # else it copies out
 
   def _decode(self, positions: np.ndarray, out: Batch) -> None:
@@ -149,11 +152,12 @@ class Store:
 
     def fill(start):
       rows = range(start, min(start + piece, b))
-      source = data.within(self._source, self.size_px)
+      source = data.within(data.formed(self._source, self._form), self.size_px)
       source = data.ahead(source, [int(positions[row]) for row in rows])
       for row in rows:
         example, out["replaced"][row] = self._readable(source, int(positions[row]))
-        out["extent"][row] = images.place(example["image"], out["image"][row])
+        image = self._formed(example["image"])
+        out["extent"][row] = images.place(image, out["image"][row])
         out["label"][row], out["index"][row] = example["label"], example["index"]
 
     with self._state.lock:
@@ -165,6 +169,12 @@ class Store:
     concurrent.futures.wait(begun)  # or they would go on beside whoever tries again
     for piece in begun:
       piece.result()
+
+  def _formed(self, image: np.ndarray) -> np.ndarray:
+    """Returns an image as the canvas takes it: some sources give 8-bit RGB alone."""
+    if image.dtype == self._form.dtype and image.shape[-1] == self._form.channels:
+      return image
+    return pixels.formed(image, self._form)
 
   def _readable(self, source: Source, position: int):
     """Returns (example, 0), or (the next readable example, 1)."""

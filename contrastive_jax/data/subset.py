@@ -65,6 +65,12 @@ class Subset:
     part._source = data.within(self._source, size_px)
     return part
 
+  def formed(self, form: Any) -> "Subset":
+    """Returns this part with images in another form than 8-bit RGB, if its source can."""
+    part = copy.copy(self)
+    part._source = data.formed(self._source, form)
+    return part if part._source is not self._source else self
+
   def read_labels(self) -> np.ndarray | None:
     """Returns all labels, int [n], as its source reads them; None: it cannot."""
     read = getattr(self._source, "read_labels", None)

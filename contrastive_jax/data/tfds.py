@@ -52,7 +52,7 @@ class Prepared:
   """Random access to the records of a split."""
 
   factors: dict[str, np.ndarray] = {}
-  _size_px = None
+  _size_px = _form = None
 
   def __init__(
     self,
@@ -119,7 +119,9 @@ class Prepared:
   def __getitem__(self, index: int) -> Example:
     record = self._parsed(index)
     name = self._named(index)
-    image = images.decode(record[self._image], name, self._max_megapixels, self._size_px)
+    image = images.decode(
+      record[self._image], name, self._max_megapixels, self._size_px, self._form
+    )
     label = int(record[self._label]) if self._label else -1
     if not -1 <= label < max(self.num_classes, 0):
       raise errors.UserError(
@@ -149,6 +151,12 @@ class Prepared:
     """
     source = copy.copy(self)
     source._size_px = None if self.native_size_px else size_px
+    return source
+
+  def formed(self, form) -> "Prepared":
+    """Returns this source with images in another form than 8-bit RGB, see `pixels`."""
+    source = copy.copy(self)
+    source._form = form
     return source
 
   def ahead(self, indices: Sequence[int]) -> "Prepared":
@@ -197,9 +205,9 @@ def build(split: str, options: Options) -> Prepared:
       f"{folder}/features.json has no image feature {image_key!r} but"
       f" {', '.join(image_keys) or 'none'}; set data.tfds.image"
     )
-  if features[image_key].np_dtype != np.uint8:
+  if features[image_key].np_dtype not in (np.uint8, np.uint16):
     raise errors.UserError(
-      f"{options.name}: {image_key} is {features[image_key].np_dtype}; only uint8 is read"
+      f"{options.name}: {image_key} is {features[image_key].np_dtype}; uint8 and uint16 are read"
     )
   label_keys = [
     key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)

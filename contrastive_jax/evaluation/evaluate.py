@@ -184,9 +184,11 @@ def _check(
   for settings in options.values():
     settings.check(len(images.train), mesh.size)
   net, size_px = _net(config, loaded), images.view.size_px
-  features.check_layers(net, loaded.params, loaded.stats, config.layers, size_px)
+  features.check_layers(
+    net, loaded.params, loaded.stats, config.layers, size_px, images.view.channels
+  )
   encoder = of_net(config, loaded)
-  view = jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
+  view = jax.ShapeDtypeStruct((1, size_px, size_px, images.view.channels), jnp.float32)
   jax.eval_shape(encoder, {"params": loaded.params, "stats": loaded.stats}, view)
 
 
@@ -243,7 +245,7 @@ def encoders(config: ConfigDict, loaded: checkpoint.Run, view: augment.Recipe) -
   variables = {"params": loaded.params, "stats": loaded.stats}
   yield Encoder(_name(config), encoder, variables, layers)
   if "random_init" in config.baselines:
-    image = jnp.zeros((1, view.size_px, view.size_px, 3))
+    image = jnp.zeros((1, view.size_px, view.size_px, view.channels))
     key = keys.stream(config.seed, "random_init")
     fresh = jax.device_get(once.jit(lambda: net.init(key, image, train=False))())
     variables = {"params": fresh["params"], "stats": fresh.get("batch_stats", {})}

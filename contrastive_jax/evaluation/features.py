@@ -128,7 +128,7 @@ def extract(
     UserError: a layer is unknown, or a feature is not finite.
   """
   layers = tuple(layers)
-  check_layers(net, params, stats, layers, view.size_px)
+  check_layers(net, params, stats, layers, view.size_px, view.channels)
   encoder = OfNet(net, layers)
   variables = {"params": params, "stats": stats}
   return collect(encoder, variables, batches, view=view, mesh=mesh, size=size)
@@ -252,10 +252,15 @@ def check_finite(
 
 
 def check_layers(
-  net: nn.Module, params: PyTree, stats: PyTree, layers: tuple[str, ...], size_px: int
+  net: nn.Module,
+  params: PyTree,
+  stats: PyTree,
+  layers: tuple[str, ...],
+  size_px: int,
+  channels: int = 3,
 ) -> None:
   """Raises `UserError` that lists the endpoints if one of `layers` is none."""
-  x = jax.ShapeDtypeStruct((1, 1, size_px, size_px, 3), jnp.float32)
+  x = jax.ShapeDtypeStruct((1, 1, size_px, size_px, channels), jnp.float32)
 
   def abstract(tree):
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), tree)

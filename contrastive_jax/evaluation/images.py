@@ -13,13 +13,17 @@ from ml_collections import ConfigDict
 from contrastive_jax import augment, build, catalogue, data, errors
 from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import order, subset
-from contrastive_jax.data.decoding import Decoding
+from contrastive_jax.data.decoding import PIXELS, Decoding
 from contrastive_jax.data.labels import number_of_classes
 from contrastive_jax.evaluation import config as eval_config
 
 _SHOWN = 3  # classes named in a message
 # Fits the machine, whatever the images.
-_DECODING = [field.name for field in dataclasses.fields(Decoding) if field.name != "host_size_px"]
+_DECODING = [
+  field.name
+  for field in dataclasses.fields(Decoding)
+  if field.name not in ("host_size_px", *PIXELS)
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,6 +225,8 @@ def _merged(config, run_config) -> ConfigDict:
       merged.data.split = asked.split or own.split
       merged.data.eval_split = asked.eval_split or own.eval_split
       merged.data.host_size_px = asked.host_size_px or own.host_size_px
+    for key in PIXELS:
+      merged.data[key] = own[key]
     for key in _DECODING:
       merged.data[key] = own[key] if asked[key] is None else asked[key]
     merged.image_size_px = config.image_size_px or run_config.image_size_px
@@ -268,6 +274,11 @@ class _Relabelled:
   def within(self, size_px: int) -> "_Relabelled":
     relabelled = copy.copy(self)
     relabelled._source = data.within(self._source, size_px)
+    return relabelled
+
+  def formed(self, form: Any) -> "_Relabelled":
+    relabelled = copy.copy(self)
+    relabelled._source = data.formed(self._source, form)
     return relabelled
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from contrastive_jax import augment
+from contrastive_jax import augment, errors
 from contrastive_jax.methods import base
 from contrastive_jax.models.decoder import Decoder
 from contrastive_jax.models.network import Head, Network
@@ -30,12 +30,25 @@ class Method(base.Method):
     decoder = Decoder(self.resolution, self.decoder_width, bn_groups=backbone.bn_groups)
     return Network(backbone, (Head("picture", decoder),))
 
+  def init_memory(self, net, variables, task, key):
+    check_channels(task)
+    return {}
+
   def loss(self, net, params, stats, memory, batch, key):
     del memory, key
     views = augment.made(batch["views"])
     ends, stats = base.forward(net, params, stats, views)
     loss = jnp.mean((ends["picture"] - shrunk(views, self.resolution)) ** 2)
     return loss, base.Aux(stats, {}, {"h": ends["h"]})
+
+
+def check_channels(task: base.Task) -> None:
+  """Raises `UserError` unless views are of the three channels that the decoder paints."""
+  if task.channels != 3:
+    raise errors.UserError(
+      f"data.channels {task.channels}: this method paints red, green and blue; use 3, or a method "
+      "that paints nothing"
+    )
 
 
 def shrunk(views, resolution):

@@ -44,12 +44,14 @@ class Task:
     num_classes: of the training set; 0 without labels.
     batch_size: images in a global batch.
     image_size_px: side of a view.
+    channels: of a pixel.
   """
 
   num_images: int
   num_classes: int
   batch_size: int
   image_size_px: int
+  channels: int = 3
 
   @property
   def steps_per_epoch(self) -> int:

@@ -42,7 +42,7 @@ class Method(base.Method):
 
   def init_memory(self, net, variables, task, key):
     """The target starts from weights of its own, not as a copy (released code)."""
-    image = jnp.zeros((1, task.image_size_px, task.image_size_px, 3))
+    image = jnp.zeros((1, task.image_size_px, task.image_size_px, task.channels))
     return {"target": _without_predictor(net).init(key, image, train=False)["params"]}
 
   def loss(self, net, params, stats, memory, batch, key):

@@ -43,6 +43,10 @@ class Method(base.Method):
     decoder = Decoder(self.resolution, self.decoder_width, bn_groups=backbone.bn_groups)
     return Network(backbone, (Head("picture", decoder),))
 
+  def init_memory(self, net, variables, task, key):
+    autoencoder.check_channels(task)
+    return {}
+
   def loss(self, net, params, stats, memory, batch, key):
     del memory
     views = augment.made(batch["views"])

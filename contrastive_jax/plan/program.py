@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from contrastive_jax import build, keys, parallel
+from contrastive_jax.data.pixels import RGB, Form
 from contrastive_jax.plan import arithmetic, hlo, traffic
 from contrastive_jax.plan.images import Images
 from contrastive_jax.step import state as state_lib
@@ -62,7 +63,7 @@ def make(config: ConfigDict, images: Images, devices: list[jax.Device]) -> Progr
   return Program(
     jax.jit(run.step, donate_argnums=0),
     _struct(state, state_lib.shardings(state, mesh, config.fsdp)),
-    host_batch(config.batch_size, images.size_px, mesh),
+    host_batch(config.batch_size, images.size_px, mesh, build.form(config)),
     mesh,
   )
 
@@ -134,11 +135,13 @@ def _struct(tree: PyTree, shardings: PyTree[jax.sharding.Sharding]) -> PyTree:
   )
 
 
-def host_batch(batch_size: int, size_px: int, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+def host_batch(
+  batch_size: int, size_px: int, mesh: Mesh, form: Form = RGB
+) -> dict[str, jax.ShapeDtypeStruct]:
   """Returns the form, on the devices, of what `pipeline.train_batches` yields."""
   ints = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
   form = {
-    "image": jax.ShapeDtypeStruct((batch_size, size_px, size_px, 3), jnp.uint8),
+    "image": jax.ShapeDtypeStruct((batch_size, size_px, size_px, form.channels), form.dtype),
     "extent": jax.ShapeDtypeStruct((batch_size, 2), jnp.int32),
     "mask": jax.ShapeDtypeStruct((batch_size,), jnp.bool_),
     **{name: ints for name in ("label", "index", "replaced")},

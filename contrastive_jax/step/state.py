@@ -116,7 +116,7 @@ def initialiser(
 
   def init(key, given=None):
     net_key, memory_key = jax.random.split(key)
-    image = jnp.zeros((1, task.image_size_px, task.image_size_px, 3))
+    image = jnp.zeros((1, task.image_size_px, task.image_size_px, task.channels))
     variables = net.init(net_key, image, train=False) | {}
     for name, part in (given or {}).items():
       variables[name] = variables[name] | part

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from contrastive_jax import build, data, errors, parallel, reading
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.data import given, identity
+from contrastive_jax.data import given, identity, pixel_range
 from contrastive_jax.processes import agree
 from contrastive_jax.workdir import checkpoint_files
 
@@ -37,6 +37,22 @@ def checked(
     facts = _facts(config, source, held_out) if jax.process_count() > 1 else {}
   agree.check_equal(facts)
   return mesh, source, held_out, image_set
+
+
+def with_value_range(config: ConfigDict, source: data.Source) -> ConfigDict:
+  """Returns the config with the range of the training images' values, where none is given.
+
+  It stays () where pixels have 8 bits. The same on every process.
+  """
+  if config.data.value_range:
+    return config
+  with agree.mistakes_shared():
+    found = pixel_range.of(source)
+  if not found:
+    return config
+  config = config.copy_and_resolve_references()
+  config.data.value_range = found
+  return config
 
 
 def scored(

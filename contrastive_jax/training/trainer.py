@@ -94,6 +94,7 @@ def _train(
   with agree.mistakes_shared():
     config = workdir_lib.ordered(workdir, config)
   mesh, source, held_out, image_set = opening.checked(config, workdir, devices, given)
+  config = opening.with_value_range(config, source)
   scored = opening.scored(config, source, given)
   to_score = next_command.to_score(config, asked, source, held_out, scored)
   run = build.run(config, len(source), source.num_classes, mesh.size)
@@ -234,16 +235,17 @@ def _traced(
   """
   step = jax.jit(run.step, donate_argnums=0)
   size_px = images.of_source(config, source).size_px
+  form = build.form(config)
   count = config.batch_size * (run.method.num_views if _is_cpu(mesh) else 0)
   limits.check_host(
     {
-      "a batch of images": config.batch_size * size_px**2 * 3,
-      "its views": count * config.image_size_px**2 * 3 * np.dtype(np.float32).itemsize,
+      "a batch of images": config.batch_size * size_px**2 * form.channels * form.dtype.itemsize,
+      "its views": count * config.image_size_px**2 * form.channels * np.dtype(np.float32).itemsize,
     },
     "take a smaller batch_size, data.host_size_px or image_size_px",
   )
   with parallel.use(mesh), program.held_back() as lines:
-    jax.eval_shape(step, state, program.host_batch(config.batch_size, size_px, mesh))
+    jax.eval_shape(step, state, program.host_batch(config.batch_size, size_px, mesh, form))
   return step, lines
 
 

@@ -13,7 +13,7 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 from ml_collections import ConfigDict
@@ -86,24 +86,27 @@ def check(
 
 
 def ordered(workdir: str, config: ConfigDict) -> ConfigDict:
-  """Returns the config with the order of images, and the reading of a folder, that the run has.
+  """Returns the config with what a run in `workdir` has settled: order, layout, range of values.
 
-  A new run takes the newest there are. What `config` names is left as it is.
+  A new run takes the newest order of images and reading of a folder. What `config` names is left
+  as it is.
 
   Raises:
     UserError: the run's own config is damaged, and `allow_config_change` is not set.
   """
-  newest = {"data.order": order.NEWEST}
+  newest: dict[str, Any] = {"data.order": order.NEWEST}
   if config.data.source == "folder":
     newest["data.folder.layout"] = folder.LAYOUTS[0]
   flat = config_lib.flatten(config)
-  if all(flat[key] is not None for key in newest):
+  if all(flat[key] is not None for key in newest) and config.data.value_range:
     return config
   stored = None
   if checkpoint_files.any_in(checkpoint_files.root(workdir)):
     stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
   own = config_lib.flatten(stored) if stored else {}
   left = {key: own.get(key) or value for key, value in newest.items() if flat[key] is None}
+  if not config.data.value_range:
+    left["data.value_range"] = own.get("data.value_range", ())
   return config_lib.changed(config.copy_and_resolve_references(), left)
 
 

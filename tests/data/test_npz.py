@@ -68,8 +68,8 @@ def test_class_names_are_read(tmp_path):
   ("arrays", "message"),
   [
     ({"labels": LABELS}, "no array 'images' .*but labels"),
-    ({"images": IMAGES / 255.0}, "images is float64, not uint8"),
-    ({"images": IMAGES.transpose(0, 3, 1, 2)}, r"shape \(4, 3, 6, 5\), not \[n, h, w, 3\]"),
+    ({"images": IMAGES * 1j}, "images is complex128, and pixels are numbers"),
+    ({"images": np.zeros((4, 3, 6, 65), np.uint8)}, r"shape \(4, 3, 6, 65\), not \[n, h, w, 3\]"),
     ({"images": IMAGES[0, 0]}, r"shape \(5, 3\)"),
     ({"images": IMAGES[:0]}, "no pixels"),
     ({"images": IMAGES, "labels": LABELS[:3]}, r"labels has shape \(3,\), not \[4\]"),

@@ -10,7 +10,7 @@ from host_batches import Sizes, assert_same, evaluate, train
 from PIL import Image
 
 from contrastive_jax import errors, limits
-from contrastive_jax.data import store
+from contrastive_jax.data import pixels, store
 
 
 def test_small_images_lie_unchanged_in_the_corner():
@@ -116,11 +116,11 @@ def test_a_set_that_no_memory_holds_is_refused_before_it_is_decoded(monkeypatch)
 def test_decoded_images_are_freed_with_their_source():
   source = Sizes(8)
   train(source, total_steps=1, cache="memory")
-  pixels = weakref.ref(store._known[source].decoded[8]["image"])
-  assert pixels() is not None
+  kept = weakref.ref(store._known[source].decoded[8, pixels.RGB]["image"])
+  assert kept() is not None
   del source
   gc.collect()
-  assert pixels() is None
+  assert kept() is None
 
 
 def test_auto_keeps_small_sets_only(monkeypatch):

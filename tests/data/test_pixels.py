@@ -1,0 +1,223 @@
+"""Pixels beyond 8-bit RGB: what becomes of each kind of file, and of ranges that nobody names."""
+
+import io
+import logging
+
+import numpy as np
+import picture_sets
+import pytest
+from PIL import Image
+
+from contrastive_jax import data, errors
+from contrastive_jax.data import images, pipeline, pixel_range, pixels
+
+SCAN = np.arange(12 * 9, dtype=np.uint16).reshape(12, 9) * 37  # 0 to 3,959: 12 bits
+BITS_12 = (0.0, 4095.0)
+
+
+def encoded(array, kind="PNG"):
+  buffer = io.BytesIO()
+  if kind == "npy":
+    np.save(buffer, array)
+  else:
+    Image.fromarray(array).save(buffer, kind)
+  return buffer.getvalue()
+
+
+def tiff(array, **options):
+  tifffile = pytest.importorskip("tifffile", reason="the extra scans is not installed")
+  buffer = io.BytesIO()
+  tifffile.imwrite(buffer, array, **options)
+  return buffer.getvalue()
+
+
+def decoded(content, size_px=None, **form):
+  return images.decode(content, "x", 64, size_px, pixels.Form(**form))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "npy"])
+@pytest.mark.parametrize(("bits", "most"), [(8, 255), (16, 65535)])
+def test_a_scan_of_12_bits_has_all_its_values_in_its_range(kind, bits, most):
+  found = decoded(encoded(SCAN, kind), channels=1, bits=bits, value_range=BITS_12)
+  assert found.dtype.itemsize * 8 == bits and found.shape == (12, 9, 1)
+  np.testing.assert_array_equal(found[..., 0], np.round(SCAN / 4095 * most))
+
+
+def test_what_lies_outside_the_range_is_cut_off_and_no_number_is_the_lower_end():
+  floats = np.array([[-9.0, 0.0, np.nan], [0.5, 1.0, np.inf]], np.float32)
+  found = decoded(encoded(floats, "npy"), channels=1, value_range=(0.0, 1.0))
+  assert found[..., 0].tolist() == [[0, 0, 0], [128, 255, 255]]
+
+
+def test_grey_and_colour_become_each_other():
+  rgb = np.random.default_rng(0).integers(0, 256, (8, 7, 3), np.uint8)
+  grey = decoded(encoded(rgb), channels=1)
+  wanted = np.asarray(Image.fromarray(rgb).convert("L"))
+  assert grey.shape == (8, 7, 1) and abs(grey[..., 0].astype(int) - wanted).max() <= 1
+  three = decoded(encoded(SCAN), channels=3, value_range=BITS_12)
+  np.testing.assert_array_equal(three[..., 0], three[..., 2])
+
+
+@pytest.mark.parametrize("layout", ["interleaved", "planes", "pages", "npy"])
+def test_five_channels_of_16_bits_are_read_to_the_last_bit(layout):
+  five = np.random.default_rng(0).integers(0, 65536, (6, 8, 5), np.uint16)
+  if layout == "npy":
+    content = encoded(five, "npy")
+  elif layout == "interleaved":
+    content = tiff(five, photometric="minisblack", planarconfig="contig")
+  elif layout == "planes":
+    content = tiff(five.transpose(2, 0, 1), photometric="minisblack", planarconfig="separate")
+  else:
+    content = tiff(five.transpose(2, 0, 1), photometric="minisblack")
+  found = decoded(content, channels=5, bits=16, value_range=(0.0, 65535.0))
+  np.testing.assert_array_equal(found, five)
+
+
+def test_colour_of_16_bits_is_not_taken_for_8():
+  rgb = np.random.default_rng(0).integers(0, 65536, (6, 8, 3), np.uint16)
+  found = decoded(tiff(rgb, photometric="rgb"), bits=16, value_range=(0.0, 65535.0))
+  np.testing.assert_array_equal(found, rgb)
+
+
+def test_without_tifffile_the_extra_is_named(monkeypatch):
+  import sys
+
+  content = tiff(np.zeros((6, 8, 5), np.uint16), photometric="minisblack", planarconfig="contig")
+  monkeypatch.setitem(sys.modules, "tifffile", None)
+  with pytest.raises(errors.UserError, match=r"the package tifffile; .*\[scans\]"):
+    decoded(content, channels=5)
+
+
+def test_another_number_of_channels_is_named():
+  with pytest.raises(data.Unreadable, match="it has 5 channels, and data.channels is 3"):
+    decoded(encoded(np.zeros((4, 4, 5), np.uint8), "npy"), bits=16)
+  with pytest.raises(data.Unreadable, match="of values of type float32 no range is known"):
+    decoded(encoded(np.zeros((4, 4), np.float32), "npy"), channels=1)
+
+
+@pytest.mark.parametrize(
+  "content",
+  [
+    b"\x93NUMPY",
+    encoded(np.zeros((4, 4), np.uint8), "npy")[:-1],
+    encoded(np.zeros((4, 4), np.complex64), "npy"),
+    encoded(np.zeros(4, np.uint8), "npy"),
+    encoded(np.zeros((0, 4), np.uint8), "npy"),
+    encoded(SCAN)[:60],
+    b"II*\0" + bytes(40),
+    b"text",
+  ],
+)
+def test_damaged_files_are_unreadable(content):
+  with pytest.raises(data.Unreadable, match="^x: "):
+    decoded(content, channels=1, bits=16)
+
+
+def test_large_arrays_are_refused_before_they_are_read():
+  with pytest.raises(data.Unreadable, match="megapixels are above max_megapixels 1"):
+    images.decode(encoded(np.zeros((1001, 1000), np.uint8), "npy"), "x", 1, None, pixels.Form(1))
+
+
+@pytest.mark.parametrize(("bits", "most"), [(8, 255), (16, 65535)])
+def test_shrinking_other_pixels_is_near_to_shrinking_8_bit_colour(bits, most):
+  rng = np.random.default_rng(0)
+  smooth = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8)).resize((60, 40))
+  rgb = np.asarray(smooth)
+  wanted = images.shrunk(rgb, 20)
+  five = np.concatenate([rgb, rgb[..., :2]], -1)
+  found = decoded(encoded(five, "npy"), 20, channels=5, bits=bits)
+  assert found.shape == (*wanted.shape[:2], 5)
+  assert abs(found[..., :3] / most - wanted / 255).max() <= 1.1 / 255  # each rounds by itself
+
+
+def source_of(tmp_path, arrays, kind="png"):
+  for i, array in enumerate(arrays):
+    path = tmp_path / f"{i:02d}.{kind}"
+    path.write_bytes(encoded(array, "PNG" if kind == "png" else kind))
+  return data.build("folder", split="train", path=str(tmp_path), npy=kind == "npy")
+
+
+@pytest.mark.parametrize(
+  ("arrays", "kind", "wanted"),
+  [
+    ([SCAN, SCAN // 9], "png", BITS_12),
+    ([SCAN * 16], "png", (0.0, 65535.0)),
+    ([SCAN // 37], "png", (0.0, 255.0)),
+    ([SCAN / 3959], "npy", (0.0, 1.0)),
+    ([SCAN / 2 - 7.0], "npy", (-7.0, 1972.5)),
+    ([SCAN.astype(np.int16) - 100], "npy", (-100.0, 4095.0)),
+    ([(SCAN // 20).astype(np.uint8)], "png", ()),
+  ],
+)
+def test_a_range_that_is_not_named_is_taken_from_the_images_and_said(
+  tmp_path, caplog, arrays, kind, wanted
+):
+  with caplog.at_level(logging.INFO):
+    found = pixel_range.of(source_of(tmp_path, arrays, kind))
+  assert found == wanted
+  assert ("data.value_range names others" in caplog.text) == bool(wanted)
+
+
+def test_a_set_of_one_value_has_no_range(tmp_path):
+  with pytest.raises(errors.UserError, match="all values of 1 images are 3.*data.value_range"):
+    pixel_range.of(source_of(tmp_path, [np.full((4, 4), 3.0)], "npy"))
+
+
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_batches_have_the_form_that_was_asked_for(tmp_path, cache):
+  source = source_of(tmp_path, [SCAN, SCAN // 2, SCAN // 3], "npy")
+  options = {"channels": 1, "bits": 16, "value_range": BITS_12, "cache": cache}
+  (batch,) = pipeline.eval_batches(source, batch_size=3, host_size_px=16, **options)
+  assert batch["image"].shape == (3, 16, 16, 1) and batch["image"].dtype == np.uint16
+  wanted = np.round(SCAN / 4095 * 65535)
+  np.testing.assert_array_equal(batch["image"][0, :12, :9, 0], wanted)
+  (plain,) = pipeline.eval_batches(source, batch_size=3, host_size_px=16, value_range=BITS_12)
+  assert plain["image"].shape == (3, 16, 16, 3) and plain["image"].dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", [n for n in picture_sets.WRITERS])
+def test_every_source_gives_other_forms(tmp_path, name):
+  pytest.importorskip("pyarrow", reason="the extra parquet is not installed")
+
+  def scans(rows):
+    return [(n, encoded(SCAN // (i + 1)), label) for i, (n, _, label) in enumerate(rows)]
+
+  given, options = picture_sets.write(name, tmp_path, scans)
+  source = data.build(given, split="train", **options)
+  assert pixel_range.of(source) == BITS_12
+  form = pixels.Form(1, 16, BITS_12)
+  found = data.formed(source, form)[0]["image"]
+  np.testing.assert_array_equal(found[..., 0], np.round(SCAN / 4095 * 65535))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_a_prepared_set_of_16_bits_keeps_them_whatever_it_says_of_itself(
+  tmp_path, monkeypatch, kind
+):
+  """TFDS itself gives the lower byte where a feature is uint8 (findings/)."""
+  pytest.importorskip("tensorflow_datasets", reason="the extra tfds is not installed")
+  prepared_sets = pytest.importorskip("prepared_sets")
+  scans = np.random.default_rng(0).integers(0, 4096, (8, 6, 6), np.uint16)
+  sets = {"train": (scans, np.arange(8) % 3), "test": (scans[:4], np.arange(4) % 3)}
+  features = prepared_sets._features()
+  image = features["featuresDict"]["features"]["image"]["image"]
+  image |= {"dtype": kind, "shape": {"dimensions": ["6", "6", "1"]}}
+  monkeypatch.setattr(prepared_sets, "pictures", lambda: sets)
+  monkeypatch.setattr(prepared_sets, "_features", lambda: features)
+  prepared_sets.write(tmp_path)
+  source = data.build("tfds", split="train", name="tiny", path=str(tmp_path))
+  assert pixel_range.of(source) == BITS_12
+  found = data.formed(source, pixels.Form(1, 16, BITS_12))[3]["image"]
+  np.testing.assert_array_equal(found[..., 0], np.round(scans[3] / 4095 * 65535))
+
+
+def test_arrays_of_npz_have_any_channels(tmp_path):
+  five = np.random.default_rng(0).uniform(0, 1, (4, 6, 6, 5))
+  np.savez(tmp_path / "set.npz", images=five)
+  source = data.build("npz", split="train", path=str(tmp_path / "set.npz"))
+  assert pixel_range.of(source) == (0.0, 1.0)
+  options = {"channels": 5, "bits": 16, "value_range": (0.0, 1.0)}
+  (batch,) = pipeline.eval_batches(source, batch_size=4, **options)
+  np.testing.assert_allclose(batch["image"], five * 65535, atol=0.51)  # rounded, of float32
+  with pytest.raises(errors.UserError, match="data.channels is 3; set --config.data.channels=5"):
+    list(pipeline.eval_batches(source, batch_size=4))
