@@ -29,6 +29,7 @@ INSTALL = [
 GCS, S3 = ["gcsfs>=2026.9"], ["s3fs>=2026.9"]
 TFDS = ["tensorflow-datasets>=4.9.10", "array-record>=0.8", "importlib-resources>=6.4"]
 PARQUET, SCANS = ["pyarrow>=18"], ["tifffile>=2024.8.10", "imagecodecs>=2024.6.1"]
+ONNX, STABLEHLO = ["onnx>=1.17", "onnxruntime>=1.20"], ["flatbuffers>=24.3"]
 
 setup(
   name="contrastive_jax",
@@ -79,11 +80,11 @@ setup(
     "slurm": ["submitit>=1.5"],
     "search": ["optuna>=4.0"],
     "convert": ["torch>=2.5"],
-    "onnx": ["onnx>=1.17", "onnxruntime>=1.20"],
-    "stablehlo": ["flatbuffers>=24.3"],
+    "onnx": ONNX,
+    "stablehlo": STABLEHLO,
     "oracle": ["torch>=2.5"],
     "test": [
-      *(*TFDS, *PARQUET, *SCANS, *GCS, *S3, "safetensors>=0.6"),
+      *(*TFDS, *PARQUET, *SCANS, *GCS, *S3, *ONNX, *STABLEHLO, "safetensors>=0.6"),
       *("gcp-storage-emulator>=2026.7.19", "moto[s3]>=5.2.5", "flask>=3.1", "flask-cors>=6.0"),
       *("pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6", "setuptools>=77"),
     ],

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contrastive_jax import errors
 from contrastive_jax.buckets import local, steps
 from contrastive_jax.buckets.address import Address
-from contrastive_jax.buckets.fetched import MANIFEST, fetch
+from contrastive_jax.buckets.fetched import MANIFEST, Block, fetch, fetch_blocks
 from contrastive_jax.buckets.lease import Lease
 from contrastive_jax.buckets.objects import File, Objects, at_once, opening
 
@@ -45,8 +45,18 @@ class Nowhere:
   def stamped(self, path: pathlib.Path) -> None:
     """Puts a file of the run's folder, which has just been written."""
 
-  def fetch(self, step: int) -> str | None:
-    """Sees that a checkpoint is here; returns what is wrong with it, None if nothing is."""
+  def fetch(self, step: int, items: Sequence[str] | None = None) -> str | None:
+    """Sees that a checkpoint is here, or some of its files; returns what is wrong with it, None if
+    nothing is.
+    """
+
+  def fetch_blocks(
+    self,
+    step: int,
+    wanted: Mapping[str, tuple[int, Sequence[Block]]],
+    digest_of: Callable[[bytes], str],
+  ) -> None:
+    """Sees that blocks of its files are here; see `fetched.fetch_blocks`."""
 
   def part_written(self, step: int, written: pathlib.Path, process: int) -> dict[str, File]:
     """Puts the part of a process, in a thread of it, when it is written and not yet committed.
@@ -94,8 +104,11 @@ class Mirror(Nowhere):
       self._check()
       self._objects.put(path.name, path.read_bytes())
 
-  def fetch(self, step: int) -> str | None:
-    return fetch(self._objects, self.folder, step)
+  def fetch(self, step: int, items: Sequence[str] | None = None) -> str | None:
+    return fetch(self._objects, self.folder, step, items, all_there=True)
+
+  def fetch_blocks(self, step, wanted, digest_of):
+    fetch_blocks(self._objects, self.folder, step, wanted, digest_of)
 
   def part_written(self, step: int, written: pathlib.Path, process: int) -> dict[str, File]:
     own, objects = f"parts/{process}", self._objects

@@ -31,7 +31,7 @@ _READ_AT_START = (
   *("STORAGE_EMULATOR_HOST", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"),
   *("AWS_ACCESS_KEY_ID", "GOOGLE_APPLICATION_CREDENTIALS"),
 )
-_T = TypeVar("_T")
+_N, _T = TypeVar("_N"), TypeVar("_T")
 File = tuple[int, str]  # bytes, SHA-256
 
 
@@ -162,6 +162,10 @@ class Objects:
       temporary.unlink(missing_ok=True)
     return found
 
+  def part(self, name: str, start: int, end: int) -> bytes:
+    """Returns the bytes start..end of an object. Raises `ReadFailed`."""
+    return self._read(name, lambda: self._system.cat_file(self._path(name), start=start, end=end))
+
   def described(self, name: str, size: int) -> File:
     """Returns bytes and digest of an object that is known to have so many bytes."""
     return self._streamed(name, size, lambda piece: None)
@@ -273,7 +277,7 @@ def opening(address: Address, name: str) -> Iterator[None]:
     ) from error
 
 
-def at_once(act: Callable[[str], _T], names: Collection[str]) -> list[_T]:
+def at_once(act: Callable[[_N], _T], names: Collection[_N]) -> list[_T]:
   """Returns what `act` gives for each; what one raises is raised once all have ended."""
   if len(names) < 2:
     return [act(name) for name in names]

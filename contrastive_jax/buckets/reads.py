@@ -12,18 +12,16 @@ from contrastive_jax.buckets.address import Address
 from contrastive_jax.buckets.fetched import MANIFEST, fetch
 from contrastive_jax.buckets.objects import Objects, opening
 
-_MODEL = ("model", "model.safetensors")  # what an evaluation reads; before parts it was a folder
+# What an evaluation reads; before parts the model was a folder.
+_WEIGHTS = ("model", "model.safetensors", MANIFEST)
 
 
 @contextlib.contextmanager
-def read_only(
-  address: Address, whole: bool = False
-) -> Iterator[tuple[pathlib.Path, Callable[[int], str | None]]]:
+def read_only(address: Address) -> Iterator[tuple[pathlib.Path, Callable[..., str | None]]]:
   """Yields a folder with what a run in a bucket says of itself, and a function that reads weights.
 
-  The function takes a step and returns as `fetch` does; of a checkpoint it reads weights and
-  statistics, or all if `whole`. The folder goes with the context; a run that is under way is not
-  disturbed.
+  The function takes a step, and which files if it is not the weights, and returns as `fetch` does.
+  The folder goes with the context; a run that is under way is not disturbed.
 
   Raises:
     UserError: there is no such bucket, or it may not be used.
@@ -46,8 +44,7 @@ def read_only(
           *(step, address, steps.marker(step)),
         )
     with local.called(folder, address):
-      items = None if whole else (*_MODEL, MANIFEST)
-      yield folder, lambda step: fetch(objects, folder, step, items)
+      yield folder, lambda step, items=_WEIGHTS: fetch(objects, folder, step, items)
 
 
 def content(address: Address, name: str) -> bytes | None:

@@ -5,6 +5,7 @@ checkpoints/STEP.committed  the marker, written last: the step counts. Bytes and
 checkpoints/STEP.damaged    set aside: a run found that it is not what was saved
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -41,7 +42,8 @@ def objects(names: Iterable[str]) -> dict[int, list[str]]:
 
 def written(step: int, files: Mapping[str, File]) -> bytes:
   """Returns the content of a marker."""
-  return (json.dumps({"step": step, "files": files}, indent=1) + "\n").encode()
+  body = {"step": step, "files": files}
+  return (json.dumps(body | {"sha256": _digest(body)}, indent=1) + "\n").encode()
 
 
 def read(step: int, content: bytes) -> dict[str, File]:
@@ -52,6 +54,9 @@ def read(step: int, content: bytes) -> dict[str, File]:
   """
   try:
     found = json.loads(content)
+    own = found.pop("sha256", None)  # markers were without, and then blocks of files tell damage
+    if set(found) != {"step", "files"} or own not in (None, _digest(found)):
+      raise ValueError("not its digest")
     files = {name: (int(size), str(digest)) for name, (size, digest) in found["files"].items()}
   except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
     raise ValueError(f"its marker cannot be read ({type(error).__name__})") from error
@@ -61,3 +66,7 @@ def read(step: int, content: bytes) -> dict[str, File]:
     if size < 0 or name.startswith("/") or ".." in name.split("/") or "\\" in name:
       raise ValueError("its marker names files that no run writes")
   return files
+
+
+def _digest(body: Mapping[str, object]) -> str:
+  return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

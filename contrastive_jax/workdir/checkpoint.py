@@ -133,7 +133,7 @@ class Checkpoints:
     for step in sorted(self._steps, reverse=True):
       directory = self._root / str(step)
       state, problem = state_files.attempt(
-        step, directory, lambda d, s: _read(d, s, self._mirror.fetch, like)
+        step, directory, self._read_into(like), self._mirror.fetch
       )
       if problem is not None:
         files.tell_skipped(step, problem)
@@ -152,6 +152,16 @@ class Checkpoints:
         "give a new --workdir, or start over with --config.checkpoint.restart=True"
       )
     return None
+
+  def _read_into(self, like: TrainState) -> Callable[[pathlib.Path, int], TrainState]:
+    """Returns what reads a state, of which a bucket may have what is not here: what is needed."""
+
+    def read(directory, step):
+      if problem := self._mirror.fetch(step, (manifest.NAME,)):
+        raise manifest.Damaged(problem)
+      return state_files.read_state(directory, step, like, self._mirror)
+
+    return read
 
   def wait(self) -> None:
     """Returns when every save is committed. Raises `SaveFailed` on all processes alike."""
@@ -279,14 +289,13 @@ def load_run(workdir: str, step: int | str | None = None, network: str = "online
     ReadFailed: it cannot be read, though nothing says that it is damaged.
   """
   if not address.is_bucket(workdir):
-    return _load_run(workdir, step, network, lambda step: None)
-  whole = network != "online"
-  with reads.read_only(address.parsed(workdir, "workdir"), whole) as (folder, fetch):
+    return _load_run(workdir, step, network, lambda step, items=None: None)
+  with reads.read_only(address.parsed(workdir, "workdir")) as (folder, fetch):
     return _load_run(str(folder), step, network, fetch)
 
 
 def _load_run(
-  workdir: str, step: int | str | None, network: str, fetch: Callable[[int], str | None]
+  workdir: str, step: int | str | None, network: str, fetch: Callable[..., str | None]
 ) -> Run:
   config = workdir_lib.stored_config(workdir)
   if config is None:
@@ -308,7 +317,7 @@ def _load_run(
   for candidate in reversed(steps) if step is None else [step]:
     directory = files.root(workdir) / str(candidate)
     model, problem = state_files.attempt(
-      candidate, directory, lambda d, s: _read(d, s, fetch, network=network)
+      candidate, directory, lambda d, s: _read_model(d, s, network, fetch), fetch
     )
     if problem is None:
       return Run(config, model["params"], model["stats"], candidate)
@@ -319,22 +328,14 @@ def _load_run(
   )
 
 
-def _read(
-  directory: pathlib.Path,
-  step: int,
-  fetch: Callable[[int], str | None],
-  like: TrainState | None = None,
-  network: str = "online",
-) -> TrainState | PyTree:
-  """Reads a state, or weights and statistics alone, of which a bucket may have what is not here.
-
-  Raises `Damaged`.
-  """
-  if problem := fetch(step):
+def _read_model(
+  directory: pathlib.Path, step: int, network: str, fetch: Callable[..., str | None]
+) -> PyTree:
+  """Reads weights and statistics, of which a bucket may have what is not here. Raises `Damaged`."""
+  everything = () if network == "online" else (None,)  # the target is no part of the model
+  if problem := fetch(step, *everything):
     raise manifest.Damaged(problem)
-  if like is None:
-    return state_files.read_model(directory, step, network)
-  return state_files.read_state(directory, step, like)
+  return state_files.read_model(directory, step, network)
 
 
 def saved_steps(workdir: str) -> list[int]:

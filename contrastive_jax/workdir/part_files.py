@@ -14,12 +14,13 @@ import os
 import pathlib
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from contrastive_jax import reading, slow
+from contrastive_jax.buckets.fetched import Block
 from contrastive_jax.workdir import boxes, digests, manifest, packed
 from contrastive_jax.workdir.boxes import Box
 
@@ -149,14 +150,19 @@ class Reader:
     while self._open:
       os.close(self._open.popitem()[1])
 
-  def needed(self, leaf: str, box: Box) -> Iterator[tuple[str, int, int, str]]:
-    """Yields where the blocks are that `read` would read: file, first byte, length, digest."""
-    itemsize = np.dtype(self._forms[leaf]["dtype"]).itemsize
-    for name, piece in self._of_leaf.get(leaf, []):
-      if boxes.overlap(piece.box, box) is not None:
+  def needed(self, held: Mapping[str, Iterable[Box]]) -> dict[str, tuple[int, list[Block]]]:
+    """Returns what is read for boxes of leaves: bytes of each file, its header and its blocks."""
+    found: dict[str, list[Block]] = {}
+    for leaf, asked in held.items():
+      itemsize = np.dtype(self._forms[leaf]["dtype"]).itemsize
+      for name, piece in self._of_leaf.get(leaf, []):
+        if all(boxes.overlap(piece.box, box) is None for box in asked):
+          continue
+        blocks = found.setdefault(name, [Block(0, *self._tables[name]["header"])])
         for block, offset, digest in self._blocks(name, piece, itemsize):
-          if boxes.overlap(block, box) is not None:
-            yield name, offset, block.size * itemsize, digest
+          if any(boxes.overlap(block, box) is not None for box in asked):
+            blocks.append(Block(offset, block.size * itemsize, digest))
+    return {name: (self._tables[name]["bytes"], blocks) for name, blocks in found.items()}
 
   def read(self, leaf: str, box: Box | None = None) -> np.ndarray:
     """Returns a box of a leaf, or the whole leaf.

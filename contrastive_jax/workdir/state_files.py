@@ -4,7 +4,7 @@ import collections
 import concurrent.futures
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -12,9 +12,17 @@ import numpy as np
 from jaxtyping import PyTree
 
 from contrastive_jax import errors, reading
+from contrastive_jax.buckets.mirror import Nowhere
 from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
-from contrastive_jax.workdir import boxes, checkpoint_files, manifest, part_files, shares
+from contrastive_jax.workdir import (
+  boxes,
+  checkpoint_files,
+  digests,
+  manifest,
+  part_files,
+  shares,
+)
 from contrastive_jax.workdir.boxes import Box
 
 _ITEMS = {"model": ("params", "stats"), "training": ("step", "opt_state", "memory", "probe")}
@@ -103,8 +111,16 @@ def complete(
   reading.patiently("what was written", lambda: manifest.read(directory))
 
 
-def read_state(directory: pathlib.Path, step: int, like: TrainState) -> TrainState:
+def read_state(
+  directory: pathlib.Path, step: int, like: TrainState, mirror: Nowhere | None = None
+) -> TrainState:
   """Reads and verifies what the devices of this process hold of a state.
+
+  Args:
+    directory: of the checkpoint, whose manifest is there.
+    step: of it.
+    like: a state of its form.
+    mirror: the bucket that has what is not there.
 
   Returns:
     The state with the shardings of `like`.
@@ -125,15 +141,24 @@ def read_state(directory: pathlib.Path, step: int, like: TrainState) -> TrainSta
         f"checkpoint {step} has {name} {_words(saved.get(name))}, this config makes it "
         f"{_words(asked.get(name))}; use the run's own config or a new --workdir"
       )
+  mirror = mirror or Nowhere()
   if not manifest.is_in_parts(listed):
+    if problem := mirror.fetch(step):
+      raise manifest.Damaged(problem)
     return _read_earlier(directory, listed, like)
+  held = {
+    name: {
+      boxes.of_index(index, leaf.shape)
+      for index in leaf.sharding.addressable_devices_indices_map(leaf.shape).values()
+    }
+    for name, leaf in leaves.items()
+  }
   with reader(directory, listed) as files, _threads() as threads:
+    if mirror.apart:
+      mirror.fetch_blocks(step, files.needed(held), digests.of)
 
     def read(name: str) -> dict[Box, np.ndarray]:
-      leaf = leaves[name]
-      indices = leaf.sharding.addressable_devices_indices_map(leaf.shape).values()
-      held = {boxes.of_index(index, leaf.shape) for index in indices}
-      return {box: files.read(name, box) for box in held}
+      return {box: files.read(name, box) for box in held[name]}
 
     parts = _in_order(threads, read, leaves)
     placed = [_placed(part, leaf) for part, leaf in zip(parts, leaves.values(), strict=True)]
@@ -263,13 +288,16 @@ def _read_earlier_model(directory: pathlib.Path, listed: manifest.Manifest, netw
 
 
 def attempt(
-  step: int, directory: pathlib.Path, read: Callable[[pathlib.Path, int], _T]
+  step: int,
+  directory: pathlib.Path,
+  read: Callable[[pathlib.Path, int], _T],
+  fetch: Callable[[int, Sequence[str]], str | None],
 ) -> tuple[_T | None, str | None]:
   """Returns (what `read` returns, None), or (None, how the checkpoint is damaged).
 
   The same on every process: what one finds damaged, in what it alone reads, the others look at too.
-  Whatever else is raised of files whose digests are right is no damage, be it an error of the disk
-  in a ValueError.
+  For that `fetch` brings whole files that a bucket has. Whatever else is raised of files whose
+  digests are right is no damage, be it an error of the disk in a ValueError.
 
   Raises:
     ReadFailed: the checkpoint may be good and cannot be read, by this process or another.
@@ -282,7 +310,7 @@ def attempt(
   if agree.any_process(damage is None):
     files = [text for text in agree.texts(damage.file if damage else "") if text]
     if damage is None:
-      _, damage, failure = _tried(step, lambda: _check_files(directory, step, files))
+      _, damage, failure = _tried(step, lambda: _check_files(directory, step, files, fetch))
     _end_if_any(step, failure)
     if agree.any_process(damage is None):
       raise errors.ReadFailed(
@@ -311,8 +339,15 @@ def _end_if_any(step: int, failure: Exception | None) -> None:
     )
 
 
-def _check_files(directory: pathlib.Path, step: int, names: Iterable[str]) -> None:
+def _check_files(
+  directory: pathlib.Path,
+  step: int,
+  names: Iterable[str],
+  fetch: Callable[[int, Sequence[str]], str | None],
+) -> None:
   """Raises `Damaged` if the manifest or one of these files is not what was written."""
+  if problem := fetch(step, (manifest.NAME, *names)):
+    raise manifest.Damaged(problem)
   listed = _manifest(directory, step)
   for name in set(names) & set(listed["files"]):
     table = part_files.parsed(listed["files"][name], listed["leaves"])
