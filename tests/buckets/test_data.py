@@ -65,6 +65,54 @@ def test_a_folder_in_a_bucket_is_that_of_a_disk(server, set_of_images):
     data.build("folder", split="nothing", path=set_of_images[0])
 
 
+# As they are downloaded, beside a list of one's own.
+TINY_IMAGENET = {
+  "train/n1/images/a.png": png(1),
+  "train/n2/images/b.png": png(2),
+  "val/images/c.png": png(3),
+  "val/val_annotations.txt": b"c.png\tn2\t0\t0\t1\t1\n",
+  "test/images/d.png": png(4),
+  "list.csv": b"path,label,split\ntrain/n2/images/b.png,bee,train\nval/images/c.png,ant,train\n",
+}
+
+
+@pytest.mark.parametrize(
+  ("source", "split", "options"),
+  [
+    ("folder", "train", {}),
+    ("folder", "val", {}),
+    ("folder", "test", {}),
+    ("folder", "train[:50%]", {"labels": "path"}),
+    ("folder", "train", {"layout": "plain"}),
+    ("table", "train", {}),
+    ("table", "test", {"holdout": 0.5}),
+  ],
+)
+def test_layouts_and_lists_in_a_bucket_are_read_as_on_a_disk(
+  source, split, options, server, tmp_path
+):
+  place = objects.Objects(parsed(server.address("tiny"), "path"))
+  for name, content in TINY_IMAGENET.items():
+    place.put(name, content)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+  file = "/list.csv" if source == "table" else ""
+  paths = f"{place.address}{file}", f"{tmp_path}{file}"
+  here, there = (data.build(source, split=split, path=path, **options) for path in paths)
+  assert_same(here, there)
+  assert identity.of(here) == identity.of(there)
+
+
+def test_a_list_in_a_bucket_names_what_is_missing(server):
+  place = objects.Objects(parsed(server.address("lists"), "path"))
+  place.put("list.csv", b"path\na.png\ngone.png\n")
+  place.put("a.png", png(1))
+  with pytest.raises(errors.UserError, match=r"1 of the 2 images .* \(line 3: gone.png\)"):
+    data.build("table", split="train", path=f"{place.address}/list.csv")
+  with pytest.raises(errors.Absent, match="no file .*other.csv"):
+    data.build("table", split="train", path=f"{place.address}/other.csv")
+
+
 def test_files_are_read_once_and_no_more_is_kept_than_asked_for(server, set_of_images):
   sizes = sorted(len(FILES[f"train/a/{n}.png"]) for n in range(3))
   for keep, again in ((50.0, 0), (sum(sizes) / 1e9, 4), (0.0, 7)):
