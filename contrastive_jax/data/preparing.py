@@ -28,6 +28,7 @@ from contrastive_jax.data import (
   identity,
   images,
   kept,
+  pixel_range,
   prepared,
   records,
   tf_example,
@@ -113,6 +114,11 @@ def prepare(
     SaveFailed: it cannot be written for now.
     ReadFailed: images cannot be read for now.
   """
+  if pixel_range.of(source):
+    raise errors.UserError(
+      f"pixels of the split {split!r} do not have 8 bits, and prepared images do: shades would be "
+      "lost; train on the source itself"
+    )
   count = -(-len(source) // how.images_per_shard)
   plan = {
     "form": prepared.FORM,

@@ -225,8 +225,9 @@ def _merged(config, run_config) -> ConfigDict:
       merged.data.split = asked.split or own.split
       merged.data.eval_split = asked.eval_split or own.eval_split
       merged.data.host_size_px = asked.host_size_px or own.host_size_px
-    for key in PIXELS:
-      merged.data[key] = own[key]
+    with merged.data.unlocked():  # other images come in the form of the run's: its network has it
+      for key in PIXELS:
+        merged.data[key] = own[key]
     for key in _DECODING:
       merged.data[key] = own[key] if asked[key] is None else asked[key]
     merged.image_size_px = config.image_size_px or run_config.image_size_px

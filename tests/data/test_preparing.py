@@ -187,6 +187,14 @@ def test_a_disk_that_is_full_ends_so_that_it_goes_on(tmp_path, monkeypatch):
   assert preparing.prepare(source, "train", out, SMALL)
 
 
+def test_pixels_of_more_than_8_bits_are_not_cut_down(tmp_path):
+  (tmp_path / "scans").mkdir()
+  np.save(tmp_path / "scans" / "0.npy", np.arange(64.0).reshape(8, 8))
+  source = data.build("folder", split="train", path=str(tmp_path / "scans"), npy=True)
+  with pytest.raises(errors.UserError, match="'train' do not have 8 bits"):
+    preparing.prepare(source, "train", tmp_path / "out", SMALL)
+
+
 def test_two_do_not_make_the_same_part(tmp_path):
   with preparing._alone(tmp_path / "0-of-1.lock", 0, 1):
     with pytest.raises(errors.UserError, match="process .* makes part 0 of 1"):

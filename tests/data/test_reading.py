@@ -187,7 +187,7 @@ def test_records_whose_file_could_not_be_opened_are_read_again(tmp_path):
   """Of TFDS; a reader of array_record that has failed once answers the same for good."""
   from array_record.python import array_record_data_source, array_record_module
 
-  from contrastive_jax.data import tfds
+  from contrastive_jax.data import records as records_lib
 
   writer = array_record_module.ArrayRecordWriter(str(tmp_path / "records"), "group_size:1")
   for i in range(4):
@@ -211,11 +211,11 @@ def test_records_whose_file_could_not_be_opened_are_read_again(tmp_path):
     with pytest.raises(OSError, match="Too many open files"):
       while True:
         held.append(os.open(os.devnull, os.O_RDONLY))
-    ahead = tfds._Ahead(records, [0, 1])
+    ahead = records_lib.Ahead(records, [0, 1])
     with pytest.raises(OSError, match=r"open\(\) failed: Too many open files"):
-      tfds._record(ahead, 1)
+      records_lib.record(ahead, 1)
   finally:
     for descriptor in [*held, lowest]:
       os.close(descriptor)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-  assert tfds._record(ahead, 1) == b"\1" * 100
+  assert records_lib.record(ahead, 1) == b"\1" * 100
