@@ -66,6 +66,7 @@ def check_export(config: ConfigDict, workdir: str) -> None:
         f"checkpoint.export {form} is for a local workdir, and {workdir} is a bucket; when the run "
         f"is done: contrastive_jax export --workdir={workdir} --format={form} --out=DIR"
       )
+    export.check_place(pathlib.Path(workdir, "export", form))
 
 
 def export_at_end(config: ConfigDict, workdir: str) -> None:

@@ -11,6 +11,8 @@ from contrastive_jax import config as config_lib
 from contrastive_jax import reading, stored
 from contrastive_jax.weights import twin
 
+PATHS = (*(f"data.{name}.path" for name in ("folder", "npz", "tfds")), "init.path")  # here alone
+
 
 def text(
   run: Mapping[str, Any],
@@ -22,7 +24,7 @@ def text(
 
   Args:
     run: "config", "step", "command" (of the export), "format", "timm" (whether it can be loaded
-      there), "images" (of data.json, {} if not known).
+      there), "images" (of data.json, {} if not known), "knn" (None if not measured).
     found: of `preparation.facts`.
     file: of the weights.
     results: of `results_of`.
@@ -58,6 +60,7 @@ def text(
     "## Scores",
     "",
     *_scores(results),
+    *_of_monitor(config, run["step"], run.get("knn")),
     "",
     "## Images",
     "",
@@ -110,9 +113,8 @@ def _training(config: ConfigDict, images: Mapping[str, Any]) -> list[tuple[str, 
 def _changed(config: ConfigDict) -> dict[str, Any]:
   plain = config_lib.pretrain(config.method.name, config.model.name, config.augment.recipe)
   was, now = config_lib.flatten(plain), config_lib.flatten(config)
-  hidden = tuple(f"data.{name}.path" for name in ("folder", "npz", "tfds"))  # of one machine
   named = ("method.name", "model.name", "augment.recipe")
-  return {k: v for k, v in now.items() if (was.get(k) != v or k in named) and k not in hidden}
+  return {k: v for k, v in now.items() if (was.get(k) != v or k in named) and k not in PATHS}
 
 
 def _scores(results: list[dict[str, Any]]) -> list[str]:
@@ -132,6 +134,18 @@ def _scores(results: list[dict[str, Any]]) -> list[str]:
   return _table(
     ("protocol", "encoder, layer", "top-1", "train / test images", "step", "settings"), rows
   )
+
+
+def _of_monitor(config: ConfigDict, step: int, knn: float | None) -> list[str]:
+  """Returns a line on the accuracy that was measured while the run went on."""
+  if knn is None:
+    return []
+  how = config.monitor
+  return [
+    "",
+    f"While training, at step {step:,}: kNN {100 * knn:.1f} % of images held out of the training "
+    f"set (k {how.k}, tau {how.temperature:g}, cosine, on h).",
+  ]
 
 
 def _use(run: Mapping[str, Any], found: Mapping[str, Any], file: str) -> list[str]:

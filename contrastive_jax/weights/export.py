@@ -35,7 +35,7 @@ from contrastive_jax.weights import (
   twin,
   vit_names,
 )
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import checkpoint, checkpoint_files
 
 FORMATS = ("safetensors", "own", "onnx", "stablehlo")
 PREPARATIONS = ("out", "in")
@@ -112,10 +112,11 @@ def run(
     "format": form,
     "command": _command(workdir, form, step, prepare, batch),
     "images": _images(workdir),
+    "knn": None if address.is_bucket(workdir) else _knn(workdir, loaded.step),
   }
   results = [] if address.is_bucket(workdir) else card.results_of(pathlib.Path(workdir))
   files = contents(backbone, form, about, results, prepare, batch)
-  _check_place(folder)
+  check_place(folder)
   write(folder, files)
   logging.getLogger(__name__).info(
     "step %d of %s is exported to %s: %s", loaded.step, workdir, folder, ", ".join(files)
@@ -174,7 +175,7 @@ def contents(
   timm = twin.in_timm(backbone.model, size_px) if form == "safetensors" else None
   if timm:
     files["config.json"] = _json(preparation.timms(found, *timm, _num_features(backbone.arrays)))
-  files["training_config.json"] = config_lib.to_json(about["config"]).encode()
+  files["training_config.json"] = config_lib.to_json(_without_paths(about["config"])).encode()
   files["README.md"] = card.text(dict(about) | {"timm": bool(timm)}, found, file, results).encode()
   return files
 
@@ -288,11 +289,11 @@ def _folder(workdir: str, form: str, out: str | None) -> pathlib.Path:
   if out is None and address.is_bucket(workdir):
     raise errors.UserError(f"--out is missing: {workdir} is a bucket; give a local folder")
   folder = pathlib.Path(paths.local(out, "--out") if out else pathlib.Path(workdir, "export", form))
-  _check_place(folder)
+  check_place(folder)
   return folder
 
 
-def _check_place(folder: pathlib.Path) -> None:
+def check_place(folder: pathlib.Path) -> None:
   """Raises `UserError` where something lies that no export has made."""
   places.check_folder(folder, "the export", "give another --out")
   if reading.names_in(folder) and not (folder / _PREPARATION).is_file():
@@ -304,10 +305,28 @@ def _check_place(folder: pathlib.Path) -> None:
 def _command(
   workdir: str, form: str, step: int | str | None, prepare: str, batch: int | None
 ) -> str:
-  words = ["contrastive_jax", "export", f"--workdir={workdir}", f"--format={form}"]
+  name = pathlib.PurePath(workdir).name  # the rest of its path is of no use elsewhere
+  words = ["contrastive_jax", "export", f"--workdir={name}", f"--format={form}"]
   words += [f"--step={step}"] if step is not None else []
   words += [f"--batch={batch}"] if batch else []
   return shlex.join([*words, *(["--preprocessing=in"] if prepare == "in" else [])])
+
+
+def _without_paths(config: ConfigDict) -> ConfigDict:
+  """Returns a config that may be published: places of one machine are of no use elsewhere."""
+  plain = config.copy_and_resolve_references()
+  for key in card.PATHS:
+    *sections, last = key.split(".")
+    part = plain
+    for name in sections:
+      part = part[name]
+    part[last] = ""
+  return plain
+
+
+def _knn(workdir: str, step: int) -> float | None:
+  """Returns the accuracy that was measured when a checkpoint was saved, if it was."""
+  return checkpoint_files.knn(checkpoint_files.root(workdir) / str(step))
 
 
 def _images(workdir: str) -> dict[str, Any]:

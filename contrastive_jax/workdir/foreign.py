@@ -13,7 +13,7 @@ import stat
 from contrastive_jax import checkpoint_names, errors, places, reading
 from contrastive_jax.workdir import files, manifest
 
-_STAMPS = ("config.json", "data.json", files.NAME, "versions.json")
+_STAMPS = ("config.json", "data.json", files.NAME, "init.json", "versions.json")
 TEMPORARY = tuple(f"{name}.tmp" for name in _STAMPS)
 _FILES = (
   *(*_STAMPS, *TEMPORARY, "metrics.jsonl", "metrics.jsonl.tmp"),

@@ -76,7 +76,8 @@ def test_a_line_without_a_command_is_answered_by_one_line(words, capfd):
     cli.main(words)
   assert left.value.code == 2
   (line,) = capfd.readouterr().err.splitlines()
-  assert line.startswith("error: ") and "use one of train, eval, " in line
+  known = ", ".join((*cli.COMMANDS, *cli.WITHOUT_CONFIG, "launch"))
+  assert line.startswith("error: ") and f"use one of {known}, or" in line
 
 
 @pytest.mark.parametrize("command", DOORS)

@@ -149,3 +149,20 @@ def test_convolutions_start_with_the_named_variance(weight_init, variance):
   kernel = nets.start(module, jnp.zeros((1, 8, 8, 3)), "block2_1", "conv1", "kernel")
   assert np.var(kernel) == pytest.approx(variance / 9, rel=0.03)  # 73,728 numbers: 6 errors
   assert (np.abs(kernel).max() < 2.5 * np.std(kernel)) == (weight_init != "torch")  # truncated
+
+
+@pytest.mark.parametrize(("stem", "side"), [("cifar", 16), ("cifar_pad2", 18)])
+def test_solo_learns_stem_has_a_rim_of_a_pixel_more(stem, side):
+  module = models.backbone("resnet8", stem=stem)
+  x = jnp.zeros((2, 16, 16, 3))
+  ends, _ = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), x, False))
+  assert ends["stem"].shape == (2, side, side, 16)
+
+
+def test_a_stem_without_relu_has_what_is_below_0():
+  x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+  with_relu, without = (models.backbone("resnet8", stem_relu=on) for on in (True, False))
+  variables = with_relu.init(jax.random.key(0), x, False)
+  stem = without.apply(variables, x, False)["stem"]
+  assert stem.min() < 0
+  np.testing.assert_array_equal(with_relu.apply(variables, x, False)["stem"], np.maximum(stem, 0))

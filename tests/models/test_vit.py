@@ -298,3 +298,30 @@ def test_the_config_never_moves_a_frozen_patch_projection():
     updates, state = optimizer.update(jax.tree.map(jnp.zeros_like, params), state, params)
   assert not np.any(updates["backbone"]["patch"]["kernel"])
   assert np.all(updates["backbone"]["block1"]["bias"] < 0)
+
+
+def test_learned_positions_that_are_the_fixed_ones_change_nothing():
+  x, plain, learned = example(2), tiny(), tiny(positions="learned")
+  params = random_params(plain, x)
+  fixed = vit.sincos_positions(2, 2, WIDTH).reshape(4, WIDTH)
+  table = np.concatenate([np.zeros((1, WIDTH), np.float32), fixed])
+  assert random_params(learned, x)["positions"].shape == table.shape
+  found = learned.apply({"params": params | {"positions": table}}, x, False)["h"]
+  np.testing.assert_allclose(found, plain.apply({"params": params}, x, False)["h"], atol=1e-6)
+
+
+def test_learned_positions_are_resized_for_images_of_another_size():
+  grid = np.random.default_rng(0).normal(size=(4, 4, WIDTH)).astype(np.float32)
+  np.testing.assert_array_equal(vit.resized(grid, 4, 4), grid)
+  assert vit.resized(grid, 2, 6).shape == (2, 6, WIDTH)
+  flat = np.ones((4, 4, WIDTH), np.float32)
+  np.testing.assert_allclose(vit.resized(flat, 7, 3), 1, atol=1e-6)
+  net = tiny(positions="learned")
+  params = random_params(net, example(1))
+  large = np.zeros((1, 2 * SIZE_PX, 2 * SIZE_PX, 3), np.float32)
+  assert net.apply({"params": params}, large, False)["h"].shape == (1, WIDTH)
+
+
+def test_positions_of_another_kind_are_refused():
+  with pytest.raises(errors.UserError, match="use one of sincos, learned"):
+    tiny(positions="rotary")

@@ -215,10 +215,19 @@ def test_the_card_tells_of_the_run_and_of_its_scores(trained, tmp_path):
     "| epochs | 1 |",
     f"| knn | checkpoint, h | {100 * top1:.2f} % |",
     "--config.model.width=0.25",
-    f"contrastive_jax export --workdir={trained[0]} --format=own",
+    f"contrastive_jax export --workdir={os.path.basename(trained[0])} --format=own",
+    "While training, at step 2: kNN ",
   ):
     assert words in card
   assert json.loads((folder / "training_config.json").read_text())["epochs"] == 1
+  assert trained[0] not in card, "no place of this machine"
+
+
+def test_hugging_face_reads_the_card(tmp_path):
+  hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+  export.write(tmp_path / "out", contents(*backbone("resnet18", 64), "safetensors"))
+  card = hub.ModelCard.load(tmp_path / "out" / "README.md")
+  assert card.data.library_name == "timm" and "simclr" in card.data.tags
 
 
 @pytest.mark.parametrize("count", range(4))
