@@ -234,7 +234,9 @@ def test_a_method_without_a_target_is_told(tmp_path):
   simclr = tiny()
   net = build.net(simclr)
   variables = net.init(jax.random.key(1), np.zeros((1, 16, 16, 3), np.float32), train=False)
-  state = TrainState(jax.numpy.asarray(1), variables["params"], variables["batch_stats"], {}, {}, {})
+  state = TrainState(
+    jax.numpy.asarray(1), variables["params"], variables["batch_stats"], {}, {}, {}
+  )
   checkpoints = checkpoint.Checkpoints(str(tmp_path))
   checkpoints.save(1, state)
   checkpoints.close()
