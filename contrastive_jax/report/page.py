@@ -237,5 +237,6 @@ def known(folder: pathlib.Path, sample: Sample | None, projections: tuple[str, .
     votes = measures.vote(
       bank.layers["h"], bank.label, test.layers["h"], max(pictured.classes(sample), 1)
     )
+    accuracies = _accuracies(sample, votes)
   sessions = time_spent.read(folder / "time.jsonl")
   return Known(collect.read(folder), sessions, sample, votes, accuracies, projections)
