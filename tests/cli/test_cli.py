@@ -76,7 +76,10 @@ def test_a_line_without_a_command_is_answered_by_one_line(words, capfd):
     cli.main(words)
   assert left.value.code == 2
   (line,) = capfd.readouterr().err.splitlines()
-  assert line.startswith("error: ") and "use one of train, eval, study, compare, launch" in line
+  assert (
+    line.startswith("error: ")
+    and "use one of train, eval, embed, neighbours, report, study" in line
+  )
 
 
 @pytest.mark.parametrize("command", DOORS)
