@@ -119,6 +119,9 @@ class Log:
 
   every_steps: int = option(50, "steps between two lines of metrics", identity=False)
   tensorboard: bool = option(True, "also write TensorBoard events", identity=False)
+  wandb: bool = option(
+    False, "also write a run of Weights & Biases, offline (extra wandb)", identity=False
+  )
   report: bool = option(
     True, "draw WORKDIR/report/index.html at the end of a run of one process", identity=False
   )

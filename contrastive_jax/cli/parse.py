@@ -51,8 +51,8 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
     rest = values(argv)
   except flags.Error as error:
     raise errors.UserError(" ".join(str(error).split())) from error
-  if len(rest) == 2 and command.positional and values[command.positional].value is None:
-    values[command.positional].value = rest.pop()
+  if len(rest) > 1 and command.positional and values[command.positional].value is None:
+    values[command.positional].value = rest.pop(1)
   if len(rest) > 1:
     raise errors.UserError(f"argument {rest[1]!r} is not a flag; flags begin with --")
   if values["workdir"].value:

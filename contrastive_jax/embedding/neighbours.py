@@ -75,12 +75,10 @@ def _number(query: str, count: int) -> int:
 
 
 def _query(query: str, number: int, source: data.Source) -> np.ndarray:
-  if number < 0:
-    return given.source([query])[0]["image"]
   try:
-    return source[number]["image"]
+    return given.source([query])[0]["image"] if number < 0 else source[number]["image"]
   except data.Unreadable as error:
-    raise errors.UserError(f"--query={number} cannot be read ({error})") from error
+    raise errors.UserError(f"--query={query} cannot be read ({error})") from error
 
 
 def _features_of(asked: pieces.Asked, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

@@ -27,6 +27,7 @@ class Known(NamedTuple):
   sessions: list[time_spent.Session]
   sample: Sample | None  # None: there are no weights to look at
   votes: measures.Votes | None  # of neighbours by h
+  accuracies: dict[str, float]  # of their vote, by pixels, and of the largest class; in [0, 1]
   projections: tuple[str, ...]
 
 
@@ -107,6 +108,12 @@ def _alarms(known: Known) -> str:
       "zeros": float(np.mean(lengths < 1e-4)),
     }
     found = [f"test images: {text}" for text in collapse.alarms(values, **limits).values()]
+  by = known.accuracies
+  if "pixels" in by and by["h"] <= by["pixels"]:
+    found.append(
+      f"test images: neighbours by h are right for {100 * by['h']:.1f} %, by raw pixels for "
+      f"{100 * by['pixels']:.1f} %: the network is of no use"
+    )
   bad = [f"step {step:,}: {text}" for step, text in told] + found
   if not bad:
     return markup.notes(["None: no sign of a collapse while it trained, nor in the last weights."])
@@ -133,8 +140,10 @@ def _figures(known: Known) -> str:
     if layer in sample.pairs:
       aligned = measures.alignment(sample.pairs[layer])
       rows.append([layer, "alignment", f"{aligned:.3f}", "0 where two views of an image agree"])
-  if known.votes is not None and sample.test is not None:
-    rows = [*_accuracies(known), *rows]
+  by, meant = known.accuracies, {"pixels": "without any network: h should be above"}
+  meant["h"] = f"{100 * by.get('chance', 0):.1f} % of the images are of one class"
+  shown = [k for k in ("h", "pixels") if k in by]
+  rows = [*([k, "kNN top-1, %", f"{100 * by[k]:.1f}", meant[k]] for k in shown), *rows]
   notes = [
     f"Of {len(part.index):,} images of {part.name}, at step {sample.loaded.step:,}; vectors at "
     "unit length. Alignment and uniformity: Wang and Isola (2020). Effective rank: (sum of "
@@ -145,22 +154,17 @@ def _figures(known: Known) -> str:
   return markup.table(Table("", ["layer", "figure", "value", "how to read it"], rows, notes))
 
 
-def _accuracies(known: Known) -> list[list[str]]:
-  sample = known.sample
-  bank, test = sample.train, sample.test
+def _accuracies(sample: Sample, votes: measures.Votes) -> dict[str, float]:
+  """Returns {} if no test image has a label."""
+  test = sample.test
   labelled = test.label >= 0
   if not labelled.any():
-    return []
-  right = 100 * np.mean(known.votes.said[labelled] == test.label[labelled])
-  chance = 100 * np.bincount(test.label[labelled]).max() / labelled.sum()
-  rows = [["h", "kNN top-1, %", f"{right:.1f}", f"{chance:.1f} % of the images are of one class"]]
-  pixels = _pixel_votes(bank, test, sample)
-  if pixels is not None:
-    by_pixels = 100 * np.mean(pixels[labelled] == test.label[labelled])
-    rows.append(
-      ["pixels", "kNN top-1, %", f"{by_pixels:.1f}", "without any network: h should be above"]
-    )
-  return rows
+    return {}
+  label = test.label[labelled]
+  found = {"chance": float(np.bincount(label).max() / len(label))}
+  said = {"h": votes.said, "pixels": _pixel_votes(sample.train, test, sample)}
+  of_each = {k: float(np.mean(v[labelled] == label)) for k, v in said.items() if v is not None}
+  return found | of_each
 
 
 def _pixel_votes(bank: Part, test: Part, sample: Sample) -> np.ndarray | None:
@@ -227,11 +231,12 @@ def _config(run: collect.Run) -> str:
 
 def known(folder: pathlib.Path, sample: Sample | None, projections: tuple[str, ...]) -> Known:
   """Returns all that a page says of the run in a folder."""
-  votes = None
+  votes, accuracies = None, {}
   if sample and sample.test is not None:
     bank, test = sample.train, sample.test
     votes = measures.vote(
       bank.layers["h"], bank.label, test.layers["h"], max(pictured.classes(sample), 1)
     )
+    accuracies = _accuracies(sample, votes)
   sessions = time_spent.read(folder / "time.jsonl")
-  return Known(collect.read(folder), sessions, sample, votes, projections)
+  return Known(collect.read(folder), sessions, sample, votes, accuracies, projections)

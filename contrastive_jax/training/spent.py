@@ -78,4 +78,5 @@ class Spent:
     line = {"session": self._session, "time": round(time.time(), 3), **values}
     with contextlib.suppress(OSError):  # of a full disk the metrics tell
       with self._path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
+        # A process that was killed may have left half a line.
+        file.write(("\n" if "start_step" in values else "") + json.dumps(line) + "\n")

@@ -199,7 +199,11 @@ def _reporter(
 ) -> contextlib.closing[Reporter]:
   return contextlib.closing(
     Reporter(
-      workdir, total_steps=run.total_steps, start_step=start, tensorboard=config.log.tensorboard
+      workdir,
+      total_steps=run.total_steps,
+      start_step=start,
+      tensorboard=config.log.tensorboard,
+      wandb_config=config_lib.to_json(config) if config.log.wandb else "",
     )
   )
 

@@ -56,7 +56,7 @@ class Console:
     self._explain(values)
     share = 100 * step / self._total_steps
     parts = [(0, f"step {step}/{self._total_steps}"), (4, f"({share:.0f} %)")]
-    if self._live:
+    if self._live and step < self._total_steps:
       parts = [(6, bar(step, self._total_steps)), *parts]
     parts.append((0, f"loss {values['loss']:.4f}"))
     parts += [

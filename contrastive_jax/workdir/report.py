@@ -15,6 +15,7 @@ import jax
 from contrastive_jax import errors, metric_lines, reading
 from contrastive_jax.workdir.console import Console
 from contrastive_jax.workdir.events import Events
+from contrastive_jax.workdir.wandb_log import WandbLog
 
 _GIB = 2**30
 
@@ -22,16 +23,26 @@ _GIB = 2**30
 class Reporter:
   """Writes metrics of a run; a resumed run continues the files where its checkpoint left off."""
 
-  def __init__(self, workdir: str, *, total_steps: int, start_step: int, tensorboard: bool):
+  def __init__(
+    self,
+    workdir: str,
+    *,
+    total_steps: int,
+    start_step: int,
+    tensorboard: bool,
+    wandb_config: str = "",  # as JSON, for Weights & Biases; "": without
+  ):
     self.console = Console(total_steps)
     self._active = jax.process_index() == 0
-    self._jsonl = self._events = None
+    self._jsonl = self._events = self._wandb = None
     if self._active:
       path = pathlib.Path(workdir) / "metrics.jsonl"
       with contextlib.ExitStack() as undone, errors.placing(str(path)):
         undone.callback(self.close)
         if tensorboard:
           self._events = Events(path.with_name("tensorboard"), start_step)
+        if wandb_config:
+          self._wandb = WandbLog(path.parent, wandb_config)
         dropped = _keep_until(path, start_step)
         self._jsonl = path.open("a")
         undone.pop_all()
@@ -55,8 +66,8 @@ class Reporter:
     with errors.saving(self._jsonl.name):
       self._jsonl.write(json.dumps({"step": step, **finite, **_now(), **told}) + "\n")
       self._jsonl.flush()
-    if self._events:
-      self._events.write(step, values)
+    for sink in filter(None, (self._events, self._wandb)):
+      sink.write(step, values)
     for text in alarms:
       self.console.line(f"ALARM  step {step}: {text}")
 
@@ -66,6 +77,8 @@ class Reporter:
       self._events.text("config", config)
       if views:
         self._events.picture("views", views)
+    if self._wandb and views:
+      self._wandb.picture("views", views)
 
   def sync(self) -> None:
     """Waits until the metrics are on the disk: a checkpoint comes after what led to it."""
@@ -77,7 +90,7 @@ class Reporter:
 
   def close(self) -> None:
     """Closes the files."""
-    for sink in (self._jsonl, self._events):
+    for sink in (self._jsonl, self._events, self._wandb):
       if sink:
         with contextlib.suppress(OSError):  # of a full disk `metrics` has told
           sink.close()

@@ -199,9 +199,14 @@ def test_what_is_imported_beside_tensorboard_stays_imported(monkeypatch):
     (50, "step 12345/1000000  loss 5.1234  54:52:11 left"),
     (70, "step 12345/1000000  loss 5.1234  10000 images/s  54:52:11 left"),
     (
-      200,
+      110,
       "step 12345/1000000  (1 %)  loss 5.1234  contrast 12.3 %  online 99.9 %  10000 images/s  "
       "54:52:11 left",
+    ),
+    (
+      200,
+      "[....................]  step 12345/1000000  (1 %)  loss 5.1234  contrast 12.3 %  "
+      "online 99.9 %  10000 images/s  54:52:11 left  25 % waiting for images",
     ),
   ],
 )
@@ -211,7 +216,9 @@ def test_a_row_of_a_terminal_holds_whole_figures_and_the_time_left_before_others
   monkeypatch.setenv("COLUMNS", str(columns))
   monkeypatch.setattr(sys, "stderr", Terminal())
   values = {"loss": 5.1234, "contrastive_accuracy": 0.123, "online_accuracy": 0.999}
-  console.Console(1_000_000).progress(12_345, values | {"images_per_second": 1e4}, 0.2)
+  console.Console(1_000_000).progress(
+    12_345, values | {"images_per_second": 1e4, "data_wait": 0.25}, 0.2
+  )
   assert sys.stderr.getvalue().split("\r\033[K")[-1].rstrip() == shown
 
 
@@ -223,8 +230,35 @@ def test_a_row_of_a_terminal_is_erased_before_the_next_line(monkeypatch):
   made.progress(9, {"loss": 1.0}, 0.5)
   first, *rest = sys.stderr.getvalue().split("\r\033[K")
   assert first == ""
-  assert rest[0] == "step 3/9  (33 %)  loss 1.0000  0:03 left"
+  assert rest[0] == "[######..............]  step 3/9  (33 %)  loss 1.0000  0:03 left"
   assert rest[1] == "x" * 300 + "\n" and rest[2].startswith("step 9/9") and rest[2][-1] == "\n"
+
+
+def test_a_notebook_gets_a_row_too_and_blanks_in_place_of_codes(monkeypatch):
+  class OutStream(io.StringIO):
+    """As ipykernel's: no terminal, and no escape codes."""
+
+  OutStream.__module__ = "ipykernel.iostream"
+  monkeypatch.setattr(sys, "stderr", OutStream())
+  made = console.Console(9)
+  for step in (3, 4):
+    made.progress(step, {"loss": 1.0}, 0.5)
+  shown = sys.stderr.getvalue()
+  assert "\033" not in shown and "\n" not in shown
+  assert [part.strip() for part in shown.split("\r") if part.strip()] == [
+    f"[{'#' * n}{'.' * (20 - n)}]  step {step}/9  ({share} %)  loss 1.0000  {left} left"
+    for n, step, share, left in ((6, 3, 33, "0:03"), (8, 4, 44, "0:02"))
+  ]
+
+
+def test_the_memory_of_a_device_is_shown_where_it_is_told(monkeypatch, capfd):
+  class Device:
+    def memory_stats(self):
+      return {"peak_bytes_in_use": 3 * 2**30, "bytes_limit": 16 * 2**30}
+
+  monkeypatch.setattr(console.jax, "local_devices", lambda: [Device()])
+  console.Console(9).progress(1, {"loss": 1.0}, None)
+  assert capfd.readouterr().err.endswith("loss 1.0000  3.0 of 16.0 GiB of the device\n")
 
 
 def test_the_words_of_a_line_of_progress_are_explained_once(capfd):

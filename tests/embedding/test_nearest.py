@@ -1,0 +1,55 @@
+"""The nearest rows of queries, however the rows come in pieces."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_embed import ONE, asked, saved
+
+from contrastive_jax import errors
+from contrastive_jax.embedding import neighbours
+from contrastive_jax.embedding.nearest import Nearest
+from contrastive_jax.evaluation import tiles
+
+
+def test_pieces_give_what_all_rows_at_once_give():
+  rng = np.random.default_rng(0)
+  queries, rows = rng.normal(size=(5, 8)), rng.normal(size=(40, 8))
+  index = np.arange(100, 140)
+  found = Nearest(queries, k=3)
+  for start in range(0, 40, 7):
+    found.add(rows[start : start + 7], index[start : start + 7], np.array([105, -1, -1, -1, -1]))
+  cosine = queries @ rows.T
+  cosine /= np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(rows, axis=1)
+  cosine[0, 5] = -2  # a query is no neighbour of itself
+  order = np.argsort(-cosine, axis=1)[:, :3]
+  np.testing.assert_array_equal(found.index, index[order])
+  np.testing.assert_allclose(found.cosine, np.take_along_axis(cosine, order, 1), atol=1e-6)
+
+
+def test_fewer_rows_than_neighbours_leave_places_empty():
+  found = Nearest(np.ones((1, 2)), k=3)
+  found.add(np.ones((2, 2)), np.array([4, 7]))
+  assert found.index.tolist() == [[4, 7, -1]]
+
+
+def test_a_query_by_file_finds_the_same_image_of_the_set(tmp_path, monkeypatch):
+  """The picture has a row for each query; a copy of image 7 has it as its nearest, at cosine 1."""
+  workdir = saved(tmp_path / "run", "byol")
+  config = asked(layers=("stem",))  # of fresh weights h points one way whatever the image
+  source = neighbours.pieces.opened(config, workdir, "config", "train", ONE).split.source
+  Image.fromarray(source[7]["image"]).save(tmp_path / "copy.png")
+  shown = []
+  png = tiles.png
+  monkeypatch.setattr(tiles, "png", lambda rows, title: shown.extend(rows) or png(rows, title))
+  queries = [str(tmp_path / "copy.png"), "7"]
+  out = tmp_path / "n.png"
+  neighbours.run(config, workdir, queries, str(out), k=2, devices=ONE)
+  by_file, by_number = ([tile.small for tile in row] for row in shown)
+  assert by_file[:2] == ["query", "7"] and shown[0][1].caption.startswith("1.00 ")
+  assert "7" not in by_number, "a query of the set is no neighbour of its own"
+  with Image.open(out) as picture:
+    assert picture.width > 300
+  (tmp_path / "broken.png").write_bytes(b"no image")
+  for query, line in (("64", "outside 0..63"), (str(tmp_path / "broken.png"), "cannot be read")):
+    with pytest.raises(errors.UserError, match=line):
+      neighbours.run(config, workdir, [query], str(out), k=2, devices=ONE)

@@ -1,0 +1,140 @@
+"""The page of a run: what it says of one that works and of one that collapses, and what fails."""
+
+import html.parser
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from tiny_config import tiny
+
+from contrastive_jax import cli, errors
+from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.evaluation import tiles
+from contrastive_jax.report import page, pictured, sample, write
+from contrastive_jax.training import trainer
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+  path = str(tmp_path_factory.mktemp("run"))
+  trainer.train(tiny(epochs=2), path)
+  return path
+
+
+@pytest.fixture(scope="module")
+def taken(workdir):
+  return sample.take(eval_config.evaluation("knn"), workdir, 48, 60.0)
+
+
+def text_of(workdir, taken):
+  return page.draw(page.known(pathlib.Path(workdir), taken, ("pca",)), "the command").html
+
+
+@pytest.fixture(scope="module")
+def drawn(workdir, taken):
+  return text_of(workdir, taken)
+
+
+@pytest.fixture
+def bare(monkeypatch):
+  """Leaves out what takes seconds to draw."""
+  monkeypatch.setattr(page, "_curves", lambda *_: "")
+  for name in ("views", "neighbours", "projections"):
+    monkeypatch.setattr(pictured, name, lambda *_: "")
+
+
+class Tags(html.parser.HTMLParser):
+  def __init__(self):
+    super().__init__()
+    self.open, self.asked = [], []
+
+  def handle_starttag(self, tag, attrs):
+    self.asked += [value for key, value in attrs if key in ("src", "href") and value]
+    if tag not in ("meta", "img", "br", "link"):
+      self.open.append(tag)
+
+  def handle_startendtag(self, tag, attrs):
+    pass
+
+  def handle_endtag(self, tag):
+    assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_asks_for_nothing(drawn):
+  tags = Tags()
+  tags.feed(re.sub(r"<svg.*?</svg>", "", drawn, flags=re.S))
+  assert tags.open == [] and "could not be drawn" not in drawn
+  assert all(link.startswith(("data:", "#")) for link in tags.asked)
+  for title in ("Curves", "What it is shown", "Neighbours of test images", "Directions in use"):
+    assert f">{title}</h2>" in drawn
+  assert "<td>h</td><td>kNN top-1, %</td>" in drawn
+  assert "<br>crop: " in drawn
+  assert "background_hue" in drawn and "Where the time went" in drawn
+
+
+def test_a_collapse_is_said_at_the_top(workdir, taken, drawn, bare):
+  assert "embeddings shrink to one point" not in drawn
+  layers = taken.test.layers | {"z": np.ones_like(taken.test.layers["z"])}
+  collapsed = taken._replace(test=taken.test._replace(layers=layers))
+  text = text_of(workdir, collapsed)
+  alarms = text[text.index(">Alarms</h2>") : text.index(">Did it work?</h2>")]
+  assert 'class="bad">test images: std of z 0.000 &lt; 0.1: embeddings shrink' in alarms
+
+
+def test_a_section_that_fails_leaves_the_others(workdir, taken, bare, monkeypatch, caplog):
+  def broken(*_):
+    raise ZeroDivisionError("<no> reason")
+
+  monkeypatch.setattr(pictured, "spectrum", broken)
+  text = text_of(workdir, taken)
+  assert "could not be drawn: ZeroDivisionError(&#x27;&lt;no&gt; reason&#x27;)" in text
+  assert ">What is taken for what</h2>" in text
+  assert "Directions in use cannot be drawn" in caplog.text
+
+
+def test_the_file_is_where_it_is_told(workdir, taken, monkeypatch):
+  monkeypatch.setattr(sample, "take", lambda *_: taken)
+  monkeypatch.setattr(page, "draw", lambda *_: page.Drawn("<html></html>\n", {}))
+  path = write.write(workdir)
+  assert path == pathlib.Path(workdir) / "report" / "index.html"
+  assert path.read_text().endswith("</html>\n")
+
+
+def test_nothing_that_goes_wrong_at_the_end_fails_the_run(workdir, monkeypatch, caplog):
+  monkeypatch.setattr(sample, "take", lambda *_: 1 / 0)
+  write.at_end(workdir)
+  assert "the report cannot be drawn (ZeroDivisionError: division by zero)" in caplog.text
+
+
+def test_the_command_takes_the_run_as_a_word_and_its_mistakes_are_one_line(
+  workdir, tmp_path, capfd, monkeypatch
+):
+  asked = []
+  monkeypatch.setattr(write, "write", lambda *a, **k: asked.append((a[0], k)) or "page")
+  cli.main(["report", workdir, "--nokeep_compiled", "--sample=7"])
+  assert asked[0][0] == workdir and asked[0][1]["images"] == 7
+  monkeypatch.undo()
+  for words, line in (
+    ((), "--workdir is missing"),
+    ((str(tmp_path / "none"),), "holds no run"),
+    ((workdir, "--projections=mds"), "--projections=mds is unknown; use some of pca, tsne, umap"),
+    ((workdir, "more"), "argument 'more' is not a flag"),
+  ):
+    with pytest.raises(SystemExit) as left:
+      cli.main(["report", *words, "--nokeep_compiled"])
+    said = capfd.readouterr().err.strip().splitlines()[-1]
+    assert left.value.code == errors.EXIT_USER_ERROR and line in said, said
+
+
+def test_pictures_are_in_tensorboard(tmp_path):
+  write._to_tensorboard(tmp_path / "tb", 4, {"views": tiles.one(np.zeros((8, 8, 3), np.uint8))})
+  (file,) = (tmp_path / "tb").iterdir()
+  assert b"report/views" in file.read_bytes()
+
+
+def test_the_time_log_of_the_run_is_read(workdir):
+  text = (pathlib.Path(workdir) / "time.jsonl").read_text()
+  lines = [json.loads(line) for line in text.splitlines() if line]
+  assert lines[-1]["step"] == 8 and set(lines[-1]["seconds"]) >= {"start", "compile", "step"}
