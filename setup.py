@@ -78,7 +78,6 @@ setup(
     "fast": ["simplejpeg>=1.9"],
     "tsne": ["scikit-learn>=1.5"],
     "umap": ["umap-learn>=0.5.7"],
-    "parquet": ["pyarrow>=17"],
     "wandb": ["wandb>=0.19"],
     "slurm": ["submitit>=1.5"],
     "search": ["optuna>=4.0"],
