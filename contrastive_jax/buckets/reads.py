@@ -3,17 +3,20 @@
 import contextlib
 import logging
 import pathlib
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 
-from contrastive_jax import paths
+from contrastive_jax import errors, paths
 from contrastive_jax.buckets import local, mirror, steps
 from contrastive_jax.buckets.address import Address
 from contrastive_jax.buckets.fetched import MANIFEST, fetch
-from contrastive_jax.buckets.objects import Objects, opening
+from contrastive_jax.buckets.objects import Objects, at_once, opening
 
 # What an evaluation reads; before parts the model was a folder.
 _WEIGHTS = ("model", "model.safetensors", MANIFEST)
+_RECORDS = ("config.json", "versions.json", "metrics.jsonl", "cell.json")
+_RESULT = re.compile(r"eval/[^/]+\.json")
 
 
 @contextlib.contextmanager
@@ -45,6 +48,31 @@ def read_only(address: Address) -> Iterator[tuple[pathlib.Path, Callable[..., st
         )
     with local.called(folder, address):
       yield folder, lambda step, items=_WEIGHTS: fetch(objects, folder, step, items)
+
+
+@contextlib.contextmanager
+def records(address: Address) -> Iterator[pathlib.Path]:
+  """Yields a folder with what a run in a bucket says of itself: config, metrics, results.
+
+  It goes with the context, and its last parts are those of the address.
+
+  Raises:
+    UserError: there is no such bucket, or it may not be used.
+    ReadFailed, SaveFailed: its server does not answer, or this host has no room.
+  """
+  parent = paths.cache() / "reads"
+  with contextlib.ExitStack() as stack:
+    with errors.placing(f"the local copy of {address}"), opening(address, "run"):
+      parent.mkdir(parents=True, exist_ok=True)
+      home = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=parent)))
+      folder = home / address.bucket / address.path
+      folder.mkdir(parents=True)
+      objects = Objects(address)
+      there = objects.listed()
+      told = [name for name in there if name in _RECORDS or _RESULT.fullmatch(name)]
+      at_once(lambda name: objects.download(name, folder / name, there[name]), told)
+    with local.called(folder, address):
+      yield folder
 
 
 def content(address: Address, name: str) -> bytes | None:

@@ -3,6 +3,7 @@
 It takes folders in place of a config, and so has flags of its own.
 """
 
+import contextlib
 import pathlib
 import shlex
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from contrastive_jax import errors, paths, places
+from contrastive_jax.buckets import address, reads
 from contrastive_jax.cli import alone, own_flags, texts
 from contrastive_jax.cli.leave import leave
 
@@ -19,7 +21,7 @@ _EXAMPLE = "contrastive_jax compare runs/first runs/second --out=runs/compared"
 def main(words: Sequence[str]) -> None:
   """Does what the words after `compare` say."""
   if any(word in texts.HELP for word in words):
-    rows = [("RUN ...", "workdirs of runs: finished or not, of any methods")]
+    rows = [("RUN ...", "workdirs of runs, also in buckets: finished or not, of any methods")]
     print(own_flags.help(texts.COMPARE, _EXAMPLE, _defined(), *rows), end="")
     return
   if "--version" in words:
@@ -38,13 +40,26 @@ def _compare(runs: Sequence[str], out: str | None, metrics: Sequence[str], comma
 
   if out:
     places.ready(pathlib.Path(out), "the comparison", "give another --out")
-  found = compare.compare(runs, metrics)
+  with contextlib.ExitStack() as stack:
+    folders = [str(stack.enter_context(_folder(run))) for run in runs]
+    found = compare.compare(folders, metrics)
+  # Of a run in a bucket what was read is a copy, gone by now.
+  told = [run._replace(folder=given) for run, given in zip(found.runs, runs, strict=True)]
+  found = found._replace(runs=told)
   print("\n".join(map(tables.text, found.tables)), end="", flush=True)
   if out:
     from contrastive_jax.study import compare_report  # draws, which takes a second
 
     written = compare_report.write(found, pathlib.Path(out), command)
     print(f"\nwritten: {', '.join(map(str, written))}")
+
+
+def _folder(run: str) -> contextlib.AbstractContextManager[str | pathlib.Path]:
+  return (
+    reads.records(address.parsed(run, "run"))
+    if address.is_bucket(run)
+    else (contextlib.nullcontext(run))
+  )
 
 
 def _defined() -> flags.FlagValues:
@@ -67,5 +82,8 @@ def understood(words: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
   if not rest:
     raise errors.UserError(f"no run is given; e.g. {_EXAMPLE}")
   out = values["out"].value
-  runs = [paths.local(run, "run") for run in rest]
+  runs = [run if address.is_bucket(run) else paths.local(run, "run") for run in rest]
+  for run in runs:
+    if address.is_bucket(run) and runs.count(run) > 1:
+      raise errors.UserError(f"run {run} is given twice; give each once")
   return runs, out and paths.local(out, "--out"), values["metric"].value

@@ -33,6 +33,8 @@ class Method(base.Method):
   predictor_width: int = option(4096, "hidden width of the predictor")
   loss_impl: str = option("auto", similarity.OPTION, identity=False)
 
+  tables = ("queue",)
+
   def __post_init__(self):
     check_scale("method.temperature", self.temperature, "the paper uses 0.1")
     similarity.check("method.loss_impl", self.loss_impl)
@@ -78,9 +80,32 @@ def nearest(
 ) -> Float[Array, "B V D"]:
   """Returns the row of `keys` most similar to each unit vector; no gradient passes.
 
-  Goes over `tile` keys at a time: all similarities of a batch of 4096 would take 3 GB.
+  Where a device has but a part of the keys it compares all vectors with its own rows, and the best
+  of all devices is taken: of equals the first, as ever.
   """
   z, keys = jax.lax.stop_gradient((z, keys))
+  rows = parallel.as_rows(keys)
+  if not parallel.is_sharded(rows):
+    return parallel.look_up(keys, _best(z, rows, tile)[1])
+
+  def local(own, z):
+    rows, ids = own
+    top, number = _best(z, rows, tile)
+    top, number = (
+      parallel.exchange(top),
+      parallel.exchange(ids[number]),
+    )  # [devices, B / devices, V]
+    return jnp.take_along_axis(number, jnp.argmax(top, axis=0)[None], axis=0)[0]
+
+  number = parallel.over_rows(local, (rows, parallel.row_ids(len(rows))), z)
+  return parallel.look_up(keys, number)
+
+
+def _best(z, keys, tile):
+  """Returns the largest similarity of each vector, and the number of its key.
+
+  Goes over `tile` keys at a time: all similarities of a batch of 4096 would take 3 GB.
+  """
   tile = min(tile, len(keys))
 
   def better(best, start):
@@ -93,5 +118,4 @@ def nearest(
   # The last tile is whole too: it begins among the keys of the one before.
   starts = np.minimum(np.arange(0, len(keys), tile, dtype=np.int32), len(keys) - tile)
   none = z[..., 0] * 0
-  (_, number), _ = jax.lax.scan(better, (none - jnp.inf, none.astype(jnp.int32)), starts)
-  return parallel.look_up(keys, number)
+  return jax.lax.scan(better, (none - jnp.inf, none.astype(jnp.int32)), starts)[0]

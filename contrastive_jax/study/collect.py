@@ -33,7 +33,7 @@ class Result(NamedTuple):
 class Run(NamedTuple):
   """What is known of a run."""
 
-  folder: pathlib.Path
+  folder: pathlib.Path | str
   config: dict[str, Any]  # by dotted key; empty if there is none
   versions: dict[str, Any]
   metrics: list[dict[str, Any]]  # lines of metrics.jsonl

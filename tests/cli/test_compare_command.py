@@ -45,7 +45,7 @@ def test_help_names_its_flags(capfd):
     (["{first}", "--metric"], "Missing value for flag --metric"),
     (["{first}", "--metric=nothing"], "no run has the metric nothing; there are "),
     (["{first}", "{first}"], "is given twice; give each once"),
-    (["{first}", "gs://bucket/run"], "run gs://bucket/run is no path of a file system"),
+    (["{first}", "az://bucket/run"], "run az://bucket/run is no path of a file system"),
     (["{first}", "{first}/config.json"], "config.json is no folder"),
     (["{first}", "--out={first}/config.json"], "config.json (File exists); give another --out"),
   ],
