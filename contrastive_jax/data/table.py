@@ -94,13 +94,12 @@ def _rows(tree: splits.Tree, place: Any, name: str, options: Options) -> list[Ro
   """Returns the rows of the list, or of those of all splits: classes are numbered over them."""
   columns = rows.Columns(options.image_column, options.label_column, options.split_column)
   read = functools.partial(rows.parsed, columns=columns, key="data.table", images=folder.suffixes())
-  files = tree.files(place)
   if "{split}" not in name:
-    if name not in files:
+    if not tree.is_file(place / name):
       raise errors.Absent(f'no file "{place / name}"; set data.table.path to a list of images')
     return _with_images(read(tree.content(place / name), name), name)
   form = re.compile(re.escape(name).replace(re.escape("{split}"), "(.+)"))
-  matches = {file: form.fullmatch(file) for file in files}
+  matches = {file: form.fullmatch(file) for file in tree.files(place)}
   of = {file: match[1] for file, match in matches.items() if match and splits.kind(match[1])}
   if not of:
     raise errors.Absent(
