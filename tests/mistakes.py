@@ -463,6 +463,33 @@ MISTAKES = {
     ),
     "batch_size 256 exceeds the 3 images of the set",
   ),
+  "list that is not there": (
+    train(
+      commands.QUICK,
+      "--workdir={here}/w",
+      "--config.data.source=table",
+      "--config.data.table.path={here}/gone.csv",
+    ),
+    '/gone.csv"; set data.table.path to a list of images',
+  ),
+  "objects of Python on the command line": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.data.source=given"),
+    'data.source is "given": these images are objects in Python; give them to train or evaluate',
+  ),
+  "length in steps and in epochs": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.steps=5", "--config.epochs=5"),
+    "epochs is given, but nothing reads it: steps is 5 and says how long the run is; leave one",
+  ),
+  "slice of nothing": (
+    train(
+      commands.QUICK,
+      "--workdir={here}/w",
+      "--config.data.source=folder",
+      "--config.data.folder.path={here}/folder",
+      "--config.data.split=train[5:]",
+    ),
+    "'train[5:]' holds none of the 3 images of the split; take a larger slice",
+  ),
   "npz that is not there": (
     train(commands.QUICK, "--workdir={here}/w", *npz("gone.npz")),
     '/gone.npz"; set data.npz.path to a .npz file',

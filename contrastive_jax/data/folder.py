@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+import stat
 
 import numpy as np
 from PIL import Image
@@ -190,6 +191,13 @@ class Tree:
     self, listings: str = "", outside: frozenset[str] = splits.SYSTEM, npy: bool = False
   ):
     self._listings, self._outside, self.suffixes = listings, outside, suffixes(npy)
+
+  def is_file(self, path: pathlib.Path) -> bool:
+    """`Path.is_file` says no where that cannot be known, and a set would lose its labels."""
+    try:
+      return stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+      return False
 
   def folders(self, root: pathlib.Path) -> list[str]:
     with os.scandir(root) as entries:

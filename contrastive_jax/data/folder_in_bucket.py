@@ -33,6 +33,9 @@ class Tree:
     above, _, name = self.inside(place).rpartition("/")
     return not self.inside(place) or name in self._folders.get(above, ())
 
+  def is_file(self, place: Address) -> bool:
+    return self.inside(place) in self.files_of.sizes
+
   def folders(self, place: Address) -> list[str]:
     found = self._folders.get(self.inside(place), ())
     return sorted(name for name in found if splits.belongs(name, self._outside))

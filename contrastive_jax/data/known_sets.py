@@ -37,10 +37,9 @@ def base_of(given: Any, tree: Tree) -> Any:
 def whole(base: Any, tree: Tree) -> Known | None:
   """Returns the set in a folder if its files name all its images; None: it is no such set."""
   for place in (base, base / "CUB_200_2011"):
-    if tree.is_folder(place):
-      for files, read in _WHOLE.items():
-        if all(_is_there(place, name.split("/"), tree) for name in files):
-          return read(place, tree)
+    for files, read in _WHOLE.items():
+      if all(tree.is_file(_below(place, name.split("/"))) for name in files):
+        return read(place, tree)
   return None
 
 
@@ -53,19 +52,17 @@ def of_split(split: Any, base: Any, given: Any, tree: Tree) -> tuple[str, list[R
     given: the folder that a user named, `base` or above.
     tree: in which they lie.
   """
-  here = tree.files(split)
-  if "val_annotations.txt" in here:  # Tiny ImageNet: name, class, corners of a box
+  if tree.is_file(split / "val_annotations.txt"):  # Tiny ImageNet: name, class, corners of a box
     lines = _lines(split / "val_annotations.txt", tree, columns=2)
     return "val_annotations.txt", [Row(n, name, label, "") for n, (name, label, *_) in lines]
   if splits.kind(split.name) != "validation":
     return None
   for place in dict.fromkeys((split, base, given, *(_below(p, _DEVKIT) for p in (base, given)))):
-    names = tree.files(place) if tree.is_folder(place) else []
-    if "LOC_val_solution.csv" in names:
+    if tree.is_file(place / "LOC_val_solution.csv"):
       content = tree.content(place / "LOC_val_solution.csv")
       return "LOC_val_solution.csv", rows.parsed(content, "LOC_val_solution.csv")
     for name in ("imagenet_2012_validation_synset_labels.txt", _TRUTH):
-      if name in names:
+      if tree.is_file(place / name):
         return name, _in_order(place, name, tree)
   return None
 
@@ -76,7 +73,7 @@ def _in_order(place: Any, name: str, tree: Tree) -> list[Row]:
   if name != _TRUTH:
     return found
   # The kit's numbers are not in the order of the names that folders have.
-  if "meta.mat" not in tree.files(place):
+  if not tree.is_file(place / "meta.mat"):
     raise errors.UserError(
       f"{place / name} has numbers of classes, and what they stand for is in meta.mat of the same "
       "development kit: put that file beside it, or set data.folder.labels=none"
@@ -145,12 +142,6 @@ def _below(place: Any, names: Sequence[str]) -> Any:
   for name in names:
     place = place / name
   return place
-
-
-def _is_there(place: Any, names: Sequence[str], tree: Tree) -> bool:
-  *folders, file = names
-  folder = _below(place, folders)
-  return tree.is_folder(folder) and file in tree.files(folder)
 
 
 def _lines(path: Any, tree: Tree, columns: int) -> list[tuple[int, list[str]]]:

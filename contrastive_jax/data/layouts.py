@@ -20,6 +20,7 @@ from contrastive_jax.data.splits import Tree
 
 LABELS = ("auto", "folder", "path", "name", "none")
 _NONE = -1
+_MOST_LOOKED_AT = 100_000  # images of a flat folder in which lists are looked for
 
 
 class Reading(NamedTuple):
@@ -200,15 +201,14 @@ def in_name(path: str) -> str:
 def _rows_of(given: Any, tree: Tree, file: str) -> list[Row]:
   """Reads the list that the user names."""
   place = given
-  *folders, name = file.split("/")
-  for folder in folders:
-    place = place / folder
-  if not (tree.is_folder(place) and name in tree.files(place)):
+  for name in file.split("/"):
+    place = place / name
+  if not tree.is_file(place):
     raise errors.UserError(
-      f"there is no list {place / name}; data.folder.labels is {', '.join(LABELS)}, or the name of "
+      f"there is no list {place}; data.folder.labels is {', '.join(LABELS)}, or the name of "
       f"a file in data.folder.path that ends in {', '.join(rows.SUFFIXES)}"
     )
-  return rows.parsed(tree.content(place / name), file, images=tree.suffixes)
+  return rows.parsed(tree.content(place), file, images=tree.suffixes)
 
 
 def _of_listed_split(
@@ -271,6 +271,8 @@ def _below(place: Any, given: Any) -> str:
 
 def _hint(here: _Split, given: Any, paths: Listing, tree: Tree) -> None:
   """Says what could give the labels of a flat folder, which is taken without."""
+  if len(paths) > _MOST_LOOKED_AT:
+    return
   said = []
   for place in dict.fromkeys((given, here.folder)):
     for name in tree.files(place):

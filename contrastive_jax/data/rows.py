@@ -60,7 +60,7 @@ def parsed(
     content: of the file.
     file: its name, by whose suffix it is read, and how an error calls it.
     columns: to be read.
-    key: of a config, whose options `key.image`, ... name columns: for errors.
+    key: of a config, whose options `key.image_column`, ... name columns: for errors.
     images: suffixes of files of images, by which a first line is told from names of columns.
 
   Raises:
@@ -289,8 +289,8 @@ def _where(header: list[str], file: str, columns: Columns, key: str) -> dict[str
     elif given:
       if given not in header:
         raise errors.UserError(
-          f"{file} has no column {given!r} but {', '.join(map(repr, header))}; set {key}.{what} to "
-          "one"
+          f"{file} has no column {given!r} but {', '.join(map(repr, header))}; set "
+          f"{key}.{what}_column to one"
         )
       found[what] = header.index(given)
     else:
@@ -299,7 +299,7 @@ def _where(header: list[str], file: str, columns: Columns, key: str) -> dict[str
   if found["image"] is None:
     raise errors.UserError(
       f"{file} has no column of images, such as path, among {', '.join(map(_short, header))}; name "
-      f"one{f' by {key}.image' if key else ''}, or write path,label into the first line"
+      f"one{f' by {key}.image_column' if key else ''}, or write path,label into the first line"
     )
   return found
 

@@ -53,6 +53,8 @@ class Tree(Protocol):
 
   def is_folder(self, place: Any) -> bool: ...
 
+  def is_file(self, place: Any) -> bool: ...
+
   def folders(self, place: Any) -> list[str]:
     """Returns the names of the sub-folders that belong to the set, in order."""
 

@@ -25,9 +25,13 @@ class Options:
     "", "list of images (.csv, .tsv, .jsonl, .json, .txt), or NAME_{split}.csv", identity=False
   )
   root: str = option("", "folder that paths begin in; empty: that of the list", identity=False)
-  image: str = option("", "column of paths; empty: path, file, image, ...")
-  label: str = option("", "column of classes; empty: label, class, target, ...; none: no labels")
-  split: str = option("", "column of splits; empty: split, set, ...; none: all are of split train")
+  image_column: str = option("", "column of paths; empty: path, file, image, ...")
+  label_column: str = option(
+    "", "column of classes; empty: label, class, target, ...; none: no labels"
+  )
+  split_column: str = option(
+    "", "column of splits; empty: split, set, ...; none: all are of split train"
+  )
   skip_missing: bool = option(False, "leave files out that are not there, with a line")
   holdout: float = option(
     0.0, "part of the training images that is split test, where there is none: 0.1, ..."
@@ -88,15 +92,14 @@ def _place(given: str, key: str) -> tuple[splits.Tree, Any]:
 
 def _rows(tree: splits.Tree, place: Any, name: str, options: Options) -> list[Row]:
   """Returns the rows of the list, or of those of all splits: classes are numbered over them."""
-  columns = rows.Columns(options.image, options.label, options.split)
+  columns = rows.Columns(options.image_column, options.label_column, options.split_column)
   read = functools.partial(rows.parsed, columns=columns, key="data.table", images=folder.suffixes())
-  files = tree.files(place)
   if "{split}" not in name:
-    if name not in files:
+    if not tree.is_file(place / name):
       raise errors.Absent(f'no file "{place / name}"; set data.table.path to a list of images')
     return _with_images(read(tree.content(place / name), name), name)
   form = re.compile(re.escape(name).replace(re.escape("{split}"), "(.+)"))
-  matches = {file: form.fullmatch(file) for file in files}
+  matches = {file: form.fullmatch(file) for file in tree.files(place)}
   of = {file: match[1] for file, match in matches.items() if match and splits.kind(match[1])}
   if not of:
     raise errors.Absent(

@@ -86,10 +86,27 @@ def of_names(
   return listing.of(found, nested)
 
 
-def holds_image(root: pathlib.Path, suffixes: tuple[str, ...], outside: frozenset[str]) -> bool:
+def holds_image(
+  root: str | os.PathLike, suffixes: tuple[str, ...], outside: frozenset[str]
+) -> bool:
   """Returns whether there is an image below root; looks no further than the first one."""
-  others: collections.Counter[str] = collections.Counter()
-  return next(_walk(os.fspath(root), "", suffixes, others, outside), None) is not None
+  here, below = os.fspath(root), []
+  try:
+    with slow.named(here), os.scandir(here) as found:
+      for entry in found:
+        if entry.name.startswith("."):
+          continue
+        if _is_folder(entry):
+          below.append(entry.name)
+        elif entry.name.lower().endswith(suffixes):
+          return True
+  except PermissionError:  # told when it is listed
+    return False
+  return any(
+    holds_image(os.path.join(here, name), suffixes, outside)
+    for name in below
+    if splits.belongs(name, outside) and not _leads_back(here, name)
+  )
 
 
 def measured(root: pathlib.Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastive_jax import data, errors
+from contrastive_jax import build, config, data, errors
 from contrastive_jax.data import parts, rows
 
 
@@ -101,14 +101,14 @@ def test_columns_can_be_named_or_left_out(tmp_path):
   write(tmp_path, *ABC)
   text = "path,label,fine\na.png,pet,cat\nb.png,pet,dog\nc.png,pet,\n"
   path = listed(tmp_path, text)
-  assert told(opened(path, label="fine")) == ABC
+  assert told(opened(path, label_column="fine")) == ABC
   assert opened(path).label_names == ("pet",)
-  bare = opened(path, label="none")
+  bare = opened(path, label_column="none")
   assert bare.num_classes == 0 and set(bare.labels) == {-1}
   with pytest.raises(
     errors.UserError, match="no column 'breed' but 'path', 'label', 'fine'; set da"
   ):
-    opened(path, label="breed")
+    opened(path, label_column="breed")
 
 
 def test_numbers_are_in_the_order_of_their_size(tmp_path):
@@ -213,3 +213,10 @@ def test_a_part_of_a_list_is_held_out_as_a_folder_is(tmp_path):
   ]
   assert len(train) + len(test) == 40 and parts.in_common(train, test) == 0
   assert np.array_equal(np.unique(train._positions), train._positions)
+
+
+def test_a_config_can_set_every_option(tmp_path):
+  write(tmp_path, *ABC)
+  c = config.pretrain()
+  c.data.source, c.data.table.path = "table", listed(tmp_path, LISTS["header"])
+  assert told(build.source(c, "train")) == ABC
