@@ -6,6 +6,7 @@ import pickle
 
 import cloudpickle
 import numpy as np
+import picture_sets
 import pytest
 from bucket_servers import on_s3_slowly as pytest_generate_tests  # noqa: F401
 from PIL import Image
@@ -13,7 +14,7 @@ from PIL import Image
 from contrastive_jax import data, errors, paths
 from contrastive_jax.buckets import objects
 from contrastive_jax.buckets.address import parsed
-from contrastive_jax.data import identity
+from contrastive_jax.data import identity, preparing
 
 
 def png(seed):
@@ -145,7 +146,7 @@ def test_an_image_that_is_gone_is_told_and_one_that_cannot_be_read_ends_the_run(
     source[2]
 
 
-@pytest.mark.parametrize("source", ["folder", "npz", "tfds"])
+@pytest.mark.parametrize("source", ["folder", "npz", "tfds", "webdataset", "arrayrecord"])
 def test_a_place_with_nothing_in_it_is_named(server, source):
   name = "x.npz" if source == "npz" else "set"
   given = {"name": "tiny"} if source == "tfds" else {}
@@ -188,3 +189,26 @@ def test_a_prepared_set_is_copied_split_by_split(server, tmp_path):
     for split in ("train[:5]", "train[3:]")
   )
   assert part.in_common(rest) == 2
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet", "prepared"])
+def test_the_shards_of_a_split_are_copied_with_what_describes_them(server, tmp_path, kind):
+  pytest.importorskip("pyarrow", reason="the extra parquet is not installed")
+  if kind == "prepared":
+    given, options = picture_sets.write("folder", tmp_path / "pictures")
+    for split in picture_sets.SIZES:
+      source = data.build(given, split=split, **options)
+      preparing.prepare(source, split, tmp_path / "set", preparing.Kept(images_per_shard=5))
+    given, options = "arrayrecord", {"path": str(tmp_path / "set")}
+  else:
+    given, options = picture_sets.write(kind, tmp_path / "set")
+  place = objects.Objects(parsed(server.address("shards"), "path"))
+  place.upload(tmp_path / "set", "set")
+  twin = data.build(given, split="train", **options)
+  there = options["path"].replace(str(tmp_path), str(place.address))
+  source = data.build(given, split="train", **options | {"path": there})
+  assert_same(source, twin)
+  assert identity.of(source) == identity.of(twin)
+  ends = (".tar", ".parquet", ".arrayrecord")
+  kept = [p.name for p in local.root().rglob("*") if p.name.endswith(ends)]
+  assert kept and all("train" in name for name in kept)

@@ -47,6 +47,7 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
   import sys
 
   monkeypatch.delitem(sys.modules, "contrastive_jax.data.tables", raising=False)
+  monkeypatch.delattr(data, "tables", raising=False)
   monkeypatch.setitem(sys.modules, "pyarrow", None)
   assert "pip install -e '.[parquet]'" in refused(tmp_path)
 

@@ -47,6 +47,8 @@ def test_what_lies_outside_the_range_is_cut_off_and_no_number_is_the_lower_end()
   floats = np.array([[-9.0, 0.0, np.nan], [0.5, 1.0, np.inf]], np.float32)
   found = decoded(encoded(floats, "npy"), channels=1, value_range=(0.0, 1.0))
   assert found[..., 0].tolist() == [[0, 0, 0], [128, 255, 255]]
+  found = decoded(encoded(floats, "npy"), channels=1, value_range=(-1.0, 1.0))
+  assert found[..., 0].tolist() == [[0, 128, 0], [191, 255, 255]]
 
 
 def test_grey_and_colour_become_each_other():
