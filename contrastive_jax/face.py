@@ -165,7 +165,7 @@ def train(
 
 
 def evaluate(
-  run: str | os.PathLike | Run | Training,
+  run: str | os.PathLike | Run | Training | None,
   *asked: str | EvaluationConfig,
   devices: Sequence[jax.Device] | None = None,
   out: str | os.PathLike | None = None,
@@ -174,7 +174,7 @@ def evaluate(
   """Scores the frozen encoder of a run on its labelled images.
 
   Args:
-    run: its workdir, or what `train` or `load` returned.
+    run: its workdir, or what `train` or `load` returned; None for the weights of `init.path`.
     *asked: names of protocols, "knn" if none is given; or one config of `evaluation_config`.
     devices: all by default.
     out: folder of what is written; None: WORKDIR/eval.
@@ -198,8 +198,9 @@ def evaluate(
   else:
     config = eval_config.evaluation(*(asked or ("knn",)))
   out = out and address.checked(out, "out")
+  workdir = None if run is None else _workdir(run)
   by_split = None if images is None else given.by_split(images, "train")
-  return Scores(evaluate.run(config, _workdir(run), devices and list(devices), out, by_split))
+  return Scores(evaluate.run(config, workdir, devices and list(devices), out, by_split))
 
 
 def load(workdir: str | os.PathLike, step: int | str | None = None) -> Run:

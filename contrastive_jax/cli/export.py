@@ -61,7 +61,7 @@ def _defined() -> flags.FlagValues:
   flags.DEFINE_string("out", None, "the folder (default: WORKDIR/export/FORMAT)", **given)
   flags.DEFINE_string("step", None, "of the checkpoint, or best (default: the newest)", **given)
   flags.DEFINE_integer(
-    "batch", None, "of stablehlo: images at a time (default: any number, for JAX 0.12)", **given
+    "batch", None, "of stablehlo: images at a time (default: any number)", **given
   )
   flags.DEFINE_string(
     "preprocessing",

@@ -17,14 +17,22 @@ import numpy as np
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, catalogue, errors, paths, reading
+from contrastive_jax import build, catalogue, errors, reading
 from contrastive_jax.augment import NORMALIZATIONS
 from contrastive_jax.buckets import address
 from contrastive_jax.models import resnet
-from contrastive_jax.weights import facts, layouts, npz_file, own, safetensors_file, tree, vit_names
+from contrastive_jax.weights import (
+  convert,
+  facts,
+  layouts,
+  npz_file,
+  own,
+  safetensors_file,
+  tree,
+  vit_names,
+)
 from contrastive_jax.workdir import checkpoint, digests
 
-_CONVERTED = (".pth", ".pt", ".ckpt", ".pkl", ".pickle", ".tar", ".bin", ".dat")
 # Options of a model that another value of gives other features, or other shapes.
 _COMPARED = (
   *("name", "width", "stem", "stem_relu", "padding", "sk_ratio", "bn_eps"),
@@ -79,7 +87,8 @@ def read(path: str, layout: str = "", step: int | str | None = None) -> Weights:
     ReadFailed: it cannot be read for now.
   """
   layouts.named(layout)
-  if address.is_bucket(path) or os.path.isdir(paths.local(path, "init.path")):
+  path = address.checked(path, "init.path")
+  if address.is_bucket(path) or os.path.isdir(path):
     if layout:
       raise errors.UserError(
         f"init.layout {layout} is of a file, and {path} is a run; leave it out"
@@ -87,7 +96,7 @@ def read(path: str, layout: str = "", step: int | str | None = None) -> Weights:
     return _of_run(path, step)
   if step is not None:
     raise errors.UserError(f"init.step {step} is of a run, and {path} is a file; leave it out")
-  return _of_file(paths.local(path, "init.path"), layout)
+  return _of_file(path, layout)
 
 
 def _of_run(path: str, step: int | str | None) -> Weights:
@@ -105,7 +114,7 @@ def _of_run(path: str, step: int | str | None) -> Weights:
 
 def _of_file(path: str, layout: str) -> Weights:
   file = pathlib.Path(path)
-  if file.suffix in _CONVERTED:
+  if file.suffix in convert.ENDINGS:
     raise errors.UserError(
       f"{path} may hold programs, which are not read here; first: contrastive_jax convert {path}"
     )

@@ -119,9 +119,11 @@ def test_a_damaged_npz_file_is_answered_by_one_line(case, tmp_path):
 def test_the_whole_file_is_read_with_the_library_that_others_use():
   reader = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
   turned = foreign.drawn({"a": (2, 3, 4, 5)})["a"].transpose(3, 2, 0, 1)
-  found = reader.load(safetensors_file.content({"a": turned, "n": np.asarray(7)}, {"k": "v"}))
-  np.testing.assert_array_equal(found["a"], turned)
-  assert found["n"] == 7 and found["n"].shape == ()
+  given = {"a": turned, "b": turned.reshape(10, 12).T, "n": np.asarray(7)}
+  found = reader.load(safetensors_file.content(given, {"k": "v"}))
+  for name in given:
+    np.testing.assert_array_equal(found[name], given[name])
+  assert found["n"].shape == ()
 
 
 CALLED = []

@@ -67,14 +67,11 @@ FILES = {  # shapes, options of the model
   "simclr": (foreign.simclr(), {"padding": "simclr", "sk_ratio": 0.0, "name": "resnet50"}),
   "byol": (foreign.byol(), {"padding": "same", "name": "resnet50"}),
   "lightly_train": (
-    foreign.under(
-      "state_dict.teacher_embedding_model.wrapped_model._features.", foreign.children(NO_FC, 4)
-    )
-    | foreign.under(
-      "state_dict.student_embedding_model.wrapped_model._features.", foreign.children(NO_FC, 4)
-    )
-    | foreign.under("state_dict.teacher_projection_head.layers.", HEAD),
-    {"padding": "torch"},
+    foreign.under("state_dict.teacher_embedding_model.wrapped_model._features.", NO_FC)
+    | foreign.under("state_dict.student_embedding_model.wrapped_model._features.", NO_FC)
+    | foreign.under("state_dict.teacher_projection_head.layers.", HEAD)
+    | foreign.under("state_dict.student_projection_head.layers.", HEAD),
+    {"padding": "torch", "stem_relu": True},
   ),
   "solo_learn": (
     foreign.under("state_dict.backbone.", SMALL)
@@ -98,6 +95,17 @@ FILES = {  # shapes, options of the model
 }
 OTHERS = {  # of the same layouts
   "torchvision, resnet50": ("torchvision", foreign.resnet("resnet50"), {"name": "resnet50"}),
+  "lightly_train, no teacher": (
+    "lightly_train",
+    foreign.under("state_dict.embedding_model.wrapped_model._features.", NO_FC)
+    | foreign.under("state_dict.projection_head.layers.", HEAD),
+    {"padding": "torch"},
+  ),
+  "lightly_train, exported with its untrained classifier": (
+    "torchvision",
+    foreign.resnet(),
+    {"padding": "torch"},
+  ),
   "simclr v2": ("simclr", foreign.simclr("resnet50", selective=True), {"sk_ratio": 0.0625}),
   "moco_v3, resnet": (
     "moco_v3",
