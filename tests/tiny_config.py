@@ -23,7 +23,7 @@ def tiny(method="simclr", backbone=None, **changes):
   c.data.shapes.num_train, c.data.shapes.num_test, c.data.shapes.size_px = 64, 32, 16
   c.monitor.max_train, c.data.held_out = 0, 0
   c.data.order = "feistel"  # as a new run's config is written down
-  c.log.every_steps, c.log.tensorboard = 2, False
+  c.log.every_steps, c.log.tensorboard, c.log.report = 2, False, False
   if backbone:
     c.model = config.backbone(**backbone)
   for key, value in changes.items():

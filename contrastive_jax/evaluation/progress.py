@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from contrastive_jax.workdir.console import Console, bar, clock
+from contrastive_jax.workdir.console import Console, clock
 
 _SILENCE = {"seconds": 30.0, "seconds_live": 0.5}  # at most, as in training
 _TICK_S = 0.5  # between two looks at the clock, where nothing else tells the time
@@ -29,7 +29,7 @@ class Progress:
     if done >= total:
       self._console.clear()
     elif self._console.is_silent_for(**_SILENCE):
-      parts = [(2, bar(done, total)), (0, self._what), (0, f"{done:,}/{total:,}")]
+      parts = [*self._console.bar(done, total), (0, self._what), (0, f"{done:,}/{total:,}")]
       if loss is not None:
         parts.append((1, f"loss {loss:.4f}"))
       if self._first and done > self._first[1]:  # compiling is in what was done by then

@@ -56,8 +56,7 @@ class Console:
     self._explain(values)
     share = 100 * step / self._total_steps
     parts = [(0, f"step {step}/{self._total_steps}"), (4, f"({share:.0f} %)")]
-    if self._live and step < self._total_steps:
-      parts = [(6, bar(step, self._total_steps)), *parts]
+    parts = [*self.bar(step, self._total_steps), *parts]
     parts.append((0, f"loss {values['loss']:.4f}"))
     parts += [
       (3, f"{short} {100 * values[name]:.1f} %") for name, short in _SHORT.items() if name in values
@@ -71,6 +70,13 @@ class Console:
     if memory := _device_memory():
       parts.append((5, memory))
     self.row(parts, lasting=step >= self._total_steps)
+
+  def bar(self, done: int, total: int) -> list[tuple[int, str]]:
+    """Returns how much is done as a part of a row; none where lines last, or when all is."""
+    if not self._live or done >= total:
+      return []
+    full = _BAR * done // total
+    return [(6, f"[{'#' * full}{'.' * (_BAR - full)}]")]
 
   def row(self, parts: list[tuple[int, str]], lasting: bool = False) -> None:
     """Shows parts of progress, overwritten on a terminal by the next unless it is `lasting`.
@@ -108,12 +114,6 @@ def _fitting(parts: list[tuple[int, str]], columns: int) -> str:
     if len(row) <= columns:
       return row
   return row[:columns]
-
-
-def bar(done: int, total: int) -> str:
-  """Returns how much of something is done, as a bar of fixed length."""
-  full = min(_BAR, _BAR * done // total) if total > 0 else 0
-  return f"[{'#' * full}{'.' * (_BAR - full)}]"
 
 
 def _device_memory() -> str:

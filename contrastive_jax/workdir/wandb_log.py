@@ -52,18 +52,18 @@ class WandbLog:
     """Writes scalars of a step."""
     self._log(dict(values), step)
 
-  def picture(self, name: str, path: pathlib.Path, step: int = 0) -> None:
-    """Writes a PNG file."""
+  def picture(self, name: str, path: pathlib.Path) -> None:
+    """Writes a PNG file, at the step that is told next or was told last."""
     with _only_warned():
       import wandb
 
-      self._log({name: wandb.Image(str(path))}, step)
+      self._log({name: wandb.Image(str(path))}, None)
 
   def close(self) -> None:
     with _only_warned():
-      self._run.finish(quiet=True)
+      self._run.finish()
 
-  def _log(self, values: dict[str, Any], step: int) -> None:
+  def _log(self, values: dict[str, Any], step: int | None) -> None:
     with _only_warned():
       self._run.log(values, step=step)
 

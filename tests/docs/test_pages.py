@@ -6,7 +6,7 @@ import pages
 import pytest
 from conftest import REPOSITORY
 
-from contrastive_jax import cli, config
+from contrastive_jax import cli, config, config_files
 from contrastive_jax.cli import parse
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.study import cells
@@ -45,7 +45,7 @@ def test_a_command_is_understood_and_its_config_resolved(path, command, words):
   asked = parse.parse(cli.COMMANDS[command], words)
   if command in ("train", "prepare"):
     config.check(asked.config)
-  elif command == "eval":
+  elif cli.COMMANDS[command].kind == config_files.EVALUATIONS:
     eval_config.resolve(asked.config)
   else:
     cells.resolve(cells.cells(study_config.resolve(asked.config))[-1])
