@@ -15,10 +15,7 @@ from contrastive_jax import paths, places
 
 def folder(given: str, key: str, name: str) -> pathlib.Path:
   """Returns where they are kept: the folder given by a key of the config, or the user's cache."""
-  if given:
-    return pathlib.Path(paths.local(given, key))
-  cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-  return pathlib.Path(cache) / "contrastive_jax" / name
+  return pathlib.Path(paths.local(given, key)) if given else paths.cache() / name
 
 
 def name_of(facts: dict[str, Any]) -> str:

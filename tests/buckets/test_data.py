@@ -210,5 +210,5 @@ def test_the_shards_of_a_split_are_copied_with_what_describes_them(server, tmp_p
   assert_same(source, twin)
   assert identity.of(source) == identity.of(twin)
   ends = (".tar", ".parquet", ".arrayrecord")
-  kept = [p.name for p in local.root().rglob("*") if p.name.endswith(ends)]
+  kept = [p.name for p in paths.cache().rglob("*") if p.name.endswith(ends)]
   assert kept and all("train" in name for name in kept)
