@@ -21,6 +21,8 @@ from contrastive_jax.models import heads, norm
 from contrastive_jax.models.network import Head, Network
 from contrastive_jax.options import check_scale, option
 
+_LEAST_TILE = 128  # keys; products with fewer leave a device idle
+
 
 @dataclasses.dataclass(frozen=True)
 class Method(base.Method):
@@ -90,11 +92,10 @@ def nearest(
 
   def local(own, z):
     rows, ids = own
-    top, number = _best(z, rows, tile)
-    top, number = (
-      parallel.exchange(top),
-      parallel.exchange(ids[number]),
-    )  # [devices, B / devices, V]
+    # Of all vectors against fewer keys: as many similarities at a time as of its own against more.
+    top, number = _best(z, rows, max(_LEAST_TILE, tile // parallel.num_devices()))
+    # [devices, B / devices, V]
+    top, number = parallel.exchange(top), parallel.exchange(ids[number])
     return jnp.take_along_axis(number, jnp.argmax(top, axis=0)[None], axis=0)[0]
 
   number = parallel.over_rows(local, (rows, parallel.row_ids(len(rows))), z)
