@@ -19,7 +19,7 @@ python_use_unqualified_type_names = True
 # Types of other projects, whose documentation a build without the network cannot look up, and what
 # a state consists of, which is nobody's interface.
 nitpick_ignore_regex = [
-  (r"py:.*", r"(collections|flax|jax|jaxlib|jaxtyping|ml_collections|np|numpy|os)\..*"),
+  (r"py:.*", r"(collections|flax|jax|jaxlib|jaxtyping|ml_collections|np|numpy|os|pathlib)\..*"),
   (r"py:.*", r"Array|ndarray|TrainState"),
 ]
 

@@ -24,10 +24,10 @@ def norm(name, channels, counted=True):
 def resnet(name="resnet18", stem_px=7, width=1, skip="downsample", classifier="fc", classes=1000):
   """Names and shapes of torchvision's ResNet."""
   sizes, deep = RESNETS[name]
-  before = 64 * width
+  before = int(64 * width)
   shapes = {"conv1.weight": (before, 3, stem_px, stem_px)} | norm("bn1", before)
   for stage, size in enumerate(sizes):
-    inner = 64 * width * 2**stage
+    inner = int(64 * width * 2**stage)
     out = inner * (4 if deep else 1)
     for unit in range(size):
       block, into = f"layer{stage + 1}.{unit}", before if unit == 0 else out

@@ -139,7 +139,9 @@ def test_every_layout_has_a_file_here():
   assert set(FILES) == set(layouts.NAMES) - {"own"}
 
 
-@pytest.mark.parametrize("name", FILES | OTHERS)
+@pytest.mark.parametrize(
+  "name", [*FILES, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+)
 def test_a_file_is_known_by_its_names_and_fits_its_network(name, tmp_path):
   layout, shapes, wanted = OTHERS.get(name) or (name, *FILES[name])
   file = tmp_path / f"weights{'.npz' if layout in ('simclr', 'byol') else '.safetensors'}"
@@ -218,9 +220,9 @@ REFUSED = {
     "of another network: name resnet34 (here: resnet18); set --config.model.name=resnet34",
   ),
   "another width": (
-    foreign.resnet(width=2),
+    foreign.resnet(width=0.5),
     config_of("resnet18", padding="torch"),
-    "width 2.0 (here: 1.0); set --config.model.width=2.0",
+    "width 0.5 (here: 1.0); set --config.model.width=0.5",
   ),
   "another stem": (
     foreign.resnet(),
