@@ -39,8 +39,8 @@ import test_launch
 import tiny_config
 from absl import app, flags
 
-from contrastive_jax import metric_lines
-from contrastive_jax.buckets import local, objects, steps
+from contrastive_jax import metric_lines, paths
+from contrastive_jax.buckets import objects, steps
 from contrastive_jax.training import trainer
 from contrastive_jax.workdir import bucket, checkpoint
 
@@ -84,7 +84,7 @@ class Run:
   def start(self) -> subprocess.Popen:
     (self.folder / "pids").unlink(missing_ok=True)
     launch = [sys.executable, "-m", "contrastive_jax.launch", "--restarts=0", "--grace_s=3"]
-    environment = {local.VARIABLE: str(self.folder / f"machine{self.machine}")}
+    environment = {paths.CACHE: str(self.folder / f"machine{self.machine}")}
     environment["JAX_COMPILATION_CACHE_DIR"] = str(self.folder / "cache")
     return subprocess.Popen(
       [*launch, f"--processes={_PROCESSES.value}", "--", *self._command],
@@ -183,7 +183,7 @@ def logged(server) -> list[int]:
 
 def damages(server, folder: pathlib.Path, rng) -> None:
   os.environ.update(server.environment)
-  os.environ[local.VARIABLE] = str(folder / "first")
+  os.environ[paths.CACHE] = str(folder / "first")
   config = tiny_config.tiny(model__width=1.0)  # arrays too large for TensorStore's inner nodes
   final = jax.device_get(trainer.train(config, server.address("run"), jax.devices()[:1]).state)
   whole = server.objects()
@@ -203,7 +203,7 @@ def damages(server, folder: pathlib.Path, rng) -> None:
     else:
       harm(place, str(rng.choice(newest)), kind, rng)
     for number, read in enumerate((evaluate, resume)):
-      os.environ[local.VARIABLE] = str(folder / f"machine{trial}.{number}")
+      os.environ[paths.CACHE] = str(folder / f"machine{trial}.{number}")
       told = io.StringIO()
       log, handler = logging.getLogger("contrastive_jax"), logging.StreamHandler(told)
       log.addHandler(handler)

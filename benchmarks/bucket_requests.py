@@ -17,7 +17,7 @@ import damage
 import states
 from absl import app, logging
 
-from contrastive_jax.buckets import local
+from contrastive_jax import paths
 from contrastive_jax.workdir import bucket
 
 _KINDS = {"GET": 0, "HEAD": 1, "PUT": 2, "POST": 2, "DELETE": 3}
@@ -41,7 +41,7 @@ def count(server, folder: pathlib.Path) -> None:
     server.requests.clear()
     print(f"| {what}, {server.kind} | " + " | ".join(str(counts[i]) for i in range(4)) + " |")
 
-  os.environ[local.VARIABLE] = str(folder / "first")
+  os.environ[paths.CACHE] = str(folder / "first")
   with bucket.here(server.address("run")) as (here, mirror):
     tell("start in an empty place")
     for step in (1, 2, 3):
@@ -49,7 +49,7 @@ def count(server, folder: pathlib.Path) -> None:
       files = [p for p in pathlib.Path(here).glob(f"checkpoints/{step}/**/*") if p.is_file()]
       tell(f"save {step} of {len(files)} files")
   tell("end")
-  os.environ[local.VARIABLE] = str(folder / "second")
+  os.environ[paths.CACHE] = str(folder / "second")
   with bucket.here(server.address("run")) as (here, mirror):
     tell("start elsewhere")
     damage.restore(here, states.state(1), mirror=mirror)
