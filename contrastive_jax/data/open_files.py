@@ -80,6 +80,6 @@ class _File:
     self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     self.size = os.fstat(self.descriptor).st_size
 
-  def __del__(self):
+  def __del__(self, close=os.close):  # at the end of Python `os` may be gone
     if hasattr(self, "descriptor"):
-      os.close(self.descriptor)
+      close(self.descriptor)
