@@ -318,6 +318,16 @@ def form(config: ConfigDict) -> pixels.Form:
   return pixels.Form(*(config.data[name] for name in PIXELS))
 
 
+def check_rgb(config: ConfigDict, what: str) -> None:
+  """Raises `UserError`, which says `what` cannot be done, unless images are RGB of 8 bits."""
+  if (config.data.channels, config.data.bits) != (3, 8):
+    raise errors.UserError(
+      f"{what} takes three channels of 8 bits, and the run has data.channels "
+      f"{config.data.channels} and data.bits {config.data.bits}; contrastive_jax embed gives its "
+      "features as a file"
+    )
+
+
 def pipeline_options(config: ConfigDict) -> dict:
   """Returns how batches are assembled, as keyword arguments of the pipeline's functions."""
   return fields_of(Decoding, config.data)

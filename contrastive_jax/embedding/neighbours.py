@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import data, errors, places
+from contrastive_jax import build, data, errors, places
 from contrastive_jax.data import given, pipeline
 from contrastive_jax.embedding import embed, pieces
 from contrastive_jax.embedding.nearest import Nearest
@@ -45,6 +45,7 @@ def run(
   places.check_folder(path.parent, "--out", "give another --out")
   with hosts.losses_named():
     asked = pieces.opened(config, workdir, images, split, devices)
+    build.check_rgb(asked.loaded.config, "a picture of neighbours")
     (layer, *others) = asked.config.layers
     if others:
       raise errors.UserError(
@@ -87,9 +88,10 @@ def _features_of(asked: pieces.Asked, images: Sequence[np.ndarray]) -> dict[str,
     source, batch_size=asked.config.batch_size, **pipeline.this_process()
   )
   variables = {"params": asked.loaded.params, "stats": asked.loaded.stats}
-  return features.collect(
+  found = features.collect(
     asked.encoder, variables, batches, view=asked.split.view, mesh=asked.mesh
-  ).layers
+  )
+  return pieces.whole(found).layers
 
 
 def _rows(

@@ -74,8 +74,9 @@ def opened(
     loaded = evaluate.load(workdir, config)
   found = build.in_turn(lambda: eval_images.one_split(config, loaded.config, split))
   encoder, size_px = evaluate.of_net(config, loaded), found.view.size_px
-  features.check_layers(encoder.net, loaded.params, loaded.stats, config.layers, size_px)
-  view = jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
+  channels = found.view.channels
+  features.check_layers(encoder.net, loaded.params, loaded.stats, config.layers, size_px, channels)
+  view = jax.ShapeDtypeStruct((1, size_px, size_px, channels), jnp.float32)
   shapes = jax.eval_shape(encoder, {"params": loaded.params, "stats": loaded.stats}, view)
   widths = {name: shapes[name].shape[1] for name in config.layers}
   return Asked(config, loaded, found, encoder, widths, mesh)
@@ -90,7 +91,10 @@ def _check_folder_alone(config: ConfigDict, images: str) -> None:
 
 
 def over(asked: Asked, start: int = 0) -> Iterator[features.Features]:
-  """Yields the features of the images from `start`, which is a multiple of the batch size, on."""
+  """Yields the features of the images from `start`, which is a multiple of the batch size, on.
+
+  All rows of a piece are on every process: they are few, and process 0 keeps them.
+  """
   source, split = asked.split.source, asked.split
   batches = pipeline.eval_batches(
     source,
@@ -107,6 +111,9 @@ def over(asked: Asked, start: int = 0) -> Iterator[features.Features]:
     variables = parallel.replicate(variables, asked.mesh)  # once for all pieces
   for _ in range(math.ceil(len(batches) / count)):
     piece = itertools.islice(shown, count)
-    yield features.collect(
-      asked.encoder, variables, piece, view=split.view, mesh=asked.mesh, size=None
-    )
+    yield whole(features.collect(asked.encoder, variables, piece, view=split.view, mesh=asked.mesh))
+
+
+def whole(found: features.Features) -> features.Features:
+  """Returns features of which every process holds all rows."""
+  return found._replace(layers={k: found.rows(k).whole() for k in found.layers}, owner=None)

@@ -77,6 +77,7 @@ def take(config: ConfigDict, workdir: str, most: int, seconds: float) -> Sample:
   """
   config, _ = eval_config.resolve(config)
   loaded = evaluate.load(workdir, config)
+  build.check_rgb(loaded.config, "the page of a run")
   train = eval_images.one_split(config, loaded.config, "train")
   test = _test(config, loaded)
   config.layers = _layers(config, loaded, train.view.size_px)

@@ -144,6 +144,7 @@ def check_form(form: str, prepare: str = "out", batch: int | None = None) -> Non
 
 def check_network(config: ConfigDict, form: str) -> None:
   """Raises `UserError` where a run's network has no such form."""
+  build.check_rgb(config, "an export")
   why = twin.missing(start.model_of(config)) if form == "safetensors" else ""
   if why:
     raise errors.UserError(

@@ -8,8 +8,9 @@ import picture_sets
 import pytest
 from PIL import Image
 
-from contrastive_jax import data, errors
+from contrastive_jax import config, data, errors
 from contrastive_jax.data import images, pipeline, pixel_range, pixels
+from contrastive_jax.weights import export
 
 SCAN = np.arange(12 * 9, dtype=np.uint16).reshape(12, 9) * 37  # 0 to 3,959: 12 bits
 BITS_12 = (0.0, 4095.0)
@@ -223,3 +224,12 @@ def test_arrays_of_npz_have_any_channels(tmp_path):
   np.testing.assert_allclose(batch["image"], five * 65535, atol=0.51)  # rounded, of float32
   with pytest.raises(errors.UserError, match="data.channels is 3; set --config.data.channels=5"):
     list(pipeline.eval_batches(source, batch_size=4))
+
+
+@pytest.mark.parametrize("channels, bits", [(5, 8), (3, 16), (1, 8)])
+def test_what_takes_rgb_alone_names_the_pixels_that_the_run_has(channels, bits):
+  of_run = config.pretrain()
+  of_run.data.channels, of_run.data.bits = channels, bits
+  with pytest.raises(errors.UserError, match=f"an export .* {channels} and data.bits {bits}; "):
+    export.check_network(of_run, "own")
+  export.check_network(config.pretrain(), "own")
