@@ -22,6 +22,6 @@ turned = np.arange(6.0).reshape(2, 3).T
 found = safetensors.numpy.load(safetensors.numpy.save({"a": turned}))["a"]
 print("saved:", turned.tolist())
 print("loaded:", found.tolist())
-if found.shape == turned.shape and not np.array_equal(found, turned):
-  print("as described")
+assert found.shape == turned.shape and not np.array_equal(found, turned)
+print("as described")
 PYTHON
