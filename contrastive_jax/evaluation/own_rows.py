@@ -70,7 +70,7 @@ class OwnRows:
 
   @property
   def places(self) -> Int[np.ndarray, " m"] | None:
-    """Which of the n rows are here; None: all."""
+    """The rows of all n that are here, or None if all are."""
     return self._places
 
   def not_finite(self, most: int) -> tuple[list[int], int]:
