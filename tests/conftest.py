@@ -2,6 +2,7 @@
 
 import gc
 import importlib.metadata
+import logging
 import os
 import pathlib
 import signal
@@ -61,6 +62,16 @@ def pytest_collection_modifyitems(config, items):
         item.add_marker(skip)
   slow = {item.path for item in items if item.get_closest_marker("slow")}
   items.sort(key=lambda item: (item.path.name != "test_methods.py", item.path not in slow))
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+  """Takes away what a command that a test ran in this process has set: its stream is closed now."""
+  log = logging.getLogger("contrastive_jax")
+  before = list(log.handlers), log.level, log.propagate
+  yield
+  log.handlers[:], log.propagate = before[0], before[2]
+  log.setLevel(before[1])
 
 
 @pytest.fixture(scope="session")

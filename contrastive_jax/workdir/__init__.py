@@ -104,7 +104,7 @@ def ordered(workdir: str, config: ConfigDict) -> ConfigDict:
   if checkpoint_files.any_in(checkpoint_files.root(workdir)):
     stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
   own = config_lib.flatten(stored) if stored else {}
-  left = {key: own.get(key) or value for key, value in newest.items() if flat[key] is None}
+  left = {key: own.get(key, value) for key, value in newest.items() if flat[key] is None}
   if not config.data.value_range:
     left["data.value_range"] = own.get("data.value_range", ())
   return config_lib.changed(config.copy_and_resolve_references(), left)

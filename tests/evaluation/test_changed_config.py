@@ -47,7 +47,7 @@ def computes_nothing(run, monkeypatch):
   def begins(*_):
     raise Begins
 
-  held = state_files.attempt(0, weights(run[0]), state_files.read_model)
+  held = state_files.attempt(0, weights(run[0]), state_files.read_model, lambda *_: None)
   monkeypatch.setattr(state_files, "attempt", lambda *_: held)
   monkeypatch.setattr(evaluate, "_prepare", begins)
 

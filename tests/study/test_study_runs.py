@@ -95,7 +95,10 @@ def test_the_best_mean_over_seeds_is_chosen_and_of_equals_the_first(tmp_path):
   made = small.study()
   made.axes = {
     "batch": {"64": {"batch_size": 64}},
-    "rate": {label: {"optimizer.base_lr": 0.3} for label in ("c", "b", "a")},
+    # Runs that differ, or they would be one cell, in what the stand-in does not look at.
+    "rate": {
+      label: {"optimizer.base_lr": 0.3, "log.every_steps": n} for n, label in enumerate("cba", 1)
+    },
   }
   small.run_here(made, tmp_path)
   (choice,) = layout.choices(tmp_path).values()

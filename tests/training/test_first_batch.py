@@ -33,6 +33,7 @@ def test_other_batches_are_not(caplog):
 
 def test_the_loop_looks_at_the_first_batch_of_a_start_alone(caplog):
   black = batch(np.zeros((8, 4, 4, 3), np.uint8))
-  watched = types.SimpleNamespace(watchdog=types.SimpleNamespace(doing=lambda phase: None))
+  idle = types.SimpleNamespace(doing=lambda phase: None)
+  watched = types.SimpleNamespace(watchdog=idle, spent=idle)
   assert list(loop.Loop._loaded(watched, [black] * 3, step=7)) == [black] * 3
   assert caplog.text.count("are black") == 1
