@@ -250,7 +250,7 @@ def kill_at_random(process, folder, kills, rng, processes, watched):
     seen_pids, before, early = len(pids), seen(), rng.random() < 0.3
     victim = int(rng.choice(pids[-processes:]))
     if early:
-      time.sleep(rng.uniform(0, 8))  # seconds of importing, initialising, restoring
+      time.sleep(rng.uniform(0, 5))  # seconds of importing, initialising, restoring
     else:
       while seen() == before and process.poll() is None:
         time.sleep(0.002)
@@ -328,9 +328,10 @@ def test_two_processes_of_which_one_is_killed_end_with_the_same_bits(tmp_path):
 @pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
   rng = np.random.default_rng()
-  expected, found, moments, log = undisturbed_and_killed(tmp_path, RUNS["simclr"], 10, 2, rng)
-  assert found == expected and found[0] == 40
-  assert log.count("was killed by SIGKILL; restart") == len(moments) == 2
+  expected, found, moments, log = undisturbed_and_killed(tmp_path, RUNS["simclr"], 20, 2, rng)
+  assert found == expected and found[0] == 80
+  # A kill that was to come early may find a quick run at its end.
+  assert log.count("was killed by SIGKILL; restart") == len(moments) >= 1
   assert_no_step_is_logged_twice(tmp_path / "killed")
 
 
