@@ -4,6 +4,7 @@ A subclass says how the bytes of an example are read. All decode as a folder doe
 files give the same tensors wherever they lie.
 """
 
+import abc
 import copy
 import pathlib
 import re
@@ -17,7 +18,7 @@ from contrastive_jax.data import Example, images
 from contrastive_jax.data.labels import first_repeated, number_of_classes
 
 
-class Encoded:
+class Encoded(abc.ABC):
   """Examples whose labels are known and whose images are decoded when asked for."""
 
   native_size_px = None
@@ -44,6 +45,7 @@ class Encoded:
     image = images.decode(encoded, name, self._max_megapixels, self._size_px, self._form)
     return {"image": image, "label": int(self.labels[index]), "index": index}
 
+  @abc.abstractmethod
   def encoded(self, index: int) -> tuple[bytes, str]:
     """Returns an image as it is stored, and what messages call it.
 
@@ -51,7 +53,6 @@ class Encoded:
       Unreadable: there is none.
       OSError: the system could not read it.
     """
-    raise NotImplementedError
 
   def within(self, size_px: int) -> Self:
     """Returns this source with images shrunk to fit in a square, decoded no larger than needed."""
