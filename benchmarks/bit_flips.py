@@ -27,7 +27,7 @@ from absl import app, flags, logging
 from etils import epath
 
 from contrastive_jax.training import trainer
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 _TRIALS = flags.DEFINE_integer("trials", 200, "Damages.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the damages.")
@@ -92,7 +92,7 @@ def ours(copy: pathlib.Path, final, before) -> list[str]:
 
 def evaluate(workdir: pathlib.Path, like):
   del like
-  run = checkpoint.load_run(str(workdir))
+  run = loading.load_run(str(workdir))
   return (run.params, run.stats), lambda state: jax.device_get((state.params, state.stats))
 
 

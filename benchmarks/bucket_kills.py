@@ -42,14 +42,14 @@ from absl import app, flags
 from contrastive_jax import metric_lines, paths
 from contrastive_jax.buckets import objects, steps
 from contrastive_jax.training import trainer
-from contrastive_jax.workdir import bucket, checkpoint
+from contrastive_jax.workdir import bucket, loading
 
 _KIND = flags.DEFINE_enum("kind", "gs", bucket_servers.KINDS, "Of the bucket.")
 _KILLS = flags.DEFINE_integer("kills", 0, "Of a run.")
 _DAMAGES = flags.DEFINE_integer("damages", 0, "Of objects.")
 _AWAY_S = flags.DEFINE_float("away_s", 0, "Seconds that the server is away, in a start and a save.")
 _PROCESSES = flags.DEFINE_integer("processes", 1, "Of each run; a random one is killed.")
-_EPOCHS = flags.DEFINE_integer("epochs", 200, "Of a run: enough to be killed that often.")
+_EPOCHS = flags.DEFINE_integer("epochs", 400, "Of a run: enough to be killed that often.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the moments and damages.")
 
 _SHORT_LEASE = (
@@ -129,6 +129,8 @@ def kills(server, folder: pathlib.Path, rng) -> None:
       run.machine, moves = run.machine + 1, moves + 1
   found, steps_logged = final_state(server), logged(server)
   equal = found == expected and steps_logged == sorted(set(steps_logged))
+  if len(moments) < _KILLS.value:
+    print(f"warning: the run ended after {len(moments)} kills; give it more --epochs")
   counts = " | ".join(str(moments.count(m)) for m in ("starting", "putting", "stepping"))
   print("| | kills: starting | putting | stepping | other machines | steps | leaves | equal |")
   print("|---|--:|--:|--:|--:|--:|--:|---|")
@@ -246,7 +248,7 @@ def harm(place, name: str, kind: str, rng) -> None:
 
 def evaluate(workdir: str, like):
   del like
-  run = checkpoint.load_run(workdir)
+  run = loading.load_run(workdir)
   return (run.params, run.stats), lambda state: (state.params, state.stats)
 
 

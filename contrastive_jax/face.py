@@ -213,10 +213,10 @@ def load(workdir: str | os.PathLike, step: int | str | None = None) -> Run:
   Raises:
     UserError: `workdir` is no run, or has no intact checkpoint of that step.
   """
-  from contrastive_jax.workdir import checkpoint
+  from contrastive_jax.workdir import loading
 
   workdir = _workdir(workdir)
-  found = checkpoint.load_run(workdir, step)
+  found = loading.load_run(workdir, step)
   return Run(workdir, found.config, found.step, found.params, found.stats)
 
 

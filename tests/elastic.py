@@ -21,7 +21,7 @@ import whole_runs
 from contrastive_jax import augment, build, keys, parallel
 from contrastive_jax.processes import hosts
 from contrastive_jax.training import trainer
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import checkpoint, loading
 
 TOPOLOGIES = ((1, 1), (1, 4), (2, 2), (4, 1))  # processes, devices of each
 STEPS_AN_EPOCH, EPOCHS = 4, 2
@@ -77,8 +77,8 @@ def run(
   assert codes == [0] * processes, "\n".join(said)
   parts = [np.load(notes / f"{process}.npz") for process in range(processes)]
   joined = {k: np.concatenate([p[k] for p in parts], axis=1) for k in ("index", "image", "views")}
-  saved = checkpoint.saved_steps(str(folder / "run"))[-1]
-  [restored] = checkpoint.saved_steps(str(notes))
+  saved = loading.saved_steps(str(folder / "run"))[-1]
+  [restored] = loading.saved_steps(str(notes))
   return Seen(
     damage.digests(notes, restored),
     damage.digests(folder / "run", saved),

@@ -12,7 +12,7 @@ import time
 
 from conftest import ONE_DEVICE_FLAGS, REPOSITORY
 
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 _CONNECT = """
 import sys
@@ -67,7 +67,7 @@ def ends(members: list[subprocess.Popen], timeout_s: float = 400) -> tuple[list[
 def wait_for_saves(members: list[subprocess.Popen], workdir: pathlib.Path, count: int = 1) -> None:
   """Waits until a run has so many checkpoints, or fails if a member has ended before."""
   deadline = time.monotonic() + 300
-  while len(checkpoint.saved_steps(str(workdir))) < count:
+  while len(loading.saved_steps(str(workdir))) < count:
     assert time.monotonic() < deadline and all(m.poll() is None for m in members)
     time.sleep(0.01)
 

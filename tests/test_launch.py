@@ -18,7 +18,7 @@ import whole_runs
 
 from contrastive_jax import checkpoint_names, errors
 from contrastive_jax import launch as launch_lib
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 
 class Run(NamedTuple):
@@ -268,7 +268,7 @@ def kill_at_random(process, folder, kills, rng, processes, watched):
 
 def final_state(folder):
   """The digests of every leaf of the last state, compared with those of its manifest."""
-  step = checkpoint.saved_steps(str(folder / "run"))[-1]
+  step = loading.saved_steps(str(folder / "run"))[-1]
   return step, damage.digests(folder / "run", step)
 
 

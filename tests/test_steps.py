@@ -14,7 +14,7 @@ from contrastive_jax.plan.images import Images
 from contrastive_jax.study import collect, estimate
 from contrastive_jax.study.cells import Cell
 from contrastive_jax.training import trainer
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 
 def run_of(**changes):
@@ -76,7 +76,7 @@ def test_a_run_of_steps_goes_on_to_more_of_them(tmp_path):
     return trainer.train(tiny(**changes), str(tmp_path), whole_runs.one_device())
 
   trained(steps=6)
-  assert checkpoint.saved_steps(str(tmp_path)) == [4, 6]
+  assert loading.saved_steps(str(tmp_path)) == [4, 6]
   with pytest.raises(errors.UserError, match="steps 6 -> 9"):
     trained(steps=9)
   result = trained(steps=9, allow_config_change=True)

@@ -6,7 +6,7 @@ import pathlib
 import jax
 import numpy as np
 
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import checkpoint, loading
 
 
 def one_device():
@@ -47,7 +47,7 @@ def assert_alike(workdir, other):
   a, b = losses(workdir), losses(other)
   assert list(a) == list(b) and a
   np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-5)
-  a, b = (checkpoint.load_run(str(folder)) for folder in (workdir, other))
+  a, b = (loading.load_run(str(folder)) for folder in (workdir, other))
   for x, y in zip(
     jax.tree.leaves((a.params, a.stats)), jax.tree.leaves((b.params, b.stats)), strict=True
   ):

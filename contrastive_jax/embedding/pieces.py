@@ -21,7 +21,7 @@ from contrastive_jax.evaluation import evaluate, features
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation.progress import Progress
 from contrastive_jax.processes import agree
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 _ROWS, _BYTES = 4096, 64 * 2**20  # of a piece, at most
 
@@ -30,7 +30,7 @@ class Asked(NamedTuple):
   """An encoder and the images that it is to see."""
 
   config: ConfigDict  # resolved
-  loaded: checkpoint.Run
+  loaded: loading.Run
   split: eval_images.Split
   encoder: features.OfNet
   widths: dict[str, int]  # numbers of a row, by layer

@@ -36,7 +36,7 @@ from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.evaluation.protocols import Encoder, Task, extract, say
 from contrastive_jax.models.network import Network
 from contrastive_jax.processes import agree, hosts
-from contrastive_jax.workdir import bucket, checkpoint
+from contrastive_jax.workdir import bucket, loading
 
 
 def run(
@@ -155,11 +155,11 @@ def _run(
   return found
 
 
-def load(workdir: str, config: ConfigDict) -> checkpoint.Run:
+def load(workdir: str, config: ConfigDict) -> loading.Run:
   """Returns the weights that an evaluation asks for. Raises `UserError`, `ReadFailed`."""
   if config.init.path:
     return initial.run(config, workdir)
-  loaded = checkpoint.load_run(workdir, config.checkpoint_step, config.network)
+  loaded = loading.load_run(workdir, config.checkpoint_step, config.network)
   file = str(pathlib.Path(workdir) / "config.json")
   build.check_stored(
     loaded.config, loaded.params, loaded.stats, file, partly=config.network == "target"
@@ -167,7 +167,7 @@ def load(workdir: str, config: ConfigDict) -> checkpoint.Run:
   return loaded
 
 
-def _facts(loaded: checkpoint.Run, images: eval_images.Images) -> dict[str, object]:
+def _facts(loaded: loading.Run, images: eval_images.Images) -> dict[str, object]:
   """What must be the same on every process, beside config and versions."""
   facts = {"checkpoint": loaded.step} | identity.facts("training", images.train)
   return facts | identity.facts("test", images.test)
@@ -176,7 +176,7 @@ def _facts(loaded: checkpoint.Run, images: eval_images.Images) -> dict[str, obje
 def _check(
   config: ConfigDict,
   options: dict[str, Any],
-  loaded: checkpoint.Run,
+  loaded: loading.Run,
   images: eval_images.Images,
   mesh: Mesh,
 ) -> None:
@@ -238,7 +238,7 @@ def _tell(path: str, name: str) -> None:
     )
 
 
-def encoders(config: ConfigDict, loaded: checkpoint.Run, view: augment.Recipe) -> Iterator[Encoder]:
+def encoders(config: ConfigDict, loaded: loading.Run, view: augment.Recipe) -> Iterator[Encoder]:
   """Returns the run's encoder and the baselines asked for."""
   encoder, layers = of_net(config, loaded), config.layers
   net = encoder.net
@@ -259,13 +259,13 @@ def _name(config: ConfigDict) -> str:
   return "checkpoint" if config.network == "online" else config.network
 
 
-def of_net(config: ConfigDict, loaded: checkpoint.Run) -> features.OfNet:
+def of_net(config: ConfigDict, loaded: loading.Run) -> features.OfNet:
   """Returns what maps weights and views to the layers that an evaluation asks for."""
   patches = (config.patch_grid, config.patch_fraction)
   return features.OfNet(_net(config, loaded), config.layers, config.max_features, *patches)
 
 
-def _net(config: ConfigDict, loaded: checkpoint.Run) -> Network:
+def _net(config: ConfigDict, loaded: loading.Run) -> Network:
   """Returns the network of a run; a target's has those heads alone that a method averages."""
   net = build.net(loaded.config)
   if config.network == "online":

@@ -14,13 +14,13 @@ from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.augment import NORMALIZATIONS
 from contrastive_jax.models import resnet
 from contrastive_jax.weights import start, tree
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 _VIEWS = "moco_v2"  # torchvision's resizing, whose filter PyTorch's projects share
 _LARGE_PX = 224
 
 
-def run(config: ConfigDict, workdir: str | None) -> checkpoint.Run:
+def run(config: ConfigDict, workdir: str | None) -> loading.Run:
   """Returns the weights that `config.init` names, with the config of a run that has no head.
 
   Args:
@@ -50,7 +50,7 @@ def run(config: ConfigDict, workdir: str | None) -> checkpoint.Run:
   )
   params, stats = tree.nested(weights.arrays)
   stats = {"backbone": stats} if stats else {}
-  return checkpoint.Run(base, {"backbone": params}, stats, 0)
+  return loading.Run(base, {"backbone": params}, stats, 0)
 
 
 def _of_run(workdir: str) -> ConfigDict:

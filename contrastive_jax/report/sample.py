@@ -20,7 +20,7 @@ from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate, features
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.methods import base
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 _BATCH = 256
 _PAIRS = 256  # images whose views are compared
@@ -53,7 +53,7 @@ class Views(NamedTuple):
 class Sample(NamedTuple):
   """What a report is drawn from."""
 
-  loaded: checkpoint.Run
+  loaded: loading.Run
   train: Part
   test: Part | None  # None: there is no split to look at
   pairs: dict[str, Float[np.ndarray, "n 2 F"]]  # of two views of an image, by layer
@@ -97,14 +97,14 @@ def take(config: ConfigDict, workdir: str, most: int, seconds: float) -> Sample:
   return Sample(loaded, *parts, pairs, views, names, not whole)
 
 
-def _test(config: ConfigDict, loaded: checkpoint.Run) -> eval_images.Split | None:
+def _test(config: ConfigDict, loaded: loading.Run) -> eval_images.Split | None:
   try:
     return eval_images.one_split(config, loaded.config, "test")
   except (errors.UserError, errors.ReadFailed):
     return None
 
 
-def _layers(config: ConfigDict, loaded: checkpoint.Run, size_px: int) -> tuple[str, ...]:
+def _layers(config: ConfigDict, loaded: loading.Run, size_px: int) -> tuple[str, ...]:
   """Returns "h", and "z" if the network has such an embedding."""
   image = jax.ShapeDtypeStruct((1, 1, size_px, size_px, 3), jnp.float32)
   net = evaluate.of_net(config, loaded).net
@@ -117,7 +117,7 @@ def _layers(config: ConfigDict, loaded: checkpoint.Run, size_px: int) -> tuple[s
 def _part(
   split: eval_images.Split,
   encoder: features.OfNet,
-  loaded: checkpoint.Run,
+  loaded: loading.Run,
   mesh: jax.sharding.Mesh,
   count: int,
   seconds: float,
@@ -149,7 +149,7 @@ def _pieces(batches: Iterator[pipeline.Batch]) -> Iterator[list[pipeline.Batch]]
 
 
 def _seen(
-  encoder: features.OfNet, loaded: checkpoint.Run, split: eval_images.Split, part: Part
+  encoder: features.OfNet, loaded: loading.Run, split: eval_images.Split, part: Part
 ) -> tuple[Views | None, dict[str, np.ndarray]]:
   """Returns views of some training images as the method sees them, and the features of pairs."""
   config = loaded.config

@@ -35,7 +35,7 @@ from contrastive_jax.weights import (
   twin,
   vit_names,
 )
-from contrastive_jax.workdir import checkpoint, checkpoint_files
+from contrastive_jax.workdir import checkpoint_files, loading
 
 FORMATS = ("safetensors", "own", "onnx", "stablehlo")
 PREPARATIONS = ("out", "in")
@@ -96,7 +96,7 @@ def run(
   """
   check_form(form, prepare, batch)
   folder = _folder(workdir, form, out)
-  loaded = checkpoint.load_run(workdir, step)
+  loaded = loading.load_run(workdir, step)
   file = os.path.join(workdir, "config.json")
   build.check_stored(loaded.config, loaded.params, loaded.stats, file)
   check_network(loaded.config, form)

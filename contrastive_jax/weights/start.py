@@ -31,7 +31,7 @@ from contrastive_jax.weights import (
   tree,
   vit_names,
 )
-from contrastive_jax.workdir import checkpoint, digests
+from contrastive_jax.workdir import digests, loading
 
 # Options of a model that another value of gives other features, or other shapes.
 _COMPARED = (
@@ -100,7 +100,7 @@ def read(path: str, layout: str = "", step: int | str | None = None) -> Weights:
 
 
 def _of_run(path: str, step: int | str | None) -> Weights:
-  run = checkpoint.load_run(path, step)
+  run = loading.load_run(path, step)
   file = os.path.join(path, "config.json")
   build.check_stored(run.config, run.params, run.stats, file)
   arrays = tree.flat(run.params["backbone"], run.stats.get("backbone", {}))

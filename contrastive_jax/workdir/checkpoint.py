@@ -1,7 +1,7 @@
 """Checkpoints of a run: committed when whole, never used when damaged.
 
 A workdir holds `checkpoints/STEP/`: a folder for the part of each process, and `manifest.json`.
-Evaluation reads weights and batch-norm statistics alone. Data position and random keys follow from
+What evaluation reads of it is in loading.py. Data position and random keys follow from
 the step, so a restored state continues bit for bit, on any processes and devices.
 
 A checkpoint is written as `STEP.tmp`: every process writes what is its own (`shares`), reads it
@@ -21,29 +21,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
-from jaxtyping import PyTree
-from ml_collections import ConfigDict
 
 from contrastive_jax import checkpoint_names, errors, reading
-from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.buckets import address, reads
 from contrastive_jax.buckets.mirror import Nowhere
 from contrastive_jax.processes import agree
 from contrastive_jax.step.state import TrainState
+from contrastive_jax.workdir import attempts, manifest, state_files, together
 from contrastive_jax.workdir import checkpoint_files as files
-from contrastive_jax.workdir import manifest, state_files, together
-
-
-class Run(NamedTuple):
-  """What evaluation needs of a finished or running pre-training."""
-
-  config: ConfigDict
-  params: PyTree  # numpy
-  stats: PyTree
-  step: int
 
 
 class Checkpoints:
@@ -132,9 +118,7 @@ class Checkpoints:
     """
     for step in sorted(self._steps, reverse=True):
       directory = self._root / str(step)
-      state, problem = state_files.attempt(
-        step, directory, self._read_into(like), self._mirror.fetch
-      )
+      state, problem = attempts.attempt(step, directory, self._read_into(like), self._mirror.fetch)
       if problem is not None:
         files.tell_skipped(step, problem)
         if self._leads:
@@ -268,97 +252,8 @@ class Checkpoints:
   def _prune(self) -> None:
     """Removes what is neither new nor among the best, of what runs made here."""
     own = [s for s in files.steps_in(self._root) if files.is_own(self._root / str(s))]
-    best = _scored(self._root)[-self._keep_best :] if self._keep_best else []
+    best = files.scored(self._root)[-self._keep_best :] if self._keep_best else []
     for step in set(own[: -self._keep]) - set(best):
       self._mirror.forget(step)
       leftover = files.move(self._root / str(step), self._root / f"{step}.tmp")
       shutil.rmtree(leftover)
-
-
-def load_run(workdir: str, step: int | str | None = None, network: str = "online") -> Run:
-  """Reads config, weights and statistics of a run.
-
-  Args:
-    workdir: of the run, local or in a bucket.
-    step: of the checkpoint; "best": that of the highest kNN; None: the newest that is intact.
-    network: whose weights, see `state_files.read_model`.
-
-  Raises:
-    UserError: `workdir` is no run, has no checkpoint that is intact, none of that step, or no such
-      network.
-    ReadFailed: it cannot be read, though nothing says that it is damaged.
-  """
-  if not address.is_bucket(workdir):
-    return _load_run(workdir, step, network, lambda step, items=None: None)
-  with reads.read_only(address.parsed(workdir, "workdir")) as (folder, fetch):
-    return _load_run(str(folder), step, network, fetch)
-
-
-def _load_run(
-  workdir: str, step: int | str | None, network: str, fetch: Callable[..., str | None]
-) -> Run:
-  config = workdir_lib.stored_config(workdir)
-  if config is None:
-    raise errors.UserError(
-      f"workdir {workdir} holds no run (no config.json); give the workdir of a training run"
-    )
-  steps = saved_steps(workdir)
-  if not steps:
-    raise errors.UserError(
-      f"workdir {workdir} holds no checkpoint yet; let train.py reach its first save"
-    )
-  if step == "best":
-    step = best_step(workdir)
-  if step is not None and step not in steps:
-    raise errors.UserError(
-      f"workdir {workdir} has no checkpoint of step {step}; it has {steps}, and best is the one of "
-      "the highest kNN"
-    )
-  for candidate in reversed(steps) if step is None else [step]:
-    directory = files.root(workdir) / str(candidate)
-    model, problem = state_files.attempt(
-      candidate, directory, lambda d, s: _read_model(d, s, network, fetch), fetch
-    )
-    if problem is None:
-      return Run(config, model["params"], model["stats"], candidate)
-    files.tell_skipped(candidate, problem)
-  raise errors.UserError(
-    f"workdir {workdir} has no intact checkpoint{'' if step is None else f' of step {step}'}; "
-    f"it has {steps}; take another step or train again"
-  )
-
-
-def _read_model(
-  directory: pathlib.Path, step: int, network: str, fetch: Callable[..., str | None]
-) -> PyTree:
-  """Reads weights and statistics, of which a bucket may have what is not here. Raises `Damaged`."""
-  everything = () if network == "online" else (None,)  # the target is no part of the model
-  if problem := fetch(step, *everything):
-    raise manifest.Damaged(problem)
-  return state_files.read_model(directory, step, network)
-
-
-def saved_steps(workdir: str) -> list[int]:
-  """Returns the steps of the committed checkpoints, oldest first."""
-  return files.steps_in(files.root(workdir))
-
-
-def best_step(workdir: str) -> int:
-  """Returns the step of the checkpoint with the highest kNN, of equal ones the newest.
-
-  Raises:
-    UserError: none was scored.
-  """
-  scored = _scored(files.root(workdir))
-  if not scored:
-    raise errors.UserError(
-      f"no checkpoint in workdir {workdir} has a kNN score, so none is the best; give the step of "
-      f"one of {saved_steps(workdir)}, or none for the newest"
-    )
-  return scored[-1]
-
-
-def _scored(root: pathlib.Path) -> list[int]:
-  """Returns the steps of the checkpoints that were scored by kNN, the best last."""
-  scores = {step: files.knn(root / str(step)) for step in files.steps_in(root)}
-  return [step for knn, step in sorted((k, s) for s, k in scores.items() if k is not None)]

@@ -52,6 +52,12 @@ def knn(directory: pathlib.Path) -> float | None:
     return None
 
 
+def scored(root: pathlib.Path) -> list[int]:
+  """Returns the steps of the checkpoints that were scored by kNN, the best last."""
+  scores = {step: knn(root / str(step)) for step in steps_in(root)}
+  return [step for score, step in sorted((k, s) for s, k in scores.items() if k is not None)]
+
+
 def move(path: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
   """Renames a directory, in the place of whatever was there; returns `to`."""
   shutil.rmtree(to, ignore_errors=True)

@@ -121,6 +121,14 @@ def read(directory: pathlib.Path) -> Manifest:
   return manifest
 
 
+def of_step(directory: pathlib.Path, step: int) -> Manifest:
+  """Returns the manifest of the checkpoint of `step`. Raises `Damaged` if it is of another."""
+  listed = read(directory)
+  if listed["step"] != step:
+    raise Damaged(f"{NAME} is of step {listed['step']}")
+  return listed
+
+
 def is_in_parts(manifest: Manifest) -> bool:
   """Returns whether it describes parts; else a checkpoint of `earlier`."""
   return "form" in manifest

@@ -16,7 +16,7 @@ from contrastive_jax import cli, config
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.cli import parse
 from contrastive_jax.step.state import TrainState
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import checkpoint, loading
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_checkpoint_of_another_network_is_answered_by_one_line(here, capfd):
   assert left.value.code == 2
   assert line.startswith("error: checkpoint 1 has ")
   assert line.endswith("; use the run's own config or a new --workdir")
-  assert checkpoint.saved_steps(other) == [1]
+  assert loading.saved_steps(other) == [1]
 
 
 def test_there_are_thirty_mistakes():

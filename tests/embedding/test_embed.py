@@ -22,7 +22,7 @@ from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate, features
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.step.state import TrainState
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import checkpoint, loading
 
 ONE = jax.devices()[:1]
 NEEDS_ARROW = pytest.mark.skipif(
@@ -203,8 +203,8 @@ def test_a_folder_gives_names_and_what_cannot_be_read_is_left_out(workdir, tmp_p
 
 def test_the_target_is_its_own_weights_with_the_statistics_of_the_online_network(workdir, tmp_path):
   path = embed.run(asked(network="target"), workdir, str(tmp_path / "f.npz"), devices=ONE)
-  online = checkpoint.load_run(workdir)
-  target = checkpoint.load_run(workdir, network="target")
+  online = loading.load_run(workdir)
+  target = loading.load_run(workdir, network="target")
   assert set(online.params) - set(target.params) == {"p"}, "BYOL averages no predictor"
   config, _ = eval_config.resolve(asked(network="target"))
   found = pieces.opened(config, workdir, "config", "train", ONE)
@@ -218,7 +218,7 @@ def test_the_target_is_its_own_weights_with_the_statistics_of_the_online_network
     mesh=found.mesh,
   )
   assert_same(np.load(path), wanted)
-  other = checkpoint.load_run(workdir).params["backbone"]
+  other = loading.load_run(workdir).params["backbone"]
   assert not jax.tree.all(
     jax.tree.map(lambda a, b: np.array_equal(a, b), other, target.params["backbone"])
   )

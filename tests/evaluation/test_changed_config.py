@@ -16,7 +16,7 @@ from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.step import state as state_lib
-from contrastive_jax.workdir import checkpoint, state_files
+from contrastive_jax.workdir import attempts, checkpoint, state_files
 
 VALUES = ("x", -1, 10**12, [1], None, {}, 1.5, "", True)
 KEYS = sorted(config.flatten(tiny()))
@@ -47,8 +47,8 @@ def computes_nothing(run, monkeypatch):
   def begins(*_):
     raise Begins
 
-  held = state_files.attempt(0, weights(run[0]), state_files.read_model, lambda *_: None)
-  monkeypatch.setattr(state_files, "attempt", lambda *_: held)
+  held = attempts.attempt(0, weights(run[0]), state_files.read_model, lambda *_: None)
+  monkeypatch.setattr(attempts, "attempt", lambda *_: held)
   monkeypatch.setattr(evaluate, "_prepare", begins)
 
 

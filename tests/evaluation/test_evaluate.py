@@ -21,7 +21,7 @@ from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate, features, knn, linear_rates, progress, protocols
 from contrastive_jax.step.state import TrainState
 from contrastive_jax.training import trainer
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import checkpoint, loading
 
 ONE, TWO = jax.devices()[:1], jax.devices()[:2]
 
@@ -222,7 +222,7 @@ def test_pictures_lie_beside_the_file(everything, workdir):
 
 
 def test_the_score_is_that_of_the_checkpoints_features(everything, workdir):
-  loaded = checkpoint.load_run(workdir)
+  loaded = loading.load_run(workdir)
   net, view = build.net(loaded.config), build.recipe(loaded.config)
   found = []
   for split in ("train", "test"):

@@ -7,7 +7,7 @@ import members
 import pytest
 
 from contrastive_jax import errors
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 
 def member(folder, index, *flags, port, epochs=2, before=""):
@@ -72,7 +72,7 @@ def test_sigterm_to_one_process_saves_and_ends_all_after_the_same_step(tmp_path)
   codes, said = members.ends(started)
   assert codes == [errors.EXIT_PREEMPTED] * 2, said
   steps = [re.search(r"left: SIGTERM: saved step (\d+)", text).group(1) for text in said]
-  assert steps[0] == steps[1] == str(checkpoint.saved_steps(str(tmp_path / "run"))[-1])
+  assert steps[0] == steps[1] == str(loading.saved_steps(str(tmp_path / "run"))[-1])
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_ctrl_c_to_one_process_saves_and_ends_all_after_the_same_step(tmp_path):
   started[1].send_signal(signal.SIGINT)
   codes, said = members.ends(started)
   assert codes == [errors.EXIT_PREEMPTED, 130], said
-  step = checkpoint.saved_steps(str(tmp_path / "run"))[-1]
+  step = loading.saved_steps(str(tmp_path / "run"))[-1]
   assert f"left: SIGTERM: saved step {step}" in said[0]
   assert f"goes on from the last checkpoint, step {step}" in said[1]
 
@@ -127,7 +127,7 @@ def test_sigterm_to_one_process_that_scores_or_saves_ends_all_after_a_save(
   codes, said = members.ends(pair(tmp_path, SCORED, SCORED, epochs=50, before=before))
   assert codes == [errors.EXIT_PREEMPTED] * 2, said
   steps = [re.search(r"left: SIGTERM: saved step (\d+)", text).group(1) for text in said]
-  assert steps[0] == steps[1] == str(checkpoint.saved_steps(str(tmp_path / "run"))[-1])
+  assert steps[0] == steps[1] == str(loading.saved_steps(str(tmp_path / "run"))[-1])
   assert int(steps[0]) < 16, "at once"
 
 
@@ -147,7 +147,7 @@ def test_steps_that_are_not_finite_end_all_processes_alike(tmp_path):
   assert codes == [errors.EXIT_NON_FINITE] * 2, said
   for text in said:
     assert re.search(r"stopped: loss is nan.* at step 8, the 3. not finite", last_line(text))
-  assert checkpoint.saved_steps(str(tmp_path / "run")) == [4]
+  assert loading.saved_steps(str(tmp_path / "run")) == [4]
 
 
 @pytest.mark.slow

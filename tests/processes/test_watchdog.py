@@ -8,7 +8,7 @@ from states import state
 
 from contrastive_jax import errors
 from contrastive_jax.processes import watchdog
-from contrastive_jax.workdir import checkpoint, part_files
+from contrastive_jax.workdir import checkpoint, loading, part_files
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_a_save_that_hangs_in_the_background_ends_the_run(tmp_path, monkeypatch,
   assert codes and set(codes) == {errors.EXIT_STUCK}
   said = capfd.readouterr().err
   assert "is writing checkpoint 3 for" in said and "test_watchdog.py" in said, "with the stacks"
-  assert checkpoint.saved_steps(str(tmp_path)) == [3]
+  assert loading.saved_steps(str(tmp_path)) == [3]
 
 
 @pytest.mark.parametrize("age_s, ends", [(0.0, False), (9.0, True)])

@@ -17,7 +17,7 @@ from contrastive_jax.models import convolution, vit
 from contrastive_jax.plan import images, program
 from contrastive_jax.step import gathering
 from contrastive_jax.training import trainer
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 # One of two processes, for four steps of a run.
 CODE = """
@@ -144,7 +144,7 @@ def test_a_run_in_parts_goes_on_with_the_whole_state(tmp_path, monkeypatch):
     whole_runs.interrupt_after_save(patch, 1)
     with pytest.raises(KeyboardInterrupt):
       trainer.train(tiny_config.tiny(fsdp=True), str(tmp_path / "a"), jax.devices()[:2])
-  saved = checkpoint.load_run(str(tmp_path / "a"))
+  saved = loading.load_run(str(tmp_path / "a"))
   assert saved.step == 4
   mixed = trainer.train(tiny_config.tiny(), str(tmp_path / "a"), jax.devices()[:2])
   whole = trainer.train(tiny_config.tiny(), str(tmp_path / "b"), jax.devices()[:2])

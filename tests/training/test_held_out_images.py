@@ -14,7 +14,7 @@ from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.training import opening, trainer
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def workdir(tmp_path_factory):
 def test_the_best_checkpoint_is_chosen_without_the_test_images(workdir):
   lines = (pathlib.Path(workdir) / "metrics.jsonl").read_text().splitlines()
   assert "knn_top1" in json.loads(lines[-1])
-  assert checkpoint.best_step(workdir) == 2
+  assert loading.best_step(workdir) == 2
 
 
 def test_its_score_is_that_of_an_evaluation_of_what_was_held_out(workdir):

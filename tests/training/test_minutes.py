@@ -13,7 +13,7 @@ from contrastive_jax.processes import agree
 from contrastive_jax.training import minutes as minutes_lib
 from contrastive_jax.training import trainer
 from contrastive_jax.training.minutes import Minutes
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 
 @pytest.fixture
@@ -56,4 +56,4 @@ def test_a_run_saves_by_the_clock_and_by_epochs(tmp_path, monkeypatch):
   monkeypatch.setattr(Minutes, "are_over", lambda self: next(asked) % 3 == 0)
   c = tiny_config.tiny(epochs=2, checkpoint__keep=9)
   trainer.train(c, str(tmp_path), whole_runs.one_device())
-  assert checkpoint.saved_steps(str(tmp_path)) == [3, 4, 6, 8]
+  assert loading.saved_steps(str(tmp_path)) == [3, 4, 6, 8]

@@ -15,7 +15,7 @@ from contrastive_jax.evaluation import features
 from contrastive_jax.processes import preemption
 from contrastive_jax.step import guard
 from contrastive_jax.training import monitor, trainer
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import checkpoint, loading
 
 
 def send_sigterm():
@@ -58,7 +58,7 @@ def test_sigterm_in_any_phase_saves_what_there_is_and_leaves(tmp_path, monkeypat
     phase(patch)
     with pytest.raises(errors.Preempted):
       trainer.train(c, str(tmp_path), whole_runs.one_device())
-  steps = checkpoint.saved_steps(str(tmp_path))
+  steps = loading.saved_steps(str(tmp_path))
   assert steps[: len(saved)] == saved
   assert len(steps) == len(saved) + (phase is sigterm_while_saved)  # it left one step or so later
   assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "put back"
@@ -80,7 +80,7 @@ def test_a_first_ctrl_c_saves_as_sigterm_does(tmp_path, monkeypatch, capfd, pack
     patch.setattr(package, name, lambda *a, **k: (patch.undo(), ctrl_c(), call(*a, **k))[-1])
     with pytest.raises(KeyboardInterrupt, match="saved step"):
       trainer.train(c, str(tmp_path), whole_runs.one_device())
-  assert checkpoint.saved_steps(str(tmp_path))[0] == 2
+  assert loading.saved_steps(str(tmp_path))[0] == 2
   assert "interrupt: the run saves as soon as it can" in capfd.readouterr().err
   assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "put back"
 
@@ -137,6 +137,6 @@ def test_a_signal_saves_and_leaves_with_its_code(tmp_path, number, code, said):
   process.send_signal(number)
   [left], [err] = members.ends([process])
   assert left == code, err
-  saved = checkpoint.saved_steps(str(workdir))[-1]
+  saved = loading.saved_steps(str(workdir))[-1]
   assert said.format(saved) in err
   assert "Traceback" not in err

@@ -22,7 +22,7 @@ from contrastive_jax.data import pipeline
 from contrastive_jax.methods import simclr
 from contrastive_jax.step import guard
 from contrastive_jax.training import trainer
-from contrastive_jax.workdir import checkpoint, part_files
+from contrastive_jax.workdir import loading, part_files
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(undisturbed, tmp_path, monkeypat
     whole_runs.interrupt_after_save(patch, 2)
     with pytest.raises(KeyboardInterrupt):
       trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
-  assert checkpoint.saved_steps(str(tmp_path)) == [4, 8]
+  assert loading.saved_steps(str(tmp_path)) == [4, 8]
   resumed = trainer.train(tiny(), str(tmp_path), whole_runs.one_device())
   whole_runs.assert_equal(resumed.state, undisturbed[0].state)
   steps = [line["step"] for line in whole_runs.metrics(tmp_path)]
@@ -45,7 +45,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(undisturbed, tmp_path, monkeypat
 
 def test_evaluation_reads_the_trained_weights(undisturbed):
   result, workdir = undisturbed
-  run = checkpoint.load_run(str(workdir))
+  run = loading.load_run(str(workdir))
   assert run.step == 12
   whole_runs.assert_equal(run.params, jax.device_get(result.state.params))
   whole_runs.assert_equal(run.stats, jax.device_get(result.state.stats))
@@ -54,10 +54,10 @@ def test_evaluation_reads_the_trained_weights(undisturbed):
 
 def test_a_finished_run_started_again_changes_nothing(undisturbed):
   result, workdir = undisturbed
-  before = checkpoint.saved_steps(str(workdir))
+  before = loading.saved_steps(str(workdir))
   again = trainer.train(tiny(), str(workdir), whole_runs.one_device())
   whole_runs.assert_equal(again.state, result.state)
-  assert checkpoint.saved_steps(str(workdir)) == before
+  assert loading.saved_steps(str(workdir)) == before
 
 
 def test_another_config_in_the_same_workdir_is_refused_by_key(undisturbed):
@@ -149,7 +149,7 @@ def test_a_checkpoint_of_another_network_is_refused_and_kept(undisturbed):
     trainer.train(
       tiny(model__width=0.5, allow_config_change=True), str(workdir), whole_runs.one_device()
     )
-  assert checkpoint.saved_steps(str(workdir))[-1] == 12
+  assert loading.saved_steps(str(workdir))[-1] == 12
   assert (workdir / "config.json").read_text() == stored
 
 
@@ -164,8 +164,8 @@ def test_steps_that_are_not_finite_are_skipped_and_three_in_a_row_end_the_run(
   lines = whole_runs.metrics(tmp_path)
   assert [r["step"] for r in lines if r["loss"] is None] == [5, 6, 9, 10, 11]
   assert {r["step"]: r["skipped"] for r in lines}[8] == 2
-  assert checkpoint.saved_steps(str(tmp_path)) == [4, 8], "the last good one is kept"
-  for leaf in jax.tree.leaves(checkpoint.load_run(str(tmp_path)).params):
+  assert loading.saved_steps(str(tmp_path)) == [4, 8], "the last good one is kept"
+  for leaf in jax.tree.leaves(loading.load_run(str(tmp_path)).params):
     assert np.all(np.isfinite(leaf))
 
 
@@ -226,7 +226,7 @@ def test_a_workdir_that_becomes_read_only_ends_the_run_and_keeps_what_was_saved(
   monkeypatch.setattr(part_files, "write", read_only)
   with pytest.raises(errors.SaveFailed, match="checkpoint 8 cannot .*Read-only file system"):
     trainer.train(tiny(epochs=50), str(tmp_path), whole_runs.one_device())
-  assert checkpoint.saved_steps(str(tmp_path)) == [4]
+  assert loading.saved_steps(str(tmp_path)) == [4]
   steps = [line["step"] for line in whole_runs.metrics(tmp_path)]
   assert 8 <= steps[-1] < 100, "within some steps, not at the end"
 

@@ -18,7 +18,7 @@ from contrastive_jax.evaluation import evaluate
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.training import trainer
 from contrastive_jax.weights import export, safetensors_file, start, tree
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 
 def needs(*names):
@@ -144,7 +144,7 @@ def exported(workdir):
 
 
 def test_a_run_leaves_its_backbone_at_the_end(trained):
-  loaded = checkpoint.load_run(trained[0])
+  loaded = loading.load_run(trained[0])
   wanted = tree.flat(loaded.params["backbone"], loaded.stats["backbone"])
   found = start.read(os.path.join(exported(trained[0]), "model.safetensors"))
   assert found.layout == "own" and found.arrays.keys() == wanted.keys()
@@ -158,7 +158,7 @@ def test_weights_of_a_file_score_as_the_run_that_they_are_of(trained, tmp_path):
   asked.init.path = os.path.join(exported(workdir), "model.safetensors")
   asked.data.source = "shapes"
   for key in ("num_train", "num_test", "size_px"):
-    asked.data.shapes[key] = checkpoint.load_run(workdir).config.data.shapes[key]
+    asked.data.shapes[key] = loading.load_run(workdir).config.data.shapes[key]
   of_run.init.path = workdir
   for run, config in ((None, asked), (workdir, of_run)):
     found = evaluate.run(config, run, whole_runs.one_device(), str(tmp_path / str(bool(run))))

@@ -11,7 +11,7 @@ from damage import DAMAGES, damage, files, restore, same, save
 
 from contrastive_jax import config, errors
 from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.workdir import checkpoint, manifest, part_files
+from contrastive_jax.workdir import checkpoint, loading, manifest, part_files
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_no_damaged_file_is_used_in_silence(workdir, tmp_path_factory, capfd, ki
     copy = tmp_path_factory.mktemp("copy") / "run"
     shutil.copytree(workdir, copy)
     done = damage(rng.choice(files(copy / "checkpoints" / "2")), kind, rng)
-    run = checkpoint.load_run(str(copy))
+    run = loading.load_run(str(copy))
     told = "checkpoint 2 is skipped" in capfd.readouterr().err
     assert same(run.params, states.state(run.step).params) and (run.step == 2 or told), (
       trial,
@@ -55,7 +55,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_its_step_saved_again(workdir):
   checkpoints.save(2, states.state(2))
   checkpoints.wait()
   checkpoints.close()
-  assert checkpoint.saved_steps(str(workdir)) == [1, 2]
+  assert loading.saved_steps(str(workdir)) == [1, 2]
   assert (workdir / "checkpoints" / "2.damaged").is_dir()
   assert same(restore(workdir, states.state(0)), states.state(2))
 
@@ -73,14 +73,14 @@ def test_a_run_whose_checkpoints_are_all_damaged_never_starts_over_unasked(workd
 def test_evaluation_of_a_damaged_step_asked_for_by_name_is_refused(workdir):
   (workdir / "checkpoints" / "2" / manifest.NAME).write_text("{")
   with pytest.raises(errors.UserError, match="no intact checkpoint of step 2"):
-    checkpoint.load_run(str(workdir), 2)
+    loading.load_run(str(workdir), 2)
   assert (workdir / "checkpoints" / "2").is_dir(), "evaluation moves nothing"
 
 
 def test_a_damaged_config_is_named(workdir):
   (workdir / "config.json").write_text('{"seed": 0')
   with pytest.raises(errors.UserError, match="config.json cannot be read"):
-    checkpoint.load_run(str(workdir))
+    loading.load_run(str(workdir))
 
 
 def test_a_config_that_another_hand_changed_is_named(tmp_path):
@@ -111,10 +111,10 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     checkpoints.save(step, states.state(step), knn)
   checkpoints.wait()
   checkpoints.close()
-  assert checkpoint.saved_steps(str(tmp_path)) == [2, 4, 5]
+  assert loading.saved_steps(str(tmp_path)) == [2, 4, 5]
   workdir_lib.stamp(str(tmp_path), config.pretrain())
-  assert checkpoint.load_run(str(tmp_path), "best").step == 2
-  assert checkpoint.load_run(str(tmp_path)).step == 5
+  assert loading.load_run(str(tmp_path), "best").step == 2
+  assert loading.load_run(str(tmp_path)).step == 5
 
 
 def test_a_save_that_fails_is_told_at_the_next_step_and_leaves_nothing(workdir, monkeypatch):
@@ -149,13 +149,13 @@ def test_leaves_that_do_not_come_back_as_they_were_are_not_committed(workdir, mo
   with pytest.raises(errors.SaveFailed, match="3 cannot .*leaf params.scale in parts/0/model.safe"):
     checkpoints.wait()
   checkpoints.close()
-  assert checkpoint.saved_steps(str(workdir)) == [1, 2]
+  assert loading.saved_steps(str(workdir)) == [1, 2]
 
 
 def test_leftovers_of_a_killed_save_are_removed_and_do_not_count(workdir):
   root = workdir / "checkpoints"
   shutil.copytree(root / "2", root / "3.tmp")
   shutil.copytree(root / "2", root / "3.tmp.orbax-checkpoint-tmp")
-  assert checkpoint.saved_steps(str(workdir)) == [1, 2]
+  assert loading.saved_steps(str(workdir)) == [1, 2]
   assert same(restore(workdir, states.state(0)), states.state(2))
   assert sorted(p.name for p in root.iterdir()) == ["1", "2"]

@@ -14,7 +14,7 @@ from damage import DAMAGES, damage, files, restore, same, save
 
 from contrastive_jax import config, errors
 from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 STORED = pathlib.Path(__file__).with_name("checkpoint_of_0_1.zip")
 
@@ -30,11 +30,11 @@ def unpacked(workdir):
 def test_one_is_restored_and_scored_and_gone_on_from(tmp_path):
   workdir = unpacked(tmp_path)
   assert same(restore(workdir, states.state(0)), states.state(2))
-  run = checkpoint.load_run(str(workdir))
+  run = loading.load_run(str(workdir))
   assert run.step == 2 and same(run.params, states.state(2).params)
   save(workdir, states.state(3))
   assert same(restore(workdir, states.state(0)), states.state(3))
-  assert checkpoint.saved_steps(str(workdir)) == [2, 3]
+  assert loading.saved_steps(str(workdir)) == [2, 3]
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
@@ -44,7 +44,7 @@ def test_a_damage_is_told(tmp_path, capfd, kind):
     workdir = tmp_path / str(trial)
     workdir.mkdir()
     damage(rng.choice(files(unpacked(workdir) / "checkpoints" / "2")), kind, rng)
-    run = checkpoint.load_run(str(workdir))
+    run = loading.load_run(str(workdir))
     told = "checkpoint 2 is skipped" in capfd.readouterr().err
     assert same(run.params, states.state(run.step).params) and (run.step == 2 or told)
     restored = restore(workdir, states.state(0))

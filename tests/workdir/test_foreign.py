@@ -8,7 +8,7 @@ from damage import restore, same, save
 
 from contrastive_jax import checkpoint_names, config, errors, reading
 from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 KEPT = (
   *("notes.tmp", "metrics.tmp", "x.tmp/a", "checkpoints/my.tmpdir/a", "checkpoints/notes.tmp/a"),
@@ -52,7 +52,7 @@ def test_what_the_user_keeps_there_is_kept(workdir, name):
   # A folder that is named as a step is taken for one whose manifest is lost, and set aside.
   place = name.replace("checkpoints/5/", "checkpoints/5.damaged/")
   assert (workdir / place).read_text() == "mine"
-  assert checkpoint.saved_steps(str(workdir)) == [10]
+  assert loading.saved_steps(str(workdir)) == [10]
 
 
 def test_a_link_in_the_place_of_a_checkpoint_is_read_and_what_it_leads_to_is_kept(
@@ -126,7 +126,7 @@ def test_an_evaluation_does_not_wait_for_what_is_no_file(workdir, monkeypatch, k
   (os.mkdir if kind == "folder" else os.mkfifo)(workdir / "config.json")
   monkeypatch.setattr(reading, "PAUSES_S", ())
   with pytest.raises(errors.UserError, match="config.json is no file"):
-    checkpoint.load_run(str(workdir))
+    loading.load_run(str(workdir))
 
 
 def test_names_are_steps_as_a_run_writes_them():

@@ -12,7 +12,7 @@ from contrastive_jax import data, errors
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.data import identity, subset
 from contrastive_jax.training import trainer
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 
 
 def write(root, *names):
@@ -83,7 +83,7 @@ def test_a_stamp_that_is_damaged_is_named(finished):
   with pytest.raises(errors.UserError, match="data.json cannot be read .*allow_data_change"):
     trainer.train(on_folder(root), str(workdir), whole_runs.one_device())
   (workdir / "data.json").write_text(stamp)
-  assert checkpoint.saved_steps(str(workdir)) == [2]
+  assert loading.saved_steps(str(workdir)) == [2]
 
 
 @pytest.mark.parametrize("as_unmounted", [True, False])

@@ -14,7 +14,7 @@ from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.cli import compare as compare_command
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.training import trainer
-from contrastive_jax.workdir import checkpoint
+from contrastive_jax.workdir import loading
 from contrastive_jax.workdir.report import Reporter
 
 # What globs, URLs, templates and shells read more into.
@@ -45,7 +45,7 @@ def test_checkpoints_lie_where_they_are_said_to_and_nowhere_else(tmp_path, monke
   save(name, states.state(1))
   save(name, states.state(2))
   assert same(restore(name, states.state(0)), states.state(2))
-  assert checkpoint.load_run(name).step == 2
+  assert loading.load_run(name).step == 2
   assert os.listdir(tmp_path) == [name]
   assert launch._newest(["train", f"--workdir={name}", "--config=a"]) == 2
   assert launch._newest(["train", "--workdir", name]) == 2

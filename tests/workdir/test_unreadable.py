@@ -17,7 +17,7 @@ from contrastive_jax import config, errors, launch, reading
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.processes import agree
 from contrastive_jax.training import trainer
-from contrastive_jax.workdir import checkpoint, manifest, part_files
+from contrastive_jax.workdir import checkpoint, loading, manifest, part_files
 
 PASSING = [
   *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
@@ -86,7 +86,7 @@ def test_an_error_that_passes_is_waited_for(workdir, monkeypatch, where, error):
   left = failing(monkeypatch, where, error, times=2)
   assert restored(workdir) == 2 and left == [0]
   left[0] = 2
-  assert checkpoint.load_run(str(workdir)).step == 2 and left == [0]
+  assert loading.load_run(str(workdir)).step == 2 and left == [0]
   assert names(workdir) == ["1", "2"]
 
 
@@ -105,13 +105,13 @@ def test_one_that_stays_ends_the_run_and_renames_nothing(workdir, monkeypatch, w
 def test_evaluation_takes_no_older_step_for_an_error_that_passes(workdir, monkeypatch):
   failing(monkeypatch, "files", errno.EIO, times=EVER)
   with pytest.raises(errors.ReadFailed, match="checkpoint 2 cannot be read"):
-    checkpoint.load_run(str(workdir))
+    loading.load_run(str(workdir))
 
 
 def test_a_folder_that_cannot_be_listed_is_no_empty_one(workdir, monkeypatch):
   """Or the run would start over beside its own checkpoints."""
   left = failing(monkeypatch, "listing", errno.EIO, times=2)
-  assert checkpoint.saved_steps(str(workdir)) == [1, 2]
+  assert loading.saved_steps(str(workdir)) == [1, 2]
   left[0] = EVER
   with pytest.raises(errors.ReadFailed, match="checkpoints cannot be read"):
     checkpoint.Checkpoints(str(workdir))
