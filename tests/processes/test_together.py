@@ -107,6 +107,7 @@ def signalled(*args, **options):
 {module}.{function} = signalled
 """
 SCORED = (
+  "--config.data.held_out=16",
   "--config.monitor.every_epochs=1",
   "--config.monitor.max_train=32",
   "--config.monitor.batch_size=32",
