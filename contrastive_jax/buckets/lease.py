@@ -28,6 +28,14 @@ _SAFETY_S = 5.0  # the holder stops so long before it has run out
 _NAME = re.compile(r"lease/(\d{8})\.json")
 
 
+class InUse(errors.UserError):
+  """Another run has the lease; `holder` says who."""
+
+  def __init__(self, text: str, holder: str = ""):
+    super().__init__(text)
+    self.holder = holder
+
+
 class Lease:
   """The lease of a place in a bucket.
 
@@ -60,7 +68,7 @@ class Lease:
     """Takes the lease; returns the token of the one before it if that was of this folder, else "".
 
     Raises:
-      UserError: another run has it.
+      InUse: another run has it.
       ReadFailed, SaveFailed: the server does not answer.
     """
     found = self._newest()
@@ -169,10 +177,12 @@ class Lease:
           lasts_s - (time.monotonic() - since),
         )
 
-  def _in_use(self, found: dict[str, Any]) -> errors.UserError:
-    return errors.UserError(
-      f"workdir {self._objects.address} is in use by {_holder(found)}; wait for its end, stop it, "
-      "or give another --workdir"
+  def _in_use(self, found: dict[str, Any]) -> InUse:
+    holder = _holder(found)
+    return InUse(
+      f"workdir {self._objects.address} is in use by {holder}; wait for its end, stop it, or give "
+      "another --workdir",
+      holder,
     )
 
   def _newest(self) -> tuple[int, dict[str, Any]]:

@@ -8,6 +8,7 @@ import shlex
 from absl import flags
 
 from contrastive_jax import config_files, errors, places
+from contrastive_jax.buckets import address
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.study import config
 
@@ -51,7 +52,7 @@ def _define(values: flags.FlagValues) -> None:
 
 
 def _run(asked: Asked) -> None:
-  from contrastive_jax.study import agree, cells, layout, listing, plans, selection
+  from contrastive_jax.study import bucket
 
   given = asked.flags
   study = config.resolve(config.with_changes(asked.config, given["set"].value))
@@ -63,7 +64,15 @@ def _run(asked: Asked) -> None:
     raise errors.UserError(
       "--workdir is missing; give a directory for the study, e.g. --workdir=runs/batch_size"
     )
-  root = pathlib.Path(given["workdir"].value).absolute()
+  only_looks = any(given[name].value for name in ("list", "dry_run", "plan"))
+  with bucket.place(given["workdir"].value, writes=not only_looks) as place:
+    _in(place, study, asked)
+
+
+def _in(place, study, asked: Asked) -> None:
+  from contrastive_jax.study import agree, cells, layout, listing, plans, selection
+
+  given, root = asked.flags, place.root
   layout.check(root)
   everything = cells.cells(study)
   for cell in everything:
@@ -75,34 +84,34 @@ def _run(asked: Asked) -> None:
     places.ready(root, "the study", "give another --workdir")
   agree.check(study, root, everything)
   if given["report"].value:
-    _report(study, everything, root, asked.words)
+    _report(study, everything, place, asked.words)
     return
   if given["submit"].value:
     _submit(asked, root, study.name)
     return
   if given["list"].value:
-    print(listing.table(study, root, selected), end="")
+    print(listing.table(study, place, selected), end="")
   elif given["dry_run"].value:
-    for line in listing.dry_run(study, root, selected):
+    for line in listing.dry_run(study, place, selected):
       print(line)
   elif given["plan"].value is not None:
     for line in plans.table(root, selected, given["plan"].value, given["plan_images"].value):
       print(line, flush=True)
   else:
-    _do(study, root, selected, everything, asked)
+    _do(study, place, selected, everything, asked)
 
 
-def _do(study, root, selected, everything, asked) -> None:
+def _do(study, place, selected, everything, asked) -> None:
   from contrastive_jax.study import children, runner
 
   given = asked.flags
   children = children.Children(given["restarts"].value, shlex.split(given["under"].value))
   options = {"jobs": given["jobs"].value, "variables": given["job_env"].value}
-  run = runner.Runner(study, root, selected, children, **options)
+  run = runner.Runner(study, place, selected, children, **options)
   run.run()
   for group in run.undecided:
     print(f"{group}: no choice yet, not all its cells have their scores", flush=True)
-  _report(study, everything, root, asked.words)
+  _report(study, everything, place, asked.words)
   if run.failed:
     raise errors.CellsFailed(
       f"{len(run.failed)} of {len(selected)} cells: {', '.join(run.failed)} (see output.log in "
@@ -110,15 +119,18 @@ def _do(study, root, selected, everything, asked) -> None:
     )
 
 
-def _report(study, everything, root, words) -> None:
+def _report(study, everything, place, words) -> None:
   from contrastive_jax.study import report
 
+  root = place.root
+  place.look(curves=True)
   with (root / "report.lock").open("w") as file:  # shards may end at once
     fcntl.flock(file, fcntl.LOCK_EX)
     whole = [word for word in words if not re.match(r"--?(report|shard|only)\b", word)]
     command = shlex.join(["contrastive_jax", "study", *whole])
     written = report.write(study, everything, root, command)
-  print(f"report: {', '.join(str(path) for path in written)}", flush=True)
+    place.keep(*written)
+  print(f"report: {', '.join(map(place.told, written))}", flush=True)
 
 
 def _check_flags(given: flags.FlagValues) -> None:
@@ -132,6 +144,11 @@ def _check_flags(given: flags.FlagValues) -> None:
   for variable in given["job_env"].value:
     if "=" not in variable:
       raise errors.UserError(f"--job_env={variable} is not NAME=VALUE")
+  if given["submit"].value and address.is_bucket(given["workdir"].value):
+    raise errors.UserError(
+      f"--submit keeps its files in --workdir, and {given['workdir'].value} is in a bucket; print "
+      "a script with --slurm=N, or give a directory"
+    )
 
 
 def _submit(asked: Asked, root: pathlib.Path, name: str) -> None:
@@ -166,4 +183,5 @@ COMMAND = Command(
   run=_run,
   define=_define,
   itself=False,
+  in_buckets=lambda given: True,
 )

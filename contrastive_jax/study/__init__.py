@@ -3,6 +3,6 @@
 A study names a base config, axes of changes to it, and seeds; each combination is a cell, a run in
 a folder of its own. What runs cells starts processes and loads no JAX itself.
 
-Imports: catalogue, checkpoint_names, config, config_files, data, errors, evaluation, locking,
-metric_lines, options, paths, places, reading, stored.
+Imports: buckets, catalogue, checkpoint_names, config, config_files, data, errors, evaluation,
+locking, metric_lines, options, paths, places, reading, stored.
 """

@@ -7,9 +7,7 @@ written down before its cells are scored on test images, and stands from then on
 
 import json
 import math
-import os
 import pathlib
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +17,7 @@ from contrastive_jax import errors
 from contrastive_jax.study import cells as cells_lib
 from contrastive_jax.study import layout, measure, questions
 from contrastive_jax.study.cells import Cell
+from contrastive_jax.study.place import Place
 from contrastive_jax.study.questions import Question
 
 
@@ -50,13 +49,13 @@ def is_chosen(study: ConfigDict, root: pathlib.Path, cell: Cell) -> bool:
 
 
 def choose(
-  study: ConfigDict, root: pathlib.Path, group: Sequence[Cell], question: Question
+  study: ConfigDict, place: Place, group: Sequence[Cell], question: Question
 ) -> dict[str, Any] | None:
   """Writes down the choice of a group if all its cells have their scores, unless there is one.
 
   Args:
     study: that chooses.
-    root: its folder.
+    place: where it lies.
     group: all cells of one.
     question: what was asked on images held out.
 
@@ -64,10 +63,10 @@ def choose(
     The choice that stands: `group` and `chosen` (labels), `by` (the figure), `means` and `seeds`;
     None: there is none yet. `instead`: what these scores would choose, where that is another.
   """
-  path = layout.choice(root, group_of(study, group[0]))
-  made, found = layout.read_choice(path), _best(study, root, group, question)
+  path = layout.choice(place.root, group_of(study, group[0]))
+  made, found = layout.read_choice(path), _best(study, place.root, group, question)
   if made is None and found is not None:
-    _write_first(path, found)
+    place.write_first(path, json.dumps(found, indent=2) + "\n")
     made = layout.read_choice(path)  # another study may have been first
   if made and found and found["chosen"] != made["chosen"]:
     return made | {"instead": found["chosen"]}
@@ -120,18 +119,3 @@ def _label(cell: Cell, axes: Sequence[str]) -> dict[str, str]:
 
 def _diverged(code: int | None) -> bool:
   return code == errors.EXIT_NON_FINITE
-
-
-def _write_first(path: pathlib.Path, found: dict[str, Any]) -> None:
-  """Writes a file unless there is one, also where several studies would at once."""
-  whole = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.new")
-  layout.write(whole, json.dumps(found, indent=2) + "\n")
-  try:
-    os.link(whole, path)
-  except FileExistsError:
-    pass
-  except OSError:  # a file system without links
-    if not path.exists():
-      os.replace(whole, path)
-  finally:
-    whole.unlink(missing_ok=True)

@@ -11,7 +11,6 @@ DIR/choices/GROUP.json      which label was chosen, by what; written once
 DIR/report/                 table, pictures, page
 """
 
-import json
 import pathlib
 import stat
 import types
@@ -113,7 +112,3 @@ def write(path: pathlib.Path, content: str | bytes) -> None:
   """Writes a whole file or nothing, also where several studies write it at once."""
   with errors.placing(str(path), then="give the same command again"):
     places.write(path, content)
-
-
-def write_record(root: pathlib.Path, name: str, content: dict[str, Any]) -> None:
-  write(cell(root, name) / "cell.json", json.dumps(content, indent=2) + "\n")

@@ -1,6 +1,5 @@
 """What a study is: its cells as a table, or as the commands that they consist of."""
 
-import pathlib
 from collections.abc import Iterator, Sequence
 
 from ml_collections import ConfigDict
@@ -8,19 +7,21 @@ from ml_collections import ConfigDict
 from contrastive_jax.study import cells as cells_lib
 from contrastive_jax.study import choose, commands, estimate, layout, questions
 from contrastive_jax.study.cells import Cell
+from contrastive_jax.study.place import Place
 from contrastive_jax.study.work import Work
 
 
-def table(study: ConfigDict, root: pathlib.Path, selected: Sequence[Cell]) -> str:
+def table(study: ConfigDict, place: Place, selected: Sequence[Cell]) -> str:
   """Returns a line a cell: its state, steps, images and time, taken or estimated ("~")."""
   everything = cells_lib.cells(study)
-  times, sizes, work = estimate.Times(root, everything), estimate.Sizes(), Work(study, root)
+  times, sizes = estimate.Times(place.root, everything), estimate.Sizes()
+  work = Work(study, place)
   rows = [("cell", "state", "steps", "images", "time")]
   images, seconds, left = 0, 0.0, 0
   for cell in selected:
     todo, steps, time = work.needs(cell), sizes.steps(cell), times.of(cell)
     seen = steps and steps * cells_lib.resolve(cell).batch_size
-    state = layout.record(root, cell.name).get("state", "")
+    state = layout.record(place.root, cell.name).get("state", "")
     if todo:
       left += 1
       seconds += time or 0
@@ -33,14 +34,14 @@ def table(study: ConfigDict, root: pathlib.Path, selected: Sequence[Cell]) -> st
   return "\n".join([*_columns(rows), sum_]) + "\n"
 
 
-def dry_run(study: ConfigDict, root: pathlib.Path, selected: Sequence[Cell]) -> Iterator[str]:
+def dry_run(study: ConfigDict, place: Place, selected: Sequence[Cell]) -> Iterator[str]:
   """Yields the commands that are still to be run, and comments where a choice comes first."""
-  work = Work(study, root)
+  work = Work(study, place)
   for name, group in choose.groups(study, selected).items():
     for cell in group:
       for stage in work.needs(cell):
         yield commands.shown(stage.words)
-    if study.choose and layout.read_choice(layout.choice(root, name)) is None:
+    if study.choose and layout.read_choice(layout.choice(place.root, name)) is None:
       axes = ", ".join(study.choose)
       yield f"# {name}: the best {axes} by {study.choose_by or study.measure} on images held out;"
       for question in questions.on_test(study):

@@ -1,6 +1,7 @@
 """A study as the parts of an array of jobs, for whoever has a scheduler: printed, not submitted.
 
-Each job runs one shard on one machine. The folder of the study must be on a disk that all see.
+Each job runs one shard on one machine. The folder of the study must be in a bucket, or on a disk
+that all see.
 """
 
 import json
@@ -57,7 +58,7 @@ spec:
             terminationGracePeriodSeconds: 300
             containers:
             - name: study
-              image: IMAGE  # one with contrastive_jax, and the volume of --workdir mounted
+              image: IMAGE  # one with contrastive_jax, and the disk of --workdir, if it is one
               command: ["/bin/sh", "-c", {json.dumps(command)}]
 """
 

@@ -151,9 +151,11 @@ def _range(runs: Iterable[collect.Run], metric: str) -> tuple[float, float] | No
 
 def _commands(report: Report) -> str:
   lines = [report.command] if report.command else []
-  each = [commands.shown(commands.train(_FOLDER, cell)) for cell in report.cells]
+  each = [
+    commands.shown(commands.train(layout.cell(_FOLDER, cell.name), cell)) for cell in report.cells
+  ]
   for question in questions.on_test(report.study):
-    words = commands.evaluate(_FOLDER, report.cells[0], question)
+    words = commands.evaluate(layout.cell(_FOLDER, report.cells[0].name), question)
     each.append(f"# {commands.shown(words)}")
   said = markup.notes([f"{_FOLDER} is the folder of the study; its config is study.json there."])
   shown = markup.commands(lines) if lines else ""

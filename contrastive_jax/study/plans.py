@@ -56,7 +56,7 @@ def _plans(
   root: pathlib.Path, cell: Cell, topologies: str, images: str | None
 ) -> list[dict[str, object]]:
   folder = root / "plans" / cell.name
-  words = [w for w in commands.train(root, cell) if not w.startswith("--workdir=")]
+  words = [w for w in commands.train("", cell) if not w.startswith("--workdir=")]
   words += [f"--plan={topologies}", f"--workdir={folder}"]
   words += [f"--plan_images={images}"] if images else []
   done = subprocess.run(

@@ -6,7 +6,6 @@ group have their scores on the images held out, whoever sees it first writes dow
 
 import collections
 import logging
-import pathlib
 import signal
 import threading
 import time
@@ -20,6 +19,7 @@ from contrastive_jax.study import choose, estimate, layout
 from contrastive_jax.study import config as study_config
 from contrastive_jax.study.cells import Cell
 from contrastive_jax.study.children import Children
+from contrastive_jax.study.place import Place
 from contrastive_jax.study.work import ELSEWHERE, TRAIN, Ended, Stage, Work
 
 _LOG = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Runner:
   def __init__(
     self,
     study: ConfigDict,
-    root: pathlib.Path,
+    place: Place,
     selected: Sequence[Cell],
     children: Children,
     *,
@@ -49,20 +49,21 @@ class Runner:
 
     Args:
       study: its config.
-      root: its folder.
+      place: where it lies.
       selected: its cells that are to be run.
       children: that run the commands.
       jobs: how many at a time.
       variables: of the environment of each, NAME=VALUE, {job} in it the number of its place.
     """
-    self._study, self._root, self._selected = study, root, list(selected)
+    self._study, self._place, self._root = study, place, place.root
+    self._selected = list(selected)
     self._children, self._jobs = children, jobs
     self._variables = [v.partition("=")[::2] for v in variables]
     self._all = cells_lib.cells(study)
     self._number = {cell.name: i for i, cell in enumerate(self._all, 1)}
     self._groups = choose.groups(study, self._all)
-    self._work = Work(study, root)
-    self._before = {cell.name: layout.record(root, cell.name) for cell in self._all}
+    self._work = Work(study, place)
+    self._before = {cell.name: layout.record(self._root, cell.name) for cell in self._all}
     self._begun: dict[str, float] = {}  # name -> when
     self._waiting = collections.deque(self._selected)
     self._elsewhere: list[tuple[float, Cell]] = []  # (when to try again, cell)
@@ -79,7 +80,7 @@ class Runner:
     Raises:
       KeyboardInterrupt, Preempted: this process was told to leave; its children have left.
     """
-    layout.write(self._root / "study.json", study_config.to_json(self._study))
+    self._place.write(self._root / "study.json", study_config.to_json(self._study))
     groups = list(dict.fromkeys(choose.group_of(self._study, cell) for cell in self._selected))
     with self._children.listening():
       for group in groups:
@@ -98,6 +99,7 @@ class Runner:
       raise KeyboardInterrupt
     if self._children.told is not None:
       raise errors.Preempted("SIGTERM: the runs under way have saved; the same command goes on")
+    self._place.look()
     self.undecided = [g for g in groups if self._study.choose and not self._decide(g)]
 
   def _take_turns(self, job: int) -> None:
@@ -171,12 +173,12 @@ class Runner:
     if not self._study.choose:
       return True
     members = self._groups[group]
-    made = choose.choose(self._study, self._root, members, self._work.held_out)
+    made = choose.choose(self._study, self._place, members, self._work.held_out)
     if made is None:
       return False
     if "instead" in made and group not in self._warned:
       self._warned.add(group)
-      path = layout.choice(self._root, group)
+      path = self._place.told(layout.choice(self._root, group))
       _LOG.warning(
         "warning: %s: %s was chosen and is kept; with the cells of today it would be %s (to choose "
         "again, and score on test images once more, remove %s)",

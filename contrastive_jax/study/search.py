@@ -23,6 +23,7 @@ from contrastive_jax.study import config as study_config
 from contrastive_jax.study import layout, measure, questions
 from contrastive_jax.study.cells import Cell
 from contrastive_jax.study.children import Children
+from contrastive_jax.study.place import Place
 from contrastive_jax.study.work import ELSEWHERE, LEFT, Work
 
 
@@ -56,7 +57,7 @@ def run_cell(
   cell = _cell(study, changes, seed)
   cells_lib.resolve(cell)
   children = children or Children(restarts=2)
-  work = Work(study, root)
+  work = Work(study, Place(root))
   with children.listening():
     ended = work.do(cell, children, {}, layout.record(root, cell.name))
   record = layout.record(root, cell.name)

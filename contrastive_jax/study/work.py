@@ -1,17 +1,18 @@
 """One cell: what it still needs, and doing it. What is done is never done again."""
 
-import contextlib
+import json
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import checkpoint_names, errors, locking, reading
+from contrastive_jax import checkpoint_names, errors, reading
 from contrastive_jax.study import choose, commands, layout, questions
 from contrastive_jax.study.cells import Cell
 from contrastive_jax.study.children import Children
+from contrastive_jax.study.place import Place
 from contrastive_jax.study.questions import Question
 
 TRAIN = "train"
@@ -36,10 +37,10 @@ LEFT = "left"  # a signal ended it; nothing is wrong
 
 
 class Work:
-  """The cells of a study in its folder."""
+  """The cells of a study where it lies."""
 
-  def __init__(self, study: ConfigDict, root: pathlib.Path):
-    self.study, self.root = study, root
+  def __init__(self, study: ConfigDict, place: Place):
+    self.study, self.place, self.root = study, place, place.root
     self._on_test, self.held_out = questions.on_test(study), questions.held_out(study)
 
   def needs(self, cell: Cell) -> list[Stage]:
@@ -48,11 +49,12 @@ class Work:
     if choose.is_settled(self.study, record):
       return []
     workdir, step = layout.cell(self.root, cell.name), record.get("step")
+    place = self.place.workdir(cell.name)
     trained = step is not None and str(step) in reading.names_in(workdir / "checkpoints")
-    found = [] if trained else [Stage(TRAIN, commands.train(self.root, cell))]
+    found = [] if trained else [Stage(TRAIN, commands.train(place, cell))]
     for question in self._asked(cell):
       if not trained or questions.answer(workdir, question, step) is None:
-        found.append(Stage(question.name, commands.evaluate(self.root, cell, question)))
+        found.append(Stage(question.name, commands.evaluate(place, question)))
     return found
 
   def _asked(self, cell: Cell) -> list[Question]:
@@ -76,8 +78,7 @@ class Work:
       before: its record when all this began; a failure that is newer is not tried again.
       begun: is told what is about to be done, if there is something.
     """
-    workdir = layout.cell(self.root, cell.name)
-    with _held(workdir) as (lock, holder):
+    with self.place.held(cell.name) as (lock, holder):
       if holder is not None:
         return Ended(ELSEWHERE, holder)
       stages, record = self.needs(cell), layout.record(self.root, cell.name)
@@ -97,7 +98,7 @@ class Work:
           return ended
       record |= {"state": layout.DONE, "exit_code": errors.EXIT_OK, "error": ""}
       record["scored"] = asked  # not what ran now: a study killed after a score did not note it
-      layout.write_record(self.root, cell.name, record)
+      self._write(cell, record)
       return Ended(layout.DONE)
 
   def _run(
@@ -117,6 +118,8 @@ class Work:
       output.write(f"$ {commands.shown(stage.words)}\n".encode())
       output.flush()
       code = children.run(stage.words, output, lock, extra)
+    self.place.keep(log)
+    self.place.look()
     if code != errors.EXIT_OK and children.told is not None:
       return Ended(LEFT)
     record["seconds"] = record.get("seconds", 0.0) + time.monotonic() - before
@@ -132,18 +135,12 @@ class Work:
     else:
       why = _last_line(log, start) or f"{stage.name} ended with code {code}"
       record |= {"state": layout.FAILED, "error": why}
-    layout.write_record(self.root, cell.name, record)
+    self._write(cell, record)
     return Ended(layout.FAILED, record["error"]) if record["error"] else None
 
-
-@contextlib.contextmanager
-def _held(workdir: pathlib.Path) -> Iterator[tuple[Any, str | None]]:
-  """Yields the lock of a cell, and who holds it if that is another."""
-  with errors.placing(str(workdir), then="give the same command again"):
-    workdir.mkdir(parents=True, exist_ok=True)
-    file = (workdir / "cell.lock").open("a+")
-  with file:
-    yield file, locking.take(file)
+  def _write(self, cell: Cell, record: dict[str, Any]) -> None:
+    path = layout.cell(self.root, cell.name) / "cell.json"
+    self.place.write(path, json.dumps(record, indent=2) + "\n")
 
 
 def _newest(workdir: pathlib.Path) -> int | None:

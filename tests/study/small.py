@@ -9,7 +9,7 @@ import sys
 import stand_in
 from conftest import REPOSITORY
 
-from contrastive_jax.study import agree, runner
+from contrastive_jax.study import agree, place, runner
 from contrastive_jax.study import cells as cells_lib
 from contrastive_jax.study import config as study_config
 
@@ -74,7 +74,7 @@ def run_here(made, root, cells=None, jobs=1):
   everything = cells_lib.cells(made)
   agree.check(made, root, everything)
   done = runner.Runner(
-    made, root, everything if cells is None else cells, stand_in.Children(), jobs=jobs
+    made, place.Place(root), everything if cells is None else cells, stand_in.Children(), jobs=jobs
   )
   done.run()
   return done

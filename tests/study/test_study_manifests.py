@@ -12,7 +12,7 @@ import small
 import stand_in
 
 from contrastive_jax import errors
-from contrastive_jax.study import cells, plans, runner, submit
+from contrastive_jax.study import cells, place, plans, runner, submit
 from contrastive_jax.study import config as study_config
 
 TINY = "--config=studies/quickstart:tiny"
@@ -118,7 +118,9 @@ def test_each_place_of_a_machine_has_its_number_in_the_environment(tmp_path):
 
   made = study_config.resolve(small.study(choose=(), line="rate"))
   variables = ["CUDA_VISIBLE_DEVICES={job}", "PORT=80{job}0"]
-  run = runner.Runner(made, tmp_path, cells.cells(made), Children(), jobs=2, variables=variables)
+  run = runner.Runner(
+    made, place.Place(tmp_path), cells.cells(made), Children(), jobs=2, variables=variables
+  )
   run.run()
   assert {"CUDA_VISIBLE_DEVICES": "0", "PORT": "8000"} in seen
   assert all(set(extra) == {"CUDA_VISIBLE_DEVICES", "PORT"} for extra in seen)

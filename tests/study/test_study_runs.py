@@ -13,7 +13,17 @@ import small
 import stand_in
 
 from contrastive_jax import errors
-from contrastive_jax.study import agree, cells, children, choose, layout, listing, search, selection
+from contrastive_jax.study import (
+  agree,
+  cells,
+  children,
+  choose,
+  layout,
+  listing,
+  place,
+  search,
+  selection,
+)
 from contrastive_jax.study import config as study_config
 
 
@@ -247,8 +257,9 @@ def test_the_list_says_what_is_there_and_what_is_to_come(tmp_path):
   everything = cells.cells(made)
   small.run_here(made, tmp_path, everything[:1])
   record = layout.record(tmp_path, everything[0].name)
-  layout.write_record(tmp_path, everything[0].name, record | {"seconds": 30.0})
-  first, second, *_, last = listing.table(made, tmp_path, everything).splitlines()[1:]
+  path = layout.cell(tmp_path, everything[0].name) / "cell.json"
+  path.write_text(json.dumps(record | {"seconds": 30.0}))
+  first, second, *_, last = listing.table(made, place.Place(tmp_path), everything).splitlines()[1:]
   assert first.split() == [everything[0].name, "done", "36", "2,304", "30", "s"]
   assert second.split()[1:] == ["-", "36", "2,304", "~30", "s"]
   assert last.startswith("8 cells, 7 to go: ") and last.endswith("about 4 min one after the other")
@@ -258,7 +269,7 @@ def test_a_dry_run_prints_the_commands_that_are_left(tmp_path):
   made = study_config.resolve(small.study())
   everything = cells.cells(made)
   small.run_here(made, tmp_path, everything[:4])
-  lines = list(listing.dry_run(made, tmp_path, everything))
+  lines = list(listing.dry_run(made, place.Place(tmp_path), everything))
   assert [line.split()[1] for line in lines if not line.startswith("#")] == ["train", "eval"] * 4
   assert all("batch=128" in line for line in lines if not line.startswith("# then"))
   assert lines[-1].endswith("contrastive_jax eval --config=eval/knn")
