@@ -172,6 +172,8 @@ class Runner:
     """
     if not self._study.choose:
       return True
+    if doing:
+      self._place.look()  # at what others did while this cell's record was written
     members = self._groups[group]
     made = choose.choose(self._study, self._place, members, self._work.held_out)
     if made is None:

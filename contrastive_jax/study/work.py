@@ -49,12 +49,12 @@ class Work:
     if choose.is_settled(self.study, record):
       return []
     workdir, step = layout.cell(self.root, cell.name), record.get("step")
-    place = self.place.workdir(cell.name)
+    given = self.place.workdir(cell.name)
     trained = step is not None and str(step) in reading.names_in(workdir / "checkpoints")
-    found = [] if trained else [Stage(TRAIN, commands.train(place, cell))]
+    found = [] if trained else [Stage(TRAIN, commands.train(given, cell))]
     for question in self._asked(cell):
       if not trained or questions.answer(workdir, question, step) is None:
-        found.append(Stage(question.name, commands.evaluate(place, question)))
+        found.append(Stage(question.name, commands.evaluate(given, question)))
     return found
 
   def _asked(self, cell: Cell) -> list[Question]:
