@@ -14,7 +14,7 @@ FLOORS = (
   ("augment", "buckets", "declared", "losses", "metric_lines", "optim", "processes"),
   ("catalogue", "launch", "sections"),
   ("config", "data", "models", "unread"),
-  ("methods", "stored"),
+  ("methods", "run_images", "stored"),
   ("step",),
   ("build", "workdir"),
   ("plan", "weights"),

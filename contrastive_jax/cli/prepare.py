@@ -60,11 +60,11 @@ def _run(asked: Asked) -> None:
 
 
 def _prepare(config, splits, out, how, part, parts, num_threads, check) -> None:
-  from contrastive_jax import build  # JAX is not loaded before the flags are right
+  from contrastive_jax import run_images
   from contrastive_jax.data import preparing
 
   work = {"part": part, "parts": parts, "num_threads": num_threads, "check": check}
-  done = [preparing.prepare(build.source(config, s), s, out, how, **work) for s in splits]
+  done = [preparing.prepare(run_images.source(config, s), s, out, how, **work) for s in splits]
   if all(done):
     print(f"done; --config.data.source=arrayrecord --config.data.arrayrecord.path={out}")
   else:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, errors, places
+from contrastive_jax import data, errors, places, run_images
 from contrastive_jax.data import given, pipeline
 from contrastive_jax.embedding import embed, pieces
 from contrastive_jax.embedding.nearest import Nearest
@@ -45,7 +45,7 @@ def run(
   places.check_folder(path.parent, "--out", "give another --out")
   with hosts.losses_named():
     asked = pieces.opened(config, workdir, images, split, devices)
-    build.check_rgb(asked.loaded.config, "a picture of neighbours")
+    run_images.check_rgb(asked.loaded.config, "a picture of neighbours")
     (layer, *others) = asked.config.layers
     if others:
       raise errors.UserError(

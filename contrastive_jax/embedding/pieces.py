@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, errors, parallel
+from contrastive_jax import errors, parallel, run_images
 from contrastive_jax.data import pipeline
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate, features
@@ -72,7 +72,7 @@ def opened(
   mesh = parallel.make_mesh(devices)
   with agree.mistakes_shared():
     loaded = evaluate.load(workdir, config)
-  found = build.in_turn(lambda: eval_images.one_split(config, loaded.config, split))
+  found = run_images.in_turn(lambda: eval_images.one_split(config, loaded.config, split))
   encoder, size_px = evaluate.of_net(config, loaded), found.view.size_px
   channels = found.view.channels
   features.check_layers(encoder.net, loaded.params, loaded.stats, config.layers, size_px, channels)

@@ -24,7 +24,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, build, errors, keys, once, parallel
+from contrastive_jax import augment, build, errors, keys, once, parallel, run_images
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.buckets import address, results
@@ -105,7 +105,7 @@ def _run(
     loaded = load(workdir, config)
   if given and not config.data.source and loaded.config.data.source != "given":
     config.data.source = "given"
-  images = build.in_turn(lambda: eval_images.load(config, loaded.config, given))
+  images = run_images.in_turn(lambda: eval_images.load(config, loaded.config, given))
   with agree.mistakes_shared():
     facts = _facts(loaded, images) if jax.process_count() > 1 else {}
   agree.check_equal(facts)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, build, catalogue, data, errors
+from contrastive_jax import augment, build, catalogue, data, errors, run_images
 from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import order, subset
 from contrastive_jax.data.decoding import PIXELS, Decoding
@@ -75,8 +75,8 @@ def load(
     names[1] = f"what the run held out of {names[0]}"
   else:
     with _told_of_the_run(asked):
-      train, test = build.source(merged, splits[0], given), _scored(merged, given)
-    build.warn_if_scored_on_itself(merged, train, test)
+      train, test = run_images.source(merged, splits[0], given), _scored(merged, given)
+    run_images.warn_if_scored_on_itself(merged, train, test)
   if asked.label:
     num_classes = max(
       number_of_classes(_factor(s, asked.label), f'factor "{asked.label}"') for s in (train, test)
@@ -103,7 +103,7 @@ def load(
     label_names=label_names,
     view=build.recipe(merged),
     batch_size=config.batch_size,
-    pipeline_options=build.pipeline_options(merged),
+    pipeline_options=run_images.pipeline_options(merged),
     order_name=run_config.data.order or order.NEWEST,
   )
 
@@ -125,10 +125,10 @@ def one_split(config: ConfigDict, run_config: ConfigDict, which: str) -> Split:
   merged = _merged(config, run_config)
   split = merged.data.split if which == "train" else merged.data.eval_split
   with _told_of_the_run(config.data):
-    source = build.source(merged, split)
+    source = run_images.source(merged, split)
   merged.data.cache = "none"
   name = f'split "{split}" of data source "{merged.data.source}"'
-  return Split(source, name, build.recipe(merged), build.pipeline_options(merged))
+  return Split(source, name, build.recipe(merged), run_images.pipeline_options(merged))
 
 
 def check_classes(
@@ -179,9 +179,9 @@ def _told_of_the_run(asked: ConfigDict) -> Iterator[None]:
 def _scored(merged: ConfigDict, given: given_lib.Images | None) -> data.Source:
   """Opens the split that is scored. Raises `UserError` that says what else there is to score."""
   try:
-    return build.source(merged, merged.data.eval_split, given)
+    return run_images.source(merged, merged.data.eval_split, given)
   except errors.UserError as error:
-    _, held_out = build.training_set(merged, given)
+    _, held_out = run_images.training_set(merged, given)
     if held_out is None or not held_out.num_classes:
       raise
     raise errors.UserError(
@@ -199,7 +199,7 @@ def _held_out(
         f"data.held_out scores images of the run's own training set, and data.{key} "
         f'"{config.data[key]}" names others; leave one of them out'
       )
-  train, test = build.training_set(merged, given)
+  train, test = run_images.training_set(merged, given)
   if test is None:
     raise errors.UserError(
       f"data.held_out: the run held none of its {len(train):,} training images out; score another "

@@ -5,7 +5,7 @@ arithmetic, what travels between chips, and what that takes at the chips' publis
 compilation has a process of its own; nothing else of this program ever loads libtpu.
 
 Imports: build, config, data, errors, keys, losses, models, orphan, parallel, places, processes,
-step.
+run_images, step.
 """
 
 from contrastive_jax.plan.parent import run

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, errors
+from contrastive_jax import data, errors, run_images
 from contrastive_jax.data import store, subset
 
 
@@ -48,7 +48,7 @@ def describe(config: ConfigDict, given: str | None = None) -> Images:
     count, classes, *size = map(int, given.split(":"))
     return _trained_on(config, count, classes, size[0] if size else None)
   try:
-    source, _ = build.training_set(config)
+    source, _ = run_images.training_set(config)
   except errors.UserError as error:
     return _known(config, error)
   return of_source(config, source)

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, keys, parallel
+from contrastive_jax import build, keys, parallel, run_images
 from contrastive_jax.data.pixels import RGB, Form
 from contrastive_jax.plan import arithmetic, hlo, traffic
 from contrastive_jax.plan.images import Images
@@ -63,7 +63,7 @@ def make(config: ConfigDict, images: Images, devices: list[jax.Device]) -> Progr
   return Program(
     jax.jit(run.step, donate_argnums=0),
     _struct(state, state_lib.shardings(state, mesh, config.fsdp)),
-    host_batch(config.batch_size, images.size_px, mesh, build.form(config)),
+    host_batch(config.batch_size, images.size_px, mesh, run_images.form(config)),
     mesh,
   )
 

@@ -1,5 +1,5 @@
 """One page of a run: whether it worked, to be seen; no network, bounded in size and time.
 
 Imports: augment, buckets, build, data, errors, evaluation, keys, methods, once, parallel, places,
-reading, step, study, workdir.
+reading, run_images, step, study, workdir.
 """

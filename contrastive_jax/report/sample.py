@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int, PyTree
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, build, data, errors, keys, once, parallel
+from contrastive_jax import augment, build, data, errors, keys, once, parallel, run_images
 from contrastive_jax.data import pipeline, subset
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate, features
@@ -77,7 +77,7 @@ def take(config: ConfigDict, workdir: str, most: int, seconds: float) -> Sample:
   """
   config, _ = eval_config.resolve(config)
   loaded = evaluate.load(workdir, config)
-  build.check_rgb(loaded.config, "the page of a run")
+  run_images.check_rgb(loaded.config, "the page of a run")
   train = eval_images.one_split(config, loaded.config, "train")
   test = _test(config, loaded)
   config.layers = _layers(config, loaded, train.view.size_px)

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, build, data, errors
+from contrastive_jax import augment, data, errors, run_images
 from contrastive_jax.data import pipeline, subset
 from contrastive_jax.evaluation import features, knn
 from contrastive_jax.models.network import Network
@@ -68,7 +68,7 @@ class Monitor:
         key="monitor.batch_size",
         list_unreadable=list_unreadable,
         **pipeline.this_process(),
-        **build.pipeline_options(config),
+        **run_images.pipeline_options(config),
       )
       for source in (train, subset.evenly(held_out, options.max_test))
     )

@@ -9,8 +9,8 @@ import jax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, errors, parallel, reading
 from contrastive_jax import config as config_lib
+from contrastive_jax import data, errors, parallel, reading, run_images
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.data import given, identity, pixel_range
 from contrastive_jax.processes import agree
@@ -31,7 +31,7 @@ def checked(
   with agree.mistakes_shared():
     workdir_lib.check(workdir, config)
     mesh = parallel.make_mesh(devices)
-  source, held_out = build.in_turn(lambda: _opened(config, workdir, images))
+  source, held_out = run_images.in_turn(lambda: _opened(config, workdir, images))
   with agree.mistakes_shared():
     image_set = reading.patiently("the training set", lambda: identity.of(source))
     facts = _facts(config, source, held_out) if jax.process_count() > 1 else {}
@@ -63,8 +63,8 @@ def scored(
   Warns of test images that are trained on, before an evaluation would: then it is too late.
   """
   with contextlib.suppress(errors.UserError, errors.ReadFailed):
-    found = build.in_turn(lambda: build.source(config, config.data.eval_split, images))
-    build.warn_if_scored_on_itself(config, source, found)
+    found = run_images.in_turn(lambda: run_images.source(config, config.data.eval_split, images))
+    run_images.warn_if_scored_on_itself(config, source, found)
     return found
   return None
 
@@ -72,9 +72,9 @@ def scored(
 def _opened(
   config: ConfigDict, workdir: str, images: given.Images | None
 ) -> tuple[data.Source, data.Source | None]:
-  """Returns `build.training_set`. A run that has had its own may have it again: `ReadFailed`."""
+  """As `run_images.training_set`. A run that has had its own may have it again: `ReadFailed`."""
   try:
-    return build.training_set(config, images)
+    return run_images.training_set(config, images)
   except errors.Absent as error:
     if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
       raise

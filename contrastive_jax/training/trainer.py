@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, errors, limits, parallel, unread
+from contrastive_jax import build, data, errors, limits, parallel, run_images, unread
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.buckets.mirror import Nowhere
@@ -226,7 +226,7 @@ def _loader(
     list_unreadable=unreadable,
     order_name=config.data.order,
     **pipeline.this_process(),
-    **build.pipeline_options(config),
+    **run_images.pipeline_options(config),
   )
 
 
@@ -239,7 +239,7 @@ def _traced(
   """
   step = jax.jit(run.step, donate_argnums=0)
   size_px = images.of_source(config, source).size_px
-  form = build.form(config)
+  form = run_images.form(config)
   count = config.batch_size * (run.method.num_views if _is_cpu(mesh) else 0)
   limits.check_host(
     {

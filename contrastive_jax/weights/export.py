@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, errors, models, paths, places, reading, stored
+from contrastive_jax import build, errors, models, paths, places, reading, run_images, stored
 from contrastive_jax import config as config_lib
 from contrastive_jax.buckets import address
 from contrastive_jax.weights import (
@@ -144,7 +144,7 @@ def check_form(form: str, prepare: str = "out", batch: int | None = None) -> Non
 
 def check_network(config: ConfigDict, form: str) -> None:
   """Raises `UserError` where a run's network has no such form."""
-  build.check_rgb(config, "an export")
+  run_images.check_rgb(config, "an export")
   why = twin.missing(start.model_of(config)) if form == "safetensors" else ""
   if why:
     raise errors.UserError(

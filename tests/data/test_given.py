@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastive_jax import build, config, data, errors
+from contrastive_jax import config, data, errors, run_images
 from contrastive_jax.data import given, identity, parts, pipeline
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
@@ -150,7 +150,7 @@ def test_slices_and_splits_are_those_of_other_sources():
 def test_a_config_alone_says_what_is_missing():
   c = config.pretrain()
   c.data.source = "given"
-  for use in (lambda: build.training_set(c), lambda: data.build("given", split="train")):
+  for use in (lambda: run_images.training_set(c), lambda: data.build("given", split="train")):
     with pytest.raises(errors.UserError, match='data.source is "given": these images are objects'):
       use()
 

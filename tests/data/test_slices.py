@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastive_jax import build, config, data, errors
+from contrastive_jax import config, data, errors, run_images
 from contrastive_jax.data import identity, parts
 
 
@@ -119,12 +119,12 @@ def test_a_run_on_a_part_trains_on_that_and_warns_of_what_it_shares(root, caplog
   c = config.pretrain()
   c.data.source, c.data.folder.path = "folder", str(root)
   c.data.split, c.data.eval_split, c.data.held_out = "train[:60%]", "train[50%:]", 10
-  trained, held_out = build.training_set(c)
-  whole = build.source(c, c.data.split)
+  trained, held_out = run_images.training_set(c)
+  whole = run_images.source(c, c.data.split)
   assert len(trained) + len(held_out) == len(whole)
   shared = len(files(root, "train[50%:60%]"))
-  build.warn_if_scored_on_itself(c, whole, build.source(c, c.data.eval_split))
+  run_images.warn_if_scored_on_itself(c, whole, run_images.source(c, c.data.eval_split))
   assert f"{shared} of the " in caplog.text
   told = identity.of(trained)
   c.data.split = "train[:61%]"
-  assert identity.of(build.training_set(c)[0])["content"] != told["content"]
+  assert identity.of(run_images.training_set(c)[0])["content"] != told["content"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastive_jax import build, config, data, errors
+from contrastive_jax import config, data, errors, run_images
 from contrastive_jax.data import parts, rows
 
 
@@ -219,4 +219,4 @@ def test_a_config_can_set_every_option(tmp_path):
   write(tmp_path, *ABC)
   c = config.pretrain()
   c.data.source, c.data.table.path = "table", listed(tmp_path, LISTS["header"])
-  assert told(build.source(c, "train")) == ABC
+  assert told(run_images.source(c, "train")) == ABC

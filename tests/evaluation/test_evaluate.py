@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from contrastive_jax import build, errors, parallel, places
+from contrastive_jax import build, errors, parallel, places, run_images
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.configs.shapes import quickstart
@@ -226,7 +226,7 @@ def test_the_score_is_that_of_the_checkpoints_features(everything, workdir):
   net, view = build.net(loaded.config), build.recipe(loaded.config)
   found = []
   for split in ("train", "test"):
-    batches = pipeline.eval_batches(build.source(loaded.config, split), batch_size=32)
+    batches = pipeline.eval_batches(run_images.source(loaded.config, split), batch_size=32)
     found.append(
       features.extract(
         net, loaded.params, loaded.stats, batches, view=view, mesh=parallel.make_mesh(ONE)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastive_jax import build, config, errors
+from contrastive_jax import config, errors, run_images
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import images
 
@@ -46,7 +46,7 @@ def test_images_of_another_name_that_are_the_same_are_a_warning_too(tmp_path, ca
 
 def test_what_the_run_held_out_can_be_scored_in_place_of_the_test_images(tmp_path, caplog):
   c = run_config(tmp_path, np.arange(100) % 5, [0] * 7)
-  trained_on, held_out = build.training_set(c)
+  trained_on, held_out = run_images.training_set(c)
   found = images.load(asked(held_out=True), c)
   assert (len(found.train), len(found.test)) == (len(trained_on), len(held_out)) == (90, 10)
   assert all((found.test[i]["image"] == held_out[i]["image"]).all() for i in range(len(held_out)))

@@ -4,8 +4,8 @@ import jax
 import pytest
 import tiny_config
 
-from contrastive_jax import build, errors
 from contrastive_jax import config as config_lib
+from contrastive_jax import errors, run_images
 from contrastive_jax.plan import fit, images, program
 from contrastive_jax.training import trainer
 
@@ -124,7 +124,7 @@ def test_a_run_that_is_made_to_fit_says_so(tmp_path, capfd):
   """That its step stays the same step: test_micro_batches.py."""
   devices = jax.devices()[:1]
   c = config()
-  sizes = images.of_source(c, build.source(c, "train"))
+  sizes = images.of_source(c, run_images.source(c, "train"))
   whole, halves = (
     program.memory(program.make(candidate, sizes, devices).compile())["total"]
     for candidate in list(fit.candidates(c, 1))[1:3]

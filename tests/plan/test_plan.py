@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tiny_config import tiny
 
-from contrastive_jax import build, errors, parallel, plan
+from contrastive_jax import build, errors, parallel, plan, run_images
 from contrastive_jax.data import pipeline
 from contrastive_jax.plan import images, program, topology
 from contrastive_jax.plan.images import Images
@@ -103,12 +103,12 @@ def test_a_compiler_does_not_outlive_who_asked_for_it():
 
 def test_the_planned_state_and_batch_are_those_that_training_uses():
   c = tiny()
-  source = build.source(c, "train")
+  source = run_images.source(c, "train")
   made = program.make(c, images.describe(c), jax.devices())
   run = build.run(c, len(source), source.num_classes, made.mesh.size)
   state = state_lib.create(run.init, seed=c.seed, mesh=made.mesh)
   batches = pipeline.train_batches(
-    source, batch_size=c.batch_size, seed=0, **build.pipeline_options(c)
+    source, batch_size=c.batch_size, seed=0, **run_images.pipeline_options(c)
   )
   batch = parallel.put(next(iter(batches)), made.mesh)
 

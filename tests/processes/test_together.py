@@ -40,10 +40,9 @@ def test_unequal_configs_are_refused_by_the_name_of_the_process(tmp_path):
 ONE_HAS_NO_IMAGES = """
 import sys
 
-from contrastive_jax import errors
-from contrastive_jax.training import trainer
+from contrastive_jax import errors, run_images
 
-source = trainer.build.source
+source = run_images.source
 
 
 def missing(*args):
@@ -52,7 +51,7 @@ def missing(*args):
   return source(*args)
 
 
-trainer.build.source = missing
+run_images.source = missing
 """
 
 

@@ -12,7 +12,7 @@ import tiny_config
 import trial
 import whole_runs
 
-from contrastive_jax import build, methods, parallel
+from contrastive_jax import methods, parallel, run_images
 from contrastive_jax.models import convolution, vit
 from contrastive_jax.plan import images, program
 from contrastive_jax.step import gathering
@@ -122,7 +122,7 @@ def test_what_a_step_gathers_is_less_than_what_parts_save():
   def needed(fsdp):
     c = tiny_config.tiny("moco", fsdp=fsdp, method__queue_size=32_768, optimizer__name="adamw")
     c.model.width, c.method.embedding_size = 8, 128  # 5 million weights
-    sizes = images.of_source(c, build.source(c, "train"))
+    sizes = images.of_source(c, run_images.source(c, "train"))
     return program.memory(program.make(c, sizes, jax.devices()).compile())
 
   whole, parts = needed(False), needed(True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny_config import tiny
 
-from contrastive_jax import build, errors, parallel
+from contrastive_jax import build, errors, parallel, run_images
 from contrastive_jax.data import pipeline
 from contrastive_jax.step import inputs as inputs_lib
 from contrastive_jax.step import noise
@@ -78,7 +78,7 @@ def dot(a, b):
 
 @pytest.mark.parametrize("devices", [1, 2, 4])
 def test_it_is_made_of_gradients_with_negatives_of_their_own_part(config, devices):
-  source = build.source(config, "train")
+  source = run_images.source(config, "train")
   run = build.run(config, len(source), source.num_classes, devices)
   host = next(iter(pipeline.train_batches(source, batch_size=16, seed=0)))
   mesh = parallel.make_mesh(jax.devices()[:devices])

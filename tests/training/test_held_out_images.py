@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny_config import tiny, with_monitor
 
-from contrastive_jax import build, errors
+from contrastive_jax import errors, run_images
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate
@@ -46,7 +46,7 @@ def test_its_score_is_that_of_an_evaluation_of_what_was_held_out(workdir):
 
 def test_memories_have_a_row_for_each_image_that_is_trained_on():
   c = with_monitor()
-  source, held_out = build.training_set(c)
+  source, held_out = run_images.training_set(c)
   assert (len(source), len(held_out)) == (32, 32)
   assert [source[i]["index"] for i in range(32)] == list(range(32))
 
@@ -72,7 +72,7 @@ def test_test_images_that_are_trained_on_are_told_before_training(tmp_path, capl
   c = with_monitor()
   np.savez(tmp_path / "train.npz", images=np.zeros((40, 4, 4, 3), np.uint8), labels=[0, 1] * 20)
   c.data.source, c.data.npz.path = "npz", str(tmp_path / "{split}.npz")
-  source, _ = build.training_set(c)
+  source, _ = run_images.training_set(c)
   opening.scored(c, source)  # there is no test.npz
   assert caplog.text == ""
   (tmp_path / "test.npz").symlink_to("train.npz")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import toys
 
-from contrastive_jax import augment, build, config, errors, parallel
+from contrastive_jax import augment, config, errors, parallel, run_images
 from contrastive_jax.evaluation import knn
 from contrastive_jax.models.network import Network
 from contrastive_jax.training import monitor
@@ -31,7 +31,7 @@ def run_config(folder, train_labels, test_labels):
 def create(c, sources=None):
   """The monitor of a run; unless told otherwise the test images stand for those held out."""
   recipe, mesh = augment.recipe("none", size_px=4), parallel.make_mesh(jax.devices()[:1])
-  train, held_out = sources or (build.source(c, "train"), build.source(c, "test"))
+  train, held_out = sources or (run_images.source(c, "train"), run_images.source(c, "test"))
   return monitor.Monitor.create(c, train, held_out, NET, recipe, mesh)
 
 
@@ -49,7 +49,7 @@ def scored(*args):
 def test_no_image_that_is_reported_takes_part(tmp_path):
   c = run_config(tmp_path, np.arange(40) % 4, [])
   (tmp_path / "test.npz").unlink()
-  one = create(c, build.training_set(c))
+  one = create(c, run_images.training_set(c))
   bank, queries = pixels(one.bank), pixels(one.queries)
   assert (len(bank), len(queries)) == (36, 4)
   assert sorted(bank + queries) == sorted(map(bytes, np.load(tmp_path / "train.npz")["images"]))
@@ -60,7 +60,7 @@ def test_with_nothing_to_score_by_it_is_silent(key, tmp_path):
   c = run_config(tmp_path, np.arange(40) % 4, [0])
   section, _, name = key.partition(".")
   c[section][name] = 0
-  assert create(c, build.training_set(c)).score(*VARIABLES) == {}
+  assert create(c, run_images.training_set(c)).score(*VARIABLES) == {}
 
 
 def test_its_batches_need_not_divide_by_the_processes(tmp_path, monkeypatch):
