@@ -60,7 +60,7 @@ def _run(asked: Asked) -> None:
 
 
 def _prepare(config, splits, out, how, part, parts, num_threads, check) -> None:
-  from contrastive_jax import run_images
+  from contrastive_jax import run_images  # JAX is not loaded before the flags are right
   from contrastive_jax.data import preparing
 
   work = {"part": part, "parts": parts, "num_threads": num_threads, "check": check}
