@@ -38,6 +38,11 @@ def local(path: str | os.PathLike, name: str) -> str:
       f"{name} {given} is no path of a file system; give a local or mounted directory (gs:// and "
       "s3:// are for runs, their evaluation and images)"
     )
+  if re.match(r"(gs|s3):/", given):  # so pathlib writes an address: it would be a folder "gs:"
+    raise errors.UserError(
+      f"{name} {given} has one slash where an address of a bucket has two; give "
+      f"{given.replace(':/', '://', 1)}, as text (pathlib drops a slash), or ./{given} for a folder"
+    )
   return os.path.expanduser(given)
 
 

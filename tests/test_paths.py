@@ -3,7 +3,7 @@
 import pathlib
 
 from contrastive_jax import paths
-from contrastive_jax.buckets import local
+from contrastive_jax.buckets import files, local
 from contrastive_jax.buckets.address import parsed
 from contrastive_jax.cli import compiled
 from contrastive_jax.data import lists
@@ -31,3 +31,5 @@ def test_the_variable_moves_programs_lists_and_copies_of_buckets(monkeypatch, tm
   place = parsed("gs://bucket/run", "--workdir")
   with local.held(place) as (folder, _):
     assert folder.parent == tmp_path / "cache" / "runs"
+  monkeypatch.setattr(files.Objects, "versions", lambda self, under: {})
+  assert files.Files(place, "data.folder.path").folder.parent == tmp_path / "cache" / "data"

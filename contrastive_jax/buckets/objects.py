@@ -232,7 +232,9 @@ class Objects:
         with slow.named(what):
           return act()
       except FileNotFoundError as error:
-        raise FileNotFoundError(what) from error
+        writes = kind is errors.SaveFailed  # for which nothing but the bucket can be missing
+        gone = f"{what}: there is no bucket {self.address.bucket}" if writes else what
+        raise FileNotFoundError(gone) from error
       except (FileExistsError, *_NOT_THE_SERVERS):
         raise
       except Exception as error:  # aiohttp, botocore, google.auth and gcsfs have kinds of their own

@@ -51,6 +51,7 @@ COMMAND = Command(
   run=_run,
   define=_define,
   default_config="eval/knn",
+  in_buckets=lambda given: True,  # of which `write` says what to do
   positional="workdir",
   interrupted="nothing was written; the same command begins again",
 )

@@ -30,6 +30,7 @@ _HEARTBEAT_S = 300
 
 # What the launchers set in every process that they start.
 _SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
+_SLURM_SHELL = "4294967290"  # the step of one task that salloc may open for its shell
 _OMPI = ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK")
 # What a lost process looks like in the message of a collective, in lower case.
 _SIGNS = ("gloo", "connection closed", "connection reset", "unavailable", "heartbeat", "peer")
@@ -127,10 +128,11 @@ def detect(environment: Mapping[str, str]) -> tuple[dict[str, Any] | None, str |
       )
     place = {"cluster_detection_method": "slurm"}
     return place | ({"local_device_ids": []} if _owns_what_it_sees(env) else {}), None
-  if "SLURM_JOB_ID" in env and _tasks_of_step(env) is None and env.get("SLURM_NNODES", "1") != "1":
+  nobodys = _tasks_of_step(env) is None or env.get("SLURM_STEP_ID") == _SLURM_SHELL
+  if "SLURM_JOB_ID" in env and nobodys and env.get("SLURM_NNODES", "1") != "1":
     return None, (
       f"SLURM job {env['SLURM_JOB_ID']} has {env['SLURM_NNODES']} nodes, and this process is of no "
-      "step: it runs alone; start it with srun to use them all"
+      "step on all of them: it runs alone; start it with srun to use them all"
     )
   if "KUBERNETES_SERVICE_HOST" in env and "JOB_COMPLETION_INDEX" in env:
     if importlib.util.find_spec("kubernetes"):

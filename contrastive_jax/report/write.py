@@ -41,6 +41,12 @@ def write(
     SaveFailed: the page cannot be written.
   """
   projecting.check(projections)
+  if address.is_bucket(workdir):
+    copy = "gsutil cp -r" if workdir.startswith("gs") else "aws s3 cp --recursive"
+    raise errors.UserError(
+      f"the page of {workdir} is drawn from a copy on this machine: {copy} {workdir} DIR, then "
+      "contrastive_jax report DIR"
+    )
   root = pathlib.Path(workdir)
   folder = pathlib.Path(out) if out else root / "report"
   places.ready(folder, "the report", "give another --out")

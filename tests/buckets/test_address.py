@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pathlib
 
 import pytest
 
@@ -28,6 +29,8 @@ def installed(monkeypatch):
     ("hdfs://bucket/run", "give a local or mounted directory"),
     ("az://bucket/run", "give a local or mounted directory"),
     ("https://bucket/run", "give a local or mounted directory"),
+    ("gs:/bucket/run", "give gs://bucket/run"),
+    (pathlib.Path("s3://bucket/run"), "give s3://bucket/run"),
   ],
 )
 def test_no_address_is_named_with_its_flag(given, said):

@@ -8,6 +8,8 @@ import errno
 import fcntl
 import json
 import pathlib
+import shutil
+import types
 
 import damage
 import jax
@@ -18,7 +20,9 @@ from bucket_servers import on_s3_slowly as pytest_generate_tests  # noqa: F401
 from contrastive_jax import errors, paths
 from contrastive_jax.buckets import lease, mirror, objects, reads, steps
 from contrastive_jax.buckets.address import Address
-from contrastive_jax.workdir import bucket, checkpoint
+from contrastive_jax.workdir import bucket, checkpoint, together
+
+ITEMS = ("model", "training")
 
 
 @pytest.fixture
@@ -285,6 +289,25 @@ def test_each_process_puts_its_part_and_the_marker_names_all(on, server, tmp_pat
     with pytest.raises(errors.SaveFailed, match="was committed by another run meanwhile"):
       found.part_written(2, written, 1)
     assert server.objects()["run/checkpoints/2/parts/1/model.safetensors"] == b"of process 1"
+
+
+def test_a_save_commits_what_the_others_put_and_reads_none_of_it_here(on, server, monkeypatch):
+  def save_of_all(self, what, write, end):
+    written = write()
+    shutil.rmtree(root / "2.tmp" / "parts")  # of another host, by now in the bucket
+    end(json.loads(json.dumps(written)))
+
+  state = states.state(2)
+  with on("first") as (folder, found), monkeypatch.context() as patch:
+    root = folder / "checkpoints"
+    patch.setattr(together.Together, "save", save_of_all)
+    fake = types.SimpleNamespace(process_count=lambda: 2, process_index=lambda: 0)
+    patch.setattr(checkpoint, "jax", fake)
+    save(folder, found, 2)
+  marker = steps.read(2, server.objects()["run/checkpoints/2.committed"])
+  assert set(marker) == {"manifest.json", *(f"parts/0/{name}.safetensors" for name in ITEMS)}
+  with on("second") as (folder, found):
+    assert damage.same(restored(folder, found), state)
 
 
 @pytest.mark.parametrize("machine", ["first", "second"])

@@ -111,8 +111,9 @@ def test_no_bucket_is_made_for_a_name_that_is_wrong(server):
   with pytest.raises(errors.UserError, match="there is no bucket no-such-bucket"):
     with objects.opening(wrong.address, "workdir"):
       wrong.listed()
-  with pytest.raises(FileNotFoundError):
-    wrong.put("a", b"1")
+  with pytest.raises(errors.SaveFailed, match="run/a: there is no bucket no-such-bucket"):
+    with errors.saving("metrics"):  # of a bucket that is gone while a run goes on
+      wrong.put("a", b"1")
   assert not any(
     "no-such-bucket" in path and m == "PUT" and path.count("/") < 2 for m, path in server.requests
   )

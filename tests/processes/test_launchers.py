@@ -115,6 +115,11 @@ SHELL = {  # of `salloc --nodes=2 --ntasks=8`, where that opens its shell outsid
       "SLURM job 7 has 2 nodes, and this process is of no step",
     ),
     (SHELL | {"SLURM_NTASKS": "1"}, "SLURM job 7 has 2 nodes, and this process is of no step"),
+    (  # of `salloc --nodes=2`, where that opens its shell in a step of its own
+      {k: v for k, v in SHELL.items() if k != "SLURM_NTASKS"}
+      | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_ID": "4294967290"},
+      "SLURM job 7 has 2 nodes",
+    ),
     (
       SLURM | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_TASKS_PER_NODE": "1"},
       "has room for 8 tasks",

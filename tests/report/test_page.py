@@ -128,6 +128,18 @@ def test_the_command_takes_the_run_as_a_word_and_its_mistakes_are_one_line(
     assert left.value.code == errors.EXIT_USER_ERROR and line in said, said
 
 
+def test_of_a_run_in_a_bucket_a_line_says_how_to_draw_it(tmp_path, capfd, monkeypatch):
+  pytest.importorskip("gcsfs", reason="gcsfs is absent: the extra gcs has it")
+  monkeypatch.chdir(tmp_path)
+  with pytest.raises(SystemExit) as left:
+    cli.main(["report", "gs://bucket/run", "--nokeep_compiled"])
+  (line,) = capfd.readouterr().err.strip().splitlines()
+  assert left.value.code == errors.EXIT_USER_ERROR and "gsutil cp -r gs://bucket/run DIR" in line
+  with pytest.raises(errors.UserError, match="aws s3 cp --recursive s3://bucket/run DIR"):
+    write.write("s3://bucket/run")
+  assert not list(tmp_path.iterdir())
+
+
 def test_pictures_are_in_tensorboard(tmp_path):
   write._to_tensorboard(tmp_path / "tb", 4, {"views": tiles.one(np.zeros((8, 8, 3), np.uint8))})
   (file,) = (tmp_path / "tb").iterdir()
