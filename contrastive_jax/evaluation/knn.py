@@ -228,20 +228,32 @@ def _vote(best, label, *, options, num_classes, tile):
       *best, label = xs
       s, voters = _merged(*best, options.k)
       log_weight = s / options.temperature if options.vote == "weighted" else jnp.zeros_like(s)
-
-      def one_neighbour(log_score, xs):
-        log_weight, voter = xs
-        chosen = voter[:, None] == jnp.arange(num_classes)
-        vote = jnp.where(chosen, log_weight[:, None], -jnp.inf)
-        return jnp.logaddexp(log_score, vote), None  # no weight is too large or too small
-
-      nobody = jnp.where(jnp.zeros(num_classes, bool), s[:, :1], -jnp.inf)
-      log_score, _ = jax.lax.scan(one_neighbour, nobody, (log_weight.T, voters.T))
+      log_score = _log_scores(log_weight, voters, num_classes)
       return scores_lib.ranks(log_score, label)  # last, if nobody voted for the label
 
     return _by_tiles(one_tile, (*map(_of_own_queries, best), label), tile)
 
   return parallel.gather(parallel.over_rows(local, (*best, label), ()))
+
+
+def _log_scores(log_weight, voters, num_classes):
+  """Returns the log of the sum of weights of each class [m, C], -inf where nobody votes.
+
+  Weights are relative to the largest of their class: none is too large or too small.
+  """
+
+  def over_neighbours(combine, start, values):
+    def one(total, xs):
+      value, voter = xs
+      chosen = voter[:, None] == jnp.arange(num_classes)
+      return combine(total, jnp.where(chosen, value[:, None], start)), None
+
+    nothing = jnp.where(jnp.zeros(num_classes, bool), log_weight[:, :1], start)
+    return jax.lax.scan(one, nothing, (values.T, voters.T))[0]
+
+  largest = over_neighbours(jnp.maximum, -jnp.inf, log_weight)
+  weight = jnp.exp(log_weight - jnp.take_along_axis(largest, voters, axis=-1))
+  return largest + jnp.log(over_neighbours(jnp.add, 0.0, weight))
 
 
 def _of_own_queries(x):
