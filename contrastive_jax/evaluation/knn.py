@@ -143,7 +143,8 @@ def _nearest(bank, labels, queries, mesh, *, options, prepare, tile, progress):
   queries = _everywhere(queries)
   best = _nothing_yet(mesh.size, len(queries), options.k)
   columns = ((np.asarray(labels, np.int32), -1), (np.arange(len(bank), dtype=np.int32), _NOWHERE))
-  size = min(_BLOCK * mesh.size, len(bank))
+  blocks = -(-len(bank) // (_BLOCK * mesh.size))
+  size = -(-len(bank) // blocks)  # alike, so that hardly a row of any fills it up
   each = -(-size // mesh.size)
   for start in range(0, len(bank), size):
     block = bank.put(
@@ -201,12 +202,15 @@ def _nearer(best, block, queries, *, options, tile):
     def one_tile(xs):
       s, kept, places, q = xs
       new = jnp.matmul(q, bank.T, precision=jax.lax.Precision.HIGHEST) - shift
-      new, where = jax.lax.top_k(new, min(options.k, new.shape[-1]))
-      merged = jnp.concatenate([s, new], axis=-1)  # what came earlier stands first and wins ties
-      s, order = jax.lax.top_k(merged, options.k)
-      label_of = jnp.concatenate([kept, label[where]], axis=-1)
-      place_of = jnp.concatenate([places, place[where]], axis=-1)
-      return s, *(jnp.take_along_axis(x, order, axis=-1) for x in (label_of, place_of))
+      # Once the k so far stand in front, few of a block pass the last of them: on a CPU the search
+      # takes two thirds of the time of one of the block alone. What is earlier wins ties.
+      s, order = jax.lax.top_k(jnp.concatenate([s, new], axis=-1), options.k)
+      old, where = jnp.minimum(order, options.k - 1), jnp.maximum(order - options.k, 0)
+
+      def chosen(kept, new):
+        return jnp.where(order < options.k, jnp.take_along_axis(kept, old, axis=-1), new[where])
+
+      return s, chosen(kept, label), chosen(places, place)
 
     return _by_tiles(one_tile, (*best, queries), tile)
 
@@ -224,20 +228,32 @@ def _vote(best, label, *, options, num_classes, tile):
       *best, label = xs
       s, voters = _merged(*best, options.k)
       log_weight = s / options.temperature if options.vote == "weighted" else jnp.zeros_like(s)
-
-      def one_neighbour(log_score, xs):
-        log_weight, voter = xs
-        chosen = voter[:, None] == jnp.arange(num_classes)
-        vote = jnp.where(chosen, log_weight[:, None], -jnp.inf)
-        return jnp.logaddexp(log_score, vote), None  # no weight is too large or too small
-
-      nobody = jnp.where(jnp.zeros(num_classes, bool), s[:, :1], -jnp.inf)
-      log_score, _ = jax.lax.scan(one_neighbour, nobody, (log_weight.T, voters.T))
+      log_score = _log_scores(log_weight, voters, num_classes)
       return scores_lib.ranks(log_score, label)  # last, if nobody voted for the label
 
     return _by_tiles(one_tile, (*map(_of_own_queries, best), label), tile)
 
   return parallel.gather(parallel.over_rows(local, (*best, label), ()))
+
+
+def _log_scores(log_weight, voters, num_classes):
+  """Returns the log of the sum of weights of each class [m, C], -inf where nobody votes.
+
+  Weights are relative to the largest of their class: none is too large or too small.
+  """
+
+  def over_neighbours(combine, start, values):
+    def one(total, xs):
+      value, voter = xs
+      chosen = voter[:, None] == jnp.arange(num_classes)
+      return combine(total, jnp.where(chosen, value[:, None], start)), None
+
+    nothing = jnp.where(jnp.zeros(num_classes, bool), log_weight[:, :1], start)
+    return jax.lax.scan(one, nothing, (values.T, voters.T))[0]
+
+  largest = over_neighbours(jnp.maximum, -jnp.inf, log_weight)
+  weight = jnp.exp(log_weight - jnp.take_along_axis(largest, voters, axis=-1))
+  return largest + jnp.log(over_neighbours(jnp.add, 0.0, weight))
 
 
 def _of_own_queries(x):

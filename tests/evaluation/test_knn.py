@@ -72,6 +72,19 @@ def test_blocks_of_the_bank_and_tiles_of_queries_change_nothing(monkeypatch):
     assert knn.evaluate(*data, 7, options, ONE) == whole
 
 
+def test_hardly_a_row_is_compared_that_the_bank_does_not_have(monkeypatch):
+  rows, nearer = [], knn._nearer
+
+  def seen(best, block, queries, **options):
+    rows.append(len(block[0]))
+    return nearer(best, block, queries, **options)
+
+  monkeypatch.setattr(knn, "_BLOCK", 50)
+  monkeypatch.setattr(knn, "_nearer", seen)
+  knn.evaluate(*_data(), 7, knn.Options(k=10), ONE)
+  assert rows == [44, 44, 44]  # 130 of the bank
+
+
 @pytest.mark.parametrize("num_devices", [2, 8])
 def test_devices_share_the_queries_and_change_nothing(num_devices):
   data = _data()
