@@ -17,7 +17,7 @@ from contrastive_jax import config as config_lib
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.training import trainer
-from contrastive_jax.weights import export, safetensors_file, start, tree
+from contrastive_jax.weights import export, forms, safetensors_file, start, tree
 from contrastive_jax.workdir import checkpoint
 
 
@@ -39,12 +39,12 @@ def backbone(name, size_px=32, **model):
   for key in arrays:
     if key.endswith(".scale"):
       arrays[key] = np.abs(arrays[key]) + np.float32(0.5)
-  return export.Backbone(arrays, start.model_of(made), start.preparation_of(made)), made
+  return forms.Backbone(arrays, start.model_of(made), start.preparation_of(made)), made
 
 
 def contents(net, made, form, **options):
   about = {"config": made, "step": 7, "format": form, "command": "a command", "images": {}}
-  return export.contents(net, form, about, [], **options)
+  return forms.contents(net, form, about, [], **options)
 
 
 def images(size_px, count=3):
