@@ -25,7 +25,7 @@ import torchvision
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import models
-from contrastive_jax.weights import export, forms, start, tree
+from contrastive_jax.weights import folder, forms, start, tree
 
 NAMES = (
   *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
@@ -71,7 +71,7 @@ def drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.nda
 def folder_of(net: forms.Backbone, form: str, root: pathlib.Path) -> pathlib.Path:
   config = config_lib.pretrain("simclr", net.model["name"])
   about = {"config": config, "step": 7, "format": form, "command": "benchmark", "images": {}}
-  export.write(root / form, forms.contents(net, form, about, []))
+  folder.write(str(root / form), forms.contents(net, form, about, []))
   return root / form
 
 

@@ -1,24 +1,19 @@
-"""The backbone of a run as a folder for other programs: whole, or not there at all.
+"""The backbone of a run for other programs: read, checked, and written where it was asked for."""
 
-A folder is written beside its place under another name, and renamed when all of it is on the disk.
-One that an export left there before is replaced.
-"""
-
+import contextlib
 import logging
 import os
 import pathlib
 import shlex
-import shutil
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, errors, paths, places, reading, stored
-from contrastive_jax.buckets import address
-from contrastive_jax.weights import card, forms, start, tree, twin
+from contrastive_jax import build, errors, reading, stored
+from contrastive_jax.buckets import address, reads
+from contrastive_jax.weights import card, folder, forms, start, tree, twin
 from contrastive_jax.workdir import checkpoint, checkpoint_files
 
 FORMATS = tuple(forms.CONTENTS)
@@ -33,13 +28,13 @@ def run(
   step: int | str | None = None,
   prepare: str = "out",
   batch: int | None = None,
-) -> pathlib.Path:
+) -> str:
   """Exports the backbone of a run; returns the folder.
 
   Args:
     workdir: of the run, local or in a bucket.
     form: one of `FORMATS`.
-    out: the folder; None: WORKDIR/export/FORM.
+    out: the folder, local or in a bucket; None: WORKDIR/export/FORM.
     step: of the checkpoint; "best": by kNN; None: the newest.
     prepare: "in": an ONNX or StableHLO network takes bytes and standardises them itself.
     batch: images at a time of a StableHLO network; None: any number.
@@ -49,7 +44,7 @@ def run(
     SaveFailed: it could not be written.
   """
   check_form(form, prepare, batch)
-  folder = _folder(workdir, form, out)
+  place = _place(workdir, form, out)
   loaded = checkpoint.load_run(workdir, step)
   file = os.path.join(workdir, "config.json")
   build.check_stored(loaded.config, loaded.params, loaded.stats, file)
@@ -60,22 +55,23 @@ def run(
     start.model_of(loaded.config),
     start.preparation_of(loaded.config),
   )
-  about = {
-    "config": loaded.config,
-    "step": loaded.step,
-    "format": form,
-    "command": _command(workdir, form, step, prepare, batch),
-    "images": _images(workdir),
-    "knn": None if address.is_bucket(workdir) else _knn(workdir, loaded.step),
-  }
-  results = [] if address.is_bucket(workdir) else card.results_of(pathlib.Path(workdir))
+  with _records(workdir) as records:
+    about = {
+      "config": loaded.config,
+      "step": loaded.step,
+      "format": form,
+      "command": _command(workdir, form, step, prepare, batch),
+      "images": _images(records),
+      "knn": checkpoint_files.knn(checkpoint_files.root(str(records)) / str(loaded.step)),
+    }
+    results = card.results_of(records)
   files = forms.contents(backbone, form, about, results, prepare, batch)
-  check_place(folder)
-  write(folder, files)
+  folder.check(place)
+  folder.write(place, files)
   logging.getLogger(__name__).info(
-    "step %d of %s is exported to %s: %s", loaded.step, workdir, folder, ", ".join(files)
+    "step %d of %s is exported to %s: %s", loaded.step, workdir, place, ", ".join(files)
   )
-  return folder
+  return place
 
 
 def check_form(form: str, prepare: str = "out", batch: int | None = None) -> None:
@@ -87,7 +83,7 @@ def check_form(form: str, prepare: str = "out", batch: int | None = None) -> Non
   if prepare == "in" and form not in ("onnx", "stablehlo"):
     raise errors.UserError(
       f"--preprocessing=in is of onnx and stablehlo; {form} is weights alone, with "
-      f"{forms.PREPARATION} beside them"
+      f"{folder.MARK} beside them"
     )
 
   if batch is not None and (batch < 1 or form != "stablehlo"):
@@ -107,47 +103,20 @@ def check_network(config: ConfigDict, form: str) -> None:
     )
 
 
-def write(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
-  """Writes a folder of files whole, in the place of an earlier export. Raises `SaveFailed`."""
-  own_name = uuid.uuid4().hex[:12]
-  fresh, old = (folder.with_name(f".{folder.name}.{own_name}.{end}") for end in ("tmp", "old.tmp"))
-  with errors.saving(str(folder), then="give the same command again"):
-    try:
-      for name, content in files.items():
-        places.write(fresh / name, content)
-      if folder.exists():
-        os.rename(folder, old)
-      os.rename(fresh, folder)
-      _sync(folder.parent)
-    finally:
-      shutil.rmtree(fresh, ignore_errors=True)
-  for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):  # of killed exports too
-    shutil.rmtree(leftover, ignore_errors=True)
+def _place(workdir: str, form: str, out: str | None) -> str:
+  place = address.checked(out, "--out") if out else os.path.join(workdir, "export", form)
+  folder.check(place)
+  return place
 
 
-def _sync(folder: pathlib.Path) -> None:
-  descriptor = os.open(folder, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
-
-
-def _folder(workdir: str, form: str, out: str | None) -> pathlib.Path:
-  if out is None and address.is_bucket(workdir):
-    raise errors.UserError(f"--out is missing: {workdir} is a bucket; give a local folder")
-  folder = pathlib.Path(paths.local(out, "--out") if out else pathlib.Path(workdir, "export", form))
-  check_place(folder)
-  return folder
-
-
-def check_place(folder: pathlib.Path) -> None:
-  """Raises `UserError` where something lies that no export has made."""
-  places.check_folder(folder, "the export", "give another --out")
-  if reading.names_in(folder) and not (folder / forms.PREPARATION).is_file():
-    raise errors.UserError(
-      f"{folder} holds other files, which an export would replace; give another --out"
-    )
+@contextlib.contextmanager
+def _records(workdir: str) -> Iterator[pathlib.Path]:
+  """Yields a folder with what a run says of itself, which a bucket may have."""
+  if address.is_bucket(workdir):
+    with reads.records(address.parsed(workdir, "--workdir")) as found:
+      yield found
+  else:
+    yield pathlib.Path(workdir)
 
 
 def _command(
@@ -160,15 +129,8 @@ def _command(
   return shlex.join([*words, *(["--preprocessing=in"] if prepare == "in" else [])])
 
 
-def _knn(workdir: str, step: int) -> float | None:
-  """Returns the accuracy that was measured when a checkpoint was saved, if it was."""
-  return checkpoint_files.knn(checkpoint_files.root(workdir) / str(step))
-
-
-def _images(workdir: str) -> dict[str, Any]:
-  if address.is_bucket(workdir):
-    return {}
-  content = reading.content(pathlib.Path(workdir) / "data.json")
+def _images(records: pathlib.Path) -> dict[str, Any]:
+  content = reading.content(records / "data.json")
   try:
     return stored.parsed(content) if content else {}
   except ValueError:

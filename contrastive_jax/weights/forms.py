@@ -14,6 +14,7 @@ from contrastive_jax import config as config_lib
 from contrastive_jax import models
 from contrastive_jax.weights import (
   card,
+  folder,
   onnx_file,
   own,
   preparation,
@@ -25,7 +26,6 @@ from contrastive_jax.weights import (
   vit_names,
 )
 
-PREPARATION = "preprocessing.json"  # by which a folder is known as an export
 _FARTHEST = 1e-4  # of features of ONNX Runtime from those of the network, times the largest
 
 
@@ -75,7 +75,7 @@ def contents(
       "type": "uint8, standardised inside" if prepare == "in" else "float32, standardised",
       "axes": "batch, channel, row, column" if channels_first else "batch, row, column, channel",
     }
-  files = {file: content, PREPARATION: _json(found)}
+  files = {file: content, folder.MARK: _json(found)}
   size_px = backbone.preparation["size_px"]
   timm = twin.in_timm(backbone.model, size_px) if form == "safetensors" else None
   if timm:
