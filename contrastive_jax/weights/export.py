@@ -62,7 +62,7 @@ def run(
       "format": form,
       "command": _command(workdir, form, step, prepare, batch),
       "images": _images(records),
-      "knn": checkpoint_files.knn(checkpoint_files.root(str(records)) / str(loaded.step)),
+      "knn": _knn(records, loaded.step),
     }
     results = card.results_of(records)
   files = forms.contents(backbone, form, about, results, prepare, batch)
@@ -127,6 +127,12 @@ def _command(
   words += [f"--step={step}"] if step is not None else []
   words += [f"--batch={batch}"] if batch else []
   return shlex.join([*words, *(["--preprocessing=in"] if prepare == "in" else [])])
+
+
+def _knn(records: pathlib.Path, step: int) -> float | None:
+  """Returns the accuracy that was measured when a checkpoint was saved, if that is at hand."""
+  saved = checkpoint_files.root(str(records)) / str(step)
+  return checkpoint_files.knn(saved) if saved.exists() else None
 
 
 def _images(records: pathlib.Path) -> dict[str, Any]:

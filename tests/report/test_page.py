@@ -29,7 +29,7 @@ def taken(workdir):
 
 
 def text_of(workdir, taken):
-  return page.draw(page.known(pathlib.Path(workdir), taken, ("pca",)), "the command").html
+  return page.draw(page.known(pathlib.Path(workdir), workdir, taken, ("pca",)), "the command").html
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_a_section_that_fails_leaves_the_others(workdir, taken, bare, monkeypatc
 def test_the_file_is_where_it_is_told(workdir, taken, monkeypatch):
   monkeypatch.setattr(sample, "take", lambda *_: taken)
   monkeypatch.setattr(page, "draw", lambda *_: page.Drawn("<html></html>\n", {}))
-  path = write.write(workdir)
+  path = pathlib.Path(write.write(workdir))
   assert path == pathlib.Path(workdir) / "report" / "index.html"
   assert path.read_text().endswith("</html>\n")
 
