@@ -3,7 +3,7 @@
 taskset -c 0 python benchmarks/probe_time.py [--runs=3] [--rows=NAME,NAME] [--pixels=FILE.npz]
 
 CPU time of the process, so that other work on the machine counts little, on one core: on several,
-threads of OpenMP spin while they wait, which counts as time of the peers. Ours and the peer in turn,
+threads of OpenMP spin while they wait, which counts as time of peers. Ours and the peer in turn,
 medians after one call of each that does not count. PyTorch (`torch`) trains by SGD on the same
 standardised features, with the same batch, epochs, momentum and schedule; it standardises all once
 and picks the rows of a batch from there. scikit-learn solves for one penalty by L-BFGS. "train" is

@@ -25,7 +25,7 @@ import torchvision
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import models
-from contrastive_jax.weights import export, start, tree
+from contrastive_jax.weights import folder, forms, start, tree
 
 NAMES = (
   *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
@@ -34,7 +34,7 @@ NAMES = (
 STEMS = {"cifar": (3, 1, 1), "cifar_pad2": (3, 1, 2)}
 
 
-def backbone(name: str, size_px: int, **options) -> export.Backbone:
+def backbone(name: str, size_px: int, **options) -> forms.Backbone:
   """Returns a network with random weights and statistics that differ from layer to layer."""
   config = config_lib.pretrain("simclr", name)
   if "padding" in config.model:
@@ -51,7 +51,7 @@ def backbone(name: str, size_px: int, **options) -> export.Backbone:
   flat = tree.flat(shapes["params"], shapes.get("batch_stats", {}))
   rng = np.random.default_rng(0)
   arrays = {key: drawn(key, leaf.shape, rng) for key, leaf in flat.items()}
-  return export.Backbone(arrays, model, start.preparation_of(config))
+  return forms.Backbone(arrays, model, start.preparation_of(config))
 
 
 def drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -68,14 +68,14 @@ def drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.nda
   return found.astype(np.float32)
 
 
-def folder_of(net: export.Backbone, form: str, root: pathlib.Path) -> pathlib.Path:
+def folder_of(net: forms.Backbone, form: str, root: pathlib.Path) -> pathlib.Path:
   config = config_lib.pretrain("simclr", net.model["name"])
   about = {"config": config, "step": 7, "format": form, "command": "benchmark", "images": {}}
-  export.write(root / form, export.contents(net, form, about, []))
+  folder.write(str(root / form), forms.contents(net, form, about, []))
   return root / form
 
 
-def in_torchvision(net: export.Backbone, file: pathlib.Path) -> torch.nn.Module:
+def in_torchvision(net: forms.Backbone, file: pathlib.Path) -> torch.nn.Module:
   twin = getattr(torchvision.models, net.model["name"])()
   twin.fc = torch.nn.Identity()
   if net.model["stem"] in STEMS:

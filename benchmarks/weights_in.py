@@ -1,6 +1,6 @@
 """Weights of other projects read here, features compared with the projects' own; a Markdown table.
 
-Needs PyTorch, torchvision, timm, lightly and dm-haiku beside the package:
+Needs PyTorch, torchvision, timm, lightly, transformers and dm-haiku beside the package:
 
   python benchmarks/weights_in.py [NAME ...]
 
@@ -20,6 +20,7 @@ import numpy as np
 import timm
 import torch
 import torchvision
+import transformers
 
 from contrastive_jax import models
 from contrastive_jax.weights import safetensors_file, start, tree, vit_names
@@ -161,6 +162,20 @@ def of_haiku(folder: pathlib.Path) -> None:
       {"padding": "torch"})  # fmt: skip
 
 
+def of_hugging_face(folder: pathlib.Path) -> None:
+  """A ViT as `save_pretrained` writes it; what is compared is the class token."""
+  torch.manual_seed(0)
+  config = transformers.ViTConfig()
+  net = shaken(transformers.ViTModel(config, add_pooling_layer=False))
+  x = np.random.default_rng(1).normal(size=(4, 224, 224, 3)).astype(np.float32)
+  with torch.no_grad():
+    found = net(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
+  net.save_pretrained(folder)
+  file = folder / "model.safetensors"
+  wanted = found.last_hidden_state[:, 0].numpy()
+  row("Hugging Face's vit_base", start.read(str(file)), wanted, x, {"ln_eps": 1e-6})
+
+
 def main() -> None:
   print("| network | layout | difference | with the trap |\n|---|---|---|---|", flush=True)
   for name in CASES:
@@ -168,8 +183,11 @@ def main() -> None:
       continue
     with tempfile.TemporaryDirectory() as folder:
       of_torch(name, pathlib.Path(folder))
-  with tempfile.TemporaryDirectory() as folder:
-    of_haiku(pathlib.Path(folder))
+  for name, act in (("haiku", of_haiku), ("hugging_face", of_hugging_face)):
+    if sys.argv[1:] and name not in sys.argv[1:]:
+      continue
+    with tempfile.TemporaryDirectory() as folder:
+      act(pathlib.Path(folder))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,33 @@ def vit(name="vit_tiny", patch_px=16, image_px=224, classifier="head", depth=12)
   return shapes
 
 
+def linear(name, o, i):
+  return {f"{name}.weight": (o, i), f"{name}.bias": (o,)}
+
+
+def transformers(name="vit_tiny", patch_px=16, image_px=224, prefix="vit.", in_memory=False):
+  """Names and shapes of Hugging Face's ViT, as it saves them, or as transformers 5 holds them."""
+  width, count = VITS[name][0], 1 + (image_px // patch_px) ** 2
+  shapes = {"embeddings.cls_token": (1, 1, width)}
+  shapes |= {"embeddings.position_embeddings": (1, count, width)}
+  patch = "embeddings.patch_embeddings.projection"
+  shapes |= {f"{patch}.weight": (width, 3, patch_px, patch_px), f"{patch}.bias": (width,)}
+  parts = [f"attention.attention.{part}" for part in ("query", "key", "value")]
+  parts += ["attention.output.dense", "intermediate.dense", "output.dense"]
+  if in_memory:
+    parts = [f"attention.{part}_proj" for part in "qkvo"] + ["mlp.fc1", "mlp.fc2"]
+  for number in range(12):
+    block = f"layers.{number}" if in_memory else f"encoder.layer.{number}"
+    for part in parts[:4]:
+      shapes |= linear(f"{block}.{part}", width, width)
+    shapes |= linear(f"{block}.{parts[4]}", 4 * width, width)
+    shapes |= linear(f"{block}.{parts[5]}", width, 4 * width)
+    for norm_name in (f"{block}.layernorm_before", f"{block}.layernorm_after"):
+      shapes |= {f"{norm_name}.{leaf}": (width,) for leaf in ("weight", "bias")}
+  shapes |= {"layernorm.weight": (width,), "layernorm.bias": (width,)}
+  return under(prefix, shapes)
+
+
 def children(shapes, first_stage):
   """The same in a Sequential of the children: conv1 is 0, bn1 is 1, layer1 `first_stage`."""
   numbers = {"conv1": 0, "bn1": 1} | {f"layer{n}": first_stage + n - 1 for n in range(1, 5)}

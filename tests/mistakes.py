@@ -341,7 +341,8 @@ MISTAKES = {
   ),
   "option of another family of models": (
     train(commands.QUICK, "--workdir={here}/w", "--config.model.name=vit_small"),
-    "is unknown to vit_small; use one of patch_px, frozen_patch_projection, positions, weight_init",
+    "is unknown to vit_small; use one of patch_px, frozen_patch_projection, positions, ln_eps, "
+    "weight_init",
   ),
   "unknown method": (
     train(commands.QUICK, "--workdir={here}/w", "--config.method.name=simclear"),

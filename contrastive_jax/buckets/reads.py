@@ -15,7 +15,7 @@ from contrastive_jax.buckets.objects import Objects, at_once, opening
 
 # What an evaluation reads; before parts the model was a folder.
 _WEIGHTS = ("model", "model.safetensors", MANIFEST)
-_RECORDS = ("config.json", "versions.json", "metrics.jsonl", "cell.json")
+_RECORDS = ("config.json", "versions.json", "metrics.jsonl", "time.jsonl", "data.json", "cell.json")
 _RESULT = re.compile(r"eval/[^/]+\.json")
 
 

@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from contrastive_jax import config_files, errors, paths
+from contrastive_jax import config_files, errors
+from contrastive_jax.buckets import address
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.evaluation import config
 from contrastive_jax.evaluation.unread import of_evaluation
@@ -33,7 +34,7 @@ def _run(asked: Asked) -> None:
   written = write.write(
     given["workdir"].value,
     asked.config,
-    out=given["out"].value and paths.local(given["out"].value, "--out"),
+    out=given["out"].value and address.checked(given["out"].value, "--out"),
     projections=tuple(given["projections"].value),
     images=given["sample"].value,
     seconds=given["seconds"].value,
@@ -51,7 +52,7 @@ COMMAND = Command(
   run=_run,
   define=_define,
   default_config="eval/knn",
-  in_buckets=lambda given: True,  # of which `write` says what to do
+  in_buckets=lambda given: True,
   positional="workdir",
   interrupted="nothing was written; the same command begins again",
 )

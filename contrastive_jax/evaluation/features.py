@@ -150,6 +150,8 @@ def collect(
   test views; it may give another "label", too.
   """
   local_devices = len(mesh.local_devices)
+  # 1 also where one process of several looks at images by itself, on a mesh of its own devices.
+  shares = len({device.process_index for device in mesh.devices.flat})
   per_process, pending, replaced = None, None, 0
   found, own = Rows(size), Rows(size)  # of all processes, and the layers of this one
   with parallel.use(mesh):
@@ -163,12 +165,12 @@ def collect(
       else:  # in a program of its own, so that the encoder is compiled once for all changes
         running = _encode(encoder, None, variables, change(asked))
       if pending is not None:  # read one batch while the next is under way
-        replaced += _keep(*pending, found, own)
+        replaced += _keep(*pending, found, own, shares)
       pending = running
     if pending is None:
       raise errors.UserError("there are 0 images to extract features of; choose another split")
-    replaced += _keep(*pending, found, own)
-  return _checked(found.finish(), own.finish(), replaced)
+    replaced += _keep(*pending, found, own, shares)
+  return _checked(found.finish(), own.finish(), replaced, shares)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -193,28 +195,28 @@ def _padded(batch, size):
   return out
 
 
-def _keep(layers, batch, found: Rows, own: Rows) -> int:
+def _keep(layers, batch, found: Rows, own: Rows, shares: int) -> int:
   """Adds what is no padding and counts nothing twice; returns how many stand-ins were left out."""
   batch = parallel.fetch(batch)
   keep = batch["mask"] & (batch["replaced"] == 0)
-  owner = np.repeat(
-    np.arange(jax.process_count(), dtype=np.int32), len(keep) // jax.process_count()
-  )
+  owner = np.repeat(np.arange(shares, dtype=np.int32), len(keep) // shares)
   found.add({"label": batch["label"][keep], "index": batch["index"][keep], "owner": owner[keep]})
-  mine = owner == jax.process_index()
+  mine = owner == (jax.process_index() if shares > 1 else 0)
   kept = keep[mine]
   rows = {name: parallel.local_rows(x)[kept] for name, x in layers.items()}
   own.add({"index": batch["index"][mine][kept]} | {f"layers/{k}": x for k, x in rows.items()})
   return int((batch["mask"] & (batch["replaced"] != 0)).sum())
 
 
-def _checked(found: dict[str, np.ndarray], own: dict[str, np.ndarray], replaced: int) -> Features:
+def _checked(
+  found: dict[str, np.ndarray], own: dict[str, np.ndarray], replaced: int, shares: int
+) -> Features:
   index, label, owner = found["index"], found["label"], found["owner"]
   twice = index[1:][index[1:] == index[:-1]]
   if len(twice):
     raise RuntimeError(f"{len(twice)} examples came twice, the first with index {twice[0]}")
   layers = {name.partition("/")[2]: x for name, x in own.items() if name != "index"}
-  made = Features(layers, label, index, replaced, owner if jax.process_count() > 1 else None)
+  made = Features(layers, label, index, replaced, owner if shares > 1 else None)
   for name in layers:
     check_finite(made.rows(name), f"layer {name}", rows=index, remedy="evaluate an earlier step")
   return made

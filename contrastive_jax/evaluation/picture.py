@@ -73,6 +73,9 @@ def pca(x: Float[np.ndarray, "n F"]) -> tuple[Float[np.ndarray, "n 2"], Float[np
 def tsne(x: Float[np.ndarray, "n F"], seed: int = 0) -> Float[np.ndarray, "n 2"]:
   """Projects by t-SNE (van der Maaten and Hinton, JMLR 2008) with scikit-learn.
 
+  It begins with PCA at a spread of 1e-4, as scikit-learn does by itself; computed here, where a spread
+  of 0 is seen.
+
   Raises:
     UserError: scikit-learn is not installed, or a feature is not finite.
   """
@@ -81,8 +84,24 @@ def tsne(x: Float[np.ndarray, "n F"], seed: int = 0) -> Float[np.ndarray, "n 2"]
     from sklearn.manifold import TSNE
   except ImportError as error:
     raise errors.UserError(_NO_SKLEARN) from error
+  x = spread_out(x)
+  first = pca(x)[0]
+  deviation = first[:, 0].std()
+  if not deviation:
+    return np.zeros((len(x), 2), np.float32)
+  begun = (1e-4 / deviation * first).astype(np.float32)
   perplexity = min(30.0, (len(x) - 1) / 3)
-  return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(x)
+  return TSNE(init=begun, perplexity=perplexity, random_state=seed).fit_transform(x)
+
+
+def spread_out(x: Float[np.ndarray, "n F"]) -> Float[np.ndarray, "n F"]:
+  """Centres points and brings them to a largest number of 1; those that are all equal to 0.
+
+  t-SNE and UMAP ask for no scale, but their float32 squares end at 1e-19 and 1e19.
+  """
+  x = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
+  largest = np.abs(x).max(initial=0.0)
+  return (x / largest if largest > 0 else x).astype(np.float32)
 
 
 def chosen(n: int, options: Options, seed: int = 0) -> Int[np.ndarray, " m"]:

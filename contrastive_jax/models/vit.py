@@ -21,18 +21,17 @@ from contrastive_jax.options import option
 
 __all__ = ["vit_tiny", "vit_small", "vit_base", "vit_large", "deit_small"]
 
-_EPS = 1e-6  # of LayerNorm, as the released code
-
 
 class Block(nn.Module):
   """x + attention(norm(x)), then x + MLP(norm(x)); `width` in and out."""
 
   heads: int
   dtype: jnp.dtype
+  ln_eps: float
 
   @nn.compact
   def __call__(self, x: Float[Array, "N T C"]) -> Float[Array, "N T C"]:
-    norm = functools.partial(nn.LayerNorm, epsilon=_EPS, dtype=self.dtype)
+    norm = functools.partial(nn.LayerNorm, epsilon=self.ln_eps, dtype=self.dtype)
     width = x.shape[-1]
     x = x + self._attention(norm(name="norm1")(x))
     y = _dense(4 * width, self.dtype, "mlp1")(norm(name="norm2")(x))
@@ -78,6 +77,7 @@ class ViT(nn.Module, norm.Options):
   positions: str = option(
     "sincos", "sincos (fixed, as MoCo v3) or learned (one vector a patch, as ViT and DINO)"
   )
+  ln_eps: float = option(1e-6, "epsilon of LayerNorm (Hugging Face's ViTs have 1e-12)")
   weight_init: str = option("torch", "of the method's heads: simclr, torch or haiku")
   dtype: str = option("float32", "of activations: float32, bfloat16; parameters stay float32")
   remat: bool = option(
@@ -88,6 +88,8 @@ class ViT(nn.Module, norm.Options):
     resnet.check_dtype(self.dtype)
     if self.patch_px < 1:
       raise errors.UserError(f"model patch_px {self.patch_px} is below 1; use e.g. 16")
+    if not 0 < self.ln_eps < 1:
+      raise errors.UserError(f"model ln_eps {self.ln_eps} is not between 0 and 1; use e.g. 1e-6")
     resnet.check_choice("positions", self.positions, ("sincos", "learned"))
     super().__post_init__()
 
@@ -122,9 +124,9 @@ class ViT(nn.Module, norm.Options):
     ends = {"stem": as_map(x)}
     block = blocks.of(Block, self, remat=self.remat)
     for number in range(1, self.depth + 1):
-      x = block(self.heads, dtype, name=blocks.name(number))(x)
+      x = block(self.heads, dtype, self.ln_eps, name=blocks.name(number))(x)
       ends[f"block{number}"] = as_map(x)
-    x = nn.LayerNorm(epsilon=_EPS, name="norm")(x[:, 0].astype(jnp.float32))
+    x = nn.LayerNorm(epsilon=self.ln_eps, name="norm")(x[:, 0].astype(jnp.float32))
     return ends | {"h": x}
 
   def _learned(self, rows: int, columns: int) -> tuple[Float[Array, " C"], Float[Array, "h w C"]]:

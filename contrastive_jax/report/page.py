@@ -24,6 +24,7 @@ class Known(NamedTuple):
   """What a page is made of."""
 
   run: collect.Run
+  workdir: str  # as the user names it
   sessions: list[time_spent.Session]
   sample: Sample | None  # None: there are no weights to look at
   votes: measures.Votes | None  # of neighbours by h
@@ -45,7 +46,7 @@ def draw(known: Known, command: str) -> Drawn:
     ("Alarms", lambda: _alarms(known)),
     ("Did it work?", lambda: _figures(known)),
     ("Curves", lambda: _curves(known.run)),
-    ("Scores", lambda: _scores(known.run)),
+    ("Scores", lambda: _scores(known)),
     ("What it is shown", lambda: pictured.views(known.sample, pictures)),
     ("Neighbours of test images", lambda: pictured.neighbours(known.sample, known.votes, pictures)),
     ("Similarity of views and images", lambda: pictured.similarities(known.sample, pictures)),
@@ -63,7 +64,8 @@ def draw(known: Known, command: str) -> Drawn:
   with canvas.settings():
     sections = [(title, body) for title, make in makers if (body := _made(title, make))]
     lead = _made("lead", lambda: _lead(known))
-  return Drawn(markup.page(f"Run {known.run.folder.resolve().name}", lead, sections), pictures)
+  name = pathlib.PurePath(known.workdir).name or known.run.folder.resolve().name
+  return Drawn(markup.page(f"Run {name}", lead, sections), pictures)
 
 
 def _made(title: str, make: Callable[[], str]) -> str:
@@ -188,9 +190,10 @@ def _curves(run: collect.Run) -> str:
   return f'<div class="plots">{"".join(drawn)}</div>' if drawn else ""
 
 
-def _scores(run: collect.Run) -> str:
+def _scores(known: Known) -> str:
+  run = known.run
   if not run.results:
-    return markup.notes([f"None yet: contrastive_jax eval --workdir={run.folder}"])
+    return markup.notes([f"None yet: contrastive_jax eval --workdir={known.workdir}"])
   found = compare.compare([str(run.folder)]).tables
   return "".join(markup.table(t, heading=False) for t in found if t.title.startswith("Scores"))
 
@@ -229,8 +232,10 @@ def _config(run: collect.Run) -> str:
   return markup.details(f"{len(rows)} keys", markup.table(Table("", ["key", "value"], rows)))
 
 
-def known(folder: pathlib.Path, sample: Sample | None, projections: tuple[str, ...]) -> Known:
-  """Returns all that a page says of the run in a folder."""
+def known(
+  folder: pathlib.Path, workdir: str, sample: Sample | None, projections: tuple[str, ...]
+) -> Known:
+  """Returns all that a page says of the run `workdir`, of which a folder has the records."""
   votes, accuracies = None, {}
   if sample and sample.test is not None:
     bank, test = sample.train, sample.test
@@ -239,4 +244,4 @@ def known(folder: pathlib.Path, sample: Sample | None, projections: tuple[str, .
     )
     accuracies = _accuracies(sample, votes)
   sessions = time_spent.read(folder / "time.jsonl")
-  return Known(collect.read(folder), sessions, sample, votes, accuracies, projections)
+  return Known(collect.read(folder), workdir, sessions, sample, votes, accuracies, projections)

@@ -1,5 +1,7 @@
 """What can be seen of a sample, as sections of a page; each also leaves its pictures as PNG."""
 
+import logging
+
 import numpy as np
 
 from contrastive_jax import data, errors
@@ -131,11 +133,13 @@ def projections(sample: Sample | None, names: tuple[str, ...], pictures: dict[st
   part = sample.test or sample.train
   body = []
   for name in names:
-    title = projecting.METHODS[name][0]
+    title = projecting.METHODS[name].title
     try:
       points = projecting.project(name, part.layers["h"])
-    except errors.UserError as error:
-      body.append(markup.notes([str(error)]))
+    except Exception as error:  # of a package that is not ours: the other projections are drawn
+      said = error if isinstance(error, errors.UserError) else repr(error)
+      logging.getLogger(__name__).warning("warning: %s cannot be drawn (%s)", title, said)
+      body.append(markup.notes([f"{title} could not be drawn: {said}"]))
       continue
     made = drawings.projections(points, _colorings(sample, part, len(points)))
     png = canvas.png(made)

@@ -82,7 +82,7 @@ def take(config: ConfigDict, workdir: str, most: int, seconds: float) -> Sample:
   test = _test(config, loaded)
   config.layers = _layers(config, loaded, train.view.size_px)
   encoder = evaluate.of_net(config, loaded)
-  mesh = parallel.make_mesh(jax.local_devices())
+  mesh = parallel.make_mesh(jax.local_devices())  # also of a run of several processes
   whole = True
   parts = []
   for split, count in ((train, most), (test, most // 2)):

@@ -1,15 +1,16 @@
-"""Writes WORKDIR/report/index.html, and the same pictures for TensorBoard."""
+"""Writes WORKDIR/report/index.html, and the same pictures for TensorBoard; also in a bucket."""
 
 import contextlib
 import logging
 import pathlib
 import tempfile
+from collections.abc import Iterator
 
 import jax
 from ml_collections import ConfigDict
 
 from contrastive_jax import errors, places
-from contrastive_jax.buckets import address
+from contrastive_jax.buckets import address, reads, results
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.report import page, projecting, sample
 from contrastive_jax.workdir.events import Events
@@ -25,13 +26,13 @@ def write(
   projections: tuple[str, ...] = ("pca",),
   images: int = IMAGES,
   seconds: float = SECONDS,
-) -> pathlib.Path:
+) -> str:
   """Writes the page of a run and returns its path.
 
   Args:
-    workdir: of the run, a local folder.
+    workdir: of the run, local or in a bucket.
     config: of an evaluation: network, checkpoint, images; None: the newest weights, as trained.
-    out: folder of the page; None: WORKDIR/report.
+    out: folder of the page, likewise; None: WORKDIR/report.
     projections: "pca", "tsne" (scikit-learn), "umap" (umap-learn).
     images: training images that are looked at, at most.
     seconds: for features of images, about.
@@ -39,37 +40,55 @@ def write(
   Raises:
     UserError: there is no run, or a value cannot work.
     SaveFailed: the page cannot be written.
+    ReadFailed: a bucket's server does not answer.
   """
   projecting.check(projections)
-  if address.is_bucket(workdir):
-    copy = "gsutil cp -r" if workdir.startswith("gs") else "aws s3 cp --recursive"
-    raise errors.UserError(
-      f"the page of {workdir} is drawn from a copy on this machine: {copy} {workdir} DIR, then "
-      "contrastive_jax report DIR"
-    )
-  root = pathlib.Path(workdir)
-  folder = pathlib.Path(out) if out else root / "report"
-  places.ready(folder, "the report", "give another --out")
+  place = out or f"{workdir}/report"
   config = config if config is not None else eval_config.evaluation("knn")
-  found = sample.take(config, workdir, images, seconds)
-  command = f"contrastive_jax report {workdir}"
-  drawn = page.draw(page.known(root, found, projections), command)
-  path = folder / "index.html"
-  places.write(path, drawn.html)
+  with _folder(place, "--out" if out else "workdir") as folder:
+    places.ready(folder, "the report", "give another --out")
+    found = sample.take(config, workdir, images, seconds)
+    with _records(workdir) as root:
+      known = page.known(root, workdir, found, projections)
+      drawn = page.draw(known, f"contrastive_jax report {workdir}")
+    places.write(folder / "index.html", drawn.html)
   if found.loaded.config.log.tensorboard and out is None:
-    _to_tensorboard(root / "tensorboard", found.loaded.step, drawn.pictures)
-  return path
+    with _folder(f"{workdir}/tensorboard", "workdir") as folder:
+      _to_tensorboard(folder, found.loaded.step, drawn.pictures)
+  return f"{place}/index.html"
+
+
+@contextlib.contextmanager
+def _folder(place: str, name: str) -> Iterator[pathlib.Path]:
+  """Yields a local folder; what is written there is put into a bucket if the place is one."""
+  if not address.is_bucket(place):
+    yield pathlib.Path(place)
+    return
+  with results.folder(address.parsed(place, name), name) as (folder, put):
+    yield folder
+    put()
+
+
+@contextlib.contextmanager
+def _records(workdir: str) -> Iterator[pathlib.Path]:
+  """Yields a folder with what a run says of itself."""
+  if not address.is_bucket(workdir):
+    yield pathlib.Path(workdir)
+    return
+  with reads.records(address.parsed(workdir, "workdir")) as folder:
+    yield folder
 
 
 def at_end(workdir: str) -> None:
-  """Writes the page of a run that is done; whatever goes wrong is a warning and no more."""
+  """Writes the page of a run that is done; whatever goes wrong is a warning and no more.
+
+  Of several processes the first does, alone: the others wait for it where they part.
+  """
   log = logging.getLogger(__name__)
-  if jax.process_count() > 1 or address.is_bucket(workdir):
-    where = "a run in a bucket" if address.is_bucket(workdir) else "a run of several processes"
-    if jax.process_index() == 0:
-      log.info("no report of %s: contrastive_jax report draws it from a local copy", where)
+  if jax.process_index() > 0:
     return
-  if (pathlib.Path(workdir) / "cell.json").exists():  # of a study, which has a page of its own
+  # A cell of a study has a page with the others.
+  if not address.is_bucket(workdir) and (pathlib.Path(workdir) / "cell.json").exists():
     return
   try:
     log.info("report: %s", write(workdir))

@@ -1,6 +1,7 @@
 """The weights that a run starts from, and those that it leaves for other programs at its end."""
 
 import json
+import os
 import pathlib
 from collections.abc import Callable
 
@@ -9,10 +10,9 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import errors
 from contrastive_jax import workdir as workdir_lib
-from contrastive_jax.buckets import address
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.processes import agree
-from contrastive_jax.weights import export, start
+from contrastive_jax.weights import export, folder, start
 from contrastive_jax.workdir import checkpoint_files
 
 NAME = "init.json"
@@ -61,16 +61,11 @@ def check_export(config: ConfigDict, workdir: str) -> None:
   for form in eval_config.names(config.checkpoint.export):
     export.check_form(form)
     export.check_network(config, form)
-    if address.is_bucket(workdir):
-      raise errors.UserError(
-        f"checkpoint.export {form} is for a local workdir, and {workdir} is a bucket; when the run "
-        f"is done: contrastive_jax export --workdir={workdir} --format={form} --out=DIR"
-      )
-    export.check_place(pathlib.Path(workdir, "export", form))
+    folder.check(os.path.join(workdir, "export", form))
 
 
 def export_at_end(config: ConfigDict, workdir: str) -> None:
-  """Exports the last checkpoint, on process 0."""
+  """Exports the last checkpoint of a run, local or in a bucket, on process 0."""
   if jax.process_index() == 0:
     for form in eval_config.names(config.checkpoint.export):
       export.run(workdir, form)

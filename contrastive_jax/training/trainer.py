@@ -159,7 +159,7 @@ def _train(
         reporter.console.line("compiling the step, once a start: seconds to minutes")
       with parallel.use(mesh):
         result = loop.run(step_fn, state, batches, preemption)
-      starting.export_at_end(config, workdir)
+      starting.export_at_end(config, asked)
       reporter.console.line(f"done; to score it: {to_score}")
       return result
 

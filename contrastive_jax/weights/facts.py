@@ -83,7 +83,8 @@ def _of_vit(shapes: Shapes, heads: int | None) -> dict[str, Any]:
     raise errors.UserError("a ViT whose patches pass more than one layer (a convolutional stem)")
   positions = "learned" if "params.positions" in shapes else "sincos"
   patch_px = math.isqrt(shapes["params.patch.kernel"][0] // 3)
-  return {"name": name, "patch_px": patch_px, "positions": positions}
+  # The epsilon, which no shape shows, is as nearly everywhere; a layout where it is not says so.
+  return {"name": name, "patch_px": patch_px, "positions": positions, "ln_eps": 1e-6}
 
 
 def _named(family, fits) -> str | None:

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import errors
-from contrastive_jax.weights import byol, lightly, own, resnet_names, simclr, vit_names
+from contrastive_jax.weights import (
+  byol,
+  lightly,
+  own,
+  resnet_names,
+  simclr,
+  transformers_names,
+  vit_names,
+)
 from contrastive_jax.weights.taken import Taken
 
 Arrays = dict[str, np.ndarray]
@@ -167,6 +175,19 @@ LAYOUTS = (
   ),  # fmt: skip
   Layout("simclr", marks=(r"base_model/",), whole=simclr.ours, normalize="none"),
   Layout("byol", marks=(r".*res_net\d+/~/initial_conv",), whole=byol.ours),
+  Layout(
+    "transformers",
+    r"(?:vit\.)?",
+    (r"(?:vit\.)?embeddings\.patch_embeddings\.projection\.",),
+    (
+      _CLASSIFIER,
+      (r"(?:vit\.)?pooler\..*", "the pooler"),
+      (r"(?:vit\.)?embeddings\.mask_token", "the token of masked patches"),
+    ),
+    transformers_names.OPTIONS,
+    whole=transformers_names.ours,
+    normalize="half",
+  ),
   Layout("timm", "", (r"cls_token|patch_embed\.",), (_CLASSIFIER,)),
   Layout("torchvision", "", (r"conv1\.weight",), (_CLASSIFIER,)),
   Layout("lightly", "", (r"0\.weight",), (), whole=lightly.ours, small_stem=""),

@@ -212,7 +212,7 @@ def _vit(graph: _Graph, arrays: Arrays, model: Mapping[str, Any], x: str, size_p
 
   def norm(name, x):
     scale, shift = constant(state[f"{name}.weight"]), constant(state[f"{name}.bias"])
-    return add("LayerNormalization", [x, scale, shift], axis=-1, epsilon=1e-6)
+    return add("LayerNormalization", [x, scale, shift], axis=-1, epsilon=model["ln_eps"])
 
   def dense(name, x):
     product = add("MatMul", [x, constant(state[f"{name}.weight"].T)])

@@ -36,7 +36,7 @@ from contrastive_jax.workdir import digests, loading
 # Options of a model that another value of gives other features, or other shapes.
 _COMPARED = (
   *("name", "width", "stem", "stem_relu", "padding", "sk_ratio", "bn_eps"),
-  *("patch_px", "positions"),
+  *("patch_px", "positions", "ln_eps"),
 )
 _FLOATS = ("float32", "float16", "bfloat16", "float64")
 
@@ -176,7 +176,7 @@ def _model(arrays: dict, layout: layouts.Layout, taken, heads: int | None) -> di
   width = shapes.get("params.class_token", (0,))[0]
   model = facts.of(shapes, heads or layout.heads.get(width))
   if catalogue.family_of(model["name"]) == "vit":
-    return model
+    return model | {key: value for key, value in layout.options.items() if key in model}
   options = dict(layout.options) | taken.options
   if model["stem"] == "cifar" and "stem" not in options:
     if not layout.small_stem:

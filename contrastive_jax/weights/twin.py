@@ -29,7 +29,11 @@ def missing(model: Mapping[str, Any]) -> str:
     model: of `start.model_of`.
   """
   if catalogue.family_of(model["name"]) == "vit":
-    return ""
+    if model["ln_eps"] == 1e-6:
+      return ""
+    return (
+      f"model.ln_eps {model['ln_eps']:g}: a state of weights cannot say so, and theirs is 1e-06"
+    )
   if model["sk_ratio"]:
     return f"model.sk_ratio {model['sk_ratio']}: they have no selective kernels of SimCLR v2's form"
   if model["padding"] != "torch":

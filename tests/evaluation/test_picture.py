@@ -52,5 +52,5 @@ def test_tsne_keeps_clusters_apart():
   x = rng.normal(size=(60, 5)) + np.repeat([[0.0], [50.0]], 30, axis=0)
   points = picture.tsne(x)
   centres = points[:30].mean(0), points[30:].mean(0)
-  spread = max(points[:30].std(), points[30:].std())
+  spread = max(points[:30].std(axis=0).max(), points[30:].std(axis=0).max())
   assert np.linalg.norm(centres[0] - centres[1]) > 3 * spread

@@ -29,7 +29,7 @@ def taken(workdir):
 
 
 def text_of(workdir, taken):
-  return page.draw(page.known(pathlib.Path(workdir), taken, ("pca",)), "the command").html
+  return page.draw(page.known(pathlib.Path(workdir), workdir, taken, ("pca",)), "the command").html
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_a_section_that_fails_leaves_the_others(workdir, taken, bare, monkeypatc
 def test_the_file_is_where_it_is_told(workdir, taken, monkeypatch):
   monkeypatch.setattr(sample, "take", lambda *_: taken)
   monkeypatch.setattr(page, "draw", lambda *_: page.Drawn("<html></html>\n", {}))
-  path = write.write(workdir)
+  path = pathlib.Path(write.write(workdir))
   assert path == pathlib.Path(workdir) / "report" / "index.html"
   assert path.read_text().endswith("</html>\n")
 
@@ -126,18 +126,6 @@ def test_the_command_takes_the_run_as_a_word_and_its_mistakes_are_one_line(
       cli.main(["report", *words, "--nokeep_compiled"])
     said = capfd.readouterr().err.strip().splitlines()[-1]
     assert left.value.code == errors.EXIT_USER_ERROR and line in said, said
-
-
-def test_of_a_run_in_a_bucket_a_line_says_how_to_draw_it(tmp_path, capfd, monkeypatch):
-  pytest.importorskip("gcsfs", reason="gcsfs is absent: the extra gcs has it")
-  monkeypatch.chdir(tmp_path)
-  with pytest.raises(SystemExit) as left:
-    cli.main(["report", "gs://bucket/run", "--nokeep_compiled"])
-  (line,) = capfd.readouterr().err.strip().splitlines()
-  assert left.value.code == errors.EXIT_USER_ERROR and "gsutil cp -r gs://bucket/run DIR" in line
-  with pytest.raises(errors.UserError, match="aws s3 cp --recursive s3://bucket/run DIR"):
-    write.write("s3://bucket/run")
-  assert not list(tmp_path.iterdir())
 
 
 def test_pictures_are_in_tensorboard(tmp_path):

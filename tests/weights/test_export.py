@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import shutil
 
 import foreign
 import jax
@@ -17,7 +18,7 @@ from contrastive_jax import config as config_lib
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.training import trainer
-from contrastive_jax.weights import export, safetensors_file, start, tree
+from contrastive_jax.weights import export, folder, forms, safetensors_file, start, tree
 from contrastive_jax.workdir import loading
 
 
@@ -39,12 +40,12 @@ def backbone(name, size_px=32, **model):
   for key in arrays:
     if key.endswith(".scale"):
       arrays[key] = np.abs(arrays[key]) + np.float32(0.5)
-  return export.Backbone(arrays, start.model_of(made), start.preparation_of(made)), made
+  return forms.Backbone(arrays, start.model_of(made), start.preparation_of(made)), made
 
 
 def contents(net, made, form, **options):
   about = {"config": made, "step": 7, "format": form, "command": "a command", "images": {}}
-  return export.contents(net, form, about, [], **options)
+  return forms.contents(net, form, about, [], **options)
 
 
 def images(size_px, count=3):
@@ -188,8 +189,7 @@ def test_another_method_starts_from_the_weights_of_a_run(trained, tmp_path):
 
 
 def test_a_run_notes_what_it_began_with_and_goes_on_without_it(trained, tmp_path, capfd):
-  folder = tmp_path / "weights"
-  os.rename(export.run(trained[0], "own", out=str(folder)), tmp_path / "moved")
+  os.rename(export.run(trained[0], "own", out=str(tmp_path / "weights")), tmp_path / "moved")
   file = tmp_path / "moved" / "model.safetensors"
   made = tiny_config.tiny(epochs=1, init__path=str(file))
   workdir = str(tmp_path / "run")
@@ -204,8 +204,8 @@ def test_a_run_notes_what_it_began_with_and_goes_on_without_it(trained, tmp_path
 
 
 def test_the_card_tells_of_the_run_and_of_its_scores(trained, tmp_path):
-  folder = export.run(trained[0], "own", out=str(tmp_path / "out"))
-  card = (folder / "README.md").read_text()
+  export.run(trained[0], "own", out=str(tmp_path / "out"))
+  card = (tmp_path / "out" / "README.md").read_text()
   top1 = next(r["top1"] for r in trained[1]["results"] if r["protocol"] == "knn")
   for words in (
     "library_name: contrastive_jax",
@@ -217,21 +217,22 @@ def test_the_card_tells_of_the_run_and_of_its_scores(trained, tmp_path):
     "While training, at step 2: kNN ",
   ):
     assert words in card
-  assert json.loads((folder / "training_config.json").read_text())["epochs"] == 1
+  assert json.loads((tmp_path / "out" / "training_config.json").read_text())["epochs"] == 1
   assert trained[0] not in card, "no place of this machine"
 
 
 def test_hugging_face_reads_the_card(tmp_path):
   hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
-  export.write(tmp_path / "out", contents(*backbone("resnet18", 64), "safetensors"))
+  folder.write(str(tmp_path / "out"), contents(*backbone("resnet18", 64), "safetensors"))
   card = hub.ModelCard.load(tmp_path / "out" / "README.md")
   assert card.data.library_name == "timm" and "simclr" in card.data.tags
 
 
+@pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("count", range(4))
-def test_an_export_that_ends_half_way_leaves_the_folder_whole(count, tmp_path, monkeypatch):
-  folder = tmp_path / "out"
-  export.write(folder, {"a": b"old", "preprocessing.json": b"{}"})
+def test_an_export_that_ends_half_way_leaves_the_folder_whole(count, killed, tmp_path, monkeypatch):
+  out = tmp_path / "out"
+  folder.write(str(out), {"a": b"old", "preprocessing.json": b"{}"})
   real, calls = os.rename, []
 
   def rename(*names):
@@ -249,14 +250,20 @@ def test_an_export_that_ends_half_way_leaves_the_folder_whole(count, tmp_path, m
   with monkeypatch.context() as patch:
     patch.setattr(os, "rename", rename)
     patch.setattr(os, "replace", replace)
+    if killed:  # who is killed tidies nothing up
+      patch.setattr(shutil, "rmtree", lambda *_, **__: None)
     with contextlib.suppress(KeyboardInterrupt):
-      export.write(folder, {"a": b"new", "b": b"new", "preprocessing.json": b"{}"})
-  assert folder.exists() == (count != 2), "it is away between two renamings alone"
-  if folder.exists():
-    found = {p.name: p.read_bytes() for p in folder.iterdir()}
+      folder.write(str(out), {"a": b"new", "b": b"new", "preprocessing.json": b"{}"})
+  assert out.exists() == (count != 2), "it is away between two renamings alone"
+  assert (len(os.listdir(tmp_path)) > out.exists()) == (killed or count == 2)
+  if out.exists():
+    found = {p.name: p.read_bytes() for p in out.iterdir()}
     assert found["a"] == (b"new" if "b" in found else b"old") and "preprocessing.json" in found
-  export.write(folder, {"a": b"last", "preprocessing.json": b"{}"})
-  assert [p.name for p in tmp_path.iterdir()] == ["out"], "what was left is removed"
+  of_others = (".out.x.0123456789abcdef0123456789abcdef.tmp", ".out.tmp", ".out.mine.tmp")
+  for name in of_others:
+    (tmp_path / name).mkdir()
+  folder.write(str(out), {"a": b"last", "preprocessing.json": b"{}"})
+  assert {p.name for p in tmp_path.iterdir()} == {"out", *of_others}, "what was left is removed"
 
 
 def test_a_folder_of_other_files_is_not_replaced(trained, tmp_path):
@@ -284,7 +291,7 @@ def test_features_are_those_of_torchvision_and_timm(name, options, tmp_path):
   import torchvision
 
   net, made = backbone(name, **options)
-  export.write(tmp_path / "out", contents(net, made, "safetensors"))
+  folder.write(str(tmp_path / "out"), contents(net, made, "safetensors"))
   file, x = tmp_path / "out" / "model.safetensors", images(32)
   wanted = np.asarray(jax.jit(net.forward)(x))
   twins = []

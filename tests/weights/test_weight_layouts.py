@@ -66,6 +66,10 @@ FILES = {  # shapes, options of the model
   ),
   "simclr": (foreign.simclr(), {"padding": "simclr", "sk_ratio": 0.0, "name": "resnet50"}),
   "byol": (foreign.byol(), {"padding": "same", "name": "resnet50"}),
+  "transformers": (
+    foreign.transformers() | {"classifier.weight": (10, 192), "classifier.bias": (10,)},
+    {"positions": "learned", "patch_px": 16, "ln_eps": 1e-12},
+  ),
   "lightly_train": (
     foreign.under("state_dict.teacher_embedding_model.wrapped_model._features.", NO_FC)
     | foreign.under("state_dict.student_embedding_model.wrapped_model._features.", NO_FC)
@@ -105,6 +109,11 @@ OTHERS = {  # of the same layouts
     "torchvision",
     foreign.resnet(),
     {"padding": "torch"},
+  ),
+  "transformers, in memory": (
+    "transformers",
+    foreign.transformers(prefix="", in_memory=True) | foreign.linear("pooler.dense", 192, 192),
+    {"ln_eps": 1e-12},
   ),
   "simclr v2": ("simclr", foreign.simclr("resnet50", selective=True), {"sk_ratio": 0.0625}),
   "moco_v3, resnet": (
@@ -190,7 +199,7 @@ def test_fixed_positions_are_no_parameter(tmp_path):
   file = tmp_path / "moco_v3.safetensors"
   file.write_bytes(safetensors_file.content(arrays, {}))
   found = start.read(str(file))
-  assert found.model == {"name": "vit_small", "patch_px": 16, "positions": "sincos"}, "12 heads"
+  assert found.model == {"name": "vit_small", "patch_px": 16, "positions": "sincos", "ln_eps": 1e-6}
 
 
 @pytest.mark.parametrize("kind", ["float16", "float64"])
@@ -233,6 +242,11 @@ REFUSED = {
     foreign.resnet(),
     config_of("resnet18"),
     "padding torch (here: same); set --config.model.padding=torch",
+  ),
+  "another epsilon of LayerNorm": (
+    foreign.transformers(),
+    config_of("vit_tiny", positions="learned"),
+    "ln_eps 1e-12 (here: 1e-06); set --config.model.ln_eps=1e-12",
   ),
   "a ViT for a ResNet": (
     foreign.vit(),

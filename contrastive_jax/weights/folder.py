@@ -1,0 +1,93 @@
+"""Where an export goes, whole or not there at all: a folder, or one of a bucket.
+
+A folder is written beside its place under another name, and renamed when all of it is on the disk.
+One that an export left there before is replaced. In a bucket nothing can be renamed: the file by
+which an export is known is removed first and put last, so that none is taken for whole before.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+
+from contrastive_jax import errors, places, reading
+from contrastive_jax.buckets import address
+from contrastive_jax.buckets.objects import Objects, opening
+
+MARK = "preprocessing.json"  # by which a folder is known as an export
+_ENDINGS = (".safetensors", ".onnx", ".stablehlo")
+_NAMES = (MARK, "README.md", "config.json", "training_config.json")
+
+
+def check(place: str) -> None:
+  """Raises `UserError` where nothing can be written, or something lies that no export has made."""
+  if address.is_bucket(place):
+    _check_bucket(address.parsed(place, "the export"))
+    return
+  folder = pathlib.Path(place)
+  places.check_folder(folder, "the export", "give another --out")
+  if reading.names_in(folder) and not (folder / MARK).is_file():
+    raise _other_files(place)
+
+
+def _check_bucket(to: address.Address) -> None:
+  objects = Objects(to)
+  with opening(to, "the export"):
+    there = objects.listed()
+    # Without its mark it is what a kill left, if nothing else lies there.
+    if MARK not in there and not all(n in _NAMES or n.endswith(_ENDINGS) for n in there):
+      raise _other_files(str(to))
+    trial = f"{uuid.uuid4().hex}.trial"
+    objects.put(trial, b"")
+    objects.delete(trial)
+
+
+def _other_files(place: str) -> errors.UserError:
+  return errors.UserError(
+    f"{place} holds other files, which an export would replace; give another --out"
+  )
+
+
+def write(place: str, files: Mapping[str, bytes]) -> None:
+  """Writes files, `MARK` among them, in the place of an earlier export. Raises `SaveFailed`."""
+  with errors.saving(place, then="give the same command again"):
+    if address.is_bucket(place):
+      _put(Objects(address.parsed(place, "the export")), files)
+    else:
+      _rename(pathlib.Path(place), files)
+
+
+def _put(objects: Objects, files: Mapping[str, bytes]) -> None:
+  there = objects.listed()
+  objects.delete(*({MARK} & there.keys()))
+  for name in files.keys() - {MARK}:
+    objects.put(name, files[name])
+  objects.delete(*(there.keys() - files.keys()))
+  objects.put(MARK, files[MARK])
+
+
+def _rename(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
+  own = uuid.uuid4().hex
+  fresh, old = (folder.with_name(f".{folder.name}.{own}.{end}") for end in ("tmp", "old.tmp"))
+  try:
+    for name, content in files.items():
+      places.write(fresh / name, content)
+    if folder.exists():
+      os.rename(folder, old)
+    os.rename(fresh, folder)
+    _sync(folder.parent)
+  finally:
+    shutil.rmtree(fresh, ignore_errors=True)
+  leftover = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{32}}(\.old)?\.tmp")
+  for name in filter(leftover.fullmatch, os.listdir(folder.parent)):  # of killed exports too
+    shutil.rmtree(folder.with_name(name), ignore_errors=True)
+
+
+def _sync(folder: pathlib.Path) -> None:
+  descriptor = os.open(folder, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)

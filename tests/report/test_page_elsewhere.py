@@ -1,0 +1,89 @@
+"""The page, and the exported backbone, of a run in a bucket and of one of several processes."""
+
+import pathlib
+
+import members
+import pytest
+import tiny_config
+import whole_runs
+from bucket_servers import on_s3_slowly as pytest_generate_tests  # noqa: F401
+
+from contrastive_jax import errors
+from contrastive_jax.buckets import address
+from contrastive_jax.buckets.objects import Objects
+from contrastive_jax.report import write
+from contrastive_jax.training import trainer
+from contrastive_jax.weights import export, folder
+
+FILES = {"model.safetensors": b"1", "preprocessing.json": b"{}"}
+
+
+def test_an_export_in_a_bucket_is_replaced_and_its_mark_comes_last(server, monkeypatch):
+  place = server.address("run/export/own")
+  folder.check(place)
+  folder.write(place, FILES | {"config.json": b"{}"})
+  folder.check(place)
+  there, put = [], Objects.put
+
+  def seen(self, name, content):
+    there.append(sorted(server.objects()))
+    put(self, name, content)
+
+  monkeypatch.setattr(Objects, "put", seen)
+  folder.write(place, FILES | {"model.safetensors": b"2"})
+  assert len(there) == 2 and not any("preprocessing.json" in " ".join(names) for names in there)
+  names = ["model.safetensors", "preprocessing.json"]
+  assert sorted(server.objects()) == [f"run/export/own/{name}" for name in names]
+  assert server.objects()["run/export/own/model.safetensors"] == b"2"
+
+
+def test_a_killed_export_is_replaced_and_what_others_put_there_is_not(server):
+  place = server.address("run/export/own")
+  Objects(address.parsed(place, "it")).put("model.safetensors", b"half")
+  folder.check(place)
+  folder.write(place, FILES)
+  assert server.objects()["run/export/own/model.safetensors"] == b"1"
+  Objects(address.parsed(server.address("other"), "it")).put("mine.txt", b"mine")
+  with pytest.raises(errors.UserError, match="other holds other files, which an export would"):
+    folder.check(server.address("other"))
+
+
+@pytest.mark.slow
+def test_a_run_in_a_bucket_leaves_its_page_and_its_backbone_there(server, tmp_path, caplog):
+  workdir = server.address("run")
+  config = tiny_config.tiny(epochs=1, checkpoint__export=("own",), log__tensorboard=True)
+  trainer.train(config, workdir, whole_runs.one_device())
+  before = set(server.objects())
+  write.at_end(workdir)
+  assert "cannot be drawn" not in caplog.text
+  new = set(server.objects()) - before
+  assert "run/report/index.html" in new and sum("run/tensorboard/" in name for name in new) == 1
+  page = server.objects()["run/report/index.html"].decode()
+  assert f"contrastive_jax eval --workdir={workdir}" in page and "could not be drawn" not in page
+  assert "<h1>Run run</h1>" in page and str(tmp_path) not in page
+  assert "Where the time went" in page and "no time.jsonl" not in page
+  written = write.write(workdir, out=str(tmp_path / "page"), images=32)
+  assert pathlib.Path(written).read_text().endswith("</html>\n")
+  found = export.run(workdir, "own", out=str(tmp_path / "own"))
+  there = server.objects()
+  for path in pathlib.Path(found).iterdir():
+    if path.name != "README.md":  # which has the command
+      assert path.read_bytes() == there[f"run/export/own/{path.name}"], path.name
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_leaves_its_page_and_its_backbone(tmp_path):
+  code = """
+import logging
+import tiny_config
+from contrastive_jax.report import write
+from contrastive_jax.training import trainer
+logging.basicConfig(level=logging.WARNING)
+trainer.train(tiny_config.tiny(epochs=1, checkpoint__export=("own",)), sys.argv[3])
+write.at_end(sys.argv[3])
+"""
+  said = members.two(code, str(tmp_path))
+  assert not any("cannot be drawn" in text for text in said), said
+  page = (tmp_path / "report" / "index.html").read_text()
+  assert "could not be drawn" not in page and "Of 32 images of split" in page
+  assert (tmp_path / "export" / "own" / "preprocessing.json").exists()
