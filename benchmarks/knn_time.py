@@ -7,9 +7,9 @@ threads of OpenMP spin while they wait, which counts as time of faiss. Ours and 
 of faiss (`IndexFlatIP`, which adds the bank and searches, as many threads) in turn, medians after
 one call of each that does not count. Ours is the whole evaluation: rows checked and scaled, what
 the devices are given, the neighbours, the vote, the scores. faiss only scales and searches.
-"scores" says whether a vote in float64 of the neighbours that faiss found gives ours, example by
-example; a query whose classes are equally strong may fall either way. PYTHONPATH=CHECKOUT measures
-another version of the package.
+"scores" is our top-1, and by how many examples our top-1 and top-5 differ from those of a vote in
+float64 of the neighbours that faiss found. PYTHONPATH=CHECKOUT measures another version of the
+package.
 """
 
 import statistics

@@ -151,12 +151,17 @@ def batches_of(x, label, options, mesh, seed, among=None):
   )
   at_once = max(1, min(_STEPS_AT_ONCE, _BYTES_AT_ONCE // (4 * options.batch_size * x.shape[1])))
 
+  def standardised(rows):
+    rows = rows - mean
+    rows /= std  # in place, without another copy of them
+    return rows
+
   def batches():
     for first in range(0, total, at_once):
       steps = range(first, min(first + at_once, total))
       chosen = np.stack([positions(step) for step in steps], axis=1)  # [B, steps]
       chosen = chosen if among is None else among[chosen]
-      put = x.put(chosen, mesh, ((label, -1),), lambda rows: (rows - mean) / std)
+      put = x.put(chosen, mesh, ((label, -1),), standardised)
       yield put.rows, *put.columns
 
   return steps_per_epoch, total, batches(), (mean, std)
