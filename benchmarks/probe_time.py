@@ -3,19 +3,11 @@
 taskset -c 0 python benchmarks/probe_time.py [--runs=3] [--rows=NAME,NAME] [--pixels=FILE.npz]
 
 CPU time of the process, so that other work on the machine counts little, on one core: on several,
-<<<<<<< HEAD
-threads of OpenMP spin while they wait, which counts as time of peers. Ours and the peer in turn,
-medians after one call of each that does not count. PyTorch (`torch`) trains by SGD on the same
-standardised features, with the same batch, epochs, momentum and schedule; it standardises all once
-and picks the rows of a batch from there. scikit-learn solves for one penalty by L-BFGS. "train" is
-the top-1 of both classifiers on what they were trained on.
-=======
 threads of OpenMP spin while they wait, which counts as time of the peers. Ours and the peer in
 turn, medians after one call of each that does not count. PyTorch (`torch`) trains by SGD on the
 same standardised features, with the same batch, epochs, momentum and schedule; it standardises all
 once and picks the rows of a batch from there. scikit-learn solves for one penalty by L-BFGS.
 "train" is the top-1 of both classifiers on what they were trained on.
->>>>>>> p22a
 
 Pixels are those of CIFAR-10 as `evaluation.features.OfPixels` gives them, 3,072 numbers; beside
 them as many numbers that mean nothing but the class. PYTHONPATH=CHECKOUT measures another version
