@@ -98,7 +98,11 @@ def spread_out(x: Float[np.ndarray, "n F"]) -> Float[np.ndarray, "n F"]:
   """Centres points and brings them to a largest number of 1; those that are all equal to 0.
 
   t-SNE and UMAP ask for no scale, but their float32 squares end at 1e-19 and 1e19.
+
+  Raises:
+    UserError: a feature is not finite.
   """
+  features.check_finite(x, "features")
   x = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
   largest = np.abs(x).max(initial=0.0)
   return (x / largest if largest > 0 else x).astype(np.float32)

@@ -62,7 +62,13 @@ class Sample(NamedTuple):
   cut_short: bool  # the time was over
 
 
-def take(config: ConfigDict, workdir: str, most: int, seconds: float) -> Sample:
+def take(
+  config: ConfigDict,
+  workdir: str,
+  most: int,
+  seconds: float,
+  loaded: loading.Run | None = None,
+) -> Sample:
   """Computes a sample of at most so many images of each split, in about so many seconds.
 
   Args:
@@ -70,13 +76,14 @@ def take(config: ConfigDict, workdir: str, most: int, seconds: float) -> Sample:
     workdir: of the run.
     most: training images; half as many test images.
     seconds: for features; compiling is not counted.
+    loaded: weights of the run, if they are at hand.
 
   Raises:
     UserError: there is no run, no checkpoint or no images.
     ReadFailed: they cannot be read for now.
   """
   config, _ = eval_config.resolve(config)
-  loaded = evaluate.load(workdir, config)
+  loaded = loaded or evaluate.load(workdir, config)
   run_images.check_rgb(loaded.config, "the page of a run")
   train = eval_images.one_split(config, loaded.config, "train")
   test = _test(config, loaded)

@@ -26,6 +26,7 @@ def write(
   projections: tuple[str, ...] = ("pca",),
   images: int = IMAGES,
   seconds: float = SECONDS,
+  loaded: loading.Run | None = None,
 ) -> str:
   """Writes the page of a run and returns its path.
 
@@ -36,6 +37,7 @@ def write(
     projections: "pca", "tsne" (scikit-learn), "umap" (umap-learn).
     images: training images that are looked at, at most.
     seconds: for features of images, about.
+    loaded: weights of the run, if they are at hand.
 
   Raises:
     UserError: there is no run, or a value cannot work.
@@ -47,7 +49,7 @@ def write(
   config = config if config is not None else eval_config.evaluation("knn")
   with _folder(place, "--out" if out else "workdir") as folder:
     places.ready(folder, "the report", "give another --out")
-    found = sample.take(config, workdir, images, seconds)
+    found = sample.take(config, workdir, images, seconds, loaded)
     with _records(workdir) as root:
       known = page.known(root, workdir, found, projections)
       drawn = page.draw(known, f"contrastive_jax report {workdir}")
@@ -82,16 +84,17 @@ def _records(workdir: str) -> Iterator[pathlib.Path]:
 def at_end(workdir: str) -> None:
   """Writes the page of a run that is done; whatever goes wrong is a warning and no more.
 
-  Of several processes the first does, alone: the others wait for it where they part.
+  Of several processes all read the weights, which they do together, and the first writes; the
+  others wait for it where they part.
   """
   log = logging.getLogger(__name__)
-  if jax.process_index() > 0:
-    return
   # A cell of a study has a page with the others.
   if not address.is_bucket(workdir) and (pathlib.Path(workdir) / "cell.json").exists():
     return
   try:
-    log.info("report: %s", write(workdir))
+    loaded = loading.load_run(workdir)
+    if jax.process_index() == 0:
+      log.info("report: %s", write(workdir, loaded=loaded))
   except (Exception, SystemExit) as error:  # the run is done, and its weights are saved
     log.warning("warning: the report cannot be drawn (%s: %s)", type(error).__name__, error)
 

@@ -5,7 +5,6 @@ import os
 import pathlib
 from collections.abc import Callable
 
-import jax
 from ml_collections import ConfigDict
 
 from contrastive_jax import errors
@@ -65,7 +64,6 @@ def check_export(config: ConfigDict, workdir: str) -> None:
 
 
 def export_at_end(config: ConfigDict, workdir: str) -> None:
-  """Exports the last checkpoint of a run, local or in a bucket, on process 0."""
-  if jax.process_index() == 0:
-    for form in eval_config.names(config.checkpoint.export):
-      export.run(workdir, form)
+  """Exports the last checkpoint of a run, local or in a bucket; called by every process."""
+  for form in eval_config.names(config.checkpoint.export):
+    export.run(workdir, form)

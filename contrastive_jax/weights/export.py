@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -29,7 +30,7 @@ def run(
   prepare: str = "out",
   batch: int | None = None,
 ) -> str:
-  """Exports the backbone of a run; returns the folder.
+  """Exports the backbone of a run; returns the folder. Of several processes the first writes.
 
   Args:
     workdir: of the run, local or in a bucket.
@@ -45,7 +46,9 @@ def run(
   """
   check_form(form, prepare, batch)
   place = _place(workdir, form, out)
-  loaded = loading.load_run(workdir, step)
+  loaded = loading.load_run(workdir, step)  # which processes do together
+  if jax.process_index() > 0:
+    return place
   file = os.path.join(workdir, "config.json")
   build.check_stored(loaded.config, loaded.params, loaded.stats, file)
   check_network(loaded.config, form)

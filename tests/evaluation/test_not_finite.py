@@ -42,6 +42,7 @@ CALLS = {
   "logistic.fit": lambda x, good: logistic.fit(x, LABEL, CLASSES, logistic.Options(), MESH),
   "picture.pca": lambda x, good: picture.pca(x),
   "picture.tsne": lambda x, good: picture.tsne(x),
+  "picture.spread_out": lambda x, good: picture.spread_out(x),
   "picture.draw": lambda x, good: picture.draw(x, LABEL, "none.png", picture.Options()),
 }
 # NaN of both signs: on a CPU 0/0 has the sign bit set, and a sort puts the two at opposite ends.

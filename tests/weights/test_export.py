@@ -5,6 +5,10 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import foreign
 import jax
@@ -264,6 +268,28 @@ def test_an_export_that_ends_half_way_leaves_the_folder_whole(count, killed, tmp
     (tmp_path / name).mkdir()
   folder.write(str(out), {"a": b"last", "preprocessing.json": b"{}"})
   assert {p.name for p in tmp_path.iterdir()} == {"out", *of_others}, "what was left is removed"
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_while_it_writes_leaves_the_earlier_export(trained, tmp_path):
+  out = tmp_path / "out"
+  export.run(trained[0], "own", out=str(out))
+  before = {p.name: p.read_bytes() for p in out.iterdir()}
+  words = (
+    "from contrastive_jax import cli, places; import time\n"
+    "write = places.write\n"
+    "places.write = lambda *given: (write(*given), time.sleep(5))\n"
+    f"cli.main(['export', '--workdir={trained[0]}', '--format=own', '--out={out}'])\n"
+  )
+  with subprocess.Popen([sys.executable, "-c", words]) as process:
+    while not any(tmp_path.glob(".out.*.tmp/*")) and process.poll() is None:
+      time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+  assert process.returncode == -signal.SIGKILL
+  assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+  assert len(os.listdir(tmp_path)) == 2
+  export.run(trained[0], "own", out=str(out))
+  assert os.listdir(tmp_path) == ["out"]
 
 
 def test_a_folder_of_other_files_is_not_replaced(trained, tmp_path):
