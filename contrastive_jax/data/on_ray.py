@@ -18,6 +18,7 @@ from contrastive_jax.data import kept, preparing
 from contrastive_jax.data.one_shard import THEN, Kept, Shards
 
 _ASKED = 1000  # shards that Ray is asked for at a time
+_NOT_INSTALLED = "failed to import on the worker"  # words of Ray 2.60, in a RuntimeError
 
 
 class _Job(NamedTuple):
@@ -66,6 +67,12 @@ def prepare(
       progress.add(*ray.get(done))
       waiting += itertools.islice(asked, 1)
   except ray.exceptions.RayTaskError as error:
+    if _NOT_INSTALLED in str(error.cause):
+      reason = str(error.cause).strip().splitlines()[-1]
+      raise errors.UserError(
+        f"a machine of the Ray cluster cannot import contrastive_jax ({reason}); install it there, "
+        "in the same version"
+      ) from error
     raise error.cause from error
   except ray.exceptions.RayError as error:
     reason = " ".join(str(error).split())[:300]

@@ -92,6 +92,7 @@ def test_what_a_task_raises_is_raised_by_name_and_the_rest_is_called_off(
   for raised, wanted in (
     (errors.SaveFailed("full"), errors.SaveFailed),
     (_Lost("a worker\ndied"), errors.PeerLost),
+    (RuntimeError("It failed to import on the worker:\nNo full module"), errors.UserError),
   ):
 
     def fails(*given, raised=raised):
