@@ -74,6 +74,7 @@ setup(
     "s3": S3,
     "tpu": ["jax[tpu]>=0.10.2,<0.13"],
     "cuda13": ["jax[cuda13]>=0.10.2,<0.13"],
+    "ray": ["ray>=2.50"],
     "prepare": [*TFDS, "tensorflow>=2.18"],
     "fast": ["simplejpeg>=1.9"],
     "tsne": ["scikit-learn>=1.5"],

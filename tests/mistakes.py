@@ -624,6 +624,10 @@ MISTAKES = {
     prepare("--out={here}/out", "--shard=2/2"),
     "--shard=2/2: give I/N with I from 0 to N - 1, e.g. 0/4",
   ),
+  "part of a prepared set that Ray makes": (
+    prepare("--out={here}/out", "--shard=0/2", "--engine=ray"),
+    "--shard is given with --engine=ray, which makes all; leave one out",
+  ),
   "format of a prepared set that there is not": (
     prepare("--out={here}/out", "--format=gif"),
     "--format=gif is unknown; use one of jpeg, webp, webp-lossless, png",

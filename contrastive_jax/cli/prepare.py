@@ -27,7 +27,14 @@ def _define(values: flags.FlagValues) -> None:
   flags.DEFINE_integer("images_per_shard", 8192, "images in a file", **given)
   flags.DEFINE_string("shard", "0/1", "I/N: part I of N of the files, I from 0", **given)
   flags.DEFINE_integer(
-    "threads", None, "that decode and encode (unset: one a core)", lower_bound=1, **given
+    "threads",
+    None,
+    "that decode and encode (unset: one a core; with --engine=ray 1, of each file)",
+    lower_bound=1,
+    **given,
+  )
+  flags.DEFINE_enum(
+    "engine", None, ["ray"], "that makes the files on many machines (unset: this process)", **given
   )
   flags.DEFINE_bool(
     "check", False, "read files that are there, and make damaged ones anew", **given
@@ -51,24 +58,44 @@ def _run(asked: Asked) -> None:
     paths.check_name("split", split)
   keys = ("size_px", "quality", "images_per_shard")
   how = preparing.Kept(kind=given["format"].value, **{key: given[key].value for key in keys})
-  threads = given["threads"].value or os.cpu_count() or 1
+  on_ray = given["engine"].value == "ray"
+  if on_ray and parts > 1:
+    raise errors.UserError("--shard is given with --engine=ray, which makes all; leave one out")
+  threads = given["threads"].value or (1 if on_ray else os.cpu_count() or 1)
   places.ready(out, "the records", "give another --out")
   try:
-    _prepare(asked.config, splits, out, how, part, parts, threads, given["check"].value)
+    work = {"num_threads": threads, "check": given["check"].value}
+    if on_ray:
+      _prepare_on_ray(asked.config, splits, out, how, **work)
+    else:
+      _prepare(asked.config, splits, out, how, part=part, parts=parts, **work)
   except KeyboardInterrupt:
     leave("interrupted; the same command goes on with the files that are missing", 130)
 
 
-def _prepare(config, splits, out, how, part, parts, num_threads, check) -> None:
+def _prepare(config, splits, out, how, **work) -> None:
   from contrastive_jax import run_images  # JAX is not loaded before the flags are right
   from contrastive_jax.data import preparing
 
-  work = {"part": part, "parts": parts, "num_threads": num_threads, "check": check}
   done = [preparing.prepare(run_images.source(config, s), s, out, how, **work) for s in splits]
   if all(done):
-    print(f"done; --config.data.source=arrayrecord --config.data.arrayrecord.path={out}")
+    _say_done(out)
   else:
-    print(f"part {part} of {parts} is done; the set is whole when all parts are")
+    print(f"part {work['part']} of {work['parts']} is done; the set is whole when all parts are")
+
+
+def _prepare_on_ray(config, splits, out, how, **work) -> None:
+  from contrastive_jax.data import on_ray
+
+  name = config.data.source
+  options = dict(config.data[name].items()) if name in config.data else {}
+  for split in splits:
+    on_ray.prepare(name, options, split, out, how, **work)
+  _say_done(out)
+
+
+def _say_done(out) -> None:
+  print(f"done; --config.data.source=arrayrecord --config.data.arrayrecord.path={out}")
 
 
 def _part(given: str) -> tuple[int, int]:

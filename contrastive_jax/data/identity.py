@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import data, reading
+from contrastive_jax.data import pixels
 
 _LOOKED_AT = 64  # images
 
@@ -36,15 +37,17 @@ def of(source: data.Source) -> Identity:
 def facts(what: str, source: data.Source) -> dict[str, object]:
   """Returns what processes that read `source`, called `what`, must agree about.
 
-  To the identity, which may know no more than names and sizes, it adds a digest of the pixels and
-  labels of 64 images. Raises `ReadFailed`.
+  To the identity, which may know no more than names and sizes, it adds a digest of labels and
+  pixels, as the files have them, of 64 images. Raises `ReadFailed`, and `UserError` where that
+  takes a package that is absent.
   """
-  parts = []
+  parts, native = [], data.formed(source, pixels.NATIVE)
   for i in range(0, len(source), -(-len(source) // _LOOKED_AT)):
     try:
-      example = reading.patiently(f"image {i}", lambda i=i: source[i])
-      parts += [repr((example["image"].shape, int(example["label"]))).encode()]
-      parts += [np.ascontiguousarray(example["image"]).data]
+      example = reading.patiently(f"image {i}", lambda i=i: native[i])
+      image = example["image"]
+      parts += [repr((image.shape, str(image.dtype), int(example["label"]))).encode()]
+      parts += [np.ascontiguousarray(image).data]
     except data.Unreadable:
       parts += [b"unreadable"]
   told = {f"{what} {key}": value for key, value in of(source).items()}

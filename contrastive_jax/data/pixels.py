@@ -18,6 +18,7 @@ from contrastive_jax.data import Unreadable, images
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
 _NPY, _TIFF = b"\x93NUMPY", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL = 258, 277  # tags of TIFF 6.0, section 8
+_UNPACKED = (1, 8, 32773, 32946, 34925)  # none, Deflate, PackBits, LZMA: tifffile does by itself
 _EXTRA = "install the extra scans: pip install -e '.[scans]'"
 
 
@@ -184,12 +185,26 @@ def _of_tiff(encoded: bytes, name: str, max_megapixels: int) -> np.ndarray:
       raise ValueError(f"axes {axes} {list(shape)} are not height, width and channels")
     height, width = shape[axes.index("Y")], shape[axes.index("X")]
     _check_shape((height, width), name, max_megapixels)
+    _check_unpacked(series.keyframe.compression, name)
     found = series.asarray()
   order = [axes.index(axis) for axis in ("Y", "X")] + [
     i for i, a in enumerate(axes) if a not in "YX"
   ]
   found = found.transpose(order)
   return _numbers(found[..., None] if found.ndim == 2 else found)
+
+
+def _check_unpacked(compression: int, name: str) -> None:
+  """Raises UserError where a TIFF is packed in a way that takes a package that is absent."""
+  if compression in _UNPACKED:
+    return
+  try:
+    import imagecodecs  # noqa: F401  which tifffile asks
+  except ImportError as error:
+    packed = getattr(compression, "name", compression)
+    raise errors.UserError(
+      f"{name} is a TIFF of compression {packed}, which needs the package imagecodecs; {_EXTRA}"
+    ) from error
 
 
 def _check_shape(shape: tuple[int, ...], name: str, max_megapixels: int) -> None:

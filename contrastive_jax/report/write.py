@@ -13,6 +13,7 @@ from contrastive_jax import errors, places
 from contrastive_jax.buckets import address, reads, results
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.report import page, projecting, sample
+from contrastive_jax.workdir import loading
 from contrastive_jax.workdir.events import Events
 
 IMAGES, SECONDS = 2000, 60.0  # of the training set, and for features, see `write`

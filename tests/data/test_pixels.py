@@ -2,6 +2,7 @@
 
 import io
 import logging
+import sys
 
 import numpy as np
 import picture_sets
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from contrastive_jax import config, data, errors
-from contrastive_jax.data import images, pipeline, pixel_range, pixels
+from contrastive_jax.data import identity, images, pipeline, pixel_range, pixels
 from contrastive_jax.weights import export
 
 SCAN = np.arange(12 * 9, dtype=np.uint16).reshape(12, 9) * 37  # 0 to 3,959: 12 bits
@@ -82,9 +83,45 @@ def test_colour_of_16_bits_is_not_taken_for_8():
   np.testing.assert_array_equal(found, rgb)
 
 
-def test_without_tifffile_the_extra_is_named(monkeypatch):
-  import sys
+@pytest.mark.parametrize("options", [{}, {"predictor": True}])
+def test_what_is_packed_by_lzw_is_read_to_the_last_bit(options):
+  pytest.importorskip("imagecodecs", reason="the extra scans is not installed")
+  five = np.random.default_rng(0).integers(0, 65536, (6, 8, 5), np.uint16)
+  content = tiff(
+    five, photometric="minisblack", planarconfig="contig", compression="lzw", **options
+  )
+  found = decoded(content, channels=5, bits=16, value_range=(0.0, 65535.0))
+  np.testing.assert_array_equal(found, five)
 
+
+def test_what_pillow_packs_by_lzw_is_read_to_the_last_bit():
+  buffer = io.BytesIO()
+  Image.fromarray(SCAN).save(buffer, "TIFF", compression="tiff_lzw")
+  found = decoded(buffer.getvalue(), channels=1, bits=16, value_range=(0.0, 65535.0))
+  np.testing.assert_array_equal(found[..., 0], SCAN)
+
+
+def test_without_imagecodecs_the_compression_and_the_extra_are_named(monkeypatch):
+  pytest.importorskip("imagecodecs", reason="the extra scans is not installed")
+  five = np.zeros((6, 8, 5), np.uint16)
+  options = {"photometric": "minisblack", "planarconfig": "contig"}
+  packed, plain = (tiff(five, compression=kind, **options) for kind in ("lzw", "packbits"))
+  monkeypatch.setitem(sys.modules, "imagecodecs", None)
+  with pytest.raises(errors.UserError, match=r"compression LZW, .* imagecodecs; .*\[scans\]"):
+    decoded(packed, channels=5)
+  assert not decoded(plain, channels=5).any()
+
+
+def test_processes_are_told_apart_by_the_pixels_of_five_channels(tmp_path):
+  found = set()
+  for value in (1, 2):
+    np.save(tmp_path / "0.npy", np.full((4, 4, 5), value, np.uint16))
+    source = data.build("folder", split="train", path=str(tmp_path), npy=True)
+    found.add(identity.facts("training", source)["training pixels"])
+  assert len(found) == 2
+
+
+def test_without_tifffile_the_extra_is_named(monkeypatch):
   content = tiff(np.zeros((6, 8, 5), np.uint16), photometric="minisblack", planarconfig="contig")
   monkeypatch.setitem(sys.modules, "tifffile", None)
   with pytest.raises(errors.UserError, match=r"the package tifffile; .*\[scans\]"):

@@ -15,7 +15,7 @@ import picture_sets
 import pytest
 
 from contrastive_jax import data, errors, reading
-from contrastive_jax.data import identity, pipeline, preparing
+from contrastive_jax.data import identity, one_shard, pipeline, preparing
 
 SMALL = preparing.Kept(size_px=6, kind="png", images_per_shard=5)
 
@@ -49,7 +49,7 @@ def shards(out):
   return {path.name: path.read_bytes() for path in sorted(out.glob("*.arrayrecord"))}
 
 
-@pytest.mark.parametrize("kind", preparing.LOSSLESS)
+@pytest.mark.parametrize("kind", one_shard.LOSSLESS)
 @pytest.mark.parametrize("size_px", [6, None])
 def test_what_loses_nothing_gives_the_tensors_of_the_source(tmp_path, kind, size_px):
   source = folder(tmp_path)
@@ -195,11 +195,13 @@ def test_pixels_of_more_than_8_bits_are_not_cut_down(tmp_path):
     preparing.prepare(source, "train", tmp_path / "out", SMALL)
 
 
-def test_two_do_not_make_the_same_part(tmp_path):
-  with preparing._alone(tmp_path / "0-of-1.lock", 0, 1):
-    with pytest.raises(errors.UserError, match="process .* makes part 0 of 1"):
-      with preparing._alone(tmp_path / "0-of-1.lock", 0, 1):
-        pass
+def test_two_do_not_make_the_same_part_nor_the_same_shard(tmp_path):
+  source, out = folder(tmp_path), tmp_path / "out"
+  notes = preparing.begin(source, "train", out, SMALL).notes
+  for name, said in (("0-of-1", "part 0 of 1"), ("00001", "shard 1 of 3")):
+    with one_shard.alone(notes / f"{name}.lock", said):
+      with pytest.raises(errors.UserError, match=f"process .* makes {said}"):
+        preparing.prepare(source, "train", out, SMALL)
 
 
 _SLOW = """
