@@ -73,8 +73,8 @@ def pca(x: Float[np.ndarray, "n F"]) -> tuple[Float[np.ndarray, "n 2"], Float[np
 def tsne(x: Float[np.ndarray, "n F"], seed: int = 0) -> Float[np.ndarray, "n 2"]:
   """Projects by t-SNE (van der Maaten and Hinton, JMLR 2008) with scikit-learn.
 
-  It begins with PCA at a spread of 1e-4, as scikit-learn does by itself; computed here, where a spread
-  of 0 is seen.
+  It begins with PCA at a spread of 1e-4, as scikit-learn does by itself; computed here, where a
+  spread of 0 is seen.
 
   Raises:
     UserError: scikit-learn is not installed, or a feature is not finite.
