@@ -122,9 +122,7 @@ class Log:
   wandb: bool = option(
     False, "also write a run of Weights & Biases, offline (extra wandb)", identity=False
   )
-  report: bool = option(
-    True, "draw WORKDIR/report/index.html at the end of a run of one process", identity=False
-  )
+  report: bool = option(True, "draw WORKDIR/report/index.html at the end of a run", identity=False)
   views: bool = option(False, "write views.png, a grid of the first batch's views", identity=False)
 
 

@@ -89,9 +89,6 @@ def at_end(workdir: str) -> None:
   others wait for it where they part.
   """
   log = logging.getLogger(__name__)
-  # A cell of a study has a page with the others.
-  if not address.is_bucket(workdir) and (pathlib.Path(workdir) / "cell.json").exists():
-    return
   try:
     loaded = loading.load_run(workdir)
     if jax.process_index() == 0:

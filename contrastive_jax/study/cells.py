@@ -11,6 +11,7 @@ from contrastive_jax import config as config_lib
 from contrastive_jax import config_files, errors
 from contrastive_jax.study import config as study_config
 
+QUIET = {"log.report": False}  # the study has a page of its own
 _MAX_NAME = 200  # bytes; file systems allow 255
 
 
@@ -40,7 +41,7 @@ def cells(study: ConfigDict) -> list[Cell]:
   found, seen = [], set()
   for labels in itertools.product(*study.axes.values()):
     named = dict(zip(study.axes, labels, strict=True))
-    changes = dict(study.changes)
+    changes = QUIET | dict(study.changes)
     for axis, label in named.items():
       changes = study_config.joined(changes, study.axes[axis][label])
     base = changes.pop(study_config.BASE, study.base)

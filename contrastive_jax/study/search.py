@@ -76,5 +76,5 @@ def run_cell(
 
 def _cell(study: ConfigDict, changes: Mapping[str, Any], seed: int) -> Cell:
   texts = {key: re.sub(r"[^\w.+-]", "_", str(value)) for key, value in changes.items()}
-  everything = {**study.changes, **changes, "seed": seed}
+  everything = {**cells_lib.QUIET, **study.changes, **changes, "seed": seed}
   return Cell(texts, seed, study.base, everything, cells_lib.name_of(texts, seed))

@@ -26,7 +26,8 @@ def test_cells_are_all_combinations_in_the_order_of_axes_with_seeds_fastest():
     "batch=64,rate=0.3,seed=0",
   ]
   assert len(found) == len({cell.name for cell in found}) == 8
-  assert found[-1].changes == {"batch_size": 128, "optimizer.base_lr": 0.3, "seed": 1}
+  own = {"batch_size": 128, "optimizer.base_lr": 0.3, "seed": 1}
+  assert found[-1].changes == cells.QUIET | own
 
 
 def test_a_label_may_take_another_base_and_set_several_keys():
@@ -57,6 +58,7 @@ def test_every_study_that_comes_with_the_package_can_run(spec):
     words = commands.train(small.ROOT, cell)
     asked = parse.parse(cli.COMMANDS[words[0]], words[1:]).config
     assert config_lib.to_json(asked) == config_lib.to_json(cells.resolve(cell))
+    assert not asked.log.report, "the study has a page"
 
 
 def test_what_flags_take_is_what_a_label_sets():
