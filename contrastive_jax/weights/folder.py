@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contrastive_jax import errors, places, reading
 from contrastive_jax.buckets import address
 from contrastive_jax.buckets.objects import Objects, opening
+from contrastive_jax.workdir import checkpoint_files
 
 MARK = "preprocessing.json"  # by which a folder is known as an export
 _ENDINGS = (".safetensors", ".onnx", ".stablehlo")
@@ -77,17 +78,9 @@ def _rename(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
     if folder.exists():
       os.rename(folder, old)
     os.rename(fresh, folder)
-    _sync(folder.parent)
+    checkpoint_files.sync(folder.parent)
   finally:
     shutil.rmtree(fresh, ignore_errors=True)
   leftover = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{32}}(\.old)?\.tmp")
   for name in filter(leftover.fullmatch, os.listdir(folder.parent)):  # of killed exports too
     shutil.rmtree(folder.with_name(name), ignore_errors=True)
-
-
-def _sync(folder: pathlib.Path) -> None:
-  descriptor = os.open(folder, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
