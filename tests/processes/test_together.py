@@ -169,7 +169,7 @@ def test_the_death_of_a_process_ends_the_others(tmp_path, lost):
   survivor = 1 - lost
   assert codes[lost] == -signal.SIGKILL
   if lost == 0 and codes[survivor] == -signal.SIGABRT:
-    return  # JAX's client misses its coordinator first, and aborts: the supervisor starts both again
+    return  # JAX's client missed its coordinator first; the supervisor starts both again
   assert codes[survivor] == errors.EXIT_PEER_LOST, said[survivor]
   assert "lost another process" in last_line(said[survivor])
   assert "Traceback" not in said[survivor]
