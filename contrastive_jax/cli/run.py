@@ -66,10 +66,13 @@ def _connect(command: Command, asked: Asked) -> None:
 
 
 def _log_to_stderr() -> None:
-  """Prints what the package logs as it is, from process 0; of others' logs only warnings."""
+  """Prints what the package logs as it is, from process 0; of others' logs only warnings.
+
+  What a process alone can know is logged with `extra={"of_any_process": True}`.
+  """
   absl_logging.set_verbosity(absl_logging.WARNING)
   handler = logging.StreamHandler()
-  handler.addFilter(lambda record: jax.process_index() == 0)
+  handler.addFilter(lambda record: hasattr(record, "of_any_process") or jax.process_index() == 0)
   log = logging.getLogger("contrastive_jax")
   log.addHandler(handler)
   log.setLevel(logging.INFO)

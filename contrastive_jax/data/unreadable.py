@@ -6,10 +6,9 @@ started again meets them anew.
 
 import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import Iterable
-
-from absl import logging
 
 NAMED = 10  # in words; the others are in the file
 
@@ -40,11 +39,11 @@ class Told:
     if listed and not new:  # before this run was started again, or by another worker
       return
     if max(count, listed) <= NAMED:
-      logging.warning("unreadable, replaced by the next readable image: %s", _line(text))
+      _warn("warning: unreadable, replaced by the next readable image: %s", _line(text))
     elif not self._said_more:
       self._said_more = True
       where = f"the others are listed in {self._path}" if self._path else "no more are named"
-      logging.warning("more than %d images are unreadable: %s", NAMED, where)
+      _warn("warning: more than %d images are unreadable: %s", NAMED, where)
 
   def write(self) -> tuple[int, int]:
     """Writes what waits. Returns how many lines the file now has, and how many of them are new."""
@@ -61,11 +60,16 @@ class Told:
       self._waiting = []
       return len(there) + len(new), len(new)
     except OSError as error:
-      logging.warning(
-        "%s cannot be written (%s): unreadable images are not listed", self._path, error
+      _warn(
+        "warning: %s cannot be written (%s): unreadable images are not listed", self._path, error
       )
       self._path = None
       return 0, 0
+
+
+def _warn(text: str, *args: object) -> None:
+  """Warns from any process, since each meets images of its own."""
+  logging.getLogger(__name__).warning(text, *args, extra={"of_any_process": True})
 
 
 def _line(text: str) -> str:

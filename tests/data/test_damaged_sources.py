@@ -342,15 +342,14 @@ def test_a_read_that_lasts_is_named():
   assert not slow.lasting(0.0)
 
 
-def test_ten_unreadable_images_are_named_and_all_are_listed(tmp_path, monkeypatch):
-  said = []
-  monkeypatch.setattr(unreadable.logging, "warning", lambda text, *a: said.append(text % a))
+def test_ten_unreadable_images_are_named_and_all_are_listed(tmp_path, caplog):
   path = tmp_path / "unreadable.txt"
   told = unreadable.Told(str(path))
   for number in range(1, 15):
     told.tell(f"{number}.png: of no\nkind", number)
-  assert len(said) == unreadable.NAMED + 1 and str(path) in said[-1]
+  assert len(caplog.messages) == unreadable.NAMED + 1 and str(path) in caplog.messages[-1]
   assert path.read_text().splitlines() == [f"{n}.png: of no kind" for n in range(1, 15)]
   again = unreadable.Told(str(path))  # the run is started again
   again.tell("3.png: of no kind", 1)
-  assert len(said) == unreadable.NAMED + 1 and len(path.read_text().splitlines()) == 14
+  assert len(caplog.messages) == unreadable.NAMED + 1
+  assert len(path.read_text().splitlines()) == 14
