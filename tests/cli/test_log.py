@@ -1,0 +1,22 @@
+"""What a command logs, and from which processes."""
+
+import logging
+
+import jax
+import pytest
+
+from contrastive_jax.cli import run
+from contrastive_jax.data import unreadable
+
+
+@pytest.mark.parametrize("process, lines", [(0, 2), (1, 1)])
+def test_other_processes_say_only_what_they_alone_can_know(process, lines, monkeypatch, capfd):
+  log = logging.Logger("contrastive_jax")
+  monkeypatch.setattr(logging, "getLogger", lambda name=None: log)
+  monkeypatch.setattr(jax, "process_index", lambda: process)
+  run._log_to_stderr()
+  log.info("of all")
+  unreadable.Told(None).tell("a.png: cut off", 1)
+  said = capfd.readouterr().err.splitlines()
+  assert len(said) == lines
+  assert said[-1] == "warning: unreadable, replaced by the next readable image: a.png: cut off"
