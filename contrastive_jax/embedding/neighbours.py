@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import data, errors, places, run_images
+from contrastive_jax import data, errors, paths, places, run_images
 from contrastive_jax.data import given, pipeline
 from contrastive_jax.embedding import embed, pieces
 from contrastive_jax.embedding.nearest import Nearest
@@ -76,6 +76,11 @@ def _number(query: str, count: int) -> int:
 
 
 def _query(query: str, number: int, source: data.Source) -> np.ndarray:
+  if number < 0 and not os.path.isfile(paths.local(query, "--query")):
+    raise errors.UserError(
+      f"--query={query}: there is no such file; give one of an image, or 0..{len(source) - 1} for an "
+      "image of the set"
+    )
   try:
     return given.source([query])[0]["image"] if number < 0 else source[number]["image"]
   except data.Unreadable as error:

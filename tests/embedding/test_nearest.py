@@ -50,6 +50,11 @@ def test_a_query_by_file_finds_the_same_image_of_the_set(tmp_path, monkeypatch):
   with Image.open(out) as picture:
     assert picture.width > 300
   (tmp_path / "broken.png").write_bytes(b"no image")
-  for query, line in (("64", "outside 0..63"), (str(tmp_path / "broken.png"), "cannot be read")):
+  wrong = [
+    ("64", "outside 0..63"),
+    (str(tmp_path / "broken.png"), "cannot be read"),
+    (str(tmp_path / "none.png"), "there is no such file"),
+  ]
+  for query, line in wrong:
     with pytest.raises(errors.UserError, match=line):
       neighbours.run(config, workdir, [query], str(out), k=2, devices=ONE)
