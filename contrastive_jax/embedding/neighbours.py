@@ -78,8 +78,8 @@ def _number(query: str, count: int) -> int:
 def _query(query: str, number: int, source: data.Source) -> np.ndarray:
   if number < 0 and not os.path.isfile(paths.local(query, "--query")):
     raise errors.UserError(
-      f"--query={query}: there is no such file; give one of an image, or 0..{len(source) - 1} for an "
-      "image of the set"
+      f"--query={query}: there is no such file; give one, or 0..{len(source) - 1} for an image of "
+      "the set"
     )
   try:
     return given.source([query])[0]["image"] if number < 0 else source[number]["image"]
