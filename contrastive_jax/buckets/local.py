@@ -7,12 +7,16 @@ import contextlib
 import fcntl
 import pathlib
 import shutil
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from contrastive_jax import errors, locking, paths
 from contrastive_jax.buckets.address import Address
+from contrastive_jax.buckets.objects import opening
 
+_T = TypeVar("_T")
 _OWN = ("folder.id", "folder.lock")
 
 
@@ -65,6 +69,31 @@ def emptied(folder: pathlib.Path) -> bool:
     else:
       path.unlink()
   return bool(found)
+
+
+@contextlib.contextmanager
+def filled(address: Address, name: str, fill: Callable[[pathlib.Path], _T]) -> Iterator[_T]:
+  """Fills a folder that goes with the context, its last parts those of the address.
+
+  Args:
+    address: of what it is a copy.
+    name: of the flag that it was given by, or what it is.
+    fill: called with the folder, writes what is wanted there; what it returns is yielded.
+
+  Raises:
+    UserError: there is no such bucket, or it may not be used.
+    ReadFailed, SaveFailed: its server does not answer, or this host has no room.
+  """
+  parent = paths.cache() / "reads"
+  with contextlib.ExitStack() as stack:
+    with errors.placing(f"the local copy of {address}"), opening(address, name):
+      parent.mkdir(parents=True, exist_ok=True)
+      home = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=parent)))
+      folder = home / address.bucket / address.path
+      folder.mkdir(parents=True)
+      found = fill(folder)
+    with called(folder, address):
+      yield found
 
 
 @contextlib.contextmanager

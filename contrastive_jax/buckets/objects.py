@@ -13,6 +13,7 @@ import logging
 import os
 import pathlib
 import time
+import uuid
 from collections.abc import Callable, Collection, Container, Iterator
 from typing import Any, TypeVar
 
@@ -91,6 +92,12 @@ class Objects:
     except FileExistsError:
       if self.get(name) != content:
         raise
+
+  def try_writing(self) -> None:
+    """Puts an object and removes it. Raises `SaveFailed`."""
+    trial = f"{uuid.uuid4().hex}.trial"
+    self.put(trial, b"")
+    self.delete(trial)
 
   def delete(self, *names: str) -> None:
     """Removes objects; one that is not there is no error. Raises `SaveFailed`."""

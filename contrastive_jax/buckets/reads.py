@@ -4,10 +4,8 @@ import contextlib
 import logging
 import pathlib
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 
-from contrastive_jax import errors, paths
 from contrastive_jax.buckets import local, mirror, steps
 from contrastive_jax.buckets.address import Address
 from contrastive_jax.buckets.fetched import MANIFEST, fetch
@@ -30,49 +28,39 @@ def read_only(address: Address) -> Iterator[tuple[pathlib.Path, Callable[..., st
     UserError: there is no such bucket, or it may not be used.
     ReadFailed, SaveFailed: its server does not answer, or this host has no room.
   """
-  parent = paths.cache() / "reads"
-  with contextlib.ExitStack() as stack:
-    with mirror.starting(address):
-      parent.mkdir(parents=True, exist_ok=True)
-      folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=parent)))
-      objects = Objects(address)
-      there = objects.listed()
-      for name in mirror.STAMPS:
-        mirror.pulled_or_gone(objects, there, name, folder / name)
-      mirror.Mirror(folder, objects, None).align_steps(there)
-      for step in steps.objects(there).keys() - set(steps.marked(there)):
-        logging.getLogger(__name__).warning(
-          "warning: checkpoint %d in %s is skipped: it is not committed (no %s); a run may be "
-          "writing it",
-          *(step, address, steps.marker(step)),
-        )
-    with local.called(folder, address):
-      yield folder, lambda step, items=_WEIGHTS: fetch(objects, folder, step, items)
+  objects = Objects(address)
+
+  def fill(folder):
+    there = objects.listed()
+    for name in mirror.STAMPS:
+      mirror.pulled_or_gone(objects, there, name, folder / name)
+    mirror.Mirror(folder, objects, None).align_steps(there)
+    for step in steps.objects(there).keys() - set(steps.marked(there)):
+      logging.getLogger(__name__).warning(
+        "warning: checkpoint %d in %s is skipped: it is not committed (no %s); a run may be "
+        "writing it",
+        *(step, address, steps.marker(step)),
+      )
+    return folder
+
+  with local.filled(address, "workdir", fill) as folder:
+    yield folder, lambda step, items=_WEIGHTS: fetch(objects, folder, step, items)
 
 
-@contextlib.contextmanager
-def records(address: Address) -> Iterator[pathlib.Path]:
-  """Yields a folder with what a run in a bucket says of itself: config, metrics, results.
+def records(address: Address) -> contextlib.AbstractContextManager[pathlib.Path]:
+  """Returns a folder with what a run in a bucket says of itself: config, metrics, results.
 
-  It goes with the context, and its last parts are those of the address.
-
-  Raises:
-    UserError: there is no such bucket, or it may not be used.
-    ReadFailed, SaveFailed: its server does not answer, or this host has no room.
+  See `local.filled`.
   """
-  parent = paths.cache() / "reads"
-  with contextlib.ExitStack() as stack:
-    with errors.placing(f"the local copy of {address}"), opening(address, "run"):
-      parent.mkdir(parents=True, exist_ok=True)
-      home = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=parent)))
-      folder = home / address.bucket / address.path
-      folder.mkdir(parents=True)
-      objects = Objects(address)
-      there = objects.listed()
-      told = [name for name in there if name in _RECORDS or _RESULT.fullmatch(name)]
-      at_once(lambda name: objects.download(name, folder / name, there[name]), told)
-    with local.called(folder, address):
-      yield folder
+
+  def fill(folder):
+    objects = Objects(address)
+    there = objects.listed()
+    told = [name for name in there if name in _RECORDS or _RESULT.fullmatch(name)]
+    at_once(lambda name: objects.download(name, folder / name, there[name]), told)
+    return folder
+
+  return local.filled(address, "run", fill)
 
 
 def content(address: Address, name: str) -> bytes | None:

@@ -3,7 +3,6 @@
 import contextlib
 import pathlib
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 
 from contrastive_jax import errors
@@ -28,9 +27,7 @@ def folder(address: Address, name: str) -> Iterator[tuple[pathlib.Path, Callable
     here, objects = pathlib.Path(temporary), Objects(address)
     with opening(address, name):
       there = objects.listed()
-      trial = f"{uuid.uuid4().hex}.trial"
-      objects.put(trial, b"")
-      objects.delete(trial)
+      objects.try_writing()
       for file, size in there.items():
         if file.endswith(".json") and "/" not in file:
           objects.download(file, here / file, size)

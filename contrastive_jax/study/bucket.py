@@ -7,18 +7,17 @@ records, choices and the report are put whole as soon as they are written.
 import contextlib
 import pathlib
 import re
-import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from contrastive_jax import checkpoint_names, errors, paths
+from contrastive_jax import checkpoint_names
 from contrastive_jax.buckets import address as address_lib
 from contrastive_jax.buckets import local
 from contrastive_jax.buckets.address import Address
 from contrastive_jax.buckets.lease import InUse, Lease
-from contrastive_jax.buckets.objects import Objects, at_once, opening
+from contrastive_jax.buckets.objects import Objects, at_once
 from contrastive_jax.study import layout
 from contrastive_jax.study.place import Place
 
@@ -123,32 +122,25 @@ class Bucket(Place):
       path.mkdir(parents=True, exist_ok=True)
 
 
-@contextlib.contextmanager
-def opened(address: Address, writes: bool) -> Iterator[Bucket]:
-  """Yields the study that lies at an address, or will.
+def opened(address: Address, writes: bool) -> contextlib.AbstractContextManager[Bucket]:
+  """Returns the study that lies at an address, or will.
 
   Args:
     address: of its folder.
     writes: whether something is to be written: an object is put and removed.
 
-  Raises:
-    UserError: there is no such bucket, or it may not be used.
-    ReadFailed, SaveFailed: its server does not answer, or this host has no room.
+  Raises as `local.filled` does.
   """
-  parent = paths.cache() / "reads"
-  with contextlib.ExitStack() as stack:
-    with errors.placing(f"the local copy of {address}"), opening(address, "workdir"):
-      parent.mkdir(parents=True, exist_ok=True)
-      root = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=parent)))
-      objects = Objects(address)
-      place = Bucket(root, objects)
-      place.look()
-      if writes:
-        trial = f"{uuid.uuid4().hex}.trial"
-        objects.put(trial, b"")
-        objects.delete(trial)
-    with local.called(root, address):
-      yield place
+
+  def fill(root):
+    objects = Objects(address)
+    found = Bucket(root, objects)
+    found.look()
+    if writes:
+      objects.try_writing()
+    return found
+
+  return local.filled(address, "workdir", fill)
 
 
 def place(workdir: str, writes: bool) -> contextlib.AbstractContextManager[Place]:

@@ -40,9 +40,7 @@ def _check_bucket(to: address.Address) -> None:
     # Without its mark it is what a kill left, if nothing else lies there.
     if MARK not in there and not all(n in _NAMES or n.endswith(_ENDINGS) for n in there):
       raise _other_files(str(to))
-    trial = f"{uuid.uuid4().hex}.trial"
-    objects.put(trial, b"")
-    objects.delete(trial)
+    objects.try_writing()
 
 
 def _other_files(place: str) -> errors.UserError:
