@@ -77,7 +77,10 @@ def text(
 
 
 def results_of(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the records of a run's evaluations, each with the checkpoint's step and its images."""
+  """Returns the records of a run's evaluations, each with the checkpoint's step and its images.
+
+  `eval --init=FILE --workdir=RUN` leaves scores of other weights there too; they are passed over.
+  """
   records = []
   folder = workdir / "eval"
   for name in sorted(reading.names_in(folder)):
@@ -86,9 +89,11 @@ def results_of(workdir: pathlib.Path) -> list[dict[str, Any]]:
       continue
     try:
       found = stored.parsed(content)
+      if found.get("config", {}).get("init", {}).get("path"):
+        continue
       shared = {"step": found["checkpoint_step"], "images": found["test"]}
       records += [record | shared for record in found["results"] if "top1" in record]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
       continue  # of a killed evaluation, or no evaluation
   return records
 

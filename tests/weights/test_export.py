@@ -22,7 +22,7 @@ from contrastive_jax import config as config_lib
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.training import trainer
-from contrastive_jax.weights import export, folder, forms, safetensors_file, start, tree
+from contrastive_jax.weights import card, export, folder, forms, safetensors_file, start, tree
 from contrastive_jax.workdir import loading
 
 
@@ -209,7 +209,7 @@ def test_a_run_notes_what_it_began_with_and_goes_on_without_it(trained, tmp_path
 
 def test_the_card_tells_of_the_run_and_of_its_scores(trained, tmp_path):
   export.run(trained[0], "own", out=str(tmp_path / "out"))
-  card = (tmp_path / "out" / "README.md").read_text()
+  said = (tmp_path / "out" / "README.md").read_text()
   top1 = next(r["top1"] for r in trained[1]["results"] if r["protocol"] == "knn")
   for words in (
     "library_name: contrastive_jax",
@@ -220,16 +220,27 @@ def test_the_card_tells_of_the_run_and_of_its_scores(trained, tmp_path):
     f"contrastive_jax export --workdir={os.path.basename(trained[0])} --format=own",
     "While training, at step 2: kNN ",
   ):
-    assert words in card
+    assert words in said
   assert json.loads((tmp_path / "out" / "training_config.json").read_text())["epochs"] == 1
-  assert trained[0] not in card, "no place of this machine"
+  assert trained[0] not in said, "no place of this machine"
+
+
+def test_scores_of_other_weights_are_not_the_runs(trained, tmp_path):
+  (tmp_path / "eval").mkdir()
+  for name, path in (("own", ""), ("other", "resnet50.safetensors")):
+    found = json.loads(json.dumps(trained[1]))
+    found["config"]["init"]["path"] = path
+    found["results"][0]["layer"] = name
+    (tmp_path / "eval" / f"{name}.json").write_text(json.dumps(found))
+  assert "other" not in [record["layer"] for record in card.results_of(tmp_path)]
+  assert "own" in [record["layer"] for record in card.results_of(tmp_path)]
 
 
 def test_hugging_face_reads_the_card(tmp_path):
   hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
   folder.write(str(tmp_path / "out"), contents(*backbone("resnet18", 64), "safetensors"))
-  card = hub.ModelCard.load(tmp_path / "out" / "README.md")
-  assert card.data.library_name == "timm" and "simclr" in card.data.tags
+  found = hub.ModelCard.load(tmp_path / "out" / "README.md")
+  assert found.data.library_name == "timm" and "simclr" in found.data.tags
 
 
 @pytest.mark.parametrize("killed", [False, True])
