@@ -303,11 +303,30 @@ def test_a_command_that_is_killed_while_it_writes_leaves_the_earlier_export(trai
   assert os.listdir(tmp_path) == ["out"]
 
 
-def test_a_folder_of_other_files_is_not_replaced(trained, tmp_path):
-  (tmp_path / "mine").write_text("mine")
-  with pytest.raises(errors.UserError, match="holds other files, which an export would replace"):
+@pytest.mark.parametrize("name", ["NOTES.md", ".git", "resnet50.safetensors"])
+@pytest.mark.parametrize("beside", [(), ("preprocessing.json", "model.safetensors")])
+def test_a_folder_of_other_files_is_not_replaced(beside, name, trained, tmp_path):
+  for there in (name, *beside):
+    (tmp_path / there).write_text("mine")
+  with pytest.raises(
+    errors.UserError, match=rf"holds other files \({name}\), which an export would"
+  ):
     export.run(trained[0], "own", out=str(tmp_path))
-  assert os.listdir(tmp_path) == ["mine"]
+  assert sorted(os.listdir(tmp_path)) == sorted([name, *beside])
+
+
+def test_a_folder_of_hugging_face_is_not_replaced(tmp_path):
+  for there in ("README.md", "config.json", "model.safetensors"):
+    (tmp_path / there).write_text("theirs")
+  with pytest.raises(errors.UserError, match="README.md, config.json, model.safetensors"):
+    folder.check(str(tmp_path))
+
+
+@pytest.mark.parametrize("form", ["safetensors", "own"])
+def test_an_export_may_replace_one_of_another_form(form, tmp_path):
+  out = str(tmp_path / "out")
+  folder.write(out, contents(*backbone("resnet18", 64), form))
+  folder.check(out)
 
 
 @pytest.mark.parametrize(
@@ -382,13 +401,15 @@ def test_bytes_are_standardised_inside_if_that_is_asked_for(form):
   if form == "onnx":
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     pytest.importorskip("onnx", reason="onnx is not installed")
-    content = contents(net, made, form, prepare="in")["model.onnx"]
+    files = contents(net, made, form, prepare="in")
+    content = files["model.onnx"]
     (found,) = runtime.InferenceSession(content).run(None, {"images": x})
   else:
     pytest.importorskip("flatbuffers", reason="flatbuffers is not installed")
-    content = contents(net, made, form, prepare="in")["model.stablehlo"]
-    found = np.asarray(jax.export.deserialize(bytearray(content)).call(x))
+    files = contents(net, made, form, prepare="in")
+    found = np.asarray(jax.export.deserialize(bytearray(files["model.stablehlo"])).call(x))
   assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+  assert set(files) <= set(folder.NAMES), "another export may replace them"
 
 
 def test_what_an_extra_would_bring_is_named(monkeypatch):
