@@ -48,6 +48,9 @@ def run(config: ConfigDict, workdir: str | None) -> loading.Run:
     "%s; images of %d px, standardised as %s",
     *(weights.said(), config.image_size_px or base.image_size_px, base.augment.normalize),
   )
+  whole = base.copy_and_resolve_references()
+  whole.image_size_px = config.image_size_px or base.image_size_px
+  start.check_shapes(weights, whole)
   params, stats = tree.nested(weights.arrays)
   stats = {"backbone": stats} if stats else {}
   return loading.Run(base, {"backbone": params}, stats, 0)

@@ -232,7 +232,7 @@ def check(weights: Weights, config: ConfigDict) -> Weights:
       f"init.path {weights.source} (layout {weights.layout}) is of another network: {said}; set "
       f"{keys}, or give other weights"
     )
-  shapes = build.backbone_shapes(config)
+  shapes = check_shapes(weights, config)
   arrays = dict(weights.arrays)
   wanted = shapes.get(vit_names.POSITIONS)
   if wanted and arrays[vit_names.POSITIONS].shape != wanted:
@@ -241,21 +241,32 @@ def check(weights: Weights, config: ConfigDict) -> Weights:
       "%s: positions of %d patches resized to %d",
       *(weights.source, len(weights.arrays[vit_names.POSITIONS]) - 1, wanted[0] - 1),
     )
-  _check_shapes(weights, arrays, shapes)
   return weights._replace(arrays=arrays)
 
 
-def _check_shapes(weights: Weights, arrays: dict[str, np.ndarray], shapes: facts.Shapes) -> None:
-  for name in [*shapes, *arrays]:
-    held = arrays[name].shape if name in arrays else None
-    if held != shapes.get(name):
-      theirs = weights.origin.get(name)
-      said = f"{theirs} is {list(held)}" if held else f"nothing is {name}"
-      wanted = f"{list(shapes[name])} ({name})" if name in shapes else "nothing there"
-      raise errors.UserError(
-        f"init.path {weights.source} (layout {weights.layout}): {said}, where "
-        f"{weights.model['name']} has {wanted}; give other weights"
-      )
+def check_shapes(weights: Weights, config: ConfigDict) -> facts.Shapes:
+  """Returns the shapes of the backbone of a config, which the weights have; but for positions.
+
+  Learned positions may be of images of another size: they are resized for those that come.
+
+  Raises:
+    UserError: an array is missing, one too many, or of another shape.
+  """
+  shapes = build.backbone_shapes(config)
+  for name in [*shapes, *weights.arrays]:
+    held = weights.arrays[name].shape if name in weights.arrays else None
+    wanted = shapes.get(name)
+    if held == wanted or (
+      name == vit_names.POSITIONS and held and wanted and held[1:] == wanted[1:]
+    ):
+      continue
+    said = f"nothing is {name}" if held is None else f"{weights.origin[name]} is {list(held)}"
+    there = "nothing there" if wanted is None else f"{list(wanted)} ({name})"
+    raise errors.UserError(
+      f"init.path {weights.source} (layout {weights.layout}): {said}, where "
+      f"{weights.model['name']} has {there}; give other weights"
+    )
+  return shapes
 
 
 def given(weights: Weights) -> PyTree:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from contrastive_jax import config, errors
+from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.evaluation import initial
 from contrastive_jax.weights import layouts, safetensors_file, start, vit_names
 
 HEAD = {"0.weight": (128, 512), "0.bias": (128,)}
@@ -308,6 +310,49 @@ def test_another_network_is_refused_with_what_differs(case, tmp_path):
     start.check(found, made or config_of("resnet18"))
   assert words in str(refused.value) and "\n" not in str(refused.value)
   assert str(file) in str(refused.value)
+
+
+NOT_SCORED = {
+  "an array less": (
+    without(foreign.resnet(), "layer3.1.conv2.weight"),
+    "nothing is params.block3_2.conv2.kernel, where resnet18 has [3, 3, 256, 256]",
+  ),
+  "no means": (
+    without(foreign.resnet(), "bn1.running_mean"),
+    "nothing is stats.stem_norm.mean, where resnet18 has [64]",
+  ),
+  "images of one channel": (
+    foreign.resnet() | {"conv1.weight": (64, 1, 7, 7)},
+    "conv1.weight is [7, 7, 1, 64], where resnet18 has [7, 7, 3, 64]",
+  ),
+  "positions of another width": (
+    foreign.vit() | {"pos_embed": (1, 197, 100)},
+    "pos_embed is [197, 100], where vit_tiny has [197, 192]",
+  ),
+}
+
+
+def asked_of(file, **changes):
+  asked = eval_config.evaluation("knn")
+  asked.init.path, asked.data.source = str(file), "shapes"
+  for key, value in changes.items():
+    asked[key] = value
+  return asked
+
+
+@pytest.mark.parametrize("case", NOT_SCORED)
+def test_weights_that_no_network_here_has_are_not_scored(case, tmp_path):
+  shapes, words = NOT_SCORED[case]
+  save(tmp_path / "w.safetensors", shapes)
+  with pytest.raises(errors.UserError) as refused:
+    initial.run(asked_of(tmp_path / "w.safetensors"), None)
+  assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_vit_is_scored_at_another_size_than_its_positions_have(tmp_path):
+  save(tmp_path / "w.safetensors", foreign.vit())
+  found = initial.run(asked_of(tmp_path / "w.safetensors", image_size_px=160), None)
+  assert found.params["backbone"]["positions"].shape == (197, 192), "the network resizes them"
 
 
 def test_positions_are_resized_to_the_images_of_the_run(tmp_path):
