@@ -21,7 +21,7 @@ from contrastive_jax import build, errors, parallel
 from contrastive_jax import config as config_lib
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.step import state as state_lib
-from contrastive_jax.training import trainer
+from contrastive_jax.training import starting, trainer
 from contrastive_jax.weights import card, export, folder, forms, safetensors_file, start, tree
 from contrastive_jax.workdir import loading
 
@@ -412,10 +412,12 @@ def test_bytes_are_standardised_inside_if_that_is_asked_for(form):
   assert set(files) <= set(folder.NAMES), "another export may replace them"
 
 
-def test_what_an_extra_would_bring_is_named(monkeypatch):
+def test_what_an_extra_would_bring_is_named_and_before_a_run_begins(monkeypatch, tmp_path):
   net, made = backbone("resnet8", 16)
-  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
   monkeypatch.setattr(importlib, "import_module", lambda name: __import__("no_such_module"))
   for form in ("onnx", "stablehlo"):
     with pytest.raises(errors.UserError, match=rf"pip install 'contrastive_jax\[{form}\]'"):
       contents(net, made, form)
+    made.checkpoint.export = (form,)
+    with pytest.raises(errors.UserError, match=rf"pip install 'contrastive_jax\[{form}\]'"):
+      starting.check_export(made, str(tmp_path))
