@@ -102,6 +102,10 @@ def _training(config: ConfigDict, images: Mapping[str, Any]) -> list[tuple[str, 
   data = f"{config.data.source}, split {config.data.split}"
   name = config.data[config.data.source].get("name") if config.data.source in config.data else None
   count = images.get("images")
+  dtype = config.model.get("dtype", "float32")
+  rounded = [
+    ("precision", f"activations in {dtype}, in training and for the scores; float32 in this file")
+  ]
   return [
     ("method", config.method.name),
     (
@@ -112,6 +116,7 @@ def _training(config: ConfigDict, images: Mapping[str, Any]) -> list[tuple[str, 
     ("epochs", str(config.epochs)),
     ("batch", str(config.batch_size)),
     ("optimiser", config.optimizer.name),
+    *(rounded if dtype != "float32" else []),
   ]
 
 

@@ -225,6 +225,13 @@ def test_the_card_tells_of_the_run_and_of_its_scores(trained, tmp_path):
   assert trained[0] not in said, "no place of this machine"
 
 
+def test_the_card_tells_of_activations_that_were_rounded():
+  net, made = backbone("resnet18", 64)
+  assert "bfloat16" not in contents(net, made, "own")["README.md"].decode()
+  made.model.dtype = "bfloat16"
+  assert "activations in bfloat16, in training" in contents(net, made, "own")["README.md"].decode()
+
+
 def test_scores_of_other_weights_are_not_the_runs(trained, tmp_path):
   (tmp_path / "eval").mkdir()
   for name, path in (("own", ""), ("other", "resnet50.safetensors")):
