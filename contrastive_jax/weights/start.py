@@ -31,13 +31,14 @@ from contrastive_jax.weights import (
   tree,
   vit_names,
 )
-from contrastive_jax.workdir import digests, loading
+from contrastive_jax.workdir import checkpoint_files, digests, loading
 
 # Options of a model that another value of gives other features, or other shapes.
 _COMPARED = (
   *("name", "width", "stem", "stem_relu", "padding", "sk_ratio", "bn_eps"),
   *("patch_px", "positions", "ln_eps"),
 )
+_ENDINGS = (".safetensors", ".npz")
 _FLOATS = ("float32", "float16", "bfloat16", "float64")
 
 
@@ -88,7 +89,10 @@ def read(path: str, layout: str = "", step: int | str | None = None) -> Weights:
   """
   layouts.named(layout)
   path = address.checked(path, "init.path")
+  if address.is_bucket(path) and path.endswith(_ENDINGS):
+    raise errors.UserError(f"init.path {path} is a file in a bucket; copy it here, and give that")
   if address.is_bucket(path) or os.path.isdir(path):
+    _check_folder(path)
     if layout:
       raise errors.UserError(
         f"init.layout {layout} is of a file, and {path} is a run; leave it out"
@@ -97,6 +101,19 @@ def read(path: str, layout: str = "", step: int | str | None = None) -> Weights:
   if step is not None:
     raise errors.UserError(f"init.step {step} is of a run, and {path} is a file; leave it out")
   return _of_file(path, layout)
+
+
+def _check_folder(path: str) -> None:
+  """Raises `UserError` for a local folder that has a file of weights and is no run."""
+  names = set() if address.is_bucket(path) else set(reading.names_in(pathlib.Path(path)))
+  if checkpoint_files.root(path).name in names:
+    return
+  files = sorted(name for name in names if name.endswith(_ENDINGS))
+  if files:
+    raise errors.UserError(
+      f"init.path {path} is a folder of weights and not of a run; give the file: "
+      f"{os.path.join(path, files[0])}"
+    )
 
 
 def _of_run(path: str, step: int | str | None) -> Weights:

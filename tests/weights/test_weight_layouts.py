@@ -371,6 +371,23 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
     start.read(str(file))
 
 
+@pytest.mark.parametrize("layout", ["", "own"])
+def test_of_a_folder_of_weights_the_file_is_to_be_given(layout, tmp_path):
+  for name in ("README.md", "config.json", "model.safetensors"):
+    (tmp_path / name).write_text("{}")
+  with pytest.raises(errors.UserError, match=f"give the file: {tmp_path}/model.safetensors"):
+    start.read(str(tmp_path), layout)
+  (tmp_path / "checkpoints").mkdir()
+  with pytest.raises(errors.UserError) as refused:
+    start.read(str(tmp_path))
+  assert "give the file" not in str(refused.value)
+
+
+def test_a_file_in_a_bucket_is_to_be_copied_first():
+  with pytest.raises(errors.UserError, match="it.npz is a file in a bucket; copy it here"):
+    start.read("gs://bucket/it.npz")
+
+
 def test_a_part_of_a_checkpoint_does_not_tell_its_padding(tmp_path):
   found = {f"params.backbone.{n}": np.zeros(s, np.float32) for n, s in (
     ("stem_conv.kernel", (3, 3, 3, 16)), ("stem_norm.scale", (16,)),
