@@ -129,10 +129,10 @@ LAYOUTS = (
   ),  # fmt: skip
   Layout(
     "solo_learn",
-    r"(?:backbone|encoder)\.",
-    (r"classifier\.weight",),
+    r"(?:(?:backbone|encoder)\.)?",  # cut out they are torchvision's, unless it is said
+    (r"(?:backbone|encoder)\.", r"classifier\.weight"),
     (
-      (r"(?:backbone|encoder)\.fc\..*", "the classifier"),
+      (r"(?:(?:backbone|encoder)\.)?fc\..*", "the classifier"),
       (r"momentum_(?:backbone|encoder)\..*", "the momentum encoder"),
       (
         r"(?:momentum_)?(?:classifier|projector|predictor|prototypes)\..*|queue.*|.*loss.*|head\..*",

@@ -198,8 +198,8 @@ def _model(arrays: dict, layout: layouts.Layout, taken, heads: int | None) -> di
   if model["stem"] == "cifar" and "stem" not in options:
     if not layout.small_stem:
       raise errors.UserError(
-        "a 3 x 3 stem, and nothing tells its padding, which is 1 in torchvision's form and 2 in "
-        "solo-learn's; say whose it is: --config.init.layout=torchvision, solo_learn, mmselfsup"
+        "a 3 x 3 stem, and nothing tells its padding; say whose it is: "
+        "--config.init.layout=mmselfsup (padding 1, as nearly everywhere) or solo_learn (padding 2)"
       )
     options["stem"] = layout.small_stem
   return model | options

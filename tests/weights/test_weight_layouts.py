@@ -355,6 +355,20 @@ def test_a_vit_is_scored_at_another_size_than_its_positions_have(tmp_path):
   assert found.params["backbone"]["positions"].shape == (197, 192), "the network resizes them"
 
 
+@pytest.mark.parametrize(
+  ("prefix", "layout", "stem"),
+  [
+    ("", "", "cifar"),
+    ("", "solo_learn", "cifar_pad2"),
+    ("backbone.", "mmselfsup", "cifar"),
+    ("backbone.", "solo_learn", "cifar_pad2"),
+  ],
+)
+def test_whose_a_small_stem_is_can_be_said(prefix, layout, stem, tmp_path):
+  save(tmp_path / "w.safetensors", foreign.under(prefix, SMALL))
+  assert start.read(str(tmp_path / "w.safetensors"), layout).model["stem"] == stem
+
+
 def test_positions_are_resized_to_the_images_of_the_run(tmp_path):
   file = tmp_path / "w.safetensors"
   save(file, foreign.vit(image_px=224))
