@@ -149,6 +149,7 @@ def _of_file(path: str, layout: str) -> Weights:
   with _naming(path):
     found, taken = layouts.found(arrays, layout or known.get("layout", ""))
     arrays = {name: _plain(array, taken.origin[name]) for name, array in taken.arrays.items()}
+    _check_variances(arrays, taken.origin)
     arrays = vit_names.without_fixed_positions(arrays)
     heads = known and facts.heads_of(known["model"]["name"])
     model = _model(arrays, found, taken, heads or None)
@@ -185,6 +186,13 @@ def _plain(array: np.ndarray, name: str) -> np.ndarray:
   if not np.isfinite(found).all():
     raise errors.UserError(f"{name} has numbers that are not finite; get it again")
   return found
+
+
+def _check_variances(arrays: dict[str, np.ndarray], origin: dict[str, str]) -> None:
+  """Raises `UserError` for a variance below zero, whose root no batch norm has."""
+  for name, array in arrays.items():
+    if name.startswith("stats.") and name.endswith(".var") and (array < 0).any():
+      raise errors.UserError(f"{origin[name]} has variances below 0; get it again")
 
 
 def _model(arrays: dict, layout: layouts.Layout, taken, heads: int | None) -> dict[str, Any]:

@@ -376,6 +376,21 @@ def test_positions_are_resized_to_the_images_of_the_run(tmp_path):
   assert found.arrays["params.positions"].shape == (101, 192)
 
 
+def test_a_layout_that_has_no_such_names_is_told_so(tmp_path):
+  save(tmp_path / "w.safetensors", foreign.resnet())
+  with pytest.raises(errors.UserError, match="init.layout moco has no such names: bn1.bias, "):
+    start.read(str(tmp_path / "w.safetensors"), "moco")
+
+
+def test_variances_below_zero_are_refused(tmp_path):
+  arrays = foreign.drawn(foreign.resnet())
+  arrays["layer1.0.bn1.running_var"][3] = -0.1
+  file = tmp_path / "w.safetensors"
+  file.write_bytes(safetensors_file.content(arrays, {}))
+  with pytest.raises(errors.UserError, match="layer1.0.bn1.running_var has variances below 0"):
+    start.read(str(file))
+
+
 def test_numbers_that_are_not_finite_are_refused(tmp_path):
   arrays = foreign.drawn(foreign.resnet())
   arrays["layer1.0.bn1.bias"][3] = np.nan
