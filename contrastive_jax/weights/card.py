@@ -2,13 +2,14 @@
 
 import json
 import pathlib
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import reading, stored
+from contrastive_jax import options, reading, stored
 from contrastive_jax.weights import twin
 
 PATHS = (*(f"data.{name}.path" for name in ("folder", "npz", "tfds")), "init.path")  # here alone
@@ -52,7 +53,10 @@ def text(
     "Options that differ from the defaults of method and network:",
     "",
     "```text",
-    *(f"--config.{key}={value}" for key, value in _changed(config).items()),
+    *(
+      shlex.quote(f"--config.{key}={options.as_flag(value)}")
+      for key, value in _changed(config).items()
+    ),
     "```",
     "",
     "All of them are in `training_config.json`.",
@@ -113,7 +117,7 @@ def _training(config: ConfigDict, images: Mapping[str, Any]) -> list[tuple[str, 
       f"{name or ''} {data}{f', {count:,} images' if isinstance(count, int) else ''}".strip(),
     ),
     ("views", f"recipe {config.augment.recipe}, {config.image_size_px} px"),
-    ("epochs", str(config.epochs)),
+    ("epochs", str(config.epochs)) if config.steps is None else ("steps", f"{config.steps:,}"),
     ("batch", str(config.batch_size)),
     ("optimiser", config.optimizer.name),
     *(rounded if dtype != "float32" else []),
@@ -124,6 +128,7 @@ def _changed(config: ConfigDict) -> dict[str, Any]:
   plain = config_lib.pretrain(config.method.name, config.model.name, config.augment.recipe)
   was, now = config_lib.flatten(plain), config_lib.flatten(config)
   named = ("method.name", "model.name", "augment.recipe")
+  now = {k: v for k, v in now.items() if v is not None}  # which no flag can say
   return {k: v for k, v in now.items() if (was.get(k) != v or k in named) and k not in PATHS}
 
 

@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 import tiny_config
 import whole_runs
+from absl import flags
+from ml_collections import config_flags
 
 from contrastive_jax import build, errors, parallel
 from contrastive_jax import config as config_lib
@@ -223,6 +226,20 @@ def test_the_card_tells_of_the_run_and_of_its_scores(trained, tmp_path):
     assert words in said
   assert json.loads((tmp_path / "out" / "training_config.json").read_text())["epochs"] == 1
   assert trained[0] not in said, "no place of this machine"
+
+
+def test_the_options_of_the_card_can_be_pasted():
+  net, made = backbone("resnet18", 64)
+  made.steps, made.checkpoint.export = 1500, ("safetensors,onnx",)
+  made.optimizer.milestones, made.data.shapes.shapes = (5.0, 7.5), ("cup", "key")
+  card = contents(net, made, "own")["README.md"].decode()
+  assert "| steps | 1,500 |" in card and "| epochs |" not in card
+  words = ["it", *shlex.split(card.split("```text\n")[1].split("```")[0])]
+  values = flags.FlagValues()
+  plain = config_lib.pretrain("simclr", "resnet18", made.augment.recipe)
+  config_flags.DEFINE_config_dict("config", plain, flag_values=values, sys_argv=words)
+  values(words)
+  assert config_lib.flatten(values["config"].value) == config_lib.flatten(made)
 
 
 def test_the_card_tells_of_activations_that_were_rounded():
