@@ -65,11 +65,16 @@ class Weights(NamedTuple):
   unused: dict[str, list[str]]
   preparation: dict[str, Any]
 
+  @property
+  def taken(self) -> int:
+    """How many arrays of the file were taken: query, key and value are often one there."""
+    return len(set(self.origin.values()))
+
   def said(self) -> str:
     """Returns one line on what was taken and what was not."""
     model = ", ".join(f"{k} {v}" for k, v in self.model.items() if k in ("stem", "padding"))
     line = f"weights of {self.source} (layout {self.layout}): {self.model['name']}"
-    line += f"{f', {model}' if model else ''}; {len(self.arrays)} arrays taken"
+    line += f"{f', {model}' if model else ''}; {self.taken} arrays taken"
     rest = [f"{len(names)} of {what} ({names[0]}{', ...' if len(names) > 1 else ''})"
             for what, names in self.unused.items()]  # fmt: skip
     return line + (f"; not taken: {', '.join(rest)}" if rest else "")

@@ -165,9 +165,10 @@ def test_a_file_is_known_by_its_names_and_fits_its_network(name, tmp_path):
   for key, value in found.model.items():
     made.model[key] = value
   start.check(found, made)
-  named = sum(map(len, found.unused.values())) + len(set(found.origin.values()))
+  named = sum(map(len, found.unused.values())) + found.taken
+  assert f"; {found.taken} arrays taken" in found.said()
   assert named == len(shapes), "every name is taken or told"
-  if len(shapes) > len(set(found.origin.values())):
+  if len(shapes) > found.taken:
     assert "not taken: " in found.said()
 
 
