@@ -37,10 +37,7 @@ def run(config: ConfigDict, workdir: str | None) -> loading.Run:
     )
   weights = start.read(asked.path, asked.layout, asked.step)
   base = _of_run(workdir) if workdir else _of_images(config, weights)
-  made = config_lib.pretrain("simclr", weights.model["name"], base.augment.recipe)
-  made.method.head = "none"  # z is h
-  for key, value in weights.model.items():
-    made.model[key] = float(value) if isinstance(made.model[key], float) else value
+  made = start.config_of(weights, base.augment.recipe)
   with base.unlocked(), base.ignore_type():
     base.method, base.model = made.method, made.model
     base.augment.normalize = asked.normalize or base.augment.normalize

@@ -18,6 +18,7 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from contrastive_jax import build, catalogue, errors, reading
+from contrastive_jax import config as config_lib
 from contrastive_jax.augment import NORMALIZATIONS
 from contrastive_jax.buckets import address
 from contrastive_jax.models import resnet
@@ -229,6 +230,18 @@ def model_of(config: ConfigDict) -> dict[str, Any]:
   return model
 
 
+def config_of(weights: Weights, recipe: str = "simclr", channels: int = 3) -> ConfigDict:
+  """Returns the config of a run whose network is that of the weights, without a head."""
+  made = config_lib.pretrain("simclr", weights.model["name"], recipe)
+  made.method.head = "none"  # z is h
+  for key, value in weights.model.items():
+    if key in made.model:  # metadata may name any
+      made.model[key] = float(value) if isinstance(made.model[key], float) else value
+  made.data.channels = channels
+  made.image_size_px = weights.model.get("patch_px", made.image_size_px)  # which divides it
+  return made
+
+
 def preparation_of(config: ConfigDict) -> dict[str, Any]:
   """Returns how a run prepares images for its network."""
   view = build.recipe(config)
@@ -256,11 +269,16 @@ def check(weights: Weights, config: ConfigDict) -> Weights:
   if "padding" in found and not facts.padding_matters(ours["stem"], *found["padding"]):
     del found["padding"]
   if found:
+    check_shapes(weights, config_of(weights, channels=config.data.channels))  # or no name helps
     said = ", ".join(f"{key} {theirs} (here: {here})" for key, (theirs, here) in found.items())
     keys = " ".join(f"--config.model.{key}={theirs}" for key, (theirs, _) in found.items())
+    remedy = f"set {keys}"
+    if catalogue.family_of(weights.model["name"]) != catalogue.family_of(ours["name"]):
+      kind = "ViT" if catalogue.family_of(weights.model["name"]) == "vit" else "ResNet"
+      remedy = f"take a config whose network is a {kind}, with options of its own"
     raise errors.UserError(
-      f"init.path {weights.source} (layout {weights.layout}) is of another network: {said}; set "
-      f"{keys}, or give other weights"
+      f"init.path {weights.source} (layout {weights.layout}) is of another network: {said}; "
+      f"{remedy}, or give other weights"
     )
   shapes = check_shapes(weights, config)
   arrays = dict(weights.arrays)

@@ -254,7 +254,20 @@ REFUSED = {
   "a ViT for a ResNet": (
     foreign.vit(),
     config_of("resnet18"),
-    "name vit_tiny (here: resnet18)",
+    "name vit_tiny (here: resnet18); take a config whose network is a ViT, with",
+  ),
+  "a ResNet for a ViT": (
+    foreign.resnet(),
+    config_of("vit_tiny"),
+    "name resnet18 (here: vit_tiny); take a config whose network is a ResNet, with",
+  ),
+  "a wider middle, which no name helps": (
+    {
+      name: (2 * shape[0], *shape[1:]) if "layer1.0.conv1." in name else shape
+      for name, shape in foreign.resnet("resnet50").items()
+    },
+    config_of("resnet18"),
+    "layer1.0.conv1.weight is [1, 1, 64, 128], where resnet50 has [1, 1, 64, 64]",
   ),
   "another patch": (
     foreign.vit(patch_px=8),
