@@ -204,7 +204,7 @@ def _check_variances(arrays: dict[str, np.ndarray], origin: dict[str, str]) -> N
 def _model(arrays: dict, layout: layouts.Layout, taken, heads: int | None) -> dict[str, Any]:
   """Returns the section `model` of the network whose weights these are."""
   shapes = {name: array.shape for name, array in arrays.items()}
-  width = shapes.get("params.class_token", (0,))[0]
+  (width, *_) = (*shapes.get("params.class_token", ()), 0)
   model = facts.of(shapes, heads or layout.heads.get(width))
   if catalogue.family_of(model["name"]) == "vit":
     return model | {key: value for key, value in layout.options.items() if key in model}

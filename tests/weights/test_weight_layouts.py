@@ -369,6 +369,19 @@ def test_a_vit_is_scored_at_another_size_than_its_positions_have(tmp_path):
   assert found.params["backbone"]["positions"].shape == (197, 192), "the network resizes them"
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (1, 2, 3, 4, 5)], ids=str)
+@pytest.mark.parametrize(
+  "name",
+  ["bn1.weight", "conv1.weight", "cls_token", "pos_embed", "blocks.0.attn.qkv.weight"],
+)
+def test_an_array_of_other_axes_is_answered_by_one_line(name, shape, tmp_path):
+  shapes = foreign.resnet() if name in foreign.resnet() else foreign.vit()
+  arrays = foreign.drawn(shapes) | {name: np.ones(shape, np.float32)}
+  (tmp_path / "w.safetensors").write_bytes(safetensors_file.content(arrays, {}))
+  with pytest.raises(errors.UserError, match="w.safetensors"):
+    initial.run(asked_of(tmp_path / "w.safetensors"), None)
+
+
 @pytest.mark.parametrize(
   ("prefix", "layout", "stem"),
   [
