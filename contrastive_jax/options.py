@@ -70,6 +70,14 @@ def _shown(value: Any) -> str:
   return "unset" if value is None else str(value)
 
 
+def as_flag(value: Any) -> str:
+  """Returns a value as a flag takes it: a tuple of one word as the word, others in Python."""
+  if isinstance(value, tuple | list):
+    word = len(value) == 1 and isinstance(value[0], str)
+    return value[0] if word else repr(tuple(value))
+  return str(value)
+
+
 def option(default: Any, doc: str, *, identity: bool = True) -> Any:
   """Returns a dataclass field with a default and the line that `--help_config` prints.
 

@@ -217,8 +217,9 @@ def _checked(
     raise RuntimeError(f"{len(twice)} examples came twice, the first with index {twice[0]}")
   layers = {name.partition("/")[2]: x for name, x in own.items() if name != "index"}
   made = Features(layers, label, index, replaced, owner if shares > 1 else None)
+  remedy = "evaluate an earlier step, or, of weights in a file, another file"
   for name in layers:
-    check_finite(made.rows(name), f"layer {name}", rows=index, remedy="evaluate an earlier step")
+    check_finite(made.rows(name), f"layer {name}", rows=index, remedy=remedy)
   return made
 
 

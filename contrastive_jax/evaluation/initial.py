@@ -37,10 +37,7 @@ def run(config: ConfigDict, workdir: str | None) -> loading.Run:
     )
   weights = start.read(asked.path, asked.layout, asked.step)
   base = _of_run(workdir) if workdir else _of_images(config, weights)
-  made = config_lib.pretrain("simclr", weights.model["name"], base.augment.recipe)
-  made.method.head = "none"  # z is h
-  for key, value in weights.model.items():
-    made.model[key] = float(value) if isinstance(made.model[key], float) else value
+  made = start.config_of(weights, base.augment.recipe)
   with base.unlocked(), base.ignore_type():
     base.method, base.model = made.method, made.model
     base.augment.normalize = asked.normalize or base.augment.normalize
@@ -48,6 +45,9 @@ def run(config: ConfigDict, workdir: str | None) -> loading.Run:
     "%s; images of %d px, standardised as %s",
     *(weights.said(), config.image_size_px or base.image_size_px, base.augment.normalize),
   )
+  whole = base.copy_and_resolve_references()
+  whole.image_size_px = config.image_size_px or base.image_size_px
+  start.check_shapes(weights, whole)
   params, stats = tree.nested(weights.arrays)
   stats = {"backbone": stats} if stats else {}
   return loading.Run(base, {"backbone": params}, stats, 0)

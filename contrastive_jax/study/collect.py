@@ -124,9 +124,10 @@ def _results(path: pathlib.Path, notes: list[str]) -> list[Result]:
   if not isinstance(records, list):
     return []
   step = found.get("checkpoint_step")
-  data = found.get("config", {})
-  data = data.get("data", {}) if isinstance(data, dict) else {}
-  held_out = bool(data.get("held_out")) if isinstance(data, dict) else False
+  if _asked(found, "init", "path"):
+    notes.append(f"{path.name} has scores of other weights (init.path), which are left out")
+    return []
+  held_out = bool(_asked(found, "data", "held_out"))
   results = []
   for record in records:
     named = isinstance(record, dict) and all(
@@ -137,6 +138,13 @@ def _results(path: pathlib.Path, notes: list[str]) -> list[Result]:
       origin = str(found.get("name", path.stem)), path.name, step if isinstance(step, int) else 0
       results.append(Result(*origin, *place, held_out, record, bool(found.get("complete", True))))
   return results
+
+
+def _asked(found: dict[str, Any], section: str, key: str) -> Any:
+  """Returns what the config of an evaluation says, None if nothing."""
+  config = found.get("config")
+  part = config.get(section) if isinstance(config, dict) else None
+  return part.get(key) if isinstance(part, dict) else None
 
 
 def _object(

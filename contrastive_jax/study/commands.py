@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from contrastive_jax import options
 from contrastive_jax.study.cells import Cell
 from contrastive_jax.study.questions import Question
 
@@ -26,12 +27,4 @@ def shown(words: Sequence[str]) -> str:
 
 
 def _overrides(changes: dict[str, Any]) -> list[str]:
-  return [f"--config.{key}={_text(value)}" for key, value in changes.items()]
-
-
-def _text(value: Any) -> str:
-  """Returns a value as a flag takes it: a tuple of one word as the word, others in Python."""
-  if isinstance(value, tuple | list):
-    word = len(value) == 1 and isinstance(value[0], str)
-    return value[0] if word else repr(tuple(value)) if value else ""
-  return str(value)
+  return [f"--config.{key}={options.as_flag(value)}" for key, value in changes.items()]

@@ -47,7 +47,7 @@ def note(
     "layout": found.layout,
     "digest": found.digest,
     "model": found.model,
-    "taken": len(found.arrays),
+    "taken": found.taken,
     "not_taken": found.unused,
   }
   with errors.placing(str(path)):

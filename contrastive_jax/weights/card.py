@@ -2,13 +2,14 @@
 
 import json
 import pathlib
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import reading, stored
+from contrastive_jax import options, reading, stored
 from contrastive_jax.weights import twin
 
 PATHS = (*(f"data.{name}.path" for name in ("folder", "npz", "tfds")), "init.path")  # here alone
@@ -52,7 +53,10 @@ def text(
     "Options that differ from the defaults of method and network:",
     "",
     "```text",
-    *(f"--config.{key}={value}" for key, value in _changed(config).items()),
+    *(
+      shlex.quote(f"--config.{key}={options.as_flag(value)}")
+      for key, value in _changed(config).items()
+    ),
     "```",
     "",
     "All of them are in `training_config.json`.",
@@ -77,7 +81,10 @@ def text(
 
 
 def results_of(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the records of a run's evaluations, each with the checkpoint's step and its images."""
+  """Returns the records of a run's evaluations, each with the checkpoint's step and its images.
+
+  `eval --init=FILE --workdir=RUN` leaves scores of other weights there too; they are passed over.
+  """
   records = []
   folder = workdir / "eval"
   for name in sorted(reading.names_in(folder)):
@@ -86,9 +93,11 @@ def results_of(workdir: pathlib.Path) -> list[dict[str, Any]]:
       continue
     try:
       found = stored.parsed(content)
+      if found.get("config", {}).get("init", {}).get("path"):
+        continue
       shared = {"step": found["checkpoint_step"], "images": found["test"]}
       records += [record | shared for record in found["results"] if "top1" in record]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
       continue  # of a killed evaluation, or no evaluation
   return records
 
@@ -97,6 +106,10 @@ def _training(config: ConfigDict, images: Mapping[str, Any]) -> list[tuple[str, 
   data = f"{config.data.source}, split {config.data.split}"
   name = config.data[config.data.source].get("name") if config.data.source in config.data else None
   count = images.get("images")
+  dtype = config.model.get("dtype", "float32")
+  rounded = [
+    ("precision", f"activations in {dtype}, in training and for the scores; float32 in this file")
+  ]
   return [
     ("method", config.method.name),
     (
@@ -104,9 +117,10 @@ def _training(config: ConfigDict, images: Mapping[str, Any]) -> list[tuple[str, 
       f"{name or ''} {data}{f', {count:,} images' if isinstance(count, int) else ''}".strip(),
     ),
     ("views", f"recipe {config.augment.recipe}, {config.image_size_px} px"),
-    ("epochs", str(config.epochs)),
+    ("epochs", str(config.epochs)) if config.steps is None else ("steps", f"{config.steps:,}"),
     ("batch", str(config.batch_size)),
     ("optimiser", config.optimizer.name),
+    *(rounded if dtype != "float32" else []),
   ]
 
 
@@ -114,6 +128,7 @@ def _changed(config: ConfigDict) -> dict[str, Any]:
   plain = config_lib.pretrain(config.method.name, config.model.name, config.augment.recipe)
   was, now = config_lib.flatten(plain), config_lib.flatten(config)
   named = ("method.name", "model.name", "augment.recipe")
+  now = {k: v for k, v in now.items() if v is not None}  # which no flag can say
   return {k: v for k, v in now.items() if (was.get(k) != v or k in named) and k not in PATHS}
 
 

@@ -13,6 +13,7 @@ import re
 import resource
 import sys
 import types
+import zipfile
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -93,13 +94,25 @@ def read(file: BinaryIO) -> Any:
     found = numpy_pickle.load(file)
     if found != _TORCHS_NUMBER if isinstance(found, int) else True:
       return found
-    file.seek(0)
+  else:
+    _check_sums(file)
+  file.seek(0)
   torch = _torch()
   if torch is None:
     raise NoWeights(
       "PyTorch reads it, and is not installed; pip install 'contrastive_jax[convert]'"
     )
   return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _check_sums(file: BinaryIO) -> None:
+  """Raises `NoWeights` where an entry of a zip is not what was written: PyTorch does not look."""
+  with zipfile.ZipFile(file) as archive:
+    if damaged := archive.testzip():
+      raise NoWeights(
+        f"{damaged} in it is not what its checksum is of; get it again, or, if PyTorch was told to "
+        "write no checksums (set_crc32_options), save it with them"
+      )
 
 
 def _torch() -> types.ModuleType | None:

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import build, errors, reading, run_images, stored
 from contrastive_jax.buckets import address, reads
-from contrastive_jax.weights import card, folder, forms, start, tree, twin
+from contrastive_jax.weights import card, folder, forms, onnx_file, stablehlo, start, tree, twin
 from contrastive_jax.workdir import checkpoint_files, loading
 
 FORMATS = tuple(forms.CONTENTS)
@@ -78,7 +78,7 @@ def run(
 
 
 def check_form(form: str, prepare: str = "out", batch: int | None = None) -> None:
-  """Raises `UserError` unless there is such a form."""
+  """Raises `UserError` unless there is such a form, and the package that writes it."""
   if form not in FORMATS:
     raise errors.UserError(f"--format={form} is unknown; use one of {', '.join(FORMATS)}")
   if prepare not in PREPARATIONS:
@@ -88,11 +88,14 @@ def check_form(form: str, prepare: str = "out", batch: int | None = None) -> Non
       f"--preprocessing=in is of onnx and stablehlo; {form} is weights alone, with "
       f"{folder.MARK} beside them"
     )
-
   if batch is not None and (batch < 1 or form != "stablehlo"):
     raise errors.UserError(
       f"--batch={batch} is a number from 1 on, of stablehlo alone; leave it out for any batch"
     )
+  if form == "onnx":
+    onnx_file.package()
+  if form == "stablehlo":
+    stablehlo.check_package()
 
 
 def check_network(config: ConfigDict, form: str) -> None:

@@ -12,6 +12,12 @@ from contrastive_jax import catalogue, errors
 from contrastive_jax.models import resnet, vit
 
 Shapes = Mapping[str, tuple[int, ...]]  # of arrays below the backbone, by our dotted names
+_AXES = {  # of what is looked at below
+  "params.class_token": 1,
+  "params.patch.kernel": 2,
+  "params.stem_norm.scale": 1,
+  "params.stem_conv.kernel": 4,
+}
 _SQUEEZED = 32  # the fewest channels of a selective kernel's bottleneck
 
 
@@ -25,6 +31,10 @@ def of(shapes: Shapes, heads: int | None = None) -> dict[str, Any]:
   Raises:
     UserError: no backbone here is built like this.
   """
+  for name, axes in _AXES.items():
+    shape = shapes.get(name)
+    if shape is not None and (len(shape) != axes or 0 in shape):
+      raise errors.UserError(f"{name} is {list(shape)}, which no network here has; get it again")
   if "params.class_token" in shapes:
     return _of_vit(shapes, heads)
   if "params.stem_conv.kernel" in shapes and "params.stem_norm.scale" in shapes:
@@ -62,7 +72,11 @@ def _of_resnet(shapes: Shapes) -> dict[str, Any]:
 
 def _sk_ratio(shapes: Shapes) -> float:
   """Returns the ratio of selective kernels; that of SimCLR v2 where all are at their least."""
-  squeezed = [shape for name, shape in shapes.items() if name.endswith(".sk.squeeze.kernel")]
+  squeezed = [
+    shape
+    for name, shape in shapes.items()
+    if name.endswith(".sk.squeeze.kernel") and len(shape) == 4
+  ]
   if not squeezed:
     return 0.0
   widest = max(squeezed, key=lambda shape: shape[2])

@@ -1,8 +1,9 @@
 """Where an export goes, whole or not there at all: a folder, or one of a bucket.
 
 A folder is written beside its place under another name, and renamed when all of it is on the disk.
-One that an export left there before is replaced. In a bucket nothing can be renamed: the file by
-which an export is known is removed first and put last, so that none is taken for whole before.
+One that an export left there before is replaced, unless anything else lies there too. In a bucket
+nothing can be renamed: the file by which an export is known is removed first and put last, so that
+none is taken for whole before.
 """
 
 import os
@@ -10,7 +11,7 @@ import pathlib
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from contrastive_jax import errors, places, reading
 from contrastive_jax.buckets import address
@@ -18,8 +19,11 @@ from contrastive_jax.buckets.objects import Objects, opening
 from contrastive_jax.workdir import checkpoint_files
 
 MARK = "preprocessing.json"  # by which a folder is known as an export
-_ENDINGS = (".safetensors", ".onnx", ".stablehlo")
-_NAMES = (MARK, "README.md", "config.json", "training_config.json")
+_FIRST = "training_config.json"  # in a bucket, by which one that was killed is known
+NAMES = (  # of all that any form writes
+  *(MARK, _FIRST, "README.md", "config.json"),
+  *("model.safetensors", "model.onnx", "model.stablehlo"),
+)
 
 
 def check(place: str) -> None:
@@ -29,24 +33,26 @@ def check(place: str) -> None:
     return
   folder = pathlib.Path(place)
   places.check_folder(folder, "the export", "give another --out")
-  if reading.names_in(folder) and not (folder / MARK).is_file():
-    raise _other_files(place)
+  _check_names(place, reading.names_in(folder), (MARK,))
 
 
 def _check_bucket(to: address.Address) -> None:
   objects = Objects(to)
   with opening(to, "the export"):
-    there = objects.listed()
-    # Without its mark it is what a kill left, if nothing else lies there.
-    if MARK not in there and not all(n in _NAMES or n.endswith(_ENDINGS) for n in there):
-      raise _other_files(str(to))
+    _check_names(str(to), objects.listed(), (MARK, _FIRST))
     objects.try_writing()
 
 
-def _other_files(place: str) -> errors.UserError:
-  return errors.UserError(
-    f"{place} holds other files, which an export would replace; give another --out"
-  )
+def _check_names(place: str, there: Collection[str], known_by: tuple[str, ...]) -> None:
+  """Raises `UserError` unless a place is empty, or holds an export and nothing else."""
+  others = sorted(set(there) - set(NAMES))
+  if not others and not set(there) & set(known_by):
+    others = sorted(there)  # with names of ours, but of somebody's: Hugging Face's are the same
+  if others:
+    named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+    raise errors.UserError(
+      f"{place} holds other files ({named}), which an export would replace; give another --out"
+    )
 
 
 def write(place: str, files: Mapping[str, bytes]) -> None:
@@ -61,7 +67,7 @@ def write(place: str, files: Mapping[str, bytes]) -> None:
 def _put(objects: Objects, files: Mapping[str, bytes]) -> None:
   there = objects.listed()
   objects.delete(*({MARK} & there.keys()))
-  for name in files.keys() - {MARK}:
+  for name in sorted(files.keys() - {MARK}, key=lambda name: name != _FIRST):
     objects.put(name, files[name])
   objects.delete(*(there.keys() - files.keys()))
   objects.put(MARK, files[MARK])

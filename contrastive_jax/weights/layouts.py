@@ -129,10 +129,10 @@ LAYOUTS = (
   ),  # fmt: skip
   Layout(
     "solo_learn",
-    r"(?:backbone|encoder)\.",
-    (r"classifier\.weight",),
+    r"(?:(?:backbone|encoder)\.)?",  # cut out they are torchvision's, unless it is said
+    (r"(?:backbone|encoder)\.", r"classifier\.weight"),
     (
-      (r"(?:backbone|encoder)\.fc\..*", "the classifier"),
+      (r"(?:(?:backbone|encoder)\.)?fc\..*", "the classifier"),
       (r"momentum_(?:backbone|encoder)\..*", "the momentum encoder"),
       (
         r"(?:momentum_)?(?:classifier|projector|predictor|prototypes)\..*|queue.*|.*loss.*|head\..*",
@@ -226,10 +226,10 @@ def found(arrays: Arrays, name: str = "") -> tuple[Layout, Taken]:
     problem = problem or _unknown(layout, left)
   if problem:
     raise problem
-  said = f"init.layout {name}" if name else "none of the known layouts"
+  said = f"init.layout {name} has no" if name else "none of the known layouts has"
   first = ", ".join(sorted(arrays)[:3])
   raise errors.UserError(
-    f"{said} has such names: {first}{', ...' if len(arrays) > 3 else ''}; known are "
+    f"{said} such names: {first}{', ...' if len(arrays) > 3 else ''}; known are "
     f"{', '.join(NAMES)} (docs: weights)"
   )
 

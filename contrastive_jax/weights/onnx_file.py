@@ -7,6 +7,7 @@ whoever exports compares the graph with the network where ONNX Runtime is instal
 
 import importlib
 import math
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,17 @@ from contrastive_jax.weights import facts, vit_names
 
 _OPSET, _IR = 17, 8  # LayerNormalization came with 17
 Arrays = Mapping[str, np.ndarray]
+
+
+def package() -> types.ModuleType:
+  """Returns onnx. Raises `UserError` where it is not installed, which a run asks at its start."""
+  try:
+    importlib.import_module("onnx.helper")
+    return importlib.import_module("onnx")
+  except ImportError as error:
+    raise errors.UserError(
+      "an export as onnx needs onnx, which is not installed; pip install 'contrastive_jax[onnx]'"
+    ) from error
 
 
 def content(
@@ -55,13 +67,7 @@ class _Graph:
   """Nodes and constants, named as they come."""
 
   def __init__(self):
-    try:
-      self._onnx = importlib.import_module("onnx")
-      importlib.import_module("onnx.helper")
-    except ImportError as error:
-      raise errors.UserError(
-        "--format=onnx needs onnx, which is not installed; pip install 'contrastive_jax[onnx]'"
-      ) from error
+    self._onnx = package()
     self.nodes, self._constants = [], []
 
   def constant(self, value: np.ndarray) -> str:

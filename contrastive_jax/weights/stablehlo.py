@@ -4,7 +4,7 @@ It needs `flatbuffers`, which JAX does not bring (extra `stablehlo`). Which vers
 such a file is told in docs/weights.md.
 """
 
-import importlib.util
+import importlib
 from collections.abc import Callable
 
 import jax
@@ -13,6 +13,17 @@ import jax.numpy as jnp
 from contrastive_jax import errors
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def check_package() -> None:
+  """Raises `UserError` where flatbuffers is not installed, which a run asks at its start."""
+  try:
+    importlib.import_module("flatbuffers")
+  except ImportError as error:
+    raise errors.UserError(
+      "an export as stablehlo needs flatbuffers, which is not installed; pip install "
+      "'contrastive_jax[stablehlo]'"
+    ) from error
 
 
 def content(forward: Callable, size_px: int, dtype: str, batch: int | None) -> bytes:
@@ -27,11 +38,7 @@ def content(forward: Callable, size_px: int, dtype: str, batch: int | None) -> b
   Raises:
     UserError: flatbuffers is not installed.
   """
-  if importlib.util.find_spec("flatbuffers") is None:
-    raise errors.UserError(
-      "--format=stablehlo needs flatbuffers, which is not installed; pip install "
-      "'contrastive_jax[stablehlo]'"
-    )
+  check_package()
   count = jax.export.symbolic_shape("batch")[0] if batch is None else batch
   images = jax.ShapeDtypeStruct((count, size_px, size_px, 3), jnp.dtype(dtype))
   made = jax.export.export(jax.jit(forward), platforms=PLATFORMS)(images)

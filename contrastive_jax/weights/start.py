@@ -18,6 +18,7 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from contrastive_jax import build, catalogue, errors, reading
+from contrastive_jax import config as config_lib
 from contrastive_jax.augment import NORMALIZATIONS
 from contrastive_jax.buckets import address
 from contrastive_jax.models import resnet
@@ -31,13 +32,14 @@ from contrastive_jax.weights import (
   tree,
   vit_names,
 )
-from contrastive_jax.workdir import digests, loading
+from contrastive_jax.workdir import checkpoint_files, digests, loading
 
 # Options of a model that another value of gives other features, or other shapes.
 _COMPARED = (
   *("name", "width", "stem", "stem_relu", "padding", "sk_ratio", "bn_eps"),
   *("patch_px", "positions", "ln_eps"),
 )
+_ENDINGS = (".safetensors", ".npz")
 _FLOATS = ("float32", "float16", "bfloat16", "float64")
 
 
@@ -64,11 +66,16 @@ class Weights(NamedTuple):
   unused: dict[str, list[str]]
   preparation: dict[str, Any]
 
+  @property
+  def taken(self) -> int:
+    """How many arrays of the file were taken: query, key and value are often one there."""
+    return len(set(self.origin.values()))
+
   def said(self) -> str:
     """Returns one line on what was taken and what was not."""
     model = ", ".join(f"{k} {v}" for k, v in self.model.items() if k in ("stem", "padding"))
     line = f"weights of {self.source} (layout {self.layout}): {self.model['name']}"
-    line += f"{f', {model}' if model else ''}; {len(self.arrays)} arrays taken"
+    line += f"{f', {model}' if model else ''}; {self.taken} arrays taken"
     rest = [f"{len(names)} of {what} ({names[0]}{', ...' if len(names) > 1 else ''})"
             for what, names in self.unused.items()]  # fmt: skip
     return line + (f"; not taken: {', '.join(rest)}" if rest else "")
@@ -88,7 +95,10 @@ def read(path: str, layout: str = "", step: int | str | None = None) -> Weights:
   """
   layouts.named(layout)
   path = address.checked(path, "init.path")
+  if address.is_bucket(path) and path.endswith(_ENDINGS):
+    raise errors.UserError(f"init.path {path} is a file in a bucket; copy it here, and give that")
   if address.is_bucket(path) or os.path.isdir(path):
+    _check_folder(path)
     if layout:
       raise errors.UserError(
         f"init.layout {layout} is of a file, and {path} is a run; leave it out"
@@ -97,6 +107,19 @@ def read(path: str, layout: str = "", step: int | str | None = None) -> Weights:
   if step is not None:
     raise errors.UserError(f"init.step {step} is of a run, and {path} is a file; leave it out")
   return _of_file(path, layout)
+
+
+def _check_folder(path: str) -> None:
+  """Raises `UserError` for a local folder that has a file of weights and is no run."""
+  names = set() if address.is_bucket(path) else set(reading.names_in(pathlib.Path(path)))
+  if checkpoint_files.root(path).name in names:
+    return
+  files = sorted(name for name in names if name.endswith(_ENDINGS))
+  if files:
+    raise errors.UserError(
+      f"init.path {path} is a folder of weights and not of a run; give the file: "
+      f"{os.path.join(path, files[0])}"
+    )
 
 
 def _of_run(path: str, step: int | str | None) -> Weights:
@@ -132,6 +155,7 @@ def _of_file(path: str, layout: str) -> Weights:
   with _naming(path):
     found, taken = layouts.found(arrays, layout or known.get("layout", ""))
     arrays = {name: _plain(array, taken.origin[name]) for name, array in taken.arrays.items()}
+    _check_variances(arrays, taken.origin)
     arrays = vit_names.without_fixed_positions(arrays)
     heads = known and facts.heads_of(known["model"]["name"])
     model = _model(arrays, found, taken, heads or None)
@@ -170,10 +194,17 @@ def _plain(array: np.ndarray, name: str) -> np.ndarray:
   return found
 
 
+def _check_variances(arrays: dict[str, np.ndarray], origin: dict[str, str]) -> None:
+  """Raises `UserError` for a variance below zero, whose root no batch norm has."""
+  for name, array in arrays.items():
+    if name.startswith("stats.") and name.endswith(".var") and (array < 0).any():
+      raise errors.UserError(f"{origin[name]} has variances below 0; get it again")
+
+
 def _model(arrays: dict, layout: layouts.Layout, taken, heads: int | None) -> dict[str, Any]:
   """Returns the section `model` of the network whose weights these are."""
   shapes = {name: array.shape for name, array in arrays.items()}
-  width = shapes.get("params.class_token", (0,))[0]
+  (width, *_) = (*shapes.get("params.class_token", ()), 0)
   model = facts.of(shapes, heads or layout.heads.get(width))
   if catalogue.family_of(model["name"]) == "vit":
     return model | {key: value for key, value in layout.options.items() if key in model}
@@ -181,8 +212,8 @@ def _model(arrays: dict, layout: layouts.Layout, taken, heads: int | None) -> di
   if model["stem"] == "cifar" and "stem" not in options:
     if not layout.small_stem:
       raise errors.UserError(
-        "a 3 x 3 stem, and nothing tells its padding, which is 1 in torchvision's form and 2 in "
-        "solo-learn's; say whose it is: --config.init.layout=torchvision, solo_learn, mmselfsup"
+        "a 3 x 3 stem, and nothing tells its padding; say whose it is: "
+        "--config.init.layout=mmselfsup (padding 1, as nearly everywhere) or solo_learn (padding 2)"
       )
     options["stem"] = layout.small_stem
   return model | options
@@ -197,6 +228,18 @@ def model_of(config: ConfigDict) -> dict[str, Any]:
   if catalogue.family_of(model["name"]) == "vit":
     model.pop("bn_eps", None)  # which a ViT hands on to heads
   return model
+
+
+def config_of(weights: Weights, recipe: str = "simclr", channels: int = 3) -> ConfigDict:
+  """Returns the config of a run whose network is that of the weights, without a head."""
+  made = config_lib.pretrain("simclr", weights.model["name"], recipe)
+  made.method.head = "none"  # z is h
+  for key, value in weights.model.items():
+    if key in made.model:  # metadata may name any
+      made.model[key] = float(value) if isinstance(made.model[key], float) else value
+  made.data.channels = channels
+  made.image_size_px = weights.model.get("patch_px", made.image_size_px)  # which divides it
+  return made
 
 
 def preparation_of(config: ConfigDict) -> dict[str, Any]:
@@ -226,13 +269,18 @@ def check(weights: Weights, config: ConfigDict) -> Weights:
   if "padding" in found and not facts.padding_matters(ours["stem"], *found["padding"]):
     del found["padding"]
   if found:
+    check_shapes(weights, config_of(weights, channels=config.data.channels))  # or no name helps
     said = ", ".join(f"{key} {theirs} (here: {here})" for key, (theirs, here) in found.items())
     keys = " ".join(f"--config.model.{key}={theirs}" for key, (theirs, _) in found.items())
+    remedy = f"set {keys}"
+    if catalogue.family_of(weights.model["name"]) != catalogue.family_of(ours["name"]):
+      kind = "ViT" if catalogue.family_of(weights.model["name"]) == "vit" else "ResNet"
+      remedy = f"take a config whose network is a {kind}, with options of its own"
     raise errors.UserError(
-      f"init.path {weights.source} (layout {weights.layout}) is of another network: {said}; set "
-      f"{keys}, or give other weights"
+      f"init.path {weights.source} (layout {weights.layout}) is of another network: {said}; "
+      f"{remedy}, or give other weights"
     )
-  shapes = build.backbone_shapes(config)
+  shapes = check_shapes(weights, config)
   arrays = dict(weights.arrays)
   wanted = shapes.get(vit_names.POSITIONS)
   if wanted and arrays[vit_names.POSITIONS].shape != wanted:
@@ -241,21 +289,32 @@ def check(weights: Weights, config: ConfigDict) -> Weights:
       "%s: positions of %d patches resized to %d",
       *(weights.source, len(weights.arrays[vit_names.POSITIONS]) - 1, wanted[0] - 1),
     )
-  _check_shapes(weights, arrays, shapes)
   return weights._replace(arrays=arrays)
 
 
-def _check_shapes(weights: Weights, arrays: dict[str, np.ndarray], shapes: facts.Shapes) -> None:
-  for name in [*shapes, *arrays]:
-    held = arrays[name].shape if name in arrays else None
-    if held != shapes.get(name):
-      theirs = weights.origin.get(name)
-      said = f"{theirs} is {list(held)}" if held else f"nothing is {name}"
-      wanted = f"{list(shapes[name])} ({name})" if name in shapes else "nothing there"
-      raise errors.UserError(
-        f"init.path {weights.source} (layout {weights.layout}): {said}, where "
-        f"{weights.model['name']} has {wanted}; give other weights"
-      )
+def check_shapes(weights: Weights, config: ConfigDict) -> facts.Shapes:
+  """Returns the shapes of the backbone of a config, which the weights have; but for positions.
+
+  Learned positions may be of images of another size: they are resized for those that come.
+
+  Raises:
+    UserError: an array is missing, one too many, or of another shape.
+  """
+  shapes = build.backbone_shapes(config)
+  for name in [*shapes, *weights.arrays]:
+    held = weights.arrays[name].shape if name in weights.arrays else None
+    wanted = shapes.get(name)
+    if held == wanted or (
+      name == vit_names.POSITIONS and held and wanted and held[1:] == wanted[1:]
+    ):
+      continue
+    said = f"nothing is {name}" if held is None else f"{weights.origin[name]} is {list(held)}"
+    there = "nothing there" if wanted is None else f"{list(wanted)} ({name})"
+    raise errors.UserError(
+      f"init.path {weights.source} (layout {weights.layout}): {said}, where "
+      f"{weights.model['name']} has {there}; give other weights"
+    )
+  return shapes
 
 
 def given(weights: Weights) -> PyTree:

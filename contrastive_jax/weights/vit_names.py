@@ -23,7 +23,7 @@ def ours(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
   """Returns our arrays that one of timm's holds; {} if it is not of the network."""
   if name == "cls_token":
     return {"params.class_token": array.reshape(-1)}
-  if name == "pos_embed":
+  if name == "pos_embed" and array.ndim > 1 and math.prod(array.shape[:-2]) == 1:
     return {POSITIONS: array.reshape(array.shape[-2:])}
   if name == "patch_embed.proj.weight" and array.ndim == 4:
     rows = array.transpose(2, 3, 1, 0)
@@ -36,7 +36,7 @@ def ours(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
   if not match:
     return {}
   place, layer, last = f"params.block{int(match[1]) + 1}", match[2], match[3]
-  if layer == "attn.qkv" and len(array) % 3 == 0:
+  if layer == "attn.qkv" and array.ndim and len(array) % 3 == 0:
     leaf = _leaf(layer, last)
     parts = zip(_PARTS, np.split(array, 3), strict=True)
     return {f"{place}.{part}.{leaf}": value.T for part, value in parts}
@@ -103,7 +103,7 @@ def resized(table: np.ndarray, count: int) -> np.ndarray:
 def without_fixed_positions(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
   """Returns the arrays without a table of positions that is the fixed one, as MoCo v3 keeps it."""
   table = arrays.get(POSITIONS)
-  if table is None:
+  if table is None or table.ndim != 2 or not len(table):
     return arrays
   side = math.isqrt(len(table) - 1)
   if side * side != len(table) - 1:

@@ -15,7 +15,7 @@ from contrastive_jax.report import write
 from contrastive_jax.training import trainer
 from contrastive_jax.weights import export, folder
 
-FILES = {"model.safetensors": b"1", "preprocessing.json": b"{}"}
+FILES = {"model.safetensors": b"1", "training_config.json": b"{}", "preprocessing.json": b"{}"}
 
 
 def test_an_export_in_a_bucket_is_replaced_and_its_mark_comes_last(server, monkeypatch):
@@ -31,21 +31,35 @@ def test_an_export_in_a_bucket_is_replaced_and_its_mark_comes_last(server, monke
 
   monkeypatch.setattr(Objects, "put", seen)
   folder.write(place, FILES | {"model.safetensors": b"2"})
-  assert len(there) == 2 and not any("preprocessing.json" in " ".join(names) for names in there)
-  names = ["model.safetensors", "preprocessing.json"]
+  assert len(there) == 3 and not any("preprocessing.json" in " ".join(names) for names in there)
+  names = sorted(FILES)
   assert sorted(server.objects()) == [f"run/export/own/{name}" for name in names]
   assert server.objects()["run/export/own/model.safetensors"] == b"2"
 
 
-def test_a_killed_export_is_replaced_and_what_others_put_there_is_not(server):
+def test_a_killed_export_is_replaced_and_what_others_put_there_is_not(server, monkeypatch):
   place = server.address("run/export/own")
-  Objects(address.parsed(place, "it")).put("model.safetensors", b"half")
+  real, count = Objects.put, []
+
+  def killed(self, name, content):
+    count.append(name)
+    if len(count) == 2:
+      raise KeyboardInterrupt
+    real(self, name, content)
+
+  with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    patch.setattr(Objects, "put", killed)
+    folder.write(place, FILES)
   folder.check(place)
   folder.write(place, FILES)
   assert server.objects()["run/export/own/model.safetensors"] == b"1"
-  Objects(address.parsed(server.address("other"), "it")).put("mine.txt", b"mine")
-  with pytest.raises(errors.UserError, match="other holds other files, which an export would"):
-    folder.check(server.address("other"))
+  for name in ("mine.txt", "preprocessing.json"):
+    Objects(address.parsed(server.address("other"), "it")).put(name, b"mine")
+    with pytest.raises(errors.UserError, match=r"other holds other files \(mine.txt\), which an"):
+      folder.check(server.address("other"))
+  Objects(address.parsed(server.address("hub"), "it")).put("model.safetensors", b"theirs")
+  with pytest.raises(errors.UserError, match=r"hub holds other files \(model.safetensors\)"):
+    folder.check(server.address("hub"))
 
 
 @pytest.mark.slow

@@ -52,6 +52,17 @@ def test_a_picture_is_no_result(folder):
   assert {result.protocol for result in collect.read(folder).results} == {"knn"}
 
 
+def test_scores_of_other_weights_are_left_out_and_told(folder):
+  run_folders.write_result(folder, "other", 0.9)
+  file = folder / "eval" / "other.json"
+  found = json.loads(file.read_text())
+  found["config"] = {"init": {"path": "resnet50.safetensors"}}
+  file.write_text(json.dumps(found))
+  run = collect.read(folder)
+  assert {result.name for result in run.results} == {"knn", "held_out"}
+  assert run.notes == ["other.json has scores of other weights (init.path), which are left out"]
+
+
 def test_lines_that_are_damaged_are_left_out_and_told(folder):
   with (folder / "metrics.jsonl").open("a") as file:
     file.write('[1]\n{"step": 9, "loss": null}\n{"step": 10, "lo')

@@ -268,6 +268,18 @@ def test_a_file_that_may_hold_programs_is_not_read_as_weights(tmp_path):
     start.read(str(file))
 
 
+def test_a_byte_that_changed_within_an_array_is_found():
+  made = io.BytesIO()
+  with zipfile.ZipFile(made, "w") as archive:
+    archive.writestr("archive/data.pkl", pickle.dumps({}))
+    archive.writestr("archive/data/0", np.arange(99.0).tobytes())
+  content = made.getvalue()
+  convert_child._check_sums(io.BytesIO(content))
+  changed = content.replace(np.float64(50).tobytes(), np.float64(51).tobytes(), 1)
+  with pytest.raises(convert_child.NoWeights, match="archive/data/0 in it is not what its checks"):
+    convert_child.read(io.BytesIO(changed))
+
+
 @needs_torch
 @pytest.mark.slow  # three processes that import PyTorch
 def test_files_of_pytorch_are_read_as_weights_alone(tmp_path):
@@ -301,6 +313,7 @@ def test_what_pytorch_would_have_to_call_is_named_and_not_called(tmp_path):
     "a tensor that is sparse": {"a": torch.eye(3).to_sparse()},
     "there are no arrays": {"a": 3},
     "it cannot be read as weights": kept.getvalue()[:-100],
+    "is not what its checksum is of": kept.getvalue().replace(b"\0\0\x80?" * 2, b"\0\0\x80@" * 2),
   }
   for number, (words, what) in enumerate(cases.items()):
     file = tmp_path / f"{number}.ckpt"

@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,13 +17,15 @@ import numpy as np
 import pytest
 import tiny_config
 import whole_runs
+from absl import flags
+from ml_collections import config_flags
 
 from contrastive_jax import build, errors, parallel
 from contrastive_jax import config as config_lib
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.step import state as state_lib
-from contrastive_jax.training import trainer
-from contrastive_jax.weights import export, folder, forms, safetensors_file, start, tree
+from contrastive_jax.training import starting, trainer
+from contrastive_jax.weights import card, export, folder, forms, safetensors_file, start, tree
 from contrastive_jax.workdir import loading
 
 
@@ -209,7 +212,7 @@ def test_a_run_notes_what_it_began_with_and_goes_on_without_it(trained, tmp_path
 
 def test_the_card_tells_of_the_run_and_of_its_scores(trained, tmp_path):
   export.run(trained[0], "own", out=str(tmp_path / "out"))
-  card = (tmp_path / "out" / "README.md").read_text()
+  said = (tmp_path / "out" / "README.md").read_text()
   top1 = next(r["top1"] for r in trained[1]["results"] if r["protocol"] == "knn")
   for words in (
     "library_name: contrastive_jax",
@@ -220,16 +223,48 @@ def test_the_card_tells_of_the_run_and_of_its_scores(trained, tmp_path):
     f"contrastive_jax export --workdir={os.path.basename(trained[0])} --format=own",
     "While training, at step 2: kNN ",
   ):
-    assert words in card
+    assert words in said
   assert json.loads((tmp_path / "out" / "training_config.json").read_text())["epochs"] == 1
-  assert trained[0] not in card, "no place of this machine"
+  assert trained[0] not in said, "no place of this machine"
+
+
+def test_the_options_of_the_card_can_be_pasted():
+  net, made = backbone("resnet18", 64)
+  made.steps, made.checkpoint.export = 1500, ("safetensors,onnx",)
+  made.optimizer.milestones, made.data.shapes.shapes = (5.0, 7.5), ("cup", "key")
+  card = contents(net, made, "own")["README.md"].decode()
+  assert "| steps | 1,500 |" in card and "| epochs |" not in card
+  words = ["it", *shlex.split(card.split("```text\n")[1].split("```")[0])]
+  values = flags.FlagValues()
+  plain = config_lib.pretrain("simclr", "resnet18", made.augment.recipe)
+  config_flags.DEFINE_config_dict("config", plain, flag_values=values, sys_argv=words)
+  values(words)
+  assert config_lib.flatten(values["config"].value) == config_lib.flatten(made)
+
+
+def test_the_card_tells_of_activations_that_were_rounded():
+  net, made = backbone("resnet18", 64)
+  assert "bfloat16" not in contents(net, made, "own")["README.md"].decode()
+  made.model.dtype = "bfloat16"
+  assert "activations in bfloat16, in training" in contents(net, made, "own")["README.md"].decode()
+
+
+def test_scores_of_other_weights_are_not_the_runs(trained, tmp_path):
+  (tmp_path / "eval").mkdir()
+  for name, path in (("own", ""), ("other", "resnet50.safetensors")):
+    found = json.loads(json.dumps(trained[1]))
+    found["config"]["init"]["path"] = path
+    found["results"][0]["layer"] = name
+    (tmp_path / "eval" / f"{name}.json").write_text(json.dumps(found))
+  assert "other" not in [record["layer"] for record in card.results_of(tmp_path)]
+  assert "own" in [record["layer"] for record in card.results_of(tmp_path)]
 
 
 def test_hugging_face_reads_the_card(tmp_path):
   hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
   folder.write(str(tmp_path / "out"), contents(*backbone("resnet18", 64), "safetensors"))
-  card = hub.ModelCard.load(tmp_path / "out" / "README.md")
-  assert card.data.library_name == "timm" and "simclr" in card.data.tags
+  found = hub.ModelCard.load(tmp_path / "out" / "README.md")
+  assert found.data.library_name == "timm" and "simclr" in found.data.tags
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -292,11 +327,30 @@ def test_a_command_that_is_killed_while_it_writes_leaves_the_earlier_export(trai
   assert os.listdir(tmp_path) == ["out"]
 
 
-def test_a_folder_of_other_files_is_not_replaced(trained, tmp_path):
-  (tmp_path / "mine").write_text("mine")
-  with pytest.raises(errors.UserError, match="holds other files, which an export would replace"):
+@pytest.mark.parametrize("name", ["NOTES.md", ".git", "resnet50.safetensors"])
+@pytest.mark.parametrize("beside", [(), ("preprocessing.json", "model.safetensors")])
+def test_a_folder_of_other_files_is_not_replaced(beside, name, trained, tmp_path):
+  for there in (name, *beside):
+    (tmp_path / there).write_text("mine")
+  with pytest.raises(
+    errors.UserError, match=rf"holds other files \({name}\), which an export would"
+  ):
     export.run(trained[0], "own", out=str(tmp_path))
-  assert os.listdir(tmp_path) == ["mine"]
+  assert sorted(os.listdir(tmp_path)) == sorted([name, *beside])
+
+
+def test_a_folder_of_hugging_face_is_not_replaced(tmp_path):
+  for there in ("README.md", "config.json", "model.safetensors"):
+    (tmp_path / there).write_text("theirs")
+  with pytest.raises(errors.UserError, match="README.md, config.json, model.safetensors"):
+    folder.check(str(tmp_path))
+
+
+@pytest.mark.parametrize("form", ["safetensors", "own"])
+def test_an_export_may_replace_one_of_another_form(form, tmp_path):
+  out = str(tmp_path / "out")
+  folder.write(out, contents(*backbone("resnet18", 64), form))
+  folder.check(out)
 
 
 @pytest.mark.parametrize(
@@ -371,19 +425,23 @@ def test_bytes_are_standardised_inside_if_that_is_asked_for(form):
   if form == "onnx":
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     pytest.importorskip("onnx", reason="onnx is not installed")
-    content = contents(net, made, form, prepare="in")["model.onnx"]
+    files = contents(net, made, form, prepare="in")
+    content = files["model.onnx"]
     (found,) = runtime.InferenceSession(content).run(None, {"images": x})
   else:
     pytest.importorskip("flatbuffers", reason="flatbuffers is not installed")
-    content = contents(net, made, form, prepare="in")["model.stablehlo"]
-    found = np.asarray(jax.export.deserialize(bytearray(content)).call(x))
+    files = contents(net, made, form, prepare="in")
+    found = np.asarray(jax.export.deserialize(bytearray(files["model.stablehlo"])).call(x))
   assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+  assert set(files) <= set(folder.NAMES), "another export may replace them"
 
 
-def test_what_an_extra_would_bring_is_named(monkeypatch):
+def test_what_an_extra_would_bring_is_named_and_before_a_run_begins(monkeypatch, tmp_path):
   net, made = backbone("resnet8", 16)
-  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
   monkeypatch.setattr(importlib, "import_module", lambda name: __import__("no_such_module"))
   for form in ("onnx", "stablehlo"):
     with pytest.raises(errors.UserError, match=rf"pip install 'contrastive_jax\[{form}\]'"):
       contents(net, made, form)
+    made.checkpoint.export = (form,)
+    with pytest.raises(errors.UserError, match=rf"pip install 'contrastive_jax\[{form}\]'"):
+      starting.check_export(made, str(tmp_path))

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from contrastive_jax import config, errors
+from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.evaluation import initial
 from contrastive_jax.weights import layouts, safetensors_file, start, vit_names
 
 HEAD = {"0.weight": (128, 512), "0.bias": (128,)}
@@ -163,9 +165,10 @@ def test_a_file_is_known_by_its_names_and_fits_its_network(name, tmp_path):
   for key, value in found.model.items():
     made.model[key] = value
   start.check(found, made)
-  named = sum(map(len, found.unused.values())) + len(set(found.origin.values()))
+  named = sum(map(len, found.unused.values())) + found.taken
+  assert f"; {found.taken} arrays taken" in found.said()
   assert named == len(shapes), "every name is taken or told"
-  if len(shapes) > len(set(found.origin.values())):
+  if len(shapes) > found.taken:
     assert "not taken: " in found.said()
 
 
@@ -251,7 +254,20 @@ REFUSED = {
   "a ViT for a ResNet": (
     foreign.vit(),
     config_of("resnet18"),
-    "name vit_tiny (here: resnet18)",
+    "name vit_tiny (here: resnet18); take a config whose network is a ViT, with",
+  ),
+  "a ResNet for a ViT": (
+    foreign.resnet(),
+    config_of("vit_tiny"),
+    "name resnet18 (here: vit_tiny); take a config whose network is a ResNet, with",
+  ),
+  "a wider middle, which no name helps": (
+    {
+      name: (2 * shape[0], *shape[1:]) if "layer1.0.conv1." in name else shape
+      for name, shape in foreign.resnet("resnet50").items()
+    },
+    config_of("resnet18"),
+    "layer1.0.conv1.weight is [1, 1, 64, 128], where resnet50 has [1, 1, 64, 64]",
   ),
   "another patch": (
     foreign.vit(patch_px=8),
@@ -310,11 +326,96 @@ def test_another_network_is_refused_with_what_differs(case, tmp_path):
   assert str(file) in str(refused.value)
 
 
+NOT_SCORED = {
+  "an array less": (
+    without(foreign.resnet(), "layer3.1.conv2.weight"),
+    "nothing is params.block3_2.conv2.kernel, where resnet18 has [3, 3, 256, 256]",
+  ),
+  "no means": (
+    without(foreign.resnet(), "bn1.running_mean"),
+    "nothing is stats.stem_norm.mean, where resnet18 has [64]",
+  ),
+  "images of one channel": (
+    foreign.resnet() | {"conv1.weight": (64, 1, 7, 7)},
+    "conv1.weight is [7, 7, 1, 64], where resnet18 has [7, 7, 3, 64]",
+  ),
+  "positions of another width": (
+    foreign.vit() | {"pos_embed": (1, 197, 100)},
+    "pos_embed is [197, 100], where vit_tiny has [197, 192]",
+  ),
+}
+
+
+def asked_of(file, **changes):
+  asked = eval_config.evaluation("knn")
+  asked.init.path, asked.data.source = str(file), "shapes"
+  for key, value in changes.items():
+    asked[key] = value
+  return asked
+
+
+@pytest.mark.parametrize("case", NOT_SCORED)
+def test_weights_that_no_network_here_has_are_not_scored(case, tmp_path):
+  shapes, words = NOT_SCORED[case]
+  save(tmp_path / "w.safetensors", shapes)
+  with pytest.raises(errors.UserError) as refused:
+    initial.run(asked_of(tmp_path / "w.safetensors"), None)
+  assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_vit_is_scored_at_another_size_than_its_positions_have(tmp_path):
+  save(tmp_path / "w.safetensors", foreign.vit())
+  found = initial.run(asked_of(tmp_path / "w.safetensors", image_size_px=160), None)
+  assert found.params["backbone"]["positions"].shape == (197, 192), "the network resizes them"
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1, 2, 3, 4, 5)], ids=str)
+@pytest.mark.parametrize(
+  "name",
+  ["bn1.weight", "conv1.weight", "cls_token", "pos_embed", "blocks.0.attn.qkv.weight"],
+)
+def test_an_array_of_other_axes_is_answered_by_one_line(name, shape, tmp_path):
+  shapes = foreign.resnet() if name in foreign.resnet() else foreign.vit()
+  arrays = foreign.drawn(shapes) | {name: np.ones(shape, np.float32)}
+  (tmp_path / "w.safetensors").write_bytes(safetensors_file.content(arrays, {}))
+  with pytest.raises(errors.UserError, match="w.safetensors"):
+    initial.run(asked_of(tmp_path / "w.safetensors"), None)
+
+
+@pytest.mark.parametrize(
+  ("prefix", "layout", "stem"),
+  [
+    ("", "", "cifar"),
+    ("", "solo_learn", "cifar_pad2"),
+    ("backbone.", "mmselfsup", "cifar"),
+    ("backbone.", "solo_learn", "cifar_pad2"),
+  ],
+)
+def test_whose_a_small_stem_is_can_be_said(prefix, layout, stem, tmp_path):
+  save(tmp_path / "w.safetensors", foreign.under(prefix, SMALL))
+  assert start.read(str(tmp_path / "w.safetensors"), layout).model["stem"] == stem
+
+
 def test_positions_are_resized_to_the_images_of_the_run(tmp_path):
   file = tmp_path / "w.safetensors"
   save(file, foreign.vit(image_px=224))
   found = start.check(start.read(str(file)), config_of("vit_tiny", 160, positions="learned"))
   assert found.arrays["params.positions"].shape == (101, 192)
+
+
+def test_a_layout_that_has_no_such_names_is_told_so(tmp_path):
+  save(tmp_path / "w.safetensors", foreign.resnet())
+  with pytest.raises(errors.UserError, match="init.layout moco has no such names: bn1.bias, "):
+    start.read(str(tmp_path / "w.safetensors"), "moco")
+
+
+def test_variances_below_zero_are_refused(tmp_path):
+  arrays = foreign.drawn(foreign.resnet())
+  arrays["layer1.0.bn1.running_var"][3] = -0.1
+  file = tmp_path / "w.safetensors"
+  file.write_bytes(safetensors_file.content(arrays, {}))
+  with pytest.raises(errors.UserError, match="layer1.0.bn1.running_var has variances below 0"):
+    start.read(str(file))
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path):
@@ -324,6 +425,23 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
   file.write_bytes(safetensors_file.content(arrays, {}))
   with pytest.raises(errors.UserError, match="layer1.0.bn1.bias has numbers that are not finite"):
     start.read(str(file))
+
+
+@pytest.mark.parametrize("layout", ["", "own"])
+def test_of_a_folder_of_weights_the_file_is_to_be_given(layout, tmp_path):
+  for name in ("README.md", "config.json", "model.safetensors"):
+    (tmp_path / name).write_text("{}")
+  with pytest.raises(errors.UserError, match=f"give the file: {tmp_path}/model.safetensors"):
+    start.read(str(tmp_path), layout)
+  (tmp_path / "checkpoints").mkdir()
+  with pytest.raises(errors.UserError) as refused:
+    start.read(str(tmp_path))
+  assert "give the file" not in str(refused.value)
+
+
+def test_a_file_in_a_bucket_is_to_be_copied_first():
+  with pytest.raises(errors.UserError, match="it.npz is a file in a bucket; copy it here"):
+    start.read("gs://bucket/it.npz")
 
 
 def test_a_part_of_a_checkpoint_does_not_tell_its_padding(tmp_path):
