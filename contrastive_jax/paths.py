@@ -33,6 +33,8 @@ def local(path: str | os.PathLike, name: str) -> str:
     UserError: it names a bucket or another place that no file system shows.
   """
   given = os.fspath(path)
+  if not given:
+    raise errors.UserError(f"{name} is empty; give a directory")
   if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", given):
     raise errors.UserError(
       f"{name} {given} is no path of a file system; give a local or mounted directory (gs:// and "

@@ -2,7 +2,9 @@
 
 import pathlib
 
-from contrastive_jax import paths
+import pytest
+
+from contrastive_jax import errors, paths
 from contrastive_jax.buckets import files, local
 from contrastive_jax.buckets.address import parsed
 from contrastive_jax.cli import compiled
@@ -33,3 +35,8 @@ def test_the_variable_moves_programs_lists_and_copies_of_buckets(monkeypatch, tm
     assert folder.parent == tmp_path / "cache" / "runs"
   monkeypatch.setattr(files.Objects, "versions", lambda self, under: {})
   assert files.Files(place, "data.folder.path").folder.parent == tmp_path / "cache" / "data"
+
+
+def test_an_empty_path_is_not_the_current_folder():
+  with pytest.raises(errors.UserError, match="workdir is empty; give a directory"):
+    paths.local("", "workdir")

@@ -12,7 +12,7 @@ import os
 import threading
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from contrastive_jax import errors, reading, slow
 from contrastive_jax.data import Unreadable, jpeg
@@ -135,6 +135,8 @@ def decode(
       return _decode(encoded, opened, name, max_megapixels, size_px)
   except Unreadable:
     raise
+  except UnidentifiedImageError as error:  # which names the object that held the bytes
+    raise Unreadable(f"{name}: it is no image of a format that is read") from error
   except Exception as error:
     if reading.may_pass(error):
       raise

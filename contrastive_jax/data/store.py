@@ -191,8 +191,9 @@ class Store:
           if neighbour not in self._state.unreadable:
             self._state.unreadable[neighbour] = str(error)
             self._told.tell(str(error), len(self._state.unreadable))
+    which = f"{step + 1} images in a row from number {position} cannot be read (limit"
+    which += f" {MAX_UNREADABLE_NEIGHBOURS})"
     raise errors.UserError(
-      f"{step + 1} images in a row from number {position} cannot be read (limit"
-      f" {MAX_UNREADABLE_NEIGHBOURS}), the first: "
+      f"{which if step + 1 < n else f'none of the {n} images can be read'}, the first: "
       f"{' '.join(self._state.unreadable[position].split())[:500]}; repair or remove them"
     )

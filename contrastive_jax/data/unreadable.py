@@ -39,7 +39,7 @@ class Told:
     if listed and not new:  # before this run was started again, or by another worker
       return
     if max(count, listed) <= NAMED:
-      _warn("warning: unreadable, replaced by the next readable image: %s", _line(text))
+      _warn("warning: an image is unreadable: %s", _line(text))
     elif not self._said_more:
       self._said_more = True
       where = f"the others are listed in {self._path}" if self._path else "no more are named"

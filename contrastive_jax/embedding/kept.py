@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from contrastive_jax import errors, locking, places, reading
 
 _NOTE = "progress.json"
+_SHOWN = 80  # characters of a value
 
 
 class Kept:
@@ -105,12 +107,12 @@ class Kept:
       raise errors.UserError(
         f"{self.folder / _NOTE} is damaged; remove {self.folder}, and all is computed anew"
       ) from error
-    for key in sorted(before.keys() | self._asked):
-      if before.get(key) != self._asked.get(key):
-        raise errors.UserError(
-          f"{self.folder} holds features that were begun with {key} {before.get(key)}, and "
-          f"{self._asked.get(key)} is asked for; remove it, or give another --out"
-        )
+    if different := _first_difference(before, self._asked):
+      key, then, now = different
+      raise errors.UserError(
+        f"{self.folder} holds features that were begun with {key} {then}, and {now} is asked for; "
+        "remove it, or give another --out"
+      )
 
   def _check_room(self) -> None:
     """Raises `SaveFailed` unless the rows to come and the file that is made of all fit."""
@@ -139,3 +141,15 @@ class Kept:
   def _path(self, name: str) -> pathlib.Path:
     number = list(self._forms).index(name)  # a layer's name may hold any letters
     return self.folder / f"{number}.rows"
+
+
+def _first_difference(before: dict, asked: dict, under: str = "") -> tuple[str, str, str] | None:
+  """Returns the first key that two notes differ in, and both values, cut short."""
+  for key in sorted(before.keys() | asked.keys()):
+    then, now = before.get(key), asked.get(key)
+    if then == now:
+      continue
+    if isinstance(then, dict) and isinstance(now, dict):
+      return _first_difference(then, now, f"{under}{key}: ")
+    return f"{under}{key}", *(textwrap.shorten(str(value), _SHOWN) for value in (then, now))
+  return None

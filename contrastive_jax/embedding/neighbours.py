@@ -62,7 +62,8 @@ def run(
       rows = _rows(queries, shown, found, source)
       title = f"{layer} of step {asked.loaded.step}: nearest of {len(source):,} images by cosine"
       places.write(path, tiles.png(rows, title))
-      print(f"{len(queries)} queries, {k} neighbours each, in {path}", flush=True)
+      drawn = sum(map(len, rows)) - len(rows)
+      print(f"{len(rows)} queries, {drawn} neighbours in all, in {path}", flush=True)
   return path
 
 

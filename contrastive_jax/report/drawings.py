@@ -66,7 +66,7 @@ def projections(
     axes.set(xticks=[], yticks=[])
     axes.set_title(name, fontsize="medium")
     axes.spines[:].set_visible(False)
-    if len(classes) <= _LEGEND:
+    if 0 < len(classes) <= _LEGEND:
       for c in classes:
         shown = names[c] if c < len(names) else str(c)
         axes.scatter([], [], s=18, color=color[c], label=str(shown)[:14])

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-_MOST = 1000  # rows whose pairs are all compared
+MOST = 1000  # rows whose pairs are all compared
 _K, _TEMPERATURE = 20, 0.07  # of the vote, as in the monitor of a run
 
 
@@ -17,7 +17,7 @@ def unit(x: Float[np.ndarray, "*n F"]) -> Float[np.ndarray, "*n F"]:
 
 def negatives(x: Float[np.ndarray, "n F"]) -> Float[np.ndarray, " m"]:
   """Returns the cosine of each pair of different rows."""
-  x = unit(x[:_MOST])
+  x = unit(x[:MOST])
   return (x @ x.T)[np.triu_indices(len(x), 1)]
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -89,7 +90,8 @@ def _lead(known: Known) -> str:
     if points := collect.curve(run, metric):
       name = f"metric.{metric}"
       facts[figures.title(name).removeprefix("metric.")] = figures.shown(points[-1][1], name)
-  facts["time"] = origin.clock(collect.seconds(run))
+  spent = sum(time_spent.totals(known.sessions).values())
+  facts["time"] = origin.clock(spent or collect.seconds(run))
   share = time_spent.goodput(known.sessions)
   if share is not None:
     facts["goodput"] = f"{100 * share:.0f} %"
@@ -148,12 +150,17 @@ def _figures(known: Known) -> str:
   rows = [*([k, "kNN top-1, %", f"{100 * by[k]:.1f}", meant[k]] for k in shown), *rows]
   notes = [
     f"Of {len(part.index):,} images of {part.name}, at step {sample.loaded.step:,}; vectors at "
-    "unit length. Alignment and uniformity: Wang and Isola (2020). Effective rank: (sum of "
-    "eigenvalues)² / sum of their squares."
+    f"unit length. Cosines and uniformity: of {measures.MOST:,} of them at most; alignment: of two "
+    f"views of each of {_num_pairs(sample):,} training images. Alignment and uniformity: Wang and "
+    "Isola (2020). Effective rank: (sum of eigenvalues)² / sum of their squares."
   ]
   if sample.cut_short:
     notes.append("Fewer images than asked for: the time for them was over.")
   return markup.table(Table("", ["layer", "figure", "value", "how to read it"], rows, notes))
+
+
+def _num_pairs(sample: Sample) -> int:
+  return len(next(iter(sample.pairs.values()))) if sample.pairs else 0
 
 
 def _accuracies(sample: Sample, votes: measures.Votes) -> dict[str, float]:
@@ -193,7 +200,8 @@ def _curves(run: collect.Run) -> str:
 def _scores(known: Known) -> str:
   run = known.run
   if not run.results:
-    return markup.notes([f"None yet: contrastive_jax eval --workdir={known.workdir}"])
+    flag = shlex.quote(f"--workdir={known.workdir}")
+    return markup.notes([f"None yet: contrastive_jax eval {flag}"])
   found = compare.compare([str(run.folder)]).tables
   return "".join(markup.table(t, heading=False) for t in found if t.title.startswith("Scores"))
 

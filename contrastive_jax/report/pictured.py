@@ -70,9 +70,13 @@ def neighbours(
     body.append(f"<h3>{markup.escape(title.capitalize())}</h3>{markup.image(png, title)}")
   said.append(
     "First the test image, then its nearest training images by the cosine of h, which stands under "
-    "each; green: of its class, orange: of another. Their vote is weighted by exp(cosine / 0.07), "
-    f"of {votes.nearest.shape[1]} neighbours among {len(sample.train.index):,} images."
+    f"each, of {len(sample.train.index):,} images."
   )
+  if labelled.any():
+    said.append(
+      "Green: of its class, orange: of another. The vote is weighted by exp(cosine / 0.07), "
+      f"of {votes.nearest.shape[1]} neighbours."
+    )
   return markup.notes(said) + "".join(body)
 
 
@@ -141,10 +145,12 @@ def projections(sample: Sample | None, names: tuple[str, ...], pictures: dict[st
       logging.getLogger(__name__).warning("warning: %s cannot be drawn (%s)", title, said)
       body.append(markup.notes([f"{title} could not be drawn: {said}"]))
       continue
-    made = drawings.projections(points, _colorings(sample, part, len(points)))
+    colorings = _colorings(sample, part, len(points))
+    made = drawings.projections(points, colorings or {"": (part.label[: len(points)], ())})
     png = canvas.png(made)
     pictures[f"{title} of h"] = png
-    what = f"{title} of h, {len(points):,} images, coloured by label and by each factor"
+    what = f"{title} of h, {len(points):,} images"
+    what += f", coloured by {', '.join(colorings)}" if colorings else ""
     body.append(markup.image(png, what, [what]))
   return "".join(body)
 
@@ -153,7 +159,7 @@ def _colorings(
   sample: Sample, part: Part, count: int
 ) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
   index, label = part.index[:count], part.label[:count]
-  found = {"label": (label, sample.label_names)}
+  found = {"label": (label, sample.label_names)} if (label >= 0).any() else {}
   names = getattr(part.source, "factor_names", {})
   for factor, values in part.source.factors.items():
     values = np.asarray(values)[index]
@@ -177,7 +183,8 @@ def confusion(
   if size <= _CLASSES:
     made = drawings.confusion(counts, sample.label_names)
     pictures["confusion"] = canvas.png(made)
-    return markup.picture(
+    told = markup.notes(["In per cent of the test images of a class, which stands at the left."])
+    return told + markup.picture(
       canvas.svg(made), "confusion matrix of the vote of neighbours", "confusion"
     )
   np.fill_diagonal(counts, 0)

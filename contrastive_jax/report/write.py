@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import pathlib
+import shlex
 import tempfile
 from collections.abc import Iterator
 
@@ -53,7 +54,7 @@ def write(
     found = sample.take(config, workdir, images, seconds, loaded)
     with _records(workdir) as root:
       known = page.known(root, workdir, found, projections)
-      drawn = page.draw(known, f"contrastive_jax report {workdir}")
+      drawn = page.draw(known, f"contrastive_jax report {shlex.quote(workdir)}")
     places.write(folder / "index.html", drawn.html)
   if found.loaded.config.log.tensorboard and out is None:
     with _folder(f"{workdir}/tensorboard", "workdir") as folder:

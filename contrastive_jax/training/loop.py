@@ -60,7 +60,7 @@ class Loop:
         self.readings.catch_up()  # never save before its step is known to be good
         knn, leaving = (None, True) if leaving else self._score_if_due(step, state, preemption)
         self._save(step, state, knn)
-      self.spent.tell(step)
+      self.spent.tell(step, now=self.due.log(step))  # or what is lost after it is not known
       if leaving:
         self._leave(step)
     self.readings.catch_up()

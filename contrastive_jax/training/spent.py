@@ -46,8 +46,7 @@ class Spent:
     self._told_at, self._session = self._since, round(time.time(), 3)
     self._asked: dict[str, float] = {}
     self._stepped = False
-    words = [pathlib.Path(sys.argv[0] or "python").name, *sys.argv[1:]]
-    self._write({"start_step": start_step, "step": start_step, "command": shlex.join(words)})
+    self._write({"start_step": start_step, "step": start_step, "command": _command(sys.argv)})
 
   def doing(self, phase: str) -> None:
     """Says what the process turns to; the first "step" is "compile"."""
@@ -80,3 +79,11 @@ class Spent:
       with self._path.open("a") as file:
         # A process that was killed may have left half a line.
         file.write(("\n" if "start_step" in values else "") + json.dumps(line) + "\n")
+
+
+def _command(words: list[str]) -> str:
+  """Returns the command as a shell takes it, without the place of this process among several."""
+  program = pathlib.Path(words[0] or "python").name
+  program = "contrastive_jax" if program == "__main__.py" else program
+  places = ("--coordinator=", "--num_processes=", "--process_id=")
+  return shlex.join([program, *(word for word in words[1:] if not word.startswith(places))])

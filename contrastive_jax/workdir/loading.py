@@ -53,7 +53,7 @@ def _load_run(
   steps = saved_steps(workdir)
   if not steps:
     raise errors.UserError(
-      f"workdir {workdir} holds no checkpoint yet; let train.py reach its first save"
+      f"workdir {workdir} holds no checkpoint yet; let the run reach its first save"
     )
   if step == "best":
     step = best_step(workdir)

@@ -19,4 +19,4 @@ def test_other_processes_say_only_what_they_alone_can_know(process, lines, monke
   unreadable.Told(None).tell("a.png: cut off", 1)
   said = capfd.readouterr().err.splitlines()
   assert len(said) == lines
-  assert said[-1] == "warning: unreadable, replaced by the next readable image: a.png: cut off"
+  assert said[-1] == "warning: an image is unreadable: a.png: cut off"

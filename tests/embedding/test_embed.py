@@ -187,6 +187,18 @@ def test_parts_of_another_question_are_refused(workdir, tmp_path, monkeypatch):
     embed.run(asked(layers=("h",)), workdir, out, devices=ONE)
 
 
+def test_the_refusal_names_what_differs_and_no_more():
+  names = [f"class {number}" for number in range(1000)]
+  before = {"images": {"class names": names, "content": "a" * 64}}
+  asked_for = {"images": {"class names": names, "content": "b" * 64}}
+  found = kept._first_difference(before, asked_for)
+  assert found == ("images: content", "a" * 64, "b" * 64)
+  before["images"]["class names"] = names[:-1]
+  key, then, now = kept._first_difference(before, asked_for)
+  assert key == "images: class names" and max(len(then), len(now)) <= 80
+  assert kept._first_difference(before, before) is None
+
+
 def test_a_folder_gives_names_and_what_cannot_be_read_is_left_out(workdir, tmp_path):
   for number, name in enumerate(("b/2.png", "a/1.png", "a/broken.png")):
     path = tmp_path / "images" / name

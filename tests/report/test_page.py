@@ -4,6 +4,7 @@ import html.parser
 import json
 import pathlib
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -138,3 +139,20 @@ def test_the_time_log_of_the_run_is_read(workdir):
   text = (pathlib.Path(workdir) / "time.jsonl").read_text()
   lines = [json.loads(line) for line in text.splitlines() if line]
   assert lines[-1]["step"] == 8 and set(lines[-1]["seconds"]) >= {"start", "compile", "step"}
+  told = {line["step"] for line in lines if "seconds" in line}
+  assert told >= {2, 4, 6, 8}, "what is lost after a line of metrics would not be known"
+
+
+def test_commands_can_be_pasted_where_the_workdir_has_a_space(workdir, taken, bare):
+  known = page.known(pathlib.Path(workdir), "runs/my first", taken, ())
+  assert "contrastive_jax eval &#x27;--workdir=runs/my first&#x27;" in page._scores(known)
+
+
+def test_what_has_no_labels_is_not_said_to_be_coloured_by_them(taken):
+  test = taken.test._replace(label=np.full_like(taken.test.label, -1))
+  own = taken._replace(test=test)
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    told = pictured.projections(own, ("pca",), {})
+  assert "coloured by label" not in told
+  assert "coloured by label" in pictured.projections(taken, ("pca",), {})

@@ -67,3 +67,11 @@ def test_work_that_a_later_session_did_again_is_lost(tmp_path, monkeypatch):
 
 def test_a_disk_that_is_full_does_not_end_the_run(tmp_path):
   session(tmp_path / "no_folder" / "time.jsonl", 0, [("step", 1)], 1)
+
+
+def test_the_command_is_one_that_somebody_can_give_again():
+  """As `python -m` starts it, and as one of several processes that `launch` starts."""
+  words = ["/lib/contrastive_jax/__main__.py", "train", "--workdir=runs/my first"]
+  place = ["--coordinator=127.0.0.1:4000", "--num_processes=2", "--process_id=0"]
+  told = "contrastive_jax train '--workdir=runs/my first'"
+  assert spent._command(words + place) == told
