@@ -3,15 +3,18 @@
 XLA asks malloc for a step's temporary memory each time. glibc takes blocks of that size from the
 system and gives them back as soon as they are freed, so the next step has every page made and
 zeroed anew: a sixth to a quarter of a step's CPU time (docs/devices.md). One arena that neither
-maps nor trims keeps them; the memory of the process stays at its peak, which is no higher.
+maps nor trims keeps them; the memory of the process then stays at its peak.
 """
 
 import ctypes
+import glob
 import importlib.metadata
 import importlib.util
 import os
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # malloc.h
+# Of NVIDIA, under Windows, of AMD, TPUs.
+_ACCELERATORS = ("/dev/nvidia[0-9]*", "/dev/dxg", "/dev/kfd", "/dev/accel*", "/dev/vfio/[0-9]*")
 _PAD_BYTES = 2**28  # the heap grows by so much at once
 
 
@@ -38,4 +41,6 @@ def _only_cpu() -> bool:
   if platforms := os.environ.get("JAX_PLATFORMS"):
     return platforms == "cpu"
   plugins = importlib.metadata.entry_points(group="jax_plugins")
-  return not plugins and not importlib.util.find_spec("libtpu")
+  if not plugins and not importlib.util.find_spec("libtpu"):
+    return True
+  return not any(map(glob.glob, _ACCELERATORS))

@@ -53,6 +53,7 @@ COMMAND = Command(
   define=_define,
   default_config="eval/knn",
   in_buckets=lambda given: True,
+  needs_workdir=lambda given: False,  # what it says of a missing one suits it better
   positional="workdir",
   interrupted="nothing was written; the same command begins again",
 )

@@ -50,8 +50,14 @@ def write(
   place = out or f"{workdir}/report"
   config = config if config is not None else eval_config.evaluation("knn")
   with _folder(place, "--out" if out else "workdir") as folder:
+    fresh = not folder.exists()
     places.ready(folder, "the report", "give another --out")
-    found = sample.take(config, workdir, images, seconds, loaded)
+    try:
+      found = sample.take(config, workdir, images, seconds, loaded)
+    except errors.UserError:
+      if fresh:
+        folder.rmdir()
+      raise
     with _records(workdir) as root:
       known = page.known(root, workdir, found, projections)
       drawn = page.draw(known, f"contrastive_jax report {shlex.quote(workdir)}")

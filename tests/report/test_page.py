@@ -118,7 +118,7 @@ def test_the_command_takes_the_run_as_a_word_and_its_mistakes_are_one_line(
   assert asked[0][0] == workdir and asked[0][1]["images"] == 7
   monkeypatch.undo()
   for words, line in (
-    ((), "--workdir is missing"),
+    ((), "no run is given; e.g. contrastive_jax report runs/first"),
     ((str(tmp_path / "none"),), "holds no run"),
     ((workdir, "--projections=mds"), "--projections=mds is unknown; use some of pca, tsne, umap"),
     ((workdir, "more"), "argument 'more' is not a flag"),
