@@ -18,6 +18,7 @@ from contrastive_jax.cli import (
   embed,
   evaluate,
   export,
+  heap,
   parse,
   prepare,
   report,
@@ -77,6 +78,7 @@ def _run(command: Command, words: list[str]) -> None:
   if any(word in texts.HELP for word in words):
     print(texts.command(command, everything="--helpfull" in words), end="")
     return
+  heap.keep()
   if "--version" in words:
     print(texts.version())
     return

@@ -11,6 +11,7 @@ import glob
 import importlib.metadata
 import importlib.util
 import os
+import sys
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8  # malloc.h
 # Of NVIDIA, under Windows, of AMD, TPUs.
@@ -19,11 +20,13 @@ _PAD_BYTES = 2**28  # the heap grows by so much at once
 
 
 def keep() -> None:
-  """Sets malloc so, before JAX has begun threads: those have arenas of their own.
+  """Sets malloc so, unless there are threads: these have arenas, and later ones would share them.
 
-  Not where another device may be JAX's, where the environment has settings of malloc, or for
-  another malloc than glibc's.
+  Importing NumPy begins some. Nor is anything set where another device may be JAX's, where the
+  environment has settings of malloc, or for another malloc than glibc's.
   """
+  if not sys.platform.startswith("linux") or len(os.listdir("/proc/self/task")) > 1:
+    return
   if not _only_cpu() or any(n.startswith("MALLOC_") or n == "GLIBC_TUNABLES" for n in os.environ):
     return
   set_option = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -9,7 +9,7 @@ from absl import logging as absl_logging
 
 from contrastive_jax import config_files, errors
 from contrastive_jax.buckets import address
-from contrastive_jax.cli import compiled, heap
+from contrastive_jax.cli import compiled
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.cli.leave import by_name, leave
 from contrastive_jax.processes import hosts, watchdog
@@ -19,7 +19,6 @@ def run(command: Command, asked: Asked) -> None:
   """Joins the other processes if there are any, runs, and exits if something was wrong."""
   try:
     with by_name():
-      heap.keep()
       with_others = command.on_devices(asked.flags)
       if with_others:
         _connect(command, asked)
