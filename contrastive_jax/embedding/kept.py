@@ -151,5 +151,8 @@ def _first_difference(before: dict, asked: dict, under: str = "") -> tuple[str, 
       continue
     if isinstance(then, dict) and isinstance(now, dict):
       return _first_difference(then, now, f"{under}{key}: ")
-    return f"{under}{key}", *(textwrap.shorten(str(value), _SHOWN) for value in (then, now))
+    shown = tuple(textwrap.shorten(str(value), _SHOWN) for value in (then, now))
+    if shown[0] == shown[1] and isinstance(then, list) and isinstance(now, list):
+      shown = f"{len(then):,} of them", f"{len(now):,}"
+    return f"{under}{key}", *shown
   return None

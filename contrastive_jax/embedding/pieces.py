@@ -6,6 +6,7 @@ They are those of an evaluation: the same program on the same batches, `features
 import dataclasses
 import itertools
 import math
+import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import errors, parallel, run_images
+from contrastive_jax import errors, parallel, reading, run_images
+from contrastive_jax.buckets import address
 from contrastive_jax.data import pipeline
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate, features
@@ -71,6 +73,8 @@ def opened(
   config, _ = eval_config.resolve(config)
   mesh = parallel.make_mesh(devices)
   with agree.mistakes_shared():
+    if images != "config":
+      _check_there(images)
     loaded = evaluate.load(workdir, config)
   found = run_images.in_turn(lambda: eval_images.one_split(config, loaded.config, split))
   encoder, size_px = evaluate.of_net(config, loaded), found.view.size_px
@@ -87,6 +91,15 @@ def _check_folder_alone(config: ConfigDict, images: str) -> None:
     raise errors.UserError(
       f"--images={images} is a folder, and data.source or data.folder.path name images too; leave "
       "one of them out"
+    )
+
+
+def _check_there(images: str) -> None:
+  path = pathlib.Path(images).expanduser()
+  if not address.is_bucket(images) and not reading.is_folder(path):
+    raise errors.UserError(
+      f"--images={images}: there is no such folder; give one, or, for a table, an npz file or "
+      "another source, --images=config and its config.data.source"
     )
 
 

@@ -50,13 +50,14 @@ def write(
   place = out or f"{workdir}/report"
   config = config if config is not None else eval_config.evaluation("knn")
   with _folder(place, "--out" if out else "workdir") as folder:
-    fresh = not folder.exists()
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     places.ready(folder, "the report", "give another --out")
     try:
       found = sample.take(config, workdir, images, seconds, loaded)
-    except errors.UserError:
-      if fresh:
-        folder.rmdir()
+    except BaseException:  # Ctrl-C, too, leaves no folder
+      for path in made:
+        with contextlib.suppress(OSError):
+          path.rmdir()
       raise
     with _records(workdir) as root:
       known = page.known(root, workdir, found, projections)

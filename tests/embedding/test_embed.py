@@ -194,8 +194,8 @@ def test_the_refusal_names_what_differs_and_no_more():
   found = kept._first_difference(before, asked_for)
   assert found == ("images: content", "a" * 64, "b" * 64)
   before["images"]["class names"] = names[:-1]
-  key, then, now = kept._first_difference(before, asked_for)
-  assert key == "images: class names" and max(len(then), len(now)) <= 80
+  found = kept._first_difference(before, asked_for)
+  assert found == ("images: class names", "999 of them", "1,000")
   assert kept._first_difference(before, before) is None
 
 
@@ -298,3 +298,12 @@ def test_a_command_that_is_killed_goes_on(workdir, wanted, tmp_path):
   assert json.loads(note.read_text())["rows"] == 24
   embed.run(asked(), workdir, str(out), devices=ONE)
   assert_same(np.load(out), wanted)
+
+
+def test_images_that_are_no_folder_are_named_by_their_flag(workdir, tmp_path):
+  file = tmp_path / "list.csv"
+  file.write_text("path,label\n")
+  for given in (str(file), str(tmp_path / "none")):
+    with pytest.raises(errors.UserError, match="--images=.*no such folder; give one, or, for a ta"):
+      embed.run(asked(), workdir, str(tmp_path / "f.npz"), images=given, devices=ONE)
+  assert not list(tmp_path.glob("f.npz*"))

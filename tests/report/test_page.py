@@ -127,6 +127,7 @@ def test_the_command_takes_the_run_as_a_word_and_its_mistakes_are_one_line(
       cli.main(["report", *words, "--nokeep_compiled"])
     said = capfd.readouterr().err.strip().splitlines()[-1]
     assert left.value.code == errors.EXIT_USER_ERROR and line in said, said
+  assert not (tmp_path / "none").exists(), "a refusal made a folder"
 
 
 def test_pictures_are_in_tensorboard(tmp_path):
