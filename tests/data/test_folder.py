@@ -85,7 +85,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
   ("files", "options", "message"),
   [
     ([], {"path": "nowhere"}, 'no folder "nowhere"; set data.folder.path'),
-    ([], {"path": ""}, 'data.folder.path is empty; give a directory'),
+    ([], {"path": ""}, "data.folder.path is empty; give a directory"),
     (["notes.txt"], {}, "no image under .*must hold files ending in .jpg"),
     (["train/0.png"], {"split": "test"}, "no sub-folder 'test' but train; make one"),
     (["0.png"], {"split": "test"}, "no sub-folder 'test'; make one"),
