@@ -18,11 +18,11 @@ import dm_pix as pix
 import jax
 import jax.numpy as jnp
 import numpy as np
+import one_step
 from absl import app, flags, logging
 
-from contrastive_jax import build, config_files, parallel
+from contrastive_jax import config_files
 from contrastive_jax.augment import color, filters, geometry
-from contrastive_jax.step import state as state_lib
 
 _PARTS = flags.DEFINE_list("part", ["operations", "steps"], "What to measure.")
 _RUNS = flags.DEFINE_integer("runs", 21, "Of each form; a third as many at 224 px.")
@@ -222,24 +222,11 @@ def compiled_step(overrides: dict, own: bool) -> tuple[Callable, float]:
   """Returns a call that takes one step, and the first loss."""
   config = config_files.load("configs/shapes/quickstart.py")
   config.update_from_flattened_dict(overrides)
-  size, size_px, rng = config.batch_size, config.image_size_px, np.random.default_rng(0)
-  batch = {
-    "image": rng.integers(0, 256, (size, size_px, size_px, 3), dtype=np.uint8),
-    "extent": np.full((size, 2), size_px, np.int32),
-    "mask": np.ones(size, bool),
-    "label": rng.integers(0, 8, size, dtype=np.int32),
-    "index": np.arange(size, dtype=np.int32),
-    "replaced": np.zeros(size, np.int32),
-  }
-  mesh = parallel.make_mesh()
-  run = build.run(config, 100 * size, 8, mesh.size)
-  state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
-  batch = parallel.put(batch, mesh)
-  with parallel.use(mesh), contextlib.ExitStack() as patches:
+  with contextlib.ExitStack() as patches:
     for operation, form in _OWN.items() if own else ():
       patches.enter_context(mock.patch.object(operation, "apply", form))
-    step = jax.jit(run.step).lower(state, batch).compile()
-  return lambda: step(state, batch), float(step(state, batch)[1]["loss"])
+    step = one_step.compiled(config)
+  return step, float(step()[1]["loss"])
 
 
 def steps() -> None:

@@ -16,11 +16,11 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
+import one_step
 from absl import app, flags, logging
 
-from contrastive_jax import build, config_files, parallel
+from contrastive_jax import config_files
 from contrastive_jax.models import convolution
-from contrastive_jax.step import state as state_lib
 
 _PARTS = flags.DEFINE_list("part", ["layers", "steps"], "What to measure.")
 _RUNS = flags.DEFINE_integer("runs", 5, "Of each form.")
@@ -97,22 +97,7 @@ def layers() -> None:
 def step(name: str, overrides: dict) -> Callable:
   config = config_files.load(name)
   config.update_from_flattened_dict(overrides)
-  size, size_px, rng = config.batch_size, config.image_size_px, np.random.default_rng(0)
-  batch = {
-    "image": rng.integers(0, 256, (size, size_px, size_px, 3), dtype=np.uint8),
-    "extent": np.full((size, 2), size_px, np.int32),
-    "mask": np.ones(size, bool),
-    "label": rng.integers(0, 8, size, dtype=np.int32),
-    "index": np.arange(size, dtype=np.int32),
-    "replaced": np.zeros(size, np.int32),
-  }
-  mesh = parallel.make_mesh()
-  run = build.run(config, 100 * size, 8, mesh.size)
-  state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
-  batch = parallel.put(batch, mesh)
-  with parallel.use(mesh):
-    compiled = jax.jit(run.step).lower(state, batch).compile()
-  return lambda: compiled(state, batch)
+  return one_step.compiled(config)
 
 
 def steps() -> None:

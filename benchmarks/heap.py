@@ -14,12 +14,11 @@ import subprocess
 import sys
 
 import jax
-import numpy as np
+import one_step
 from absl import app, flags, logging
 
-from contrastive_jax import build, config_files, parallel
+from contrastive_jax import config_files
 from contrastive_jax.cli import heap
-from contrastive_jax.step import state as state_lib
 
 _STEPS = flags.DEFINE_integer("steps", 5, "Of each process that count.", lower_bound=1)
 _ROW = flags.DEFINE_string("row", None, "One, in this process alone.")
@@ -36,25 +35,11 @@ _ROWS = {
 def step(name: str, changes: dict) -> None:
   config = config_files.load(name)
   config.update_from_flattened_dict(changes)
-  size, side_px = config.batch_size, config.image_size_px
-  batch = {
-    "image": np.random.default_rng(0).integers(0, 256, (size, side_px, side_px, 3), np.uint8),
-    "extent": np.full((size, 2), side_px, np.int32),
-    "mask": np.ones(size, bool),
-    "label": np.zeros(size, np.int32),
-    "index": np.arange(size, dtype=np.int32),
-    "replaced": np.zeros(size, np.int32),
-  }
-  mesh = parallel.make_mesh()
-  run = build.run(config, 100 * size, 10, mesh.size)
-  state = state_lib.create(run.init, seed=0, mesh=mesh, fsdp=config.fsdp)
-  batch = parallel.put(batch, mesh)
-  with parallel.use(mesh):
-    compiled = jax.jit(run.step).lower(state, batch).compile()
+  take = one_step.compiled(config)
   taken = []
   for _ in range(_STEPS.value + 1):
     before = resource.getrusage(resource.RUSAGE_SELF)
-    jax.block_until_ready(compiled(state, batch))
+    jax.block_until_ready(take())
     after = resource.getrusage(resource.RUSAGE_SELF)
     taken.append([getattr(after, k) - getattr(before, k) for k in _FIGURES])
   figures = [statistics.median(values) for values in zip(*taken[1:], strict=True)]

@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 import lightly
 import numpy as np
+import one_step
 import torch
 import torchvision
 from absl import app, flags, logging
@@ -33,10 +34,9 @@ from lightly import loss, transforms
 from lightly.models import modules
 from PIL import Image
 
-from contrastive_jax import build, config_files, parallel
+from contrastive_jax import config_files
 from contrastive_jax.cli import heap
 from contrastive_jax.models import convolution
-from contrastive_jax.step import state as state_lib
 
 _FORM = flags.DEFINE_string("form", None, "One of those of steps, in this process alone.")
 _SIZE = flags.DEFINE_integer("size", 32, "Its images.")
@@ -63,21 +63,8 @@ def ours(pixels: np.ndarray) -> Callable[[], object]:
     {"batch_size": len(pixels), "model.dtype": "float32", "method.head_width": 512}
   )
   config.augment.recipe = "simclr_cifar"
-  batch = {
-    "image": pixels,
-    "extent": np.full((len(pixels), 2), _SIDE_PX, np.int32),
-    "mask": np.ones(len(pixels), bool),
-    "label": np.zeros(len(pixels), np.int32),
-    "index": np.arange(len(pixels), dtype=np.int32),
-    "replaced": np.zeros(len(pixels), np.int32),
-  }
-  mesh = parallel.make_mesh()
-  run = build.run(config, 100 * len(pixels), 10, mesh.size)
-  state = state_lib.create(run.init, seed=0, mesh=mesh, fsdp=config.fsdp)
-  batch = parallel.put(batch, mesh)
-  with parallel.use(mesh):
-    compiled = jax.jit(run.step).lower(state, batch).compile()
-  return lambda: jax.block_until_ready(compiled(state, batch))
+  step = one_step.compiled(config, pixels)
+  return lambda: jax.block_until_ready(step())
 
 
 class Network(torch.nn.Module):

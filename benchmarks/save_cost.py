@@ -21,6 +21,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+import one_step
 from absl import app, flags, logging
 from jaxtyping import PyTree
 
@@ -51,18 +52,6 @@ def noisy(tree: PyTree, rng: np.random.Generator) -> PyTree:
   return jax.tree.map(fill, tree)
 
 
-def random_batch(size: int, size_px: int, classes: int, rng: np.random.Generator) -> dict:
-  """Returns a host batch of the form that `pipeline.train_batches` yields."""
-  return {
-    "image": rng.integers(0, 256, (size, size_px, size_px, 3), dtype=np.uint8),
-    "extent": np.full((size, 2), size_px, np.int32),
-    "mask": np.ones(size, bool),
-    "label": rng.integers(0, max(classes, 1), size, dtype=np.int32),
-    "index": np.arange(size, dtype=np.int32),
-    "replaced": np.zeros(size, np.int32),
-  }
-
-
 def measure(path: str) -> str:
   """Returns the row of one config."""
   config, rng = config_files.load(path), np.random.default_rng(0)
@@ -73,7 +62,8 @@ def measure(path: str) -> str:
   state = state.replace(opt_state=noisy(state.opt_state, rng), memory=noisy(state.memory, rng))
   step_fn = None
   if path in _TIMED.value:
-    batch = random_batch(config.batch_size, sizes.size_px, sizes.classes, rng)
+    pixels = one_step.random_pixels(config.batch_size, sizes.size_px, rng)
+    batch = one_step.host_batch(pixels, max(sizes.classes, 1), rng)
     jitted = jax.jit(run.step, donate_argnums=0)
     step_fn = lambda state: jitted(state, parallel.put(batch, mesh))  # noqa: E731
   with tempfile.TemporaryDirectory(dir=_DIR.value) as folder, parallel.use(mesh):
