@@ -40,10 +40,11 @@ def run(config: ConfigDict, workdir: str | None) -> loading.Run:
   made = start.config_of(weights, base.augment.recipe)
   with base.unlocked(), base.ignore_type():
     base.method, base.model = made.method, made.model
-    base.augment.normalize = asked.normalize or base.augment.normalize
+    if asked.normalize:
+      base.augment.normalize, base.augment.mean, base.augment.std = asked.normalize, (), ()
   logging.getLogger(__name__).info(
     "%s; images of %d px, standardised as %s",
-    *(weights.said(), config.image_size_px or base.image_size_px, base.augment.normalize),
+    *(weights.said(), config.image_size_px or base.image_size_px, _standard(base)),
   )
   whole = base.copy_and_resolve_references()
   whole.image_size_px = config.image_size_px or base.image_size_px
@@ -73,9 +74,17 @@ def _of_images(config: ConfigDict, weights: start.Weights) -> ConfigDict:
   how = weights.preparation
   base = config_lib.pretrain("simclr", weights.model["name"], how.get("recipe", _VIEWS))
   base.data.source = config.data.source
-  base.augment.normalize = how["normalize"]
+  base.augment.normalize, base.augment.antialias = how["normalize"], how.get("antialias")
+  if how["normalize"] is None:  # a run that was given numbers of its own
+    base.augment.mean, base.augment.std = tuple(how["mean"]), tuple(how["std"])
   base.image_size_px = how.get("size_px") or _size_px(weights)
   return base
+
+
+def _standard(base: ConfigDict) -> str:
+  """Returns how a run standardises images, in words: a name, or its numbers."""
+  how = base.augment
+  return f"mean {how.mean}, std {how.std}" if how.mean else how.normalize or "its recipe says"
 
 
 def _size_px(weights: start.Weights) -> int:

@@ -6,10 +6,10 @@ import foreign
 import numpy as np
 import pytest
 
-from contrastive_jax import config, errors
+from contrastive_jax import build, config, errors
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import initial
-from contrastive_jax.weights import layouts, safetensors_file, start, vit_names
+from contrastive_jax.weights import layouts, own, safetensors_file, start, vit_names
 
 HEAD = {"0.weight": (128, 512), "0.bias": (128,)}
 
@@ -461,3 +461,28 @@ def test_metadata_of_an_export_that_were_changed_are_refused(tmp_path):
   file.write_bytes(safetensors_file.content(foreign.drawn(NO_FC), metadata))
   with pytest.raises(errors.UserError, match="metadata of an export that cannot be read"):
     start.read(str(file))
+
+
+def exported(path, made):
+  """Leaves a backbone of the network of `made` as an export does: with what its arrays hide."""
+  arrays = foreign.drawn(build.backbone_shapes(made))
+  arrays = {k: np.abs(v) if k.endswith(".var") else v for k, v in arrays.items()}
+  known = {"layout": "own", "model": start.model_of(made)}
+  known |= {"preparation": start.preparation_of(made)}
+  path.write_bytes(safetensors_file.content(own.named(arrays), own.metadata(known)))
+  return known, arrays
+
+
+@pytest.mark.parametrize("said", ["", "half"])
+def test_weights_of_a_run_see_pixels_as_their_network_did(said, tmp_path):
+  made = config.pretrain("simclr", "resnet8")
+  made.augment.mean, made.augment.std = (0.2, 0.3, 0.4), (0.1, 0.2, 0.3)
+  made.augment.antialias = True  # the recipe's own is False
+  exported(tmp_path / "w.safetensors", made)
+  asked = asked_of(tmp_path / "w.safetensors")
+  asked.init.normalize = said
+  found = build.recipe(initial.run(asked, None).config)
+  wanted = build.recipe(made)
+  assert found.antialias == wanted.antialias
+  mean, std = ((0.5,) * 3, (0.5,) * 3) if said else (wanted.mean, wanted.std)
+  assert (found.mean, found.std) == (mean, std), "standardised otherwise than in training"
