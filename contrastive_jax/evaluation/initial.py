@@ -9,7 +9,7 @@ import logging
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors
+from contrastive_jax import errors, limits
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.augment import NORMALIZATIONS
 from contrastive_jax.models import resnet
@@ -78,6 +78,7 @@ def _of_images(config: ConfigDict, weights: start.Weights) -> ConfigDict:
   if how["normalize"] is None:  # a run that was given numbers of its own
     base.augment.mean, base.augment.std = tuple(how["mean"]), tuple(how["std"])
   base.image_size_px = how.get("size_px") or _size_px(weights)
+  limits.check({"image_size_px": config.image_size_px or base.image_size_px})  # a file says it
   return base
 
 

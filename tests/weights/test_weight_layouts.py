@@ -486,3 +486,41 @@ def test_weights_of_a_run_see_pixels_as_their_network_did(said, tmp_path):
   assert found.antialias == wanted.antialias
   mean, std = ((0.5,) * 3, (0.5,) * 3) if said else (wanted.mean, wanted.std)
   assert (found.mean, found.std) == (mean, std), "standardised otherwise than in training"
+
+
+@pytest.mark.parametrize(
+  ("part", "key", "value"),
+  [
+    ("preparation", None, [1]),
+    ("preparation", "recipe", ["simclr"]),
+    ("preparation", "size_px", "32"),
+    ("preparation", "size_px", -4),
+    ("preparation", "mean", [10**400, 0.1, 0.1]),
+    ("preparation", "normalize", 7),
+    ("preparation", "normalize", None),  # and no numbers in its place
+    ("preparation", "mean", [0.1, float("nan"), 0.1]),
+    ("preparation", "antialias", "yes"),
+    ("model", "width", "wide"),
+    ("model", "padding", 3),
+    ("model", "stem_relu", 1.5),
+  ],
+)
+def test_metadata_of_other_kinds_are_refused_in_one_line(part, key, value, tmp_path):
+  known, arrays = exported(tmp_path / "w.safetensors", config.pretrain("simclr", "resnet8"))
+  known[part] = value if key is None else known[part] | {key: value}
+  if value is None:
+    del known[part]["mean"]
+  file = tmp_path / "w.safetensors"
+  file.write_bytes(safetensors_file.content(own.named(arrays), own.metadata(known)))
+  with pytest.raises(errors.UserError, match="metadata of an export that cannot be read") as said:
+    initial.run(asked_of(file), None)
+  assert "\n" not in str(said.value) and "export again" in str(said.value)
+
+
+def test_images_that_no_memory_holds_are_refused(tmp_path):
+  known, arrays = exported(tmp_path / "w.safetensors", config.pretrain("simclr", "resnet8"))
+  known["preparation"]["size_px"] = 10**9
+  file = tmp_path / "w.safetensors"
+  file.write_bytes(safetensors_file.content(own.named(arrays), own.metadata(known)))
+  with pytest.raises(errors.UserError, match="image_size_px 1000000000 is above 4096"):
+    initial.run(asked_of(file), None)
