@@ -437,6 +437,7 @@ def test_of_a_folder_of_weights_the_file_is_to_be_given(layout, tmp_path):
   with pytest.raises(errors.UserError) as refused:
     start.read(str(tmp_path))
   assert "give the file" not in str(refused.value)
+  assert str(refused.value).startswith("init.path "), "whose folder it is, is not said"
 
 
 def test_a_file_in_a_bucket_is_to_be_copied_first():
