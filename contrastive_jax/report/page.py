@@ -82,6 +82,8 @@ def _lead(known: Known) -> str:
   run, config = known.run, known.run.config
   facts = {"method": config.get("method.name", "-"), "network": config.get("model.name", "-")}
   facts["images"] = config.get("data.source", "-")
+  if known.sample and known.sample.whose:
+    facts["weights"] = known.sample.whose
   if run.metrics:
     total = collect.total_steps(run)
     last = run.metrics[-1]["step"]
@@ -149,7 +151,8 @@ def _figures(known: Known) -> str:
   shown = [k for k in ("h", "pixels") if k in by]
   rows = [*([k, "kNN top-1, %", f"{100 * by[k]:.1f}", meant[k]] for k in shown), *rows]
   notes = [
-    f"Of {len(part.index):,} images of {part.name}, at step {sample.loaded.step:,}; vectors at "
+    f"Of {len(part.index):,} images of {part.name}, "
+    f"{f'by {sample.whose}, ' if sample.whose else ''}at step {sample.loaded.step:,}; vectors at "
     f"unit length. Cosines and uniformity: of {measures.MOST:,} of them at most; alignment: of two "
     f"views of each of {_num_pairs(sample):,} training images. Alignment and uniformity: Wang and "
     "Isola (2020). Effective rank: (sum of eigenvalues)² / sum of their squares."
