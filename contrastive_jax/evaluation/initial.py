@@ -35,6 +35,11 @@ def run(config: ConfigDict, workdir: str | None) -> loading.Run:
     raise errors.UserError(
       f'init.normalize "{asked.normalize}" is unknown; use one of {", ".join(NORMALIZATIONS)}'
     )
+  if config.network != "online":  # of a run, too, the online network is taken
+    raise errors.UserError(
+      f'network "{config.network}": init.path {asked.path} is one network, and of a run the online '
+      "one; leave it out, or give the run as --workdir in place of init.path"
+    )
   weights = start.read(asked.path, asked.layout, asked.step)
   base = _of_run(workdir) if workdir else _of_images(config, weights)
   made = start.config_of(weights, base.augment.recipe)

@@ -525,3 +525,9 @@ def test_images_that_no_memory_holds_are_refused(tmp_path):
   file.write_bytes(safetensors_file.content(own.named(arrays), own.metadata(known)))
   with pytest.raises(errors.UserError, match="image_size_px 1000000000 is above 4096"):
     initial.run(asked_of(file), None)
+
+
+def test_the_target_of_weights_that_have_none_is_not_scored(tmp_path):
+  exported(tmp_path / "w.safetensors", config.pretrain("simclr", "resnet8"))
+  with pytest.raises(errors.UserError, match='network "target": init.path .* is one network'):
+    initial.run(asked_of(tmp_path / "w.safetensors", network="target"), None)
