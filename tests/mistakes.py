@@ -585,11 +585,14 @@ MISTAKES = {
   ),
   "form at the end that the network has not": (
     train(commands.QUICK, "--workdir={here}/w", "--config.checkpoint.export=safetensors"),
-    "torchvision and timm have no network like this one (model.padding same: at stride 2 theirs",
+    (
+      "torchvision and timm have no network like this one (model.padding same: at stride 2 theirs",
+      "; --config.checkpoint.export=own is for this package",
+    ),
   ),
   "form at the end that there is not": (
     train(commands.QUICK, "--workdir={here}/w", "--config.checkpoint.export=pth"),
-    "--format=pth is unknown; use one of safetensors, own, onnx, stablehlo",
+    "--config.checkpoint.export=pth is unknown; use one of safetensors, own, onnx, stablehlo",
   ),
   "study where a file is": (
     study("--workdir={here}/file", "--report"),

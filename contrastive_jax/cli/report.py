@@ -1,5 +1,7 @@
 """`contrastive_jax report WORKDIR`: one page that shows whether a run worked."""
 
+import shlex
+
 from absl import flags
 
 from contrastive_jax import config_files, errors
@@ -38,6 +40,7 @@ def _run(asked: Asked) -> None:
     projections=tuple(given["projections"].value),
     images=given["sample"].value,
     seconds=given["seconds"].value,
+    command=shlex.join(["contrastive_jax", "report", *asked.words]),
   )
   print(f"report: {written}", flush=True)
 

@@ -69,7 +69,7 @@ def run(
 
 def _number(query: str, count: int) -> int:
   """Returns the number of an image of the set that a query names; -1: it names a file."""
-  if not query.lstrip("-").isdecimal() or os.path.exists(query):
+  if not query.removeprefix("-").isdecimal() or os.path.exists(query):
     return -1
   if not 0 <= int(query) < count:
     raise errors.UserError(f"--query={query} is outside 0..{count - 1}, the images of the set")

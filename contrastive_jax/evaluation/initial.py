@@ -9,7 +9,7 @@ import logging
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors
+from contrastive_jax import errors, limits
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.augment import NORMALIZATIONS
 from contrastive_jax.models import resnet
@@ -35,15 +35,21 @@ def run(config: ConfigDict, workdir: str | None) -> loading.Run:
     raise errors.UserError(
       f'init.normalize "{asked.normalize}" is unknown; use one of {", ".join(NORMALIZATIONS)}'
     )
+  if config.network != "online":  # of a run, too, the online network is taken
+    raise errors.UserError(
+      f'network "{config.network}": init.path {asked.path} is one network, and of a run the online '
+      "one; leave it out, or give the run as --workdir in place of init.path"
+    )
   weights = start.read(asked.path, asked.layout, asked.step)
   base = _of_run(workdir) if workdir else _of_images(config, weights)
   made = start.config_of(weights, base.augment.recipe)
   with base.unlocked(), base.ignore_type():
     base.method, base.model = made.method, made.model
-    base.augment.normalize = asked.normalize or base.augment.normalize
+    if asked.normalize:
+      base.augment.normalize, base.augment.mean, base.augment.std = asked.normalize, (), ()
   logging.getLogger(__name__).info(
     "%s; images of %d px, standardised as %s",
-    *(weights.said(), config.image_size_px or base.image_size_px, base.augment.normalize),
+    *(weights.said(), config.image_size_px or base.image_size_px, _standard(base)),
   )
   whole = base.copy_and_resolve_references()
   whole.image_size_px = config.image_size_px or base.image_size_px
@@ -73,9 +79,18 @@ def _of_images(config: ConfigDict, weights: start.Weights) -> ConfigDict:
   how = weights.preparation
   base = config_lib.pretrain("simclr", weights.model["name"], how.get("recipe", _VIEWS))
   base.data.source = config.data.source
-  base.augment.normalize = how["normalize"]
+  base.augment.normalize, base.augment.antialias = how["normalize"], how.get("antialias")
+  if how["normalize"] is None:  # a run that was given numbers of its own
+    base.augment.mean, base.augment.std = tuple(how["mean"]), tuple(how["std"])
   base.image_size_px = how.get("size_px") or _size_px(weights)
+  limits.check({"image_size_px": config.image_size_px or base.image_size_px})  # a file says it
   return base
+
+
+def _standard(base: ConfigDict) -> str:
+  """Returns how a run standardises images, in words: a name, or its numbers."""
+  how = base.augment
+  return f"mean {how.mean}, std {how.std}" if how.mean else how.normalize or "its recipe says"
 
 
 def _size_px(weights: start.Weights) -> int:

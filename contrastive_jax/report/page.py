@@ -21,6 +21,9 @@ _CURVES = (
 )
 
 
+_FEW = 16  # images of which no collapse, and no use, can be told
+
+
 class Known(NamedTuple):
   """What a page is made of."""
 
@@ -82,6 +85,8 @@ def _lead(known: Known) -> str:
   run, config = known.run, known.run.config
   facts = {"method": config.get("method.name", "-"), "network": config.get("model.name", "-")}
   facts["images"] = config.get("data.source", "-")
+  if known.sample and known.sample.whose:
+    facts["weights"] = known.sample.whose
   if run.metrics:
     total = collect.total_steps(run)
     last = run.metrics[-1]["step"]
@@ -100,8 +105,10 @@ def _lead(known: Known) -> str:
 
 def _alarms(known: Known) -> str:
   told = [(line["step"], text) for line in known.run.metrics for text in line.get("alarms", ())]
-  found = []
-  if known.sample and known.sample.test and "z" in known.sample.test.layers:
+  found, few = [], 0
+  if known.sample and known.sample.test and len(known.sample.test.index) < _FEW:
+    few = len(known.sample.test.index)
+  elif known.sample and known.sample.test and "z" in known.sample.test.layers:
     z, config = known.sample.test.layers["z"], known.run.config
     limits = {k: config[f"monitor.{k}"] for k in ("min_std", "min_rank", "max_cosine", "max_zeros")}
     lengths = np.linalg.norm(z, axis=1)
@@ -113,14 +120,17 @@ def _alarms(known: Known) -> str:
     }
     found = [f"test images: {text}" for text in collapse.alarms(values, **limits).values()]
   by = known.accuracies
-  if "pixels" in by and by["h"] <= by["pixels"]:
+  if "pixels" in by and by["h"] <= by["pixels"] and not few:
     found.append(
       f"test images: neighbours by h are right for {100 * by['h']:.1f} %, by raw pixels for "
       f"{100 * by['pixels']:.1f} %: the network is of no use"
     )
   bad = [f"step {step:,}: {text}" for step, text in told] + found
   if not bad:
-    return markup.notes(["None: no sign of a collapse while it trained, nor in the last weights."])
+    last = (
+      f"; of {few} test images, too few, none can be told" if few else ", nor in the last weights"
+    )
+    return markup.notes([f"None: no sign of a collapse while it trained{last}."])
   lines = [f'<p class="bad">{markup.escape(text)}</p>' for text in bad[:20]]
   return "\n".join(lines) + markup.notes([f"and {len(bad) - 20} more"] if len(bad) > 20 else [])
 
@@ -134,13 +144,14 @@ def _figures(known: Known) -> str:
   rows = []
   for layer, x in part.layers.items():
     size = x.shape[1]
-    rank = measures.effective_rank(measures.spectrum(x))
-    cosine = float(measures.negatives(x).mean())
-    rows.append([layer, "effective rank", f"{rank:.1f}", f"1 at one point or line, up to {size}"])
-    rows.append([layer, "mean cosine of two images", f"{cosine:.3f}", "0 if even, 1 at one point"])
-    rows.append(
-      [layer, "uniformity", f"{measures.uniformity(x):.2f}", "0 at one point, lower is more even"]
-    )
+    rank = cosine = uniformity = "-"
+    if len(x) > 1:
+      rank = f"{measures.effective_rank(measures.spectrum(x)):.1f}"
+      cosine = f"{measures.negatives(x).mean():.3f}"
+      uniformity = f"{measures.uniformity(x):.2f}"
+    rows.append([layer, "effective rank", rank, f"1 at one point or line, up to {size}"])
+    rows.append([layer, "mean cosine of two images", cosine, "0 if even, 1 at one point"])
+    rows.append([layer, "uniformity", uniformity, "0 at one point, lower is more even"])
     if layer in sample.pairs:
       aligned = measures.alignment(sample.pairs[layer])
       rows.append([layer, "alignment", f"{aligned:.3f}", "0 where two views of an image agree"])
@@ -149,7 +160,8 @@ def _figures(known: Known) -> str:
   shown = [k for k in ("h", "pixels") if k in by]
   rows = [*([k, "kNN top-1, %", f"{100 * by[k]:.1f}", meant[k]] for k in shown), *rows]
   notes = [
-    f"Of {len(part.index):,} images of {part.name}, at step {sample.loaded.step:,}; vectors at "
+    f"Of {len(part.index):,} images of {part.name}, "
+    f"{f'by {sample.whose}, ' if sample.whose else ''}at step {sample.loaded.step:,}; vectors at "
     f"unit length. Cosines and uniformity: of {measures.MOST:,} of them at most; alignment: of two "
     f"views of each of {_num_pairs(sample):,} training images. Alignment and uniformity: Wang and "
     "Isola (2020). Effective rank: (sum of eigenvalues)² / sum of their squares."

@@ -60,6 +60,7 @@ class Sample(NamedTuple):
   views: Views | None
   label_names: tuple[str, ...]
   cut_short: bool  # the time was over
+  whose: str = ""  # of other weights than those that the run would be scored by
 
 
 def take(
@@ -101,7 +102,14 @@ def take(
     whole = whole and all_of_it
   views, pairs = _seen(encoder, loaded, train, parts[0])
   names = tuple(train.source.label_names) or (tuple(test.source.label_names) if test else ())
-  return Sample(loaded, *parts, pairs, views, names, not whole)
+  return Sample(loaded, *parts, pairs, views, names, not whole, whose(config))
+
+
+def whose(config: ConfigDict) -> str:
+  """Returns whose weights an evaluation looks at; "" for the online network of its run."""
+  if config.init.path:
+    return f"the weights of {config.init.path}"
+  return "" if config.network == "online" else f"the {config.network} network"
 
 
 def _test(config: ConfigDict, loaded: loading.Run) -> eval_images.Split | None:

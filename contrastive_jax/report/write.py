@@ -29,6 +29,7 @@ def write(
   images: int = IMAGES,
   seconds: float = SECONDS,
   loaded: loading.Run | None = None,
+  command: str = "",
 ) -> str:
   """Writes the page of a run and returns its path.
 
@@ -40,6 +41,7 @@ def write(
     images: training images that are looked at, at most.
     seconds: for features of images, about.
     loaded: weights of the run, if they are at hand.
+    command: that draws the page again; "": of the workdir alone.
 
   Raises:
     UserError: there is no run, or a value cannot work.
@@ -61,7 +63,7 @@ def write(
       raise
     with _records(workdir) as root:
       known = page.known(root, workdir, found, projections)
-      drawn = page.draw(known, f"contrastive_jax report {shlex.quote(workdir)}")
+      drawn = page.draw(known, command or f"contrastive_jax report {shlex.quote(workdir)}")
     places.write(folder / "index.html", drawn.html)
   if found.loaded.config.log.tensorboard and out is None:
     with _folder(f"{workdir}/tensorboard", "workdir") as folder:

@@ -15,6 +15,7 @@ from contrastive_jax.weights import export, folder, start
 from contrastive_jax.workdir import checkpoint_files
 
 NAME = "init.json"
+_FLAG = "--config.checkpoint.export"
 
 
 def weights(config: ConfigDict, workdir: str) -> start.Weights | None:
@@ -58,8 +59,8 @@ def note(
 def check_export(config: ConfigDict, workdir: str) -> None:
   """Raises `UserError` for an export at the end that could not be, before the run begins."""
   for form in eval_config.names(config.checkpoint.export):
-    export.check_form(form)
-    export.check_network(config, form)
+    export.check_form(form, flag=_FLAG)
+    export.check_network(config, form, _FLAG)
     folder.check(os.path.join(workdir, "export", form))
 
 

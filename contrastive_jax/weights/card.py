@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from contrastive_jax import config as config_lib
 from contrastive_jax import options, reading, stored
 from contrastive_jax.weights import twin
 
-PATHS = (*(f"data.{name}.path" for name in ("folder", "npz", "tfds")), "init.path")  # here alone
+_PLACES = ("path", "root", "names", "index", "listings")  # of the sections of sources
 
 
 def text(
@@ -80,6 +81,13 @@ def text(
   return "\n".join(parts)
 
 
+def is_place(key: str, value: Any) -> bool:
+  """Whether an option names a place of one machine, which is of no use elsewhere."""
+  if key == "data.folder.labels":
+    return "/" in value  # a list; else a word
+  return key == "init.path" or bool(re.fullmatch(rf"data\.\w+\.({'|'.join(_PLACES)})", key))
+
+
 def results_of(workdir: pathlib.Path) -> list[dict[str, Any]]:
   """Returns the records of a run's evaluations, each with the checkpoint's step and its images.
 
@@ -129,7 +137,8 @@ def _changed(config: ConfigDict) -> dict[str, Any]:
   was, now = config_lib.flatten(plain), config_lib.flatten(config)
   named = ("method.name", "model.name", "augment.recipe")
   now = {k: v for k, v in now.items() if v is not None}  # which no flag can say
-  return {k: v for k, v in now.items() if (was.get(k) != v or k in named) and k not in PATHS}
+  now = {k: v for k, v in now.items() if not is_place(k, v)}
+  return {k: v for k, v in now.items() if was.get(k) != v or k in named}
 
 
 def _scores(results: list[dict[str, Any]]) -> list[str]:

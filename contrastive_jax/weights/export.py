@@ -77,10 +77,15 @@ def run(
   return place
 
 
-def check_form(form: str, prepare: str = "out", batch: int | None = None) -> None:
-  """Raises `UserError` unless there is such a form, and the package that writes it."""
+def check_form(
+  form: str, prepare: str = "out", batch: int | None = None, flag: str = "--format"
+) -> None:
+  """Raises `UserError` unless there is such a form, and the package that writes it.
+
+  `flag` is what names it.
+  """
   if form not in FORMATS:
-    raise errors.UserError(f"--format={form} is unknown; use one of {', '.join(FORMATS)}")
+    raise errors.UserError(f"{flag}={form} is unknown; use one of {', '.join(FORMATS)}")
   if prepare not in PREPARATIONS:
     raise errors.UserError(f"--preprocessing={prepare} is unknown; use in or out")
   if prepare == "in" and form not in ("onnx", "stablehlo"):
@@ -90,7 +95,7 @@ def check_form(form: str, prepare: str = "out", batch: int | None = None) -> Non
     )
   if batch is not None and (batch < 1 or form != "stablehlo"):
     raise errors.UserError(
-      f"--batch={batch} is a number from 1 on, of stablehlo alone; leave it out for any batch"
+      f"--batch={batch}: it is a number from 1 on, of stablehlo alone; leave it out for any batch"
     )
   if form == "onnx":
     onnx_file.package()
@@ -98,14 +103,14 @@ def check_form(form: str, prepare: str = "out", batch: int | None = None) -> Non
     stablehlo.check_package()
 
 
-def check_network(config: ConfigDict, form: str) -> None:
-  """Raises `UserError` where a run's network has no such form."""
+def check_network(config: ConfigDict, form: str, flag: str = "--format") -> None:
+  """Raises `UserError` where a run's network has no such form; `flag` is what names it."""
   run_images.check_rgb(config, "an export")
   why = twin.missing(start.model_of(config)) if form == "safetensors" else ""
   if why:
     raise errors.UserError(
-      f"torchvision and timm have no network like this one ({why}); --format=own is for this "
-      "package, --format=onnx and --format=stablehlo are whole networks"
+      f"torchvision and timm have no network like this one ({why}); {flag}=own is for this "
+      f"package, {flag}=onnx and {flag}=stablehlo are whole networks"
     )
 
 

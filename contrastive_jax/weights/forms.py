@@ -167,7 +167,9 @@ CONTENTS: dict[str, Callable[[Backbone, _How], tuple[str, bytes]]] = {
 def _without_paths(config: ConfigDict) -> ConfigDict:
   """Returns a config that may be published: places of one machine are of no use elsewhere."""
   plain = config.copy_and_resolve_references()
-  for key in card.PATHS:
+  for key, value in config_lib.flatten(config).items():
+    if not card.is_place(key, value):
+      continue
     *sections, last = key.split(".")
     part = plain
     for name in sections:

@@ -103,7 +103,8 @@ def read(path: str, layout: str = "", step: int | str | None = None) -> Weights:
       raise errors.UserError(
         f"init.layout {layout} is of a file, and {path} is a run; leave it out"
       )
-    return _of_run(path, step)
+    with _naming(path):
+      return _of_run(path, step)
   if step is not None:
     raise errors.UserError(f"init.step {step} is of a run, and {path} is a file; leave it out")
   return _of_file(path, layout)

@@ -52,6 +52,8 @@ def test_a_query_by_file_finds_the_same_image_of_the_set(tmp_path, monkeypatch):
   (tmp_path / "broken.png").write_bytes(b"no image")
   wrong = [
     ("64", "outside 0..63"),
+    ("-1", "outside 0..63"),
+    ("--5", "there is no such file"),
     (str(tmp_path / "broken.png"), "cannot be read"),
     (str(tmp_path / "none.png"), "there is no such file"),
   ]

@@ -4,6 +4,7 @@ import html.parser
 import json
 import pathlib
 import re
+import shlex
 import warnings
 
 import numpy as np
@@ -116,6 +117,8 @@ def test_the_command_takes_the_run_as_a_word_and_its_mistakes_are_one_line(
   monkeypatch.setattr(write, "write", lambda *a, **k: asked.append((a[0], k)) or "page")
   cli.main(["report", workdir, "--nokeep_compiled", "--sample=7"])
   assert asked[0][0] == workdir and asked[0][1]["images"] == 7
+  said = shlex.join(["contrastive_jax", "report", workdir, "--nokeep_compiled", "--sample=7"])
+  assert asked[0][1]["command"] == said, "what repeats the page"
   monkeypatch.undo()
   for words, line in (
     ((), "no run is given; e.g. contrastive_jax report runs/first"),
@@ -157,3 +160,35 @@ def test_what_has_no_labels_is_not_said_to_be_coloured_by_them(taken):
     told = pictured.projections(own, ("pca",), {})
   assert "coloured by label" not in told
   assert "coloured by label" in pictured.projections(taken, ("pca",), {})
+
+
+def test_weights_that_are_not_the_newest_of_the_run_are_said(workdir, taken, bare):
+  config = eval_config.evaluation("knn")
+  assert sample.whose(config) == "" and "weights" not in page._lead(known_of(workdir, taken))
+  config.network = "target"
+  target = taken._replace(whose=sample.whose(config))
+  for said in (page._lead(known_of(workdir, target)), page._figures(known_of(workdir, target))):
+    assert "the target network" in said
+  config.init.path = "resnet50.safetensors"
+  assert "resnet50.safetensors" in sample.whose(config)
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_a_few_images_raise_no_alarm_and_have_no_figures_that_are_no_numbers(
+  count, workdir, taken, bare
+):
+  def first(part):
+    layers = {name: x[:count] for name, x in part.layers.items()}
+    return part._replace(index=part.index[:count], label=part.label[:count], layers=layers)
+
+  few = taken._replace(train=first(taken.train), test=first(taken.test))
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    known = known_of(workdir, few)
+    alarms, figures = page._alarms(known), page._figures(known)
+  assert "test images: " not in alarms and "too few" in alarms
+  assert "nan" not in figures
+
+
+def known_of(workdir, taken):
+  return page.known(pathlib.Path(workdir), workdir, taken, ("pca",))

@@ -20,7 +20,7 @@ import whole_runs
 from absl import flags
 from ml_collections import config_flags
 
-from contrastive_jax import build, errors, parallel
+from contrastive_jax import build, catalogue, errors, parallel
 from contrastive_jax import config as config_lib
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.step import state as state_lib
@@ -226,6 +226,22 @@ def test_the_card_tells_of_the_run_and_of_its_scores(trained, tmp_path):
     assert words in said
   assert json.loads((tmp_path / "out" / "training_config.json").read_text())["epochs"] == 1
   assert trained[0] not in said, "no place of this machine"
+
+
+def test_no_place_of_this_machine_is_in_an_export():
+  net, made = backbone("resnet18", 64)
+  keys = [f"data.{name}.path" for name in catalogue.sources() if "path" in made.data.get(name, {})]
+  keys += ["data.parquet.names", "data.webdataset.index", "data.folder.listings"]
+  keys += ["data.table.root", "data.folder.labels", "init.path"]
+  for key in keys:
+    section, _, last = key.rpartition(".")
+    part = made
+    for name in section.split("."):
+      part = part[name]
+    part[last] = f"/home/me/{key}"
+  assert len(keys) > 12
+  for name, content in contents(net, made, "own").items():
+    assert b"/home/me" not in content, name
 
 
 def test_the_options_of_the_card_can_be_pasted():

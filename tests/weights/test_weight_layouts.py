@@ -6,10 +6,10 @@ import foreign
 import numpy as np
 import pytest
 
-from contrastive_jax import config, errors
+from contrastive_jax import build, config, errors
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import initial
-from contrastive_jax.weights import layouts, safetensors_file, start, vit_names
+from contrastive_jax.weights import layouts, own, safetensors_file, start, vit_names
 
 HEAD = {"0.weight": (128, 512), "0.bias": (128,)}
 
@@ -437,6 +437,7 @@ def test_of_a_folder_of_weights_the_file_is_to_be_given(layout, tmp_path):
   with pytest.raises(errors.UserError) as refused:
     start.read(str(tmp_path))
   assert "give the file" not in str(refused.value)
+  assert str(refused.value).startswith("init.path "), "whose folder it is, is not said"
 
 
 def test_a_file_in_a_bucket_is_to_be_copied_first():
@@ -461,3 +462,72 @@ def test_metadata_of_an_export_that_were_changed_are_refused(tmp_path):
   file.write_bytes(safetensors_file.content(foreign.drawn(NO_FC), metadata))
   with pytest.raises(errors.UserError, match="metadata of an export that cannot be read"):
     start.read(str(file))
+
+
+def exported(path, made):
+  """Leaves a backbone of the network of `made` as an export does: with what its arrays hide."""
+  arrays = foreign.drawn(build.backbone_shapes(made))
+  arrays = {k: np.abs(v) if k.endswith(".var") else v for k, v in arrays.items()}
+  known = {"layout": "own", "model": start.model_of(made)}
+  known |= {"preparation": start.preparation_of(made)}
+  path.write_bytes(safetensors_file.content(own.named(arrays), own.metadata(known)))
+  return known, arrays
+
+
+@pytest.mark.parametrize("said", ["", "half"])
+def test_weights_of_a_run_see_pixels_as_their_network_did(said, tmp_path):
+  made = config.pretrain("simclr", "resnet8")
+  made.augment.mean, made.augment.std = (0.2, 0.3, 0.4), (0.1, 0.2, 0.3)
+  made.augment.antialias = True  # the recipe's own is False
+  exported(tmp_path / "w.safetensors", made)
+  asked = asked_of(tmp_path / "w.safetensors")
+  asked.init.normalize = said
+  found = build.recipe(initial.run(asked, None).config)
+  wanted = build.recipe(made)
+  assert found.antialias == wanted.antialias
+  mean, std = ((0.5,) * 3, (0.5,) * 3) if said else (wanted.mean, wanted.std)
+  assert (found.mean, found.std) == (mean, std), "standardised otherwise than in training"
+
+
+@pytest.mark.parametrize(
+  ("part", "key", "value"),
+  [
+    ("preparation", None, [1]),
+    ("preparation", "recipe", ["simclr"]),
+    ("preparation", "size_px", "32"),
+    ("preparation", "size_px", -4),
+    ("preparation", "mean", [10**400, 0.1, 0.1]),
+    ("preparation", "normalize", 7),
+    ("preparation", "normalize", None),  # and no numbers in its place
+    ("preparation", "mean", [0.1, float("nan"), 0.1]),
+    ("preparation", "antialias", "yes"),
+    ("model", "width", "wide"),
+    ("model", "padding", 3),
+    ("model", "stem_relu", 1.5),
+  ],
+)
+def test_metadata_of_other_kinds_are_refused_in_one_line(part, key, value, tmp_path):
+  known, arrays = exported(tmp_path / "w.safetensors", config.pretrain("simclr", "resnet8"))
+  known[part] = value if key is None else known[part] | {key: value}
+  if value is None:
+    del known[part]["mean"]
+  file = tmp_path / "w.safetensors"
+  file.write_bytes(safetensors_file.content(own.named(arrays), own.metadata(known)))
+  with pytest.raises(errors.UserError, match="metadata of an export that cannot be read") as said:
+    initial.run(asked_of(file), None)
+  assert "\n" not in str(said.value) and "export again" in str(said.value)
+
+
+def test_images_that_no_memory_holds_are_refused(tmp_path):
+  known, arrays = exported(tmp_path / "w.safetensors", config.pretrain("simclr", "resnet8"))
+  known["preparation"]["size_px"] = 10**9
+  file = tmp_path / "w.safetensors"
+  file.write_bytes(safetensors_file.content(own.named(arrays), own.metadata(known)))
+  with pytest.raises(errors.UserError, match="image_size_px 1000000000 is above 4096"):
+    initial.run(asked_of(file), None)
+
+
+def test_the_target_of_weights_that_have_none_is_not_scored(tmp_path):
+  exported(tmp_path / "w.safetensors", config.pretrain("simclr", "resnet8"))
+  with pytest.raises(errors.UserError, match='network "target": init.path .* is one network'):
+    initial.run(asked_of(tmp_path / "w.safetensors", network="target"), None)
