@@ -238,10 +238,10 @@ def test_no_place_of_this_machine_is_in_an_export():
     part = made
     for name in section.split("."):
       part = part[name]
-    part[last] = f"/home/me/{key}"
+    part[last] = f"/disk/mine/{key}"
   assert len(keys) > 12
   for name, content in contents(net, made, "own").items():
-    assert b"/home/me" not in content, name
+    assert b"/disk/mine" not in content, name
 
 
 def test_the_options_of_the_card_can_be_pasted():
