@@ -237,11 +237,15 @@ MISTAKES = {
   ),
   "config of an evaluation for training": (
     train("--config=configs/eval/knn.py", "--workdir={here}/w", "--config.epochs=3"),
-    "this config is of an evaluation; give it to eval.py",
+    "this config is of an evaluation, as contrastive_jax eval takes it",
   ),
   "config of training for an evaluation": (
     evaluation("--config", "configs/shapes/quickstart.py", "--workdir={here}/norun"),
-    "this config is of pre-training; give it to train.py",
+    "this config is of pre-training, as contrastive_jax train takes it",
+  ),
+  "config of training for features": (
+    ("embed", ("--config=shapes/quickstart", "--workdir={here}/norun", "--out={here}/w.npz")),
+    "this config is of pre-training, as contrastive_jax train takes it; what is asked",
   ),
   "no temperature for neighbours": (
     train(commands.QUICK, "--workdir={here}/w", "--config.monitor.temperature=0"),

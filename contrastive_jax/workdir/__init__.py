@@ -161,8 +161,8 @@ def stored_config(workdir: str) -> ConfigDict | None:
     said = str(error)[:_SAID]
     problem = f"is of no run ({said})" if isinstance(error, errors.UserError) else said
     raise errors.UserError(
-      f"{path} {problem}; put a good copy there, or start train.py with the run's own config and "
-      "--config.allow_config_change=True, which writes it anew"
+      f"{path} {problem}; put a good copy there, or give contrastive_jax train the run's own "
+      "config and --config.allow_config_change=True, which writes it anew"
     ) from error
 
 
