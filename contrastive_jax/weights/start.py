@@ -76,7 +76,8 @@ class Weights(NamedTuple):
     model = ", ".join(f"{k} {v}" for k, v in self.model.items() if k in ("stem", "padding"))
     line = f"weights of {self.source} (layout {self.layout}): {self.model['name']}"
     line += f"{f', {model}' if model else ''}; {self.taken} arrays taken"
-    rest = [f"{len(names)} of {what} ({names[0]}{', ...' if len(names) > 1 else ''})"
+    rest = [f"{len(names)} of {what.removeprefix('of ')} "
+            f"({names[0]}{', ...' if len(names) > 1 else ''})"
             for what, names in self.unused.items()]  # fmt: skip
     return line + (f"; not taken: {', '.join(rest)}" if rest else "")
 
