@@ -24,6 +24,7 @@ def npz(name):
   return ("--config.data.source=npz", f"--config.data.npz.path={{here}}/{name}")
 
 
+AN_EXPORT = "/safetensors is what contrastive_jax export has written, and no run; give the workdir"
 NO_KNN = ("--config.monitor.max_train=0",)
 
 MISTAKES = {
@@ -536,6 +537,32 @@ MISTAKES = {
   "export of no run": (
     ("export", ("--workdir={here}/norun", "--format=own")),
     "norun holds no run (no config.json)",
+  ),
+  "export of an export": (
+    ("export", ("--workdir={here}/onnx", "--format=own")),
+    "/onnx is what contrastive_jax export has written, and no run; give the workdir of the run",
+  ),
+  "evaluation of an export": (
+    evaluation("--workdir={here}/safetensors", "--config=eval/knn"),
+    (AN_EXPORT, "of the run itself, or as init.path the weights alone: ", "s/model.safetensors"),
+  ),
+  "features of an export": (
+    ("embed", ("--workdir={here}/safetensors", "--out={here}/w.npz")),
+    AN_EXPORT,
+  ),
+  "page of an export": (("report", ("{here}/safetensors",)), AN_EXPORT),
+  "comparison of an export": (("compare", ("{here}/safetensors",)), AN_EXPORT),
+  "training in an export": (
+    train(commands.QUICK, "--workdir={here}/safetensors", *NO_KNN),
+    AN_EXPORT,
+  ),
+  "an export without a file of weights to begin with": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.init.path={here}/onnx", *NO_KNN),
+    "/onnx is what contrastive_jax export has written, and no run; give the workdir of the run",
+  ),
+  "an export of one file to begin with": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.init.path={here}/safetensors", *NO_KNN),
+    "is a folder of weights and not of a run; give the file: ",
   ),
   "export of a step that is none": (
     ("export", ("--workdir={here}/norun", "--format=own", "--step=last")),

@@ -52,6 +52,11 @@ def here(tmp_path, monkeypatch):
   )
   (tmp_path / "without.py").write_text("x = 1\n")
   (tmp_path / "norun").mkdir()
+  for name in ("safetensors", "onnx"):  # exports; timm reads a config.json of its own
+    (tmp_path / name).mkdir()
+    for file in ("preprocessing.json", "training_config.json", f"model.{name}"):
+      (tmp_path / name / file).write_text("{}")
+  (tmp_path / "safetensors" / "config.json").write_text('{"architecture": "resnet18"}')
   return tmp_path
 
 
