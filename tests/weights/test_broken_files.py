@@ -268,6 +268,16 @@ def test_a_file_that_may_hold_programs_is_not_read_as_weights(tmp_path):
     start.read(str(file))
 
 
+def test_a_checkpoint_of_tensorflow_is_told_as_such(tmp_path):
+  for name in ("saved/saved_model.pb", "run/checkpoint", "run/ckpt-7.index"):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"0")
+  for given in ("saved", "run", "run/ckpt-7", "run/ckpt-7.index", "saved/saved_model.pb"):
+    with pytest.raises(errors.UserError, match="is TensorFlow's, which is not read here; ") as told:
+      start.read(str(tmp_path / given))
+    assert one_line(told) and str(told.value).startswith(f"init.path {tmp_path / given} is ")
+
+
 def test_a_byte_that_changed_within_an_array_is_found():
   made = io.BytesIO()
   with zipfile.ZipFile(made, "w") as archive:
