@@ -150,8 +150,8 @@ def _of_run(path: str, step: int | str | None) -> Weights:
 
 def _of_file(path: str, layout: str) -> Weights:
   file = pathlib.Path(path)
-  index = file.with_name(f"{file.name}.index")  # of a checkpoint, named as TensorFlow does
-  _check_tensorflow(path, [file.name, *([index.name] if index.exists() else [])])
+  index = f"{path}.index"  # of a checkpoint, named as TensorFlow does
+  _check_tensorflow(path, [file.name, *([index] if os.path.exists(index) else [])])
   if file.suffix in convert.ENDINGS:
     raise errors.UserError(
       f"{path} may hold programs, which are not read here; first: contrastive_jax convert {path}"
