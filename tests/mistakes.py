@@ -480,7 +480,7 @@ MISTAKES = {
   ),
   "objects of Python on the command line": (
     train(commands.QUICK, "--workdir={here}/w", "--config.data.source=given"),
-    'data.source is "given": these images are objects in Python; give them to train or evaluate',
+    'data.source is "given": these images are objects in Python; give them to train, evaluate or',
   ),
   "length in steps and in epochs": (
     train(commands.QUICK, "--workdir={here}/w", "--config.steps=5", "--config.epochs=5"),
