@@ -35,6 +35,7 @@ __all__ = [
   "load",
   "pretrain_config",
   "train",
+  "write_report",
 ]
 
 

@@ -228,8 +228,8 @@ def check_kind(config: ConfigDict) -> None:
   """Raises `UserError` if a config is not one of pre-training."""
   if "protocols" in config:
     raise errors.UserError(
-      "this config is of an evaluation; give it to eval.py, and to train.py one of pre-training, "
-      "e.g. shapes/quickstart"
+      "this config is of an evaluation, as contrastive_jax eval takes it; what is asked for is one "
+      "of pre-training, e.g. shapes/quickstart"
     )
   missing = [key for key in ("method", "model", *SECTIONS) if key not in config]
   if missing:

@@ -262,6 +262,49 @@ def features(
   return found.rows(layer).whole()
 
 
+def write_report(
+  run: str | os.PathLike | Run | Training,
+  config: EvaluationConfig | None = None,
+  *,
+  out: str | os.PathLike | None = None,
+  projections: Sequence[str] = ("pca",),
+  sample: int = 2000,
+  seconds: float = 60.0,
+  images: Any = None,
+) -> str:
+  """Draws the page of a run, which shows whether it worked, and returns its path.
+
+  The command `train` does so at its end; `train` here does not.
+
+  Args:
+    run: its workdir, or what `train` or `load` returned.
+    config: of `evaluation_config`: network, checkpoint, images; None: the newest weights, as
+      trained.
+    out: folder of the page; None: WORKDIR/report.
+    projections: of "pca", "tsne" (needs scikit-learn) and "umap" (needs umap-learn).
+    sample: training images that are looked at, at most; half as many of the test set.
+    seconds: for their features, about.
+    images: {split: object} in place of those that the run names, see `evaluate`.
+
+  Raises:
+    UserError: there is no run, or a value cannot work.
+  """
+  from contrastive_jax.data import given
+  from contrastive_jax.report import write
+
+  out = out and address.checked(out, "out")
+  by_split = None if images is None else given.by_split(images, "train")
+  return write.write(
+    _workdir(run),
+    config,
+    out=out,
+    projections=tuple(projections),
+    images=sample,
+    seconds=seconds,
+    given=by_split,
+  )
+
+
 def _workdir(run: str | os.PathLike | Run | Training) -> str:
   return run.workdir if isinstance(run, Run | Training) else address.checked(run, "workdir")
 

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
   parser.add_argument("--restarts", type=int, default=10, help="in a row without a new checkpoint")
   parser.add_argument("--pause_s", type=float, default=1.0, help="before the first of them")
   parser.add_argument(
-    "--processes", type=int, default=1, help="of one run, all on this machine (train.py, eval.py)"
+    "--processes", type=int, default=1, help="of one run, all on this machine (train, eval, ...)"
   )
   parser.add_argument(
     "--grace_s", type=float, default=10.0, help="for the others to end after the death of one"

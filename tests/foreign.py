@@ -4,6 +4,8 @@ The rules are written down beside what the package has of them, from each projec
 torchvision 0.29.1, timm 1.0.31, lightly 1.6.0, and the released code of the others.
 """
 
+import re
+
 import numpy as np
 
 RESNETS = {
@@ -143,6 +145,63 @@ def simclr(name="resnet50", selective=False, head="head_contrastive"):
       before = out
   shapes |= {f"{name}/Momentum": shape for name, shape in list(shapes.items())[:3]}
   return shapes | {f"{head}/nl_0/dense/kernel": (before, 128), "global_step": ()}
+
+
+def simclr_tf2(arrays, sizes=RESNETS["resnet50"][0], selective=False, by_variable=False):
+  """Renames what `simclr` names, bottlenecks: as SimCLR's code for TensorFlow 2 does.
+
+  Both make layers in one order. Its checkpoints go by attributes, its variables by numbers, which
+  run on over what holds a layer, too.
+  """
+  counts, convs, norms = {}, [], []
+
+  def numbered(kind):
+    counts[kind] = counts.get(kind, -1) + 1
+    return f"{kind}_{counts[kind]}" if counts[kind] else kind
+
+  def conv(attribute, holder, padded=True):
+    number = f"_{len(convs)}" if convs else ""
+    holder += f"/{numbered('conv2d_fixed_padding')}" if padded else ""
+    attribute += "/conv2d" if padded else ""
+    convs.append(f"resnet{holder}/conv2d{number}" if by_variable else attribute)
+
+  def norm(attribute, holder):
+    number = f"_{len(norms)}" if norms else ""
+    name = f"resnet{holder}/{numbered('batch_norm_relu')}/sync_batch_normalization{number}"
+    norms.append(name if by_variable else f"{attribute}/bn")
+
+  stem = "model/resnet_model/initial_conv_relu_max_pool"
+  for place, after in ((0, 1), (2, 3), (4, 6)) if selective else ((0, 2),):
+    conv(f"{stem}/{place}", ""), norm(f"{stem}/{after}", "")
+  for stage, size in enumerate(sizes):
+    for unit in range(size):
+      group = f"model/resnet_model/block_groups/{stage}/layers/{unit}"
+      chain, holder = f"{group}/conv_relu_dropblock_layers", numbered("bottleneck_block")
+      holder = f"/block_group{stage + 1}/{holder}"
+      if unit == 0:
+        pools = (1 if stage == 0 else 2) if selective else 0
+        place = f"{group}/projection_layers"
+        conv(f"{place}/{pools}", holder), norm(f"{place}/{pools + 1}", holder)
+      conv(f"{chain}/0", holder), norm(f"{chain}/1", holder)
+      if selective:
+        inside = f"{holder}/{numbered('sk__conv2d')}"
+        conv(f"{chain}/3/conv2d_fixed_padding", inside)
+        norm(f"{chain}/3/batch_norm_relu", inside)
+        conv(f"{chain}/3/conv2d_0", inside, padded=False)
+        norm(f"{chain}/3/batch_norm_relu_1", inside)
+        conv(f"{chain}/3/conv2d_1", inside, padded=False)
+        conv(f"{chain}/5", holder), norm(f"{chain}/6", holder)
+      else:
+        conv(f"{chain}/3", holder), norm(f"{chain}/4", holder)
+        conv(f"{chain}/6", holder), norm(f"{chain}/7", holder)
+  found = {}
+  for name, array in arrays.items():
+    match = re.fullmatch(r"base_model/(conv2d|batch_normalization)_?(\d*)/(\w+)", name)
+    if match:
+      place = (convs if match[1] == "conv2d" else norms)[int(match[2] or 0)]
+      end = ":0" if by_variable else "/.ATTRIBUTES/VARIABLE_VALUE"
+      found[f"{place}/{match[3]}{end}"] = array
+  return found
 
 
 def byol(name="resnet50"):

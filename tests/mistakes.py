@@ -24,6 +24,7 @@ def npz(name):
   return ("--config.data.source=npz", f"--config.data.npz.path={{here}}/{name}")
 
 
+AN_EXPORT = "/safetensors is what contrastive_jax export has written, and no run; give the workdir"
 NO_KNN = ("--config.monitor.max_train=0",)
 
 MISTAKES = {
@@ -237,11 +238,15 @@ MISTAKES = {
   ),
   "config of an evaluation for training": (
     train("--config=configs/eval/knn.py", "--workdir={here}/w", "--config.epochs=3"),
-    "this config is of an evaluation; give it to eval.py",
+    "this config is of an evaluation, as contrastive_jax eval takes it",
   ),
   "config of training for an evaluation": (
     evaluation("--config", "configs/shapes/quickstart.py", "--workdir={here}/norun"),
-    "this config is of pre-training; give it to train.py",
+    "this config is of pre-training, as contrastive_jax train takes it",
+  ),
+  "config of training for features": (
+    ("embed", ("--config=shapes/quickstart", "--workdir={here}/norun", "--out={here}/w.npz")),
+    "this config is of pre-training, as contrastive_jax train takes it; what is asked",
   ),
   "no temperature for neighbours": (
     train(commands.QUICK, "--workdir={here}/w", "--config.monitor.temperature=0"),
@@ -475,7 +480,7 @@ MISTAKES = {
   ),
   "objects of Python on the command line": (
     train(commands.QUICK, "--workdir={here}/w", "--config.data.source=given"),
-    'data.source is "given": these images are objects in Python; give them to train or evaluate',
+    'data.source is "given": these images are objects in Python; give them to train, evaluate or',
   ),
   "length in steps and in epochs": (
     train(commands.QUICK, "--workdir={here}/w", "--config.steps=5", "--config.epochs=5"),
@@ -532,6 +537,32 @@ MISTAKES = {
   "export of no run": (
     ("export", ("--workdir={here}/norun", "--format=own")),
     "norun holds no run (no config.json)",
+  ),
+  "export of an export": (
+    ("export", ("--workdir={here}/onnx", "--format=own")),
+    "/onnx is what contrastive_jax export has written, and no run; give the workdir of the run",
+  ),
+  "evaluation of an export": (
+    evaluation("--workdir={here}/safetensors", "--config=eval/knn"),
+    (AN_EXPORT, "of the run itself, or as init.path the weights alone: ", "s/model.safetensors"),
+  ),
+  "features of an export": (
+    ("embed", ("--workdir={here}/safetensors", "--out={here}/w.npz")),
+    AN_EXPORT,
+  ),
+  "page of an export": (("report", ("{here}/safetensors",)), AN_EXPORT),
+  "comparison of an export": (("compare", ("{here}/safetensors",)), AN_EXPORT),
+  "training in an export": (
+    train(commands.QUICK, "--workdir={here}/safetensors", *NO_KNN),
+    AN_EXPORT,
+  ),
+  "an export without a file of weights to begin with": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.init.path={here}/onnx", *NO_KNN),
+    "/onnx is what contrastive_jax export has written, and no run; give the workdir of the run",
+  ),
+  "an export of one file to begin with": (
+    train(commands.QUICK, "--workdir={here}/w", "--config.init.path={here}/safetensors", *NO_KNN),
+    "is a folder of weights and not of a run; give the file: ",
   ),
   "export of a step that is none": (
     ("export", ("--workdir={here}/norun", "--format=own", "--step=last")),

@@ -1,5 +1,7 @@
 """The public interface: short names that do what a notebook needs, and print what one looks for."""
 
+import inspect
+import pathlib
 import subprocess
 import sys
 
@@ -11,6 +13,7 @@ from PIL import Image
 
 import contrastive_jax as cj
 from contrastive_jax import data
+from contrastive_jax.report import page, write
 
 TINY = {
   "epochs": 2,
@@ -218,3 +221,35 @@ def test_an_object_is_trained_on_and_scored_as_the_same_images_of_a_source(train
   assert other["results"][0]["top1"] == of_source["results"][0]["top1"]
   found = features(run, objects["test"])
   assert found.shape[0] == 48
+
+
+@pytest.fixture
+def pages(monkeypatch):
+  """What pages were drawn of: drawing itself takes seconds."""
+  known = []
+  monkeypatch.setattr(page, "draw", lambda one, _: known.append(one) or page.Drawn("<html>", {}))
+  return known
+
+
+def test_the_page_of_a_run_is_drawn_where_it_is_asked_for(trained, tmp_path, pages):
+  config = cj.evaluation_config("knn", **{"data.split": "test"})
+  for given, place in (({}, f"{trained.workdir}/report"), ({"out": tmp_path}, str(tmp_path))):
+    path = cj.write_report(trained, config, sample=24, **given)
+    assert path == f"{place}/index.html" and pathlib.Path(path).read_text() == "<html>"
+  assert [len(one.sample.train.index) for one in pages] == [24, 24]
+  assert pages[0].workdir == trained.workdir and pages[0].projections == ("pca",)
+  assert pages[0].sample.train.name == 'split "test" of data source "shapes"'
+  options = inspect.signature(cj.write_report).parameters
+  assert options["sample"].default == write.IMAGES and options["seconds"].default == write.SECONDS
+  with pytest.raises(cj.UserError, match="holds no run"):
+    cj.write_report(tmp_path / "none")
+
+
+def test_the_page_of_images_that_are_objects_is_drawn_of_these(trained, tmp_path, pages):
+  objects = {split: Pairs(split) for split in ("train", "test")}
+  cj.write_report(trained.workdir, sample=32, out=tmp_path, images=objects)
+  (known,) = pages
+  assert known.sample.test.name == 'split "test" of data source "given"'
+  assert len(known.sample.train.index) == 32 and len(known.sample.test.index) == 16
+  cj.write_report(trained, sample=32, out=tmp_path)
+  np.testing.assert_array_equal(known.sample.test.layers["h"], pages[1].sample.test.layers["h"])

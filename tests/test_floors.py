@@ -10,7 +10,7 @@ HOME = REPOSITORY / "contrastive_jax"
 # From the ground up. A room imports from lower floors and from nowhere else.
 FLOORS = (
   ("checkpoint_names", "errors", "keys", "locking", "once", "orphan", "slow"),
-  ("config_files", "limits", "options", "parallel", "paths", "places", "reading"),
+  ("config_files", "export_names", "limits", "options", "parallel", "paths", "places", "reading"),
   ("augment", "buckets", "declared", "losses", "metric_lines", "optim", "processes"),
   ("catalogue", "launch", "sections"),
   ("config", "data", "models", "unread"),
@@ -20,7 +20,8 @@ FLOORS = (
   ("plan", "weights"),
   ("evaluation",),
   ("embedding", "study", "training"),
-  ("face", "report"),
+  ("report",),
+  ("face",),
   ("__init__",),
   ("cli",),
   ("__main__",),

@@ -74,7 +74,10 @@ def test_a_config_that_no_run_could_have_is_named_though_its_digest_is_right(tmp
     workdir_lib.stored_config(str(tmp_path))
   told = str(caught.value)
   assert told.startswith(f"{tmp_path}/config.json ") and words in told and "\n" not in told
-  assert told.endswith("--config.allow_config_change=True, which writes it anew")
+  assert told.endswith(
+    "give contrastive_jax train the run's own config and --config.allow_config_change=True, which "
+    "writes it anew"
+  )
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path):

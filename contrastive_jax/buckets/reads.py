@@ -6,6 +6,7 @@ import pathlib
 import re
 from collections.abc import Callable, Iterator
 
+from contrastive_jax import export_names
 from contrastive_jax.buckets import local, mirror, steps
 from contrastive_jax.buckets.address import Address
 from contrastive_jax.buckets.fetched import MANIFEST, fetch
@@ -32,6 +33,7 @@ def read_only(address: Address) -> Iterator[tuple[pathlib.Path, Callable[..., st
 
   def fill(folder):
     there = objects.listed()
+    export_names.refuse(str(address), there)
     for name in mirror.STAMPS:
       mirror.pulled_or_gone(objects, there, name, folder / name)
     mirror.Mirror(folder, objects, None).align_steps(there)
@@ -56,6 +58,7 @@ def records(address: Address) -> contextlib.AbstractContextManager[pathlib.Path]
   def fill(folder):
     objects = Objects(address)
     there = objects.listed()
+    export_names.refuse(str(address), there)
     told = [name for name in there if name in _RECORDS or _RESULT.fullmatch(name)]
     at_once(lambda name: objects.download(name, folder / name, there[name]), told)
     return folder

@@ -149,8 +149,9 @@ def opened(images: Images | None, split: str) -> data.Source:
   """Returns a split, or a slice of one, of images that were given. Raises UserError."""
   if not images:
     raise errors.UserError(
-      'data.source is "given": these images are objects in Python; give them to train or evaluate '
-      "there, images={'train': ..., 'test': ...}, or name others, --config.data.source"
+      'data.source is "given": these images are objects in Python; give them to train, '
+      "evaluate or write_report there, images={'train': ..., 'test': ...}, or name others, "
+      "--config.data.source"
     )
   name, cut = parts.parsed(split)
   if name not in images:

@@ -141,8 +141,8 @@ def check_kind(config: ConfigDict) -> None:
   """Raises `UserError` if a config is not one of an evaluation."""
   if "epochs" in config:
     raise errors.UserError(
-      "this config is of pre-training; give it to train.py, and to eval.py one of an evaluation, "
-      "e.g. eval/all"
+      "this config is of pre-training, as contrastive_jax train takes it; what is asked for is one "
+      "of an evaluation, e.g. eval/all"
     )
   missing = [key for key in ("protocols", "data", *PROTOCOLS) if key not in config]
   if missing:

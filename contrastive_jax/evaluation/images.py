@@ -117,15 +117,21 @@ class Split(NamedTuple):
   pipeline_options: dict[str, Any]
 
 
-def one_split(config: ConfigDict, run_config: ConfigDict, which: str) -> Split:
+def one_split(
+  config: ConfigDict,
+  run_config: ConfigDict,
+  which: str,
+  given: given_lib.Images | None = None,
+) -> Split:
   """Opens the split "train" or "test" alone, by its name in the run or in `config.data`.
 
-  Nothing is kept in memory of images that are seen once. Raises `UserError` as `load` does.
+  Nothing is kept in memory of images that are seen once. `given` is as for `load`. Raises
+  `UserError` as `load` does.
   """
   merged = _merged(config, run_config)
   split = merged.data.split if which == "train" else merged.data.eval_split
   with _told_of_the_run(config.data):
-    source = run_images.source(merged, split)
+    source = run_images.source(merged, split, given)
   merged.data.cache = "none"
   name = f'split "{split}" of data source "{merged.data.source}"'
   return Split(source, name, build.recipe(merged), run_images.pipeline_options(merged))

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, PyTree
 from ml_collections import ConfigDict
 
 from contrastive_jax import augment, build, data, errors, keys, once, parallel, run_images
+from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import pipeline, subset
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate, features
@@ -69,6 +70,7 @@ def take(
   most: int,
   seconds: float,
   loaded: loading.Run | None = None,
+  given: given_lib.Images | None = None,
 ) -> Sample:
   """Computes a sample of at most so many images of each split, in about so many seconds.
 
@@ -78,6 +80,7 @@ def take(
     most: training images; half as many test images.
     seconds: for features; compiling is not counted.
     loaded: weights of the run, if they are at hand.
+    given: images of the source "given", by split; they stand for those of any other.
 
   Raises:
     UserError: there is no run, no checkpoint or no images.
@@ -86,8 +89,10 @@ def take(
   config, _ = eval_config.resolve(config)
   loaded = loaded or evaluate.load(workdir, config)
   run_images.check_rgb(loaded.config, "the page of a run")
-  train = eval_images.one_split(config, loaded.config, "train")
-  test = _test(config, loaded)
+  if given and not config.data.source:
+    config.data.source = "given"
+  train = eval_images.one_split(config, loaded.config, "train", given)
+  test = _test(config, loaded, given)
   config.layers = _layers(config, loaded, train.view.size_px)
   encoder = evaluate.of_net(config, loaded)
   mesh = parallel.make_mesh(jax.local_devices())  # also of a run of several processes
@@ -112,9 +117,11 @@ def whose(config: ConfigDict) -> str:
   return "" if config.network == "online" else f"the {config.network} network"
 
 
-def _test(config: ConfigDict, loaded: loading.Run) -> eval_images.Split | None:
+def _test(
+  config: ConfigDict, loaded: loading.Run, given: given_lib.Images | None
+) -> eval_images.Split | None:
   try:
-    return eval_images.one_split(config, loaded.config, "test")
+    return eval_images.one_split(config, loaded.config, "test", given)
   except (errors.UserError, errors.ReadFailed):
     return None
 

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import errors, places
 from contrastive_jax.buckets import address, reads, results
+from contrastive_jax.data import given as given_lib
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.report import page, projecting, sample
 from contrastive_jax.workdir import loading
@@ -30,6 +31,7 @@ def write(
   seconds: float = SECONDS,
   loaded: loading.Run | None = None,
   command: str = "",
+  given: given_lib.Images | None = None,
 ) -> str:
   """Writes the page of a run and returns its path.
 
@@ -42,6 +44,7 @@ def write(
     seconds: for features of images, about.
     loaded: weights of the run, if they are at hand.
     command: that draws the page again; "": of the workdir alone.
+    given: images in the place of the run's, by split, see `sample.take`.
 
   Raises:
     UserError: there is no run, or a value cannot work.
@@ -55,7 +58,7 @@ def write(
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     places.ready(folder, "the report", "give another --out")
     try:
-      found = sample.take(config, workdir, images, seconds, loaded)
+      found = sample.take(config, workdir, images, seconds, loaded, given)
     except BaseException:  # Ctrl-C, too, leaves no folder
       for path in made:
         with contextlib.suppress(OSError):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from contrastive_jax import catalogue, errors, options
+from contrastive_jax import catalogue, errors, export_names, options, reading
 from contrastive_jax import config as config_lib
 from contrastive_jax.study import collect, figures, origin, statistics, tables
 from contrastive_jax.study.tables import NONE, Table
@@ -90,6 +90,7 @@ def to_csv(comparison: Comparison) -> str:
 def _check(path: pathlib.Path) -> None:
   if not path.is_dir():
     raise errors.UserError(f"{path} is no folder; give workdirs of runs, e.g. runs/first")
+  export_names.refuse(str(path), reading.names_in(path))
   if not any((path / sign).exists() for sign in _SIGNS):
     inside = path / "cells"
     hint = f"it is a study, give {inside}/*" if inside.is_dir() else "give the workdir of a run"

@@ -53,7 +53,12 @@ def run(file: str, out: str | None = None) -> pathlib.Path:
   arrays, _ = safetensors_file.parsed(content, str(target))
   places.write(target, content)
   left = f"; left out: {', '.join(said['left'])}" if said["left"] else ""
-  logging.getLogger(__name__).info("%s: %d arrays in %s%s", file, len(arrays), target, left)
+  log = logging.getLogger(__name__)
+  log.info("%s: %d arrays in %s%s", file, len(arrays), target, left)
+  if not said["sums"]:
+    log.warning(
+      "warning: %s was written without checksums, so a damaged array would not be seen", file
+    )
   return target
 
 

@@ -2,7 +2,8 @@
 
 It imports what it needs, then gives up whatever a program would want, then looks at the file.
 PyTorch's files are read by `torch.load(weights_only=True)`, pickles of NumPy by an unpickler that
-knows arrays and nothing else. Says one line of JSON: {"left": [...]} or {"error": "..."}.
+knows arrays and nothing else. Says one line of JSON: {"left": [...], "sums": whether there were
+checksums} or {"error": "..."}.
 """
 
 import ctypes
@@ -86,11 +87,9 @@ def _writes(path: Any, mode: str | None, flags: int) -> bool:
 
 def read(file: BinaryIO) -> Any:
   """Returns what a file holds: containers, numbers, arrays and tensors."""
-  start = file.read(8)
-  file.seek(0)
-  if not start:
+  if not file.read(1):
     raise NoWeights("it is empty; get it again")
-  if start[:4] != b"PK\x03\x04":
+  if not _is_zip(file):
     found = numpy_pickle.load(file)
     if found != _TORCHS_NUMBER if isinstance(found, int) else True:
       return found
@@ -105,14 +104,31 @@ def read(file: BinaryIO) -> Any:
   return torch.load(file, map_location="cpu", weights_only=True)
 
 
+def _is_zip(file: BinaryIO) -> bool:
+  file.seek(0)
+  start = file.read(4)
+  file.seek(0)
+  return start == b"PK\x03\x04"
+
+
 def _check_sums(file: BinaryIO) -> None:
   """Raises `NoWeights` where an entry of a zip is not what was written: PyTorch does not look."""
   with zipfile.ZipFile(file) as archive:
-    if damaged := archive.testzip():
-      raise NoWeights(
-        f"{damaged} in it is not what its checksum is of; get it again, or, if PyTorch was told to "
-        "write no checksums (set_crc32_options), save it with them"
-      )
+    if _have_sums(archive) and (damaged := archive.testzip()):
+      raise NoWeights(f"{damaged} in it is not what its checksum is of; get it again")
+
+
+def _have_sums(archive: zipfile.ZipFile) -> bool:
+  """Returns False where PyTorch was told to write none (`set_crc32_options`): all are 0 then."""
+  return any(entry.CRC for entry in archive.infolist())
+
+
+def _has_sums(file: BinaryIO) -> bool:
+  """Returns False for a zip without checksums; other files never had any."""
+  if not _is_zip(file):
+    return True
+  with zipfile.ZipFile(file) as archive:
+    return _have_sums(archive)
 
 
 def _torch() -> types.ModuleType | None:
@@ -189,7 +205,7 @@ def main() -> None:
       if not arrays:
         raise NoWeights("there are no arrays in it; give a file of weights")
       out.write(safetensors_file.content(arrays, {}))
-      result = {"left": sorted(left)[:8]}
+      result = {"left": sorted(left)[:8], "sums": _has_sums(file)}
     except (Exception, RecursionError) as error:
       result = {"error": _said(error)}
   print(json.dumps(result), flush=True)

@@ -16,14 +16,8 @@ from collections.abc import Collection, Mapping
 from contrastive_jax import errors, places, reading
 from contrastive_jax.buckets import address
 from contrastive_jax.buckets.objects import Objects, opening
+from contrastive_jax.export_names import FIRST, MARK, NAMES
 from contrastive_jax.workdir import checkpoint_files
-
-MARK = "preprocessing.json"  # by which a folder is known as an export
-_FIRST = "training_config.json"  # in a bucket, by which one that was killed is known
-NAMES = (  # of all that any form writes
-  *(MARK, _FIRST, "README.md", "config.json"),
-  *("model.safetensors", "model.onnx", "model.stablehlo"),
-)
 
 
 def check(place: str) -> None:
@@ -39,7 +33,7 @@ def check(place: str) -> None:
 def _check_bucket(to: address.Address) -> None:
   objects = Objects(to)
   with opening(to, "the export"):
-    _check_names(str(to), objects.listed(), (MARK, _FIRST))
+    _check_names(str(to), objects.listed(), (MARK, FIRST))
     objects.try_writing()
 
 
@@ -67,7 +61,7 @@ def write(place: str, files: Mapping[str, bytes]) -> None:
 def _put(objects: Objects, files: Mapping[str, bytes]) -> None:
   there = objects.listed()
   objects.delete(*({MARK} & there.keys()))
-  for name in sorted(files.keys() - {MARK}, key=lambda name: name != _FIRST):
+  for name in sorted(files.keys() - {MARK}, key=lambda name: name != FIRST):
     objects.put(name, files[name])
   objects.delete(*(there.keys() - files.keys()))
   objects.put(MARK, files[MARK])

@@ -19,6 +19,7 @@ from contrastive_jax.weights import (
   own,
   resnet_names,
   simclr,
+  simclr_tf2,
   transformers_names,
   vit_names,
 )
@@ -173,7 +174,19 @@ LAYOUTS = (
     whole=lightly.ours,
     small_stem="",
   ),  # fmt: skip
-  Layout("simclr", marks=(r"base_model/",), whole=simclr.ours, normalize="none"),
+  Layout(
+    "simclr",
+    marks=(r"base_model/|resnet(?:_\d+)?/.*conv2d",),
+    whole=simclr.ours,
+    normalize="none",
+  ),
+  Layout(
+    "simclr",
+    marks=(r"(?:model/)?resnet_model/initial_conv",),
+    whole=simclr_tf2.ours,
+    normalize="none",
+  ),
+  Layout("simclr", marks=(r"trainable_variables_list/",), whole=simclr_tf2.refuse),
   Layout("byol", marks=(r".*res_net\d+/~/initial_conv",), whole=byol.ours),
   Layout(
     "transformers",

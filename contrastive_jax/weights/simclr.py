@@ -13,8 +13,12 @@ from contrastive_jax import errors
 from contrastive_jax.models import resnet
 from contrastive_jax.weights.taken import Taken
 
-_LAYER = re.compile(r"base_model/(?:.*/)?(conv2d|batch_normalization)(?:_(\d+))?/(\w+?)(?::0)?")
-_LEAVES = {
+_LAYER = re.compile(  # of version 1's code, and of variables in version 2's
+  r"(?:base_model|resnet(?:_\d+)?)/(?:.*/)?(conv2d|(?:sync_)?batch_normalization)(?:_(\d+))?/"
+  r"(\w+?)(?::0)?"
+)
+OPTIONS = {"padding": "simclr", "bn_eps": 1e-5}  # of the section `model`
+LEAVES = {
   "kernel": ("params", "kernel"),
   "gamma": ("params", "scale"),
   "beta": ("params", "bias"),
@@ -23,7 +27,7 @@ _LEAVES = {
 }
 _UNUSED = (
   (r".*/Momentum(:0)?|.*/ExponentialMovingAverage(:0)?|.*/Adam(_1)?(:0)?", "of the optimiser"),
-  (r"(ema_model/)?head_(contrastive|supervised)/.*", "the heads"),
+  (r"(ema_model/)?(head_(contrastive|supervised)|projection_head)/.*", "the heads"),
   (r"ema_model/.*", "the moving average of the network"),
   (r"global_step.*|current_epoch.*", "of its training"),
 )
@@ -32,25 +36,24 @@ _UNUSED = (
 def ours(arrays: dict[str, np.ndarray]) -> Taken:
   """Returns our arrays of the base network; the heads and the optimiser's are named, not read."""
   taken, layers = Taken(), {"conv2d": {}, "batch_normalization": {}}
-  taken.options = {"padding": "simclr", "bn_eps": 1e-5}
+  taken.options = dict(OPTIONS)
   for name, array in arrays.items():
     what = next((said for pattern, said in _UNUSED if re.fullmatch(pattern, name)), None)
     match = _LAYER.fullmatch(name)
     if what:
       taken.unused[name] = what
-    elif match and match[3] in _LEAVES:
-      layers[match[1]].setdefault(int(match[2] or 0), {})[match[3]] = (name, array)
+    elif match and match[3] in LEAVES:
+      kind = match[1].removeprefix("sync_")
+      layers[kind].setdefault(int(match[2] or 0), {})[match[3]] = (name, array)
   kernels = [layers["conv2d"][number].get("kernel") for number in sorted(layers["conv2d"])]
   places = _places([array.shape for _, array in filter(None, kernels)])
   for kind, names in zip(("conv2d", "batch_normalization"), places, strict=True):
     numbers = sorted(layers[kind])
     if len(numbers) != len(names):
-      raise errors.UserError(
-        f"{len(numbers)} layers {kind} in base_model, where {len(names)} belong"
-      )
+      raise errors.UserError(f"{len(numbers)} layers {kind}, where {len(names)} belong")
     for number, place in zip(numbers, names, strict=True):
       for leaf, (name, array) in layers[kind][number].items():
-        tree, last = _LEAVES[leaf]
+        tree, last = LEAVES[leaf]
         taken.add(name, {f"{tree}.{place}.{last}": array})
   return taken
 
@@ -73,7 +76,7 @@ def _places(shapes: list[tuple[int, ...]]) -> tuple[list[str], list[str]]:
         if [side or sides[0] for _, side in found[0]] == sides:
           return [place for place, _ in found[0]], found[1]
   raise errors.UserError(
-    f"base_model has {len(sides)} convolutions of sides {sides[:8]}..., as no ResNet here has them"
+    f"it has {len(sides)} convolutions of sides {sides[:8]}..., as no ResNet here has them"
   )
 
 

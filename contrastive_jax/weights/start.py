@@ -9,7 +9,8 @@ import contextlib
 import logging
 import os
 import pathlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -40,6 +41,7 @@ _COMPARED = (
   *("patch_px", "positions", "ln_eps"),
 )
 _ENDINGS = (".safetensors", ".npz")
+_TENSORFLOWS = re.compile(r".+\.(index|data-\d+-of-\d+|pb)", re.DOTALL)
 _FLOATS = ("float32", "float16", "bfloat16", "float64")
 
 
@@ -76,7 +78,8 @@ class Weights(NamedTuple):
     model = ", ".join(f"{k} {v}" for k, v in self.model.items() if k in ("stem", "padding"))
     line = f"weights of {self.source} (layout {self.layout}): {self.model['name']}"
     line += f"{f', {model}' if model else ''}; {self.taken} arrays taken"
-    rest = [f"{len(names)} of {what} ({names[0]}{', ...' if len(names) > 1 else ''})"
+    rest = [f"{len(names)} of {what.removeprefix('of ')} "
+            f"({names[0]}{', ...' if len(names) > 1 else ''})"
             for what, names in self.unused.items()]  # fmt: skip
     return line + (f"; not taken: {', '.join(rest)}" if rest else "")
 
@@ -115,11 +118,21 @@ def _check_folder(path: str) -> None:
   names = set() if address.is_bucket(path) else set(reading.names_in(pathlib.Path(path)))
   if checkpoint_files.root(path).name in names:
     return
+  _check_tensorflow(path, names)
   files = sorted(name for name in names if name.endswith(_ENDINGS))
   if files:
     raise errors.UserError(
       f"init.path {path} is a folder of weights and not of a run; give the file: "
       f"{os.path.join(path, files[0])}"
+    )
+
+
+def _check_tensorflow(path: str, names: Iterable[str]) -> None:
+  """Raises `UserError` if one of these names is of a checkpoint or SavedModel."""
+  if any(map(_TENSORFLOWS.fullmatch, names)):
+    raise errors.UserError(
+      f"init.path {path} is TensorFlow's, which is not read here; where it is installed make a "
+      ".npz of it (docs: weights)"
     )
 
 
@@ -138,6 +151,8 @@ def _of_run(path: str, step: int | str | None) -> Weights:
 
 def _of_file(path: str, layout: str) -> Weights:
   file = pathlib.Path(path)
+  index = f"{path}.index"  # of a checkpoint, named as TensorFlow does
+  _check_tensorflow(path, [file.name, *([index] if os.path.exists(index) else [])])
   if file.suffix in convert.ENDINGS:
     raise errors.UserError(
       f"{path} may hold programs, which are not read here; first: contrastive_jax convert {path}"

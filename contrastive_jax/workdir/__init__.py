@@ -1,7 +1,7 @@
 """The directory of a run: made, checked, and stamped with what will run in it.
 
-Imports: buckets, checkpoint_names, config, data, errors, locking, metric_lines, parallel, paths,
-places, processes, reading, slow, step, stored.
+Imports: buckets, checkpoint_names, config, data, errors, export_names, locking, metric_lines,
+parallel, paths, places, processes, reading, slow, step, stored.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import jax
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import errors, places, reading, stored
+from contrastive_jax import errors, export_names, places, reading, stored
 from contrastive_jax.data import folder, identity, jpeg, order
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.workdir import checkpoint_files, files, foreign, version_history
@@ -52,11 +52,12 @@ def check(
   Raises:
     UserError: `workdir` holds a run whose config differs in a key of its identity and
       `allow_config_change` is not set or the key is one of `config.FIXED`, or whose images were
-      others and `allow_data_change` is not.
+      others and `allow_data_change` is not; or it is an export.
   """
   places.check_folder(workdir, "workdir", "give another --workdir")
   foreign.check(workdir, config.log.views, config.log.tensorboard)
   if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
+    export_names.refuse(workdir, reading.names_in(workdir))  # its config.json would be lost
     return []
   stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
   changes = config_lib.differences(stored, config) if stored else []
@@ -149,6 +150,7 @@ def stored_config(workdir: str) -> ConfigDict | None:
   path = pathlib.Path(workdir) / "config.json"
   content, stamp = reading.content(path), path.with_name("versions.json")
   if content is None:
+    export_names.refuse(workdir, reading.names_in(path.parent))
     return None
   digest = hashlib.sha256(content).hexdigest().encode()
   known = reading.content(stamp) or digest
@@ -158,11 +160,12 @@ def stored_config(workdir: str) -> ConfigDict | None:
       raise ValueError(f"is not what was written there (its SHA-256 is not that in {stamp.name})")
     return stored.config(content)
   except ValueError as error:
+    export_names.refuse(workdir, reading.names_in(path.parent))
     said = str(error)[:_SAID]
     problem = f"is of no run ({said})" if isinstance(error, errors.UserError) else said
     raise errors.UserError(
-      f"{path} {problem}; put a good copy there, or start train.py with the run's own config and "
-      "--config.allow_config_change=True, which writes it anew"
+      f"{path} {problem}; put a good copy there, or give contrastive_jax train the run's own "
+      "config and --config.allow_config_change=True, which writes it anew"
     ) from error
 
 

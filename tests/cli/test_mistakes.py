@@ -1,6 +1,8 @@
 """What users get wrong, and the one line that each mistake is answered with."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 
@@ -50,6 +52,11 @@ def here(tmp_path, monkeypatch):
   )
   (tmp_path / "without.py").write_text("x = 1\n")
   (tmp_path / "norun").mkdir()
+  for name in ("safetensors", "onnx"):  # exports; timm reads a config.json of its own
+    (tmp_path / name).mkdir()
+    for file in ("preprocessing.json", "training_config.json", f"model.{name}"):
+      (tmp_path / name / file).write_text("{}")
+  (tmp_path / "safetensors" / "config.json").write_text('{"architecture": "resnet18"}')
   return tmp_path
 
 
@@ -94,6 +101,18 @@ def test_a_checkpoint_of_another_network_is_answered_by_one_line(here, capfd):
   assert line.startswith("error: checkpoint 1 has ")
   assert line.endswith("; use the run's own config or a new --workdir")
   assert loading.saved_steps(other) == [1]
+
+
+def test_nothing_that_is_said_names_a_script_of_the_clone():
+  """Only some were started by it, and none who installed the package has it."""
+  named = []
+  for path in sorted((REPOSITORY / "contrastive_jax").rglob("*.py")):
+    parsed = ast.parse(path.read_text(encoding="utf-8"))
+    comments = {node.value for node in ast.walk(parsed) if isinstance(node, ast.Expr)}
+    for node in set(ast.walk(parsed)) - comments:
+      if isinstance(node, ast.Constant) and re.search(r"\b(train|eval)\.py\b", str(node.value)):
+        named.append(f"{path}:{node.lineno}")
+  assert named == []
 
 
 def test_there_are_thirty_mistakes():

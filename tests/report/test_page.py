@@ -1,5 +1,6 @@
 """The page of a run: what it says of one that works and of one that collapses, and what fails."""
 
+import html
 import html.parser
 import json
 import pathlib
@@ -14,7 +15,15 @@ from tiny_config import tiny
 from contrastive_jax import cli, errors
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import tiles
-from contrastive_jax.report import page, pictured, sample, write
+from contrastive_jax.report import (
+  drawings,
+  measures,
+  page,
+  pictured,
+  sample,
+  time_spent,
+  write,
+)
 from contrastive_jax.training import trainer
 
 
@@ -192,3 +201,69 @@ def test_a_few_images_raise_no_alarm_and_have_no_figures_that_are_no_numbers(
 
 def known_of(workdir, taken):
   return page.known(pathlib.Path(workdir), workdir, taken, ("pca",))
+
+
+def test_the_time_line_has_a_share_for_each_phase_and_a_row_for_each_process(
+  workdir, taken, tmp_path
+):
+  """Of ten steps of the first process the last two are done again by the second."""
+  first = {"start": 4.0, "compile": 6.0, "load": 2.0, "step": 50.0, "score": 5.0, "save": 3.0}
+  second = {"start": 5.0, "compile": 5.0, "step": 20.0}
+  lines = (
+    {"session": 1.0, "start_step": 0, "step": 0, "command": "train.py"},
+    {"session": 1.0, "step": 10, "seconds": first},
+    {"session": 2.0, "start_step": 8, "step": 12, "seconds": second},
+  )
+  (tmp_path / "time.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+  sessions = time_spent.read(tmp_path / "time.jsonl")
+  axes = drawings.time(time_spent.totals(sessions)).axes[0]
+  told = [text.get_text() for text in axes.get_legend().get_texts()]
+  assert told == [
+    *("start 9 %", "compile 11 %", "waiting for images 2 %", "steps 60 %"),
+    *("scoring 5 %", "saving 3 %", "lost 10 %"),
+  ]
+  bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
+  assert bars[3] == (22.0, 60.0) and sum(bars[-1]) == pytest.approx(100), "they join"
+  rows = re.findall(r"<tr>(.*?)</tr>", page._time(sessions), flags=re.S)
+  cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows if "<td" in row]
+  assert cells == [
+    ["0 to 10", "4.0", "6.0", "2.0", "50.0", "5.0", "3.0", "2"],
+    ["8 to 12", "5.0", "5.0", "0.0", "20.0", "0.0", "0.0", "-"],
+  ]
+  known = page.known(pathlib.Path(workdir), workdir, taken, ())._replace(sessions=sessions)
+  lead = page._lead(known)
+  assert "<dt>time</dt><dd>0:01:40</dd>" in lead and "<dt>goodput</dt><dd>60 %</dd>" in lead
+  assert "no time.jsonl: it was trained by an earlier version" in page._time([])
+  assert "goodput" not in page._lead(known._replace(sessions=[]))
+
+
+def test_the_note_under_did_it_work_tells_of_how_many_images_it_is(workdir, taken):
+  def note(sample):
+    text = page._figures(page.known(pathlib.Path(workdir), workdir, sample, ()))
+    return html.unescape(" ".join(re.findall(r'<p class="note">(.*?)</p>', text)))
+
+  rows, seen = len(taken.test.index), len(taken.train.index)
+  assert (rows, seen) == (24, 48)
+  assert note(taken).startswith(f"Of 24 images of {taken.test.name}, at step 8; vectors at unit")
+  assert "alignment: of two views of each of 48 training images" in note(taken)
+  fewer = taken._replace(pairs={k: x[:5] for k, x in taken.pairs.items()}, cut_short=True)
+  assert "of two views of each of 5 training images" in note(fewer)
+  assert note(fewer).endswith("Fewer images than asked for: the time for them was over.")
+  assert "Fewer images" not in note(taken)
+  alone = note(taken._replace(test=None))
+  assert alone.startswith(f"Of 48 images of {taken.train.name}, at step 8")
+
+
+def test_the_number_of_neighbours_is_that_of_those_that_voted(taken):
+  for bank, count in ((48, 20), (7, 7)):
+    train = taken.train._replace(
+      index=taken.train.index[:bank],
+      label=taken.train.label[:bank],
+      layers={name: x[:bank] for name, x in taken.train.layers.items()},
+    )
+    h, query = train.layers["h"], taken.test.layers["h"]
+    votes = measures.vote(h, train.label, query, pictured.classes(taken))
+    text = pictured.neighbours(taken._replace(train=train), votes, {})
+    assert f"weighted by exp(cosine / 0.07), of {count} neighbours." in text
+    assert f"which stands under each, of {bank} images." in text
+    assert votes.nearest.shape == votes.cosine.shape == (24, count)

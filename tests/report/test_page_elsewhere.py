@@ -13,7 +13,8 @@ from contrastive_jax.buckets import address
 from contrastive_jax.buckets.objects import Objects
 from contrastive_jax.report import write
 from contrastive_jax.training import trainer
-from contrastive_jax.weights import export, folder
+from contrastive_jax.weights import export, folder, start
+from contrastive_jax.workdir import loading
 
 FILES = {"model.safetensors": b"1", "training_config.json": b"{}", "preprocessing.json": b"{}"}
 
@@ -60,6 +61,18 @@ def test_a_killed_export_is_replaced_and_what_others_put_there_is_not(server, mo
   Objects(address.parsed(server.address("hub"), "it")).put("model.safetensors", b"theirs")
   with pytest.raises(errors.UserError, match=r"hub holds other files \(model.safetensors\)"):
     folder.check(server.address("hub"))
+
+
+def test_an_export_in_a_bucket_is_not_taken_for_a_run(server):
+  place = server.address("run/export/own")
+  folder.write(place, FILES | {"config.json": b'{"architecture": "resnet18"}'})
+  for read in (loading.load_run, start.read):
+    with pytest.raises(errors.UserError) as refused:
+      read(place)
+    assert str(refused.value) == (
+      f"{place} is what contrastive_jax export has written, and no run; give the workdir of the "
+      "run itself, or as init.path the weights alone: a copy of its model.safetensors"
+    )
 
 
 @pytest.mark.slow

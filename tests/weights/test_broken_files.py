@@ -268,6 +268,16 @@ def test_a_file_that_may_hold_programs_is_not_read_as_weights(tmp_path):
     start.read(str(file))
 
 
+def test_a_checkpoint_of_tensorflow_is_told_as_such(tmp_path):
+  for name in ("saved/saved_model.pb", "run/checkpoint", "run/ckpt-7.index"):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"0")
+  for given in ("saved", "run", "run/ckpt-7", "run/ckpt-7.index", "saved/saved_model.pb"):
+    with pytest.raises(errors.UserError, match="is TensorFlow's, which is not read here; ") as told:
+      start.read(str(tmp_path / given))
+    assert one_line(told) and str(told.value).startswith(f"init.path {tmp_path / given} is ")
+
+
 def test_a_byte_that_changed_within_an_array_is_found():
   made = io.BytesIO()
   with zipfile.ZipFile(made, "w") as archive:
@@ -278,6 +288,50 @@ def test_a_byte_that_changed_within_an_array_is_found():
   changed = content.replace(np.float64(50).tobytes(), np.float64(51).tobytes(), 1)
   with pytest.raises(convert_child.NoWeights, match="archive/data/0 in it is not what its checks"):
     convert_child.read(io.BytesIO(changed))
+
+
+def without_sums(content, of=None):
+  """Puts 0 in the place of checksums, of all entries or of one: a zip as PyTorch writes it then."""
+  for entry in zipfile.ZipFile(io.BytesIO(content)).infolist():
+    if of in (None, entry.filename):
+      content = content.replace(entry.CRC.to_bytes(4, "little"), bytes(4))
+  return content
+
+
+def test_a_file_without_checksums_is_taken_and_that_is_said(tmp_path, monkeypatch, caplog):
+  parts = {"archive/data.pkl": pickle.dumps({}), "archive/data/0": np.arange(99.0).tobytes()}
+  made = npz(parts)
+  assert convert_child._has_sums(io.BytesIO(made))
+  bare = io.BytesIO(without_sums(made))
+  convert_child._check_sums(bare)
+  assert not convert_child._has_sums(bare)
+  one = io.BytesIO(without_sums(made, of="archive/data/0"))
+  with pytest.raises(convert_child.NoWeights, match="archive/data/0 in it is not what its checks"):
+    convert_child._check_sums(one)
+  assert convert_child._has_sums(io.BytesIO(pickle.dumps(1)))
+
+  for sums in (True, False):
+    file = tmp_path / f"{sums}.pth"
+    file.write_bytes(made)
+    said = {"left": [], "sums": sums}
+    monkeypatch.setattr(convert, "_child", lambda _, out, said=said: os.write(out, GOOD) and said)
+    convert.run(str(file))
+    warned = f"{file} was written without checksums, so a damaged array would not be seen"
+    assert (warned in caplog.text) != sums
+
+
+@needs_torch
+@pytest.mark.slow  # a process that imports PyTorch
+def test_what_pytorch_wrote_without_checksums_is_read(tmp_path):
+  import torch
+
+  torch.serialization.set_crc32_options(False)
+  try:
+    torch.save({"a": torch.arange(300.0)}, tmp_path / "w.pth")
+  finally:
+    torch.serialization.set_crc32_options(True)
+  found, _ = safetensors_file.parsed(convert.run(str(tmp_path / "w.pth")).read_bytes(), "it")
+  np.testing.assert_array_equal(found["a"], np.arange(300.0))
 
 
 @needs_torch

@@ -7,6 +7,7 @@ selective kernels. A first stage of one block and a second of two are enough for
 
 import functools
 
+import foreign
 import jax
 import numpy as np
 import pytest
@@ -111,6 +112,26 @@ def features(found, x, **changes):
   net = models.backbone(**found.model | changes)
   variables = {"params": params, "batch_stats": stats}
   return np.asarray(jax.jit(lambda x: net.apply(variables, x, train=False)["h"])(x))
+
+
+def test_the_same_weights_are_taken_under_the_names_of_tensorflow_2(tmp_path, monkeypatch):
+  monkeypatch.setattr(
+    resnet, "resnet50", functools.partial(resnet.ResNet, SIZES, resnet.BottleneckBlock)
+  )
+  for selective in (False, True):
+    net = Simclr(selective)
+    net(np.zeros((1, 32, 32, 3)))
+    np.savez(tmp_path / "1.npz", **net.variables)
+    wanted = start.read(str(tmp_path / "1.npz"))
+    for by_variable in (False, True):
+      named = foreign.simclr_tf2(net.variables, SIZES, selective, by_variable)
+      graph = {} if by_variable else {"_CHECKPOINTABLE_OBJECT_GRAPH": b"\n\x0f"}
+      np.savez(tmp_path / "2.npz", **named, **graph)
+      found = start.read(str(tmp_path / "2.npz"))
+      assert len(named) == len(net.variables) and found.model == wanted.model
+      assert found.arrays.keys() == wanted.arrays.keys()
+      for name, array in found.arrays.items():
+        np.testing.assert_array_equal(array, wanted.arrays[name], err_msg=name)
 
 
 @pytest.mark.parametrize("selective", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -99,6 +99,17 @@ FILES = {  # shapes, options of the model
     {"stem": "cifar", "stem_relu": False},
   ),
 }
+SIMCLR_TF2 = foreign.simclr_tf2(foreign.simclr())
+KERNEL = "model/resnet_model/initial_conv_relu_max_pool/0/conv2d/kernel"
+OF_TRAINING_TF2 = {
+  f"{name}/.ATTRIBUTES/VARIABLE_VALUE": shape
+  for name, shape in {
+    f"{KERNEL}/.OPTIMIZER_SLOT/optimizer/Momentum": (7, 7, 3, 64),
+    "model/_projection_head/linear_layers/0/dense/kernel": (2048, 2048),
+    "model/supervised_head/linear_layer/dense/bias": (10,),
+    **{"optimizer/learning_rate": (), "global_step": (), "save_counter": ()},
+  }.items()
+}
 OTHERS = {  # of the same layouts
   "torchvision, resnet50": ("torchvision", foreign.resnet("resnet50"), {"name": "resnet50"}),
   "lightly_train, no teacher": (
@@ -118,6 +129,21 @@ OTHERS = {  # of the same layouts
     {"ln_eps": 1e-12},
   ),
   "simclr v2": ("simclr", foreign.simclr("resnet50", selective=True), {"sk_ratio": 0.0625}),
+  "simclr, TensorFlow 2": ("simclr", SIMCLR_TF2 | OF_TRAINING_TF2, {"padding": "simclr"}),
+  "simclr v2, TensorFlow 2": (
+    "simclr",
+    foreign.simclr_tf2(foreign.simclr(selective=True), selective=True),
+    {"sk_ratio": 0.0625, "bn_eps": 1e-5},
+  ),
+  "simclr, variables of TensorFlow 2": (
+    "simclr",
+    foreign.simclr_tf2(foreign.simclr(), by_variable=True)
+    | {
+      "projection_head/nl_0/dense/kernel:0": (2048, 2048),
+      "head_supervised/l/dense/bias:0": (10,),
+    },
+    {"padding": "simclr"},
+  ),
   "moco_v3, resnet": (
     "moco_v3",
     foreign.under("module.base_encoder.", NO_FC) | foreign.under("module.base_encoder.fc.", HEAD),
@@ -304,6 +330,26 @@ REFUSED = {
     foreign.under("backbone.", SMALL),
     None,
     "a 3 x 3 stem, and nothing tells its padding",
+  ),
+  "SimCLR's ResNet-18, which projects where ours adds": (
+    foreign.simclr("resnet18"),
+    config_of("resnet18", padding="simclr"),
+    "base_model/conv2d_1/kernel is [1, 1, 64, 64], where resnet18 has nothing there",
+  ),
+  "SimCLR's squeeze and excitation": (
+    SIMCLR_TF2
+    | {
+      f"model/resnet_model/block_groups/0/layers/0/conv_relu_dropblock_layers/9/se_reduce/{end}"
+      "/.ATTRIBUTES/VARIABLE_VALUE": shape
+      for end, shape in {"kernel": (1, 1, 256, 16), "bias": (16,)}.items()
+    },
+    None,
+    "9/se_reduce/kernel/.ATTRIBUTES/VARIABLE_VALUE: no part of a network of layout simclr",
+  ),
+  "numbers of a SavedModel": (
+    {f"trainable_variables_list/{i}/.ATTRIBUTES/VARIABLE_VALUE": (3,) for i in range(3)},
+    None,
+    "a SavedModel numbers its weights (trainable_variables_list/0/.ATTRIBUTES/VARIABLE_VALUE) and",
   ),
   "no weights of images": ({"encoder.layers.0.weight": (3, 3)}, None, "none of the known layouts"),
   "a network of nine layers": (
