@@ -8,6 +8,8 @@ import re
 
 import numpy as np
 
+from contrastive_jax.weights import safetensors_file
+
 RESNETS = {
   "resnet18": ((2, 2, 2, 2), False), "resnet34": ((3, 4, 6, 3), False),
   "resnet50": ((3, 4, 6, 3), True), "resnet101": ((3, 4, 23, 3), True),
@@ -249,3 +251,17 @@ def drawn(shapes, seed=0, dtype=np.float32):
     return (np.abs(found) + 0.5 if "var" in name else found).astype(dtype)
 
   return {name: one(name, shape) for name, shape in shapes.items()}
+
+
+def without(shapes, name):
+  return {key: shape for key, shape in shapes.items() if key != name}
+
+
+def save(path, shapes, **options):
+  """Draws arrays and leaves them in a .npz or .safetensors file."""
+  arrays = drawn(shapes, **options)
+  if path.suffix == ".npz":
+    np.savez(path, **arrays)
+  else:
+    path.write_bytes(safetensors_file.content(arrays, {}))
+  return arrays

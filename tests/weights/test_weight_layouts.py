@@ -1,15 +1,11 @@
 """Files of other projects: whose they are, what of them is taken, what is refused and why."""
 
-import json
-
 import foreign
 import numpy as np
 import pytest
 
-from contrastive_jax import build, config, errors
-from contrastive_jax.evaluation import config as eval_config
-from contrastive_jax.evaluation import initial
-from contrastive_jax.weights import layouts, own, safetensors_file, start, vit_names
+from contrastive_jax import config, errors
+from contrastive_jax.weights import layouts, safetensors_file, start, vit_names
 
 HEAD = {"0.weight": (128, 512), "0.bias": (128,)}
 
@@ -163,15 +159,6 @@ OTHERS = {  # of the same layouts
 }
 
 
-def save(path, shapes, **options):
-  arrays = foreign.drawn(shapes, **options)
-  if path.suffix == ".npz":
-    np.savez(path, **arrays)
-  else:
-    path.write_bytes(safetensors_file.content(arrays, {}))
-  return arrays
-
-
 def test_every_layout_has_a_file_here():
   assert set(FILES) == set(layouts.NAMES) - {"own"}
 
@@ -182,7 +169,7 @@ def test_every_layout_has_a_file_here():
 def test_a_file_is_known_by_its_names_and_fits_its_network(name, tmp_path):
   layout, shapes, wanted = OTHERS.get(name) or (name, *FILES[name])
   file = tmp_path / f"weights{'.npz' if layout in ('simclr', 'byol') else '.safetensors'}"
-  save(file, shapes, dtype=np.float16)
+  foreign.save(file, shapes, dtype=np.float16)
   found = start.read(str(file))
   assert found.layout == layout
   assert wanted.items() <= found.model.items()
@@ -199,7 +186,7 @@ def test_a_file_is_known_by_its_names_and_fits_its_network(name, tmp_path):
 
 
 def test_kernels_are_turned_and_statistics_put_where_they_belong(tmp_path):
-  arrays = save(tmp_path / "a.safetensors", foreign.resnet())
+  arrays = foreign.save(tmp_path / "a.safetensors", foreign.resnet())
   found = start.read(str(tmp_path / "a.safetensors")).arrays
   kernel = arrays["layer2.0.conv1.weight"]
   np.testing.assert_array_equal(found["params.block2_1.conv1.kernel"], kernel.transpose(2, 3, 1, 0))
@@ -212,7 +199,7 @@ def test_kernels_are_turned_and_statistics_put_where_they_belong(tmp_path):
 
 
 def test_query_key_and_value_are_three_layers(tmp_path):
-  arrays = save(tmp_path / "a.safetensors", foreign.vit())
+  arrays = foreign.save(tmp_path / "a.safetensors", foreign.vit())
   found = start.read(str(tmp_path / "a.safetensors")).arrays
   qkv = arrays["blocks.3.attn.qkv.weight"]
   for part, name in enumerate(("query", "key", "value")):
@@ -233,7 +220,7 @@ def test_fixed_positions_are_no_parameter(tmp_path):
 
 @pytest.mark.parametrize("kind", ["float16", "float64"])
 def test_other_floats_become_float32(kind, tmp_path):
-  arrays = save(tmp_path / "a.safetensors", NO_FC, dtype=np.dtype(kind))
+  arrays = foreign.save(tmp_path / "a.safetensors", NO_FC, dtype=np.dtype(kind))
   found = start.read(str(tmp_path / "a.safetensors")).arrays["params.stem_norm.bias"]
   assert found.dtype == np.float32
   np.testing.assert_array_equal(found, arrays["bn1.bias"].astype(np.float32))
@@ -245,10 +232,6 @@ def config_of(name, size_px=224, **model):
   for key, value in model.items():
     made.model[key] = value
   return made
-
-
-def without(shapes, name):
-  return {key: shape for key, shape in shapes.items() if key != name}
 
 
 REFUSED = {
@@ -317,7 +300,7 @@ REFUSED = {
     "dist_token: no part of a network of layout timm",
   ),
   "an array less": (
-    without(foreign.resnet(), "layer3.1.bn2.running_var"),
+    foreign.without(foreign.resnet(), "layer3.1.bn2.running_var"),
     config_of("resnet18", padding="torch"),
     "nothing is stats.block3_2.norm2.var, where resnet18 has [256]",
   ),
@@ -364,68 +347,12 @@ REFUSED = {
 def test_another_network_is_refused_with_what_differs(case, tmp_path):
   shapes, made, words = REFUSED[case]
   file = tmp_path / "w.safetensors"
-  save(file, shapes)
+  foreign.save(file, shapes)
   with pytest.raises(errors.UserError) as refused:
     found = start.read(str(file))
     start.check(found, made or config_of("resnet18"))
   assert words in str(refused.value) and "\n" not in str(refused.value)
   assert str(file) in str(refused.value)
-
-
-NOT_SCORED = {
-  "an array less": (
-    without(foreign.resnet(), "layer3.1.conv2.weight"),
-    "nothing is params.block3_2.conv2.kernel, where resnet18 has [3, 3, 256, 256]",
-  ),
-  "no means": (
-    without(foreign.resnet(), "bn1.running_mean"),
-    "nothing is stats.stem_norm.mean, where resnet18 has [64]",
-  ),
-  "images of one channel": (
-    foreign.resnet() | {"conv1.weight": (64, 1, 7, 7)},
-    "conv1.weight is [7, 7, 1, 64], where resnet18 has [7, 7, 3, 64]",
-  ),
-  "positions of another width": (
-    foreign.vit() | {"pos_embed": (1, 197, 100)},
-    "pos_embed is [197, 100], where vit_tiny has [197, 192]",
-  ),
-}
-
-
-def asked_of(file, **changes):
-  asked = eval_config.evaluation("knn")
-  asked.init.path, asked.data.source = str(file), "shapes"
-  for key, value in changes.items():
-    asked[key] = value
-  return asked
-
-
-@pytest.mark.parametrize("case", NOT_SCORED)
-def test_weights_that_no_network_here_has_are_not_scored(case, tmp_path):
-  shapes, words = NOT_SCORED[case]
-  save(tmp_path / "w.safetensors", shapes)
-  with pytest.raises(errors.UserError) as refused:
-    initial.run(asked_of(tmp_path / "w.safetensors"), None)
-  assert words in str(refused.value) and "\n" not in str(refused.value)
-
-
-def test_a_vit_is_scored_at_another_size_than_its_positions_have(tmp_path):
-  save(tmp_path / "w.safetensors", foreign.vit())
-  found = initial.run(asked_of(tmp_path / "w.safetensors", image_size_px=160), None)
-  assert found.params["backbone"]["positions"].shape == (197, 192), "the network resizes them"
-
-
-@pytest.mark.parametrize("shape", [(), (0,), (1, 2, 3, 4, 5)], ids=str)
-@pytest.mark.parametrize(
-  "name",
-  ["bn1.weight", "conv1.weight", "cls_token", "pos_embed", "blocks.0.attn.qkv.weight"],
-)
-def test_an_array_of_other_axes_is_answered_by_one_line(name, shape, tmp_path):
-  shapes = foreign.resnet() if name in foreign.resnet() else foreign.vit()
-  arrays = foreign.drawn(shapes) | {name: np.ones(shape, np.float32)}
-  (tmp_path / "w.safetensors").write_bytes(safetensors_file.content(arrays, {}))
-  with pytest.raises(errors.UserError, match="w.safetensors"):
-    initial.run(asked_of(tmp_path / "w.safetensors"), None)
 
 
 @pytest.mark.parametrize(
@@ -438,19 +365,19 @@ def test_an_array_of_other_axes_is_answered_by_one_line(name, shape, tmp_path):
   ],
 )
 def test_whose_a_small_stem_is_can_be_said(prefix, layout, stem, tmp_path):
-  save(tmp_path / "w.safetensors", foreign.under(prefix, SMALL))
+  foreign.save(tmp_path / "w.safetensors", foreign.under(prefix, SMALL))
   assert start.read(str(tmp_path / "w.safetensors"), layout).model["stem"] == stem
 
 
 def test_positions_are_resized_to_the_images_of_the_run(tmp_path):
   file = tmp_path / "w.safetensors"
-  save(file, foreign.vit(image_px=224))
+  foreign.save(file, foreign.vit(image_px=224))
   found = start.check(start.read(str(file)), config_of("vit_tiny", 160, positions="learned"))
   assert found.arrays["params.positions"].shape == (101, 192)
 
 
 def test_a_layout_that_has_no_such_names_is_told_so(tmp_path):
-  save(tmp_path / "w.safetensors", foreign.resnet())
+  foreign.save(tmp_path / "w.safetensors", foreign.resnet())
   with pytest.raises(errors.UserError, match="init.layout moco has no such names: bn1.bias, "):
     start.read(str(tmp_path / "w.safetensors"), "moco")
 
@@ -500,80 +427,3 @@ def test_a_part_of_a_checkpoint_does_not_tell_its_padding(tmp_path):
   file.write_bytes(safetensors_file.content(found, {}))
   with pytest.raises(errors.UserError, match="which does not say how its network pads; give the"):
     start.read(str(file))
-
-
-def test_metadata_of_an_export_that_were_changed_are_refused(tmp_path):
-  file = tmp_path / "model.safetensors"
-  metadata = {"contrastive_jax": json.dumps({"model": "resnet18"})}
-  file.write_bytes(safetensors_file.content(foreign.drawn(NO_FC), metadata))
-  with pytest.raises(errors.UserError, match="metadata of an export that cannot be read"):
-    start.read(str(file))
-
-
-def exported(path, made):
-  """Leaves a backbone of the network of `made` as an export does: with what its arrays hide."""
-  arrays = foreign.drawn(build.backbone_shapes(made))
-  arrays = {k: np.abs(v) if k.endswith(".var") else v for k, v in arrays.items()}
-  known = {"layout": "own", "model": start.model_of(made)}
-  known |= {"preparation": start.preparation_of(made)}
-  path.write_bytes(safetensors_file.content(own.named(arrays), own.metadata(known)))
-  return known, arrays
-
-
-@pytest.mark.parametrize("said", ["", "half"])
-def test_weights_of_a_run_see_pixels_as_their_network_did(said, tmp_path):
-  made = config.pretrain("simclr", "resnet8")
-  made.augment.mean, made.augment.std = (0.2, 0.3, 0.4), (0.1, 0.2, 0.3)
-  made.augment.antialias = True  # the recipe's own is False
-  exported(tmp_path / "w.safetensors", made)
-  asked = asked_of(tmp_path / "w.safetensors")
-  asked.init.normalize = said
-  found = build.recipe(initial.run(asked, None).config)
-  wanted = build.recipe(made)
-  assert found.antialias == wanted.antialias
-  mean, std = ((0.5,) * 3, (0.5,) * 3) if said else (wanted.mean, wanted.std)
-  assert (found.mean, found.std) == (mean, std), "standardised otherwise than in training"
-
-
-@pytest.mark.parametrize(
-  ("part", "key", "value"),
-  [
-    ("preparation", None, [1]),
-    ("preparation", "recipe", ["simclr"]),
-    ("preparation", "size_px", "32"),
-    ("preparation", "size_px", -4),
-    ("preparation", "mean", [10**400, 0.1, 0.1]),
-    ("preparation", "normalize", 7),
-    ("preparation", "normalize", None),  # and no numbers in its place
-    ("preparation", "mean", [0.1, float("nan"), 0.1]),
-    ("preparation", "antialias", "yes"),
-    ("model", "width", "wide"),
-    ("model", "padding", 3),
-    ("model", "stem_relu", 1.5),
-  ],
-)
-def test_metadata_of_other_kinds_are_refused_in_one_line(part, key, value, tmp_path):
-  known, arrays = exported(tmp_path / "w.safetensors", config.pretrain("simclr", "resnet8"))
-  known[part] = value if key is None else known[part] | {key: value}
-  if value is None:
-    del known[part]["mean"]
-  file = tmp_path / "w.safetensors"
-  file.write_bytes(safetensors_file.content(own.named(arrays), own.metadata(known)))
-  with pytest.raises(errors.UserError, match="metadata of an export that cannot be read") as said:
-    initial.run(asked_of(file), None)
-  assert "\n" not in str(said.value) and "export again" in str(said.value)
-
-
-def test_images_that_no_memory_holds_are_refused(tmp_path):
-  known, arrays = exported(tmp_path / "w.safetensors", config.pretrain("simclr", "resnet8"))
-  known["preparation"]["size_px"] = 10**9
-  file = tmp_path / "w.safetensors"
-  file.write_bytes(safetensors_file.content(own.named(arrays), own.metadata(known)))
-  with pytest.raises(errors.UserError, match="image_size_px 1000000000 is above 4096"):
-    initial.run(asked_of(file), None)
-
-
-def test_the_target_of_weights_that_have_none_is_not_scored(tmp_path):
-  exported(tmp_path / "w.safetensors", config.pretrain("simclr", "resnet8"))
-  with pytest.raises(errors.UserError, match='network "target": init.path .* is one network'):
-    initial.run(asked_of(tmp_path / "w.safetensors", network="target"), None)
