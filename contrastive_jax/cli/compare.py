@@ -36,9 +36,10 @@ def main(words: Sequence[str]) -> None:
 
 
 def _compare(runs: Sequence[str], out: str | None, metrics: Sequence[str], command: str) -> None:
-  from contrastive_jax.study import compare, tables
+  from contrastive_jax.study import compare, own_page, tables
 
   if out:
+    own_page.check_place(pathlib.Path(out), compare.FILES, "give another --out")
     places.ready(pathlib.Path(out), "the comparison", "give another --out")
   with contextlib.ExitStack() as stack:
     folders = [str(stack.enter_context(_folder(run))) for run in runs]

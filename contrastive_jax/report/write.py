@@ -15,6 +15,7 @@ from contrastive_jax.buckets import address, reads, results
 from contrastive_jax.data import given as given_lib
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.report import page, projecting, sample
+from contrastive_jax.study import own_page
 from contrastive_jax.workdir import loading
 from contrastive_jax.workdir.events import Events
 
@@ -56,6 +57,8 @@ def write(
   config = config if config is not None else eval_config.evaluation("knn")
   with _folder(place, "--out" if out else "workdir") as folder:
     made = [path for path in (folder, *folder.parents) if not path.exists()]
+    if out:
+      own_page.check_place(folder, [own_page.NAME], "give another --out")
     places.ready(folder, "the report", "give another --out")
     try:
       found = sample.take(config, workdir, images, seconds, loaded, given)
@@ -67,11 +70,11 @@ def write(
     with _records(workdir) as root:
       known = page.known(root, workdir, found, projections)
       drawn = page.draw(known, command or f"contrastive_jax report {shlex.quote(workdir)}")
-    places.write(folder / "index.html", drawn.html)
+    places.write(folder / own_page.NAME, drawn.html)
   if found.loaded.config.log.tensorboard and out is None:
     with _folder(f"{workdir}/tensorboard", "workdir") as folder:
       _to_tensorboard(folder, found.loaded.step, drawn.pictures)
-  return f"{place}/index.html"
+  return f"{place}/{own_page.NAME}"
 
 
 @contextlib.contextmanager

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from contrastive_jax import catalogue, errors, export_names, options, reading
 from contrastive_jax import config as config_lib
-from contrastive_jax.study import collect, figures, origin, statistics, tables
+from contrastive_jax.study import collect, figures, origin, own_page, statistics, tables
 from contrastive_jax.study.tables import NONE, Table
 
+FILES = (own_page.NAME, "table.csv", "table.md", "curves.png", "curves.svg")  # if written
 _SIGNS = ("config.json", "metrics.jsonl", "eval")  # each of which a run leaves
 _PARTS = (0.25, 0.5, 0.75)  # of a run's own steps, at which its curve is read
 _WIDE = 72  # letters of all names from which heads of tables have numbers in their place

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from contrastive_jax.study import canvas, compare, curves, layout, markup, tables
+from contrastive_jax.study import canvas, compare, curves, layout, markup, own_page, tables
 
 
 def write(
@@ -33,9 +33,9 @@ def write(
       put("curves.png", canvas.png(whole))
       put("curves.svg", canvas.svg(whole))
       each = [(m, canvas.svg(curves.draw(series, [m]))) for m in comparison.metrics]
+  put(own_page.NAME, _page(comparison, each, command))  # the first, by which the others are known
   put("table.csv", compare.to_csv(comparison))
   put("table.md", tables.document(_TITLE, comparison.tables))
-  put("index.html", _page(comparison, each, command))
   return written
 
 

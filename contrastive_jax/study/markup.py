@@ -8,7 +8,7 @@ import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from contrastive_jax.study import canvas, style, tables
+from contrastive_jax.study import canvas, own_page, style, tables
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _TALL = 26  # rows from which a table scrolls by itself
@@ -42,6 +42,7 @@ def page(title: str, lead: str, sections: Sequence[tuple[str, str]]) -> str:
   )
   return (
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    f"{own_page.MARK}\n"
     f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     f"<title>{escape(title)}</title>\n<style>{style.CSS}</style>\n</head>\n<body>\n"

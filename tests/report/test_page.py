@@ -113,6 +113,16 @@ def test_the_file_is_where_it_is_told(workdir, taken, monkeypatch):
   assert path.read_text().endswith("</html>\n")
 
 
+def test_a_page_that_others_wrote_is_not_replaced(workdir, taken, bare, tmp_path, monkeypatch):
+  monkeypatch.setattr(sample, "take", lambda *_: taken)
+  write.write(workdir, out=str(tmp_path / "ours"))
+  write.write(workdir, out=str(tmp_path / "ours"))
+  (tmp_path / "index.html").write_text("mine")
+  with pytest.raises(errors.UserError, match="index.html is there, and nothing tells .* another"):
+    write.write(workdir, out=str(tmp_path))
+  assert (tmp_path / "index.html").read_text() == "mine"
+
+
 def test_nothing_that_goes_wrong_at_the_end_fails_the_run(workdir, monkeypatch, caplog):
   monkeypatch.setattr(sample, "take", lambda *_: 1 / 0)
   write.at_end(workdir)

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 import run_folders
 
-from contrastive_jax import config, errors
+from contrastive_jax import cli, config, errors
 from contrastive_jax.study import compare, compare_report, tables
 
 
@@ -139,6 +139,7 @@ def test_files_hold_all_numbers_and_a_page_without_network(runs, tmp_path):
   paths = compare_report.write(comparison, tmp_path / "out", "contrastive_jax compare '<b>'")
   names = {path.name for path in paths}
   assert names == {"curves.png", "curves.svg", "table.csv", "table.md", "index.html"}
+  assert names == set(compare.FILES), "what is looked for before it is written"
   with (tmp_path / "out" / "table.csv").open(newline="") as file:
     rows = {(row["run"], row["figure"]): row for row in csv.DictReader(file)}
   assert rows["a/run", "knn/knn.h.checkpoint:top1"]["value"] == "0.9"
@@ -149,3 +150,22 @@ def test_files_hold_all_numbers_and_a_page_without_network(runs, tmp_path):
   assert tables.document("Runs compared", comparison.tables) == (
     (tmp_path / "out" / "table.md").read_text()
   )
+
+
+@pytest.mark.parametrize("name", ["index.html", "table.csv"])
+def test_files_that_others_wrote_are_not_replaced(name, runs, tmp_path, capfd):
+  out = tmp_path / "mine"
+  out.mkdir()
+  (out / name).write_text("mine")
+  with pytest.raises(SystemExit) as left:
+    cli.main(["compare", *runs, f"--out={out}"])
+  said = capfd.readouterr().err.strip().splitlines()[-1]
+  assert left.value.code == errors.EXIT_USER_ERROR
+  assert said.endswith(f"{name} is there, and nothing tells that contrastive_jax has written it; "
+                       "give another --out")  # fmt: skip
+  assert [path.name for path in out.iterdir()] == [name] and (out / name).read_text() == "mine"
+
+
+def test_a_comparison_is_replaced_by_the_next(runs, tmp_path):
+  for _ in range(2):
+    cli.main(["compare", *runs, f"--out={tmp_path / 'out'}"])
