@@ -71,6 +71,7 @@ def drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.nda
 def folder_of(net: forms.Backbone, form: str, root: pathlib.Path) -> pathlib.Path:
   config = config_lib.pretrain("simclr", net.model["name"])
   about = {"config": config, "step": 7, "format": form, "command": "benchmark", "images": {}}
+  about["network"] = "online"
   folder.write(str(root / form), forms.contents(net, form, about, []))
   return root / form
 

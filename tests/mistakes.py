@@ -621,6 +621,10 @@ MISTAKES = {
       "; --config.checkpoint.export=own is for this package",
     ),
   ),
+  "network of an export that there is not": (
+    ("export", ("--workdir={here}/w", "--format=own", "--network=teacher")),
+    "--network=teacher is unknown; use one of online, target",
+  ),
   "form at the end that there is not": (
     train(commands.QUICK, "--workdir={here}/w", "--config.checkpoint.export=pth"),
     "--config.checkpoint.export=pth is unknown; use one of safetensors, own, onnx, stablehlo",

@@ -12,6 +12,7 @@ from contrastive_jax import errors
 from contrastive_jax.buckets import address
 from contrastive_jax.cli import alone, own_flags, texts
 from contrastive_jax.cli.leave import leave
+from contrastive_jax.evaluation import config as eval_config
 
 _EXAMPLE = "contrastive_jax export --workdir=runs/first --format=safetensors"
 
@@ -42,7 +43,13 @@ def understood(words: Sequence[str]) -> tuple[str, str, dict[str, Any]]:
       raise errors.UserError(f"--step={step} is no step; give its number, or best")
     step = int(step)
   how = {"out": given["out"].value, "step": step, "prepare": given["preprocessing"].value}
-  return workdir, given["format"].value, how | {"batch": given["batch"].value}
+  network = given["network"].value
+  if network not in eval_config.NETWORKS:
+    raise errors.UserError(
+      f"--network={network} is unknown; use one of {', '.join(eval_config.NETWORKS)}"
+    )
+  how |= {"batch": given["batch"].value, "network": network}
+  return workdir, given["format"].value, how
 
 
 def _export(workdir: str, form: str, how: dict) -> None:
@@ -60,6 +67,9 @@ def _defined() -> flags.FlagValues:
   )
   flags.DEFINE_string("out", None, "the folder (default: WORKDIR/export/FORMAT)", **given)
   flags.DEFINE_string("step", None, "of the checkpoint, or best (default: the newest)", **given)
+  flags.DEFINE_string(
+    "network", "online", "online, or target: the moving average of a method that keeps one", **given
+  )
   flags.DEFINE_integer(
     "batch", None, "of stablehlo: images at a time (default: any number)", **given
   )

@@ -13,6 +13,7 @@ from contrastive_jax import config as config_lib
 from contrastive_jax import options, reading, stored
 from contrastive_jax.weights import twin
 
+_OF_TARGET = "Its weights are those of the target, a moving average of the trained network."
 _PLACES = ("path", "root", "names", "index", "listings")  # of the sections of sources
 
 
@@ -25,8 +26,9 @@ def text(
   """Returns the card.
 
   Args:
-    run: "config", "step", "command" (of the export), "format", "timm" (whether it can be loaded
-      there), "images" (of data.json, {} if not known), "knn" (None if not measured).
+    run: "config", "step", "command" (of the export), "format", "network" (whose weights they are),
+      "timm" (whether it can be loaded there), "images" (of data.json, {} if not known), "knn" (None
+      if not measured).
     found: of `preparation.facts`.
     file: of the weights.
     results: of `results_of`.
@@ -46,6 +48,7 @@ def text(
     "",
     f"The backbone of a run of contrastive_jax, its checkpoint of step {run['step']:,}; the heads",
     "of the method are left out. It maps images to the representation h.",
+    *([_OF_TARGET] if run["network"] == "target" else []),
     "",
     "## Training",
     "",
@@ -88,12 +91,12 @@ def is_place(key: str, value: Any) -> bool:
   return key == "init.path" or bool(re.fullmatch(rf"data\.\w+\.({'|'.join(_PLACES)})", key))
 
 
-def results_of(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the records of a run's evaluations, each with the checkpoint's step and its images.
+def results_of(workdir: pathlib.Path, network: str = "online") -> list[dict[str, Any]]:
+  """Returns the records of evaluations of a run's network, with the checkpoint's step and images.
 
   `eval --init=FILE --workdir=RUN` leaves scores of other weights there too; they are passed over.
   """
-  records = []
+  records, of_other = [], "target" if network == "online" else "checkpoint"
   folder = workdir / "eval"
   for name in sorted(reading.names_in(folder)):
     content = reading.content(folder / name) if name.endswith(".json") else None
@@ -104,7 +107,8 @@ def results_of(workdir: pathlib.Path) -> list[dict[str, Any]]:
       if found.get("config", {}).get("init", {}).get("path"):
         continue
       shared = {"step": found["checkpoint_step"], "images": found["test"]}
-      records += [record | shared for record in found["results"] if "top1" in record]
+      told = [r for r in found["results"] if "top1" in r and r.get("encoder") != of_other]
+      records += [record | shared for record in told]
     except (ValueError, KeyError, TypeError, AttributeError):
       continue  # of a killed evaluation, or no evaluation
   return records

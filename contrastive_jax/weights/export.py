@@ -29,28 +29,30 @@ def run(
   step: int | str | None = None,
   prepare: str = "out",
   batch: int | None = None,
+  network: str = "online",
 ) -> str:
   """Exports the backbone of a run; returns the folder. Of several processes the first writes.
 
   Args:
     workdir: of the run, local or in a bucket.
     form: one of `FORMATS`.
-    out: the folder, local or in a bucket; None: WORKDIR/export/FORM.
+    out: the folder, local or in a bucket; None: WORKDIR/export/FORM, of a target FORM_target.
     step: of the checkpoint; "best": by kNN; None: the newest.
     prepare: "in": an ONNX or StableHLO network takes bytes and standardises them itself.
     batch: images at a time of a StableHLO network; None: any number.
+    network: "online", or "target", the moving average that a method keeps (DINO's teacher).
 
   Raises:
     UserError: the run's network has no such form; the place is not one; a package is missing.
     SaveFailed: it could not be written.
   """
   check_form(form, prepare, batch)
-  place = _place(workdir, form, out)
-  loaded = loading.load_run(workdir, step)  # which processes do together
+  place = _place(workdir, form if network == "online" else f"{form}_{network}", out)
+  loaded = loading.load_run(workdir, step, network)  # which processes do together
   if jax.process_index() > 0:
     return place
   file = os.path.join(workdir, "config.json")
-  build.check_stored(loaded.config, loaded.params, loaded.stats, file)
+  build.check_stored(loaded.config, loaded.params, loaded.stats, file, partly=network == "target")
   check_network(loaded.config, form)
   arrays = tree.flat(loaded.params["backbone"], loaded.stats.get("backbone", {}))
   backbone = forms.Backbone(
@@ -63,11 +65,12 @@ def run(
       "config": loaded.config,
       "step": loaded.step,
       "format": form,
-      "command": _command(workdir, form, step, prepare, batch),
+      "network": network,
+      "command": _command(workdir, form, step, prepare, batch, network),
       "images": _images(records),
-      "knn": _knn(records, loaded.step),
+      "knn": _knn(records, loaded.step) if network == "online" else None,
     }
-    results = card.results_of(records)
+    results = card.results_of(records, network)
   files = forms.contents(backbone, form, about, results, prepare, batch)
   folder.check(place)
   folder.write(place, files)
@@ -131,12 +134,13 @@ def _records(workdir: str) -> Iterator[pathlib.Path]:
 
 
 def _command(
-  workdir: str, form: str, step: int | str | None, prepare: str, batch: int | None
+  workdir: str, form: str, step: int | str | None, prepare: str, batch: int | None, network: str
 ) -> str:
   name = pathlib.PurePath(workdir).name  # the rest of its path is of no use elsewhere
   words = ["contrastive_jax", "export", f"--workdir={name}", f"--format={form}"]
   words += [f"--step={step}"] if step is not None else []
   words += [f"--batch={batch}"] if batch else []
+  words += [f"--network={network}"] if network != "online" else []
   return shlex.join([*words, *(["--preprocessing=in"] if prepare == "in" else [])])
 
 

@@ -20,8 +20,9 @@ import whole_runs
 from absl import flags
 from ml_collections import config_flags
 
-from contrastive_jax import build, catalogue, errors, parallel
+from contrastive_jax import build, catalogue, cli, errors, parallel
 from contrastive_jax import config as config_lib
+from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.training import starting, trainer
@@ -52,6 +53,7 @@ def backbone(name, size_px=32, **model):
 
 def contents(net, made, form, **options):
   about = {"config": made, "step": 7, "format": form, "command": "a command", "images": {}}
+  about["network"] = "online"
   return forms.contents(net, form, about, [], **options)
 
 
@@ -226,6 +228,28 @@ def test_the_card_tells_of_the_run_and_of_its_scores(trained, tmp_path):
     assert words in said
   assert json.loads((tmp_path / "out" / "training_config.json").read_text())["epochs"] == 1
   assert trained[0] not in said, "no place of this machine"
+
+
+def test_the_target_of_a_run_is_exported_with_its_own_scores(tmp_path):
+  workdir = str(tmp_path / "run")
+  trainer.train(tiny_config.tiny("byol", epochs=1), workdir, whole_runs.one_device())
+  for network in ("online", "target"):
+    asked = eval_config.evaluation("knn", name=network)
+    asked.network, asked.knn.k = network, 5
+    evaluate.run(asked, workdir, whole_runs.one_device())
+  cli.main(["export", f"--workdir={workdir}", "--format=own", "--network=target"])
+  place = tmp_path / "run" / "export" / "own_target"
+  loaded = loading.load_run(workdir, network="target")
+  wanted = tree.flat(loaded.params["backbone"], loaded.stats["backbone"])
+  found = start.read(str(place / "model.safetensors")).arrays
+  assert wanted.keys() == found.keys()
+  assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+  said = (place / "README.md").read_text()
+  assert "those of the target, a moving average" in said and "--network=target" in said
+  assert "| knn | target, h |" in said and "| knn | checkpoint, h |" not in said
+  export.run(workdir, "own")
+  said = (tmp_path / "run" / "export" / "own" / "README.md").read_text()
+  assert "| knn | checkpoint, h |" in said and "target" not in said.partition("## Scores")[2]
 
 
 def test_no_place_of_this_machine_is_in_an_export():
