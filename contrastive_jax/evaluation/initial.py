@@ -51,6 +51,10 @@ def run(config: ConfigDict, workdir: str | None) -> loading.Run:
     "%s; images of %d px, standardised as %s",
     *(weights.said(), config.image_size_px or base.image_size_px, _standard(base)),
   )
+  if "z" in config.layers:
+    logging.getLogger(__name__).warning(
+      "warning: of %s the backbone alone is taken, so layer z is h once more", asked.path
+    )
   whole = base.copy_and_resolve_references()
   whole.image_size_px = config.image_size_px or base.image_size_px
   start.check_shapes(weights, whole)

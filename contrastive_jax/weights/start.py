@@ -328,9 +328,18 @@ def check_shapes(weights: Weights, config: ConfigDict) -> facts.Shapes:
     there = "nothing there" if wanted is None else f"{list(wanted)} ({name})"
     raise errors.UserError(
       f"init.path {weights.source} (layout {weights.layout}): {said}, where "
-      f"{weights.model['name']} has {there}; give other weights"
+      f"{weights.model['name']} has {there}{_of_channels(held, wanted)}; give other weights"
     )
   return shapes
+
+
+def _of_channels(held: tuple[int, ...] | None, wanted: tuple[int, ...] | None) -> str:
+  """Returns what tells that a first kernel [h, w, in, out] is of images of other channels."""
+  if not (held and wanted and len(held) == len(wanted) == 4):
+    return ""
+  if held[:2] + held[3:] != wanted[:2] + wanted[3:]:
+    return ""
+  return f", for images of {wanted[2]} channels (data.channels) and not of {held[2]}"
 
 
 def given(weights: Weights) -> PyTree:

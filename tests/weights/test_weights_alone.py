@@ -142,3 +142,18 @@ def test_the_target_of_weights_that_have_none_is_not_scored(tmp_path):
   exported(tmp_path / "w.safetensors", config.pretrain("simclr", "resnet8"))
   with pytest.raises(errors.UserError, match='network "target": init.path .* is one network'):
     initial.run(asked_of(tmp_path / "w.safetensors", network="target"), None)
+
+
+@pytest.mark.parametrize("layers", [("h",), ("h", "z")])
+def test_that_a_layer_of_a_head_is_none_is_said(layers, tmp_path, caplog):
+  exported(tmp_path / "w.safetensors", config.pretrain("simclr", "resnet8"))
+  initial.run(asked_of(tmp_path / "w.safetensors", layers=layers), None)
+  assert ("so layer z is h once more" in caplog.text) == ("z" in layers)
+
+
+def test_weights_for_images_of_other_channels_are_told_as_such(tmp_path):
+  made = config.pretrain("simclr", "resnet8")
+  made.data.channels = 1
+  exported(tmp_path / "w.safetensors", made)
+  with pytest.raises(errors.UserError, match=r"for images of 3 channels \(data.channels\) and not"):
+    initial.run(asked_of(tmp_path / "w.safetensors"), None)
