@@ -135,12 +135,17 @@ def decode(
       return _decode(encoded, opened, name, max_megapixels, size_px)
   except Unreadable:
     raise
-  except UnidentifiedImageError as error:  # which names the object that held the bytes
-    raise Unreadable(f"{name}: it is no image of a format that is read") from error
   except Exception as error:
     if reading.may_pass(error):
       raise
-    raise Unreadable(f"{name}: {type(error).__name__}: {error}") from error
+    raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: Exception) -> Unreadable:
+  """Returns what is said of an image that no decoder could make anything of."""
+  if isinstance(error, UnidentifiedImageError):  # which names the object that held the bytes
+    return Unreadable(f"{name}: it is no image of a format that is read")
+  return Unreadable(f"{name}: {type(error).__name__}: {error}")
 
 
 def is_image(encoded: bytes) -> bool:

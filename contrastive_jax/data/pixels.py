@@ -67,7 +67,7 @@ def decode(
   except Exception as error:  # damaged files make decoders raise almost anything
     if reading.may_pass(error):
       raise
-    raise Unreadable(f"{name}: {type(error).__name__}: {error}") from error
+    raise images.unreadable(name, error) from error
 
 
 def formed(pixels: np.ndarray, form: Form, name: str = "image") -> np.ndarray:

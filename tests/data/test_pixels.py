@@ -270,3 +270,10 @@ def test_what_takes_rgb_alone_names_the_pixels_that_the_run_has(channels, bits):
   with pytest.raises(errors.UserError, match=f"an export .* {channels} and data.bits {bits}; "):
     export.check_network(of_run, "own")
   export.check_network(config.pretrain(), "own")
+
+
+@pytest.mark.parametrize("form", [pixels.Form(), pixels.Form(1), pixels.Form(5, 16)], ids=str)
+def test_what_is_no_image_is_said_in_the_same_words_for_every_form(form):
+  with pytest.raises(data.Unreadable) as refused:
+    images.decode(b"no image", "a.png", 64, None, form)
+  assert str(refused.value) == "a.png: it is no image of a format that is read"
