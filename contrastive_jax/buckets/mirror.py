@@ -18,7 +18,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from contrastive_jax import errors
+from contrastive_jax import errors, export_names
 from contrastive_jax.buckets import local, steps
 from contrastive_jax.buckets.address import Address
 from contrastive_jax.buckets.fetched import MANIFEST, Block, fetch, fetch_blocks
@@ -307,13 +307,15 @@ def opened(
       another failure.
 
   Raises:
-    UserError: the bucket is not there, may not be used, or another run has the lease.
+    UserError: the bucket is not there, may not be used, another run has the lease, or an export is
+      there.
     ReadFailed, SaveFailed: the server does not answer, or this host has no room.
   """
   with contextlib.ExitStack() as stack:
     lease = None
     with together(), starting(address):
-      Objects(address).listed("lease")  # before anything is made: is there such a bucket?
+      # Before anything is made: is there such a bucket, and is the place free?
+      export_names.refuse(str(address), Objects(address).listed("lease" if process else ""))
       folder, identity = stack.enter_context(local.held(address, process))
       if process == 0:
         lease = Lease(address, identity)

@@ -63,16 +63,20 @@ def test_a_killed_export_is_replaced_and_what_others_put_there_is_not(server, mo
     folder.check(server.address("hub"))
 
 
-def test_an_export_in_a_bucket_is_not_taken_for_a_run(server):
+def test_an_export_in_a_bucket_is_not_taken_for_a_run_nor_trained_in(server):
   place = server.address("run/export/own")
   folder.write(place, FILES | {"config.json": b'{"architecture": "resnet18"}'})
   for read in (loading.load_run, start.read):
     with pytest.raises(errors.UserError) as refused:
       read(place)
-    assert str(refused.value) == (
+    assert str(refused.value).removeprefix(f"init.path {place}: ") == (
       f"{place} is what contrastive_jax export has written, and no run; give the workdir of the "
       "run itself, or as init.path the weights alone: a copy of its model.safetensors"
     )
+  before = Objects(address.parsed(place, "it")).listed()
+  with pytest.raises(errors.UserError, match="is what contrastive_jax export has written"):
+    trainer.train(tiny_config.tiny(), place, whole_runs.one_device())
+  assert Objects(address.parsed(place, "it")).listed() == before
 
 
 @pytest.mark.slow
