@@ -5,13 +5,12 @@
 # Expected: an epoch of a shuffled set has every element once, as MapDataset.shuffle and the
 #           window shuffle of an IterDataset give it.
 # Seen:     unless the window divides the length, elements of the last window are lost: 68 of 1,000
-#           with windows of 300, and 68 others come twice, with the right length and no warning.
-#           With a window larger than the set any element may be the lost one. Under repeat() the
-#           first epoch takes elements of the next one and gives the window's rest there, so that
-#           each comes as often in all as it should, but not in each epoch.
+#           with windows of 300, and 68 others come twice; the length is right, nothing is said.
+#           Of a set smaller than the window any element may be lost. Under repeat() an epoch begins
+#           in the middle of a window, and its first elements are what the one before left.
 # Why:      transformations/shuffle.py permutes 0..window_size-1 in the last window, too, which
 #           reaches beyond the length; an index beyond it is one of the next epoch.
-# For us:   an epoch is validated as a permutation of all images for every length from 1 on
+# For us:   every epoch has every image once, tested for lengths from 1 on
 #           (contrastive_jax/data/order.py, tests/data/test_order.py); Grain only runs ahead.
 set -eu
 work=$(mktemp -d)
