@@ -288,8 +288,8 @@ def _leaves(tree: PyTree) -> dict[str, Any]:
   """Returns {dotted name: leaf}; of a state and of its items alike.
 
   Raises:
-    UserError: two leaves have one name, as those of {"a": {"b": x}, "a.b": y}, of which one would be
-      lost (Orbax loses it: findings/orbax_dotted_keys.sh).
+    UserError: two leaves have one name, as those of {"a": {"b": x}, "a.b": y}: one would be lost
+      (findings/orbax_dotted_keys.sh).
   """
   flat, _ = jax.tree_util.tree_flatten_with_path(tree)
   found = {_name(path): leaf for path, leaf in flat}

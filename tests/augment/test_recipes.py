@@ -240,7 +240,7 @@ def test_bad_input_is_refused_in_one_line(name, options, message):
 
 @pytest.mark.parametrize("name", ["simclr", "byol", "moco_v2"])
 def test_nothing_that_is_drawn_tells_of_anything_else(name):
-  """Neither a coin of what it decides on (findings/augmax_one_way.sh), nor one view of the other."""
+  """No coin of what it decides on (findings/augmax_one_way.sh), no view of the other."""
   extra = {"rotate": 0.5, "cutout": 0.5, "solarize": 0.3, "blur": 0.5}
   recipe = augment.recipe(name, 32, **extra)
   keys = jax.random.split(jax.random.key(0), 4000)
