@@ -6,8 +6,8 @@
 #           ids of examples, sums in float64; or an error, as for a Python integer of that size.
 # Seen:     without jax_enable_x64 int64 comes back as int32 of its lower half (2**31 as -2**31, 2**32
 #           + 7 as 7), float64 as float32 (0.1 loses its last digits), without a warning. A size of
-#           4 GiB that process 0 tells the others is 0. assert_equal has no fault to find in
-#           numbers that fit, and raises for numbers above 2**31 that are equal on all processes.
+#           4 GiB that process 0 tells the others is 0. assert_equal raises for a number above 2**31
+#           that is equal on all processes.
 # Why:      both go through arrays on devices, which have no 64 bits. That jnp arrays have none is
 #           documented; these functions do not say that they are such.
 # For us:   64-bit numbers travel as bytes (contrastive_jax/processes/agree.py, `sums`; evaluation/
