@@ -63,7 +63,7 @@ for sigma in (1, 2, 3):
 
 white = jnp.ones((256, 256, 1))
 chain = augmax.Chain(augmax.RandomSizedCrop(224, 224))
-lost = jax.jit(lambda keys: jax.lax.map(lambda key: (chain(key, white) < 0.5).any(), keys))(keys)
+lost = jax.jit(lambda keys: jax.lax.map(lambda key: (chain(key, white) < 0.5).any(), keys))(keys[:100])
 print(f"RandomSizedCrop: {float(lost.mean()):.0%} of the views reach beyond the image")
 assert float(lost.mean()) > 0.2
 
