@@ -285,9 +285,18 @@ def _named(tree: PyTree, item: str) -> PyTree:
 
 
 def _leaves(tree: PyTree) -> dict[str, Any]:
-  """Returns {dotted name: leaf}; of a state and of its items alike."""
+  """Returns {dotted name: leaf}; of a state and of its items alike.
+
+  Raises:
+    UserError: two leaves have one name, as those of {"a": {"b": x}, "a.b": y}: one would be lost
+      (findings/orbax_dotted_keys.sh).
+  """
   flat, _ = jax.tree_util.tree_flatten_with_path(tree)
-  return {_name(path): leaf for path, leaf in flat}
+  found = {_name(path): leaf for path, leaf in flat}
+  if len(found) < len(flat):
+    twice, _ = collections.Counter(_name(path) for path, _ in flat).most_common(1)[0]
+    raise errors.UserError(f"two arrays of the state are named {twice}; use keys without dots")
+  return found
 
 
 def _name(path: jax.tree_util.KeyPath) -> str:

@@ -1,7 +1,10 @@
 """The figures of every named recipe, its order, and what each option changes."""
 
 import dataclasses
+import itertools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -233,3 +236,25 @@ def test_bad_input_is_refused_in_one_line(name, options, message):
     augment.recipe(name, **options)
   assert message in str(caught.value)
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["simclr", "byol", "moco_v2"])
+def test_nothing_that_is_drawn_tells_of_anything_else(name):
+  """No coin of what it decides on (findings/augmax_one_way.sh), no view of the other."""
+  extra = {"rotate": 0.5, "cutout": 0.5, "solarize": 0.3, "blur": 0.5}
+  recipe = augment.recipe(name, 32, **extra)
+  keys = jax.random.split(jax.random.key(0), 4000)
+  extent = jnp.asarray([40, 50])
+  drawn = jax.jit(jax.vmap(lambda key: augment.sample_views(recipe, key, extent)))(keys)
+  found = {}
+  for view, operations in enumerate(drawn):
+    for operation, params in operations.items():
+      for param, values in params.items():
+        if param != "order":  # ranks, which are not independent
+          for i, column in enumerate(np.asarray(values, np.float64).reshape(len(keys), -1).T):
+            found[view, operation, param, i] = column
+  assert {operation for _, operation, _, _ in found} >= {"jitter", "rotate", "cutout", "blur"}
+  correlated = np.corrcoef(list(found.values()))
+  for (i, one), (j, other) in itertools.combinations(enumerate(found), 2):
+    if not (one[:2] == other[:2] and one[1] == "crop"):  # where a box fits depends on its size
+      assert abs(correlated[i, j]) < 5 / np.sqrt(len(keys)), (one, other)

@@ -46,6 +46,16 @@ def test_names_that_only_look_like_splits_are_classes(tmp_path, name):
   assert splits.kind(name) == "" and set(opened(tmp_path).label_names) == {name, "cat"}
 
 
+@pytest.mark.parametrize("name", ["train", "test", "train_station", "test_tube", "val"])
+def test_below_a_split_a_class_may_be_called_like_a_split(tmp_path, name):
+  """CIFAR-100 has a class `train`; see findings/imagefolder_class_train.sh."""
+  write(tmp_path, *(f"{s}/{c}/{s}.png" for s in ("train", "test") for c in (name, "wolf")))
+  for split, values in (("train", [0, 1]), ("test", [2, 3])):
+    source = opened(tmp_path, split)
+    assert set(source.label_names) == {name, "wolf"}
+    assert sorted(int(source[i]["image"].flat[0]) for i in range(len(source))) == values
+
+
 @pytest.mark.parametrize(
   ("files", "message"),
   [

@@ -1,5 +1,6 @@
 """A state as files: open to other programs, and nothing but what all processes wrote."""
 
+import dataclasses
 import json
 
 import jax
@@ -50,6 +51,15 @@ def test_a_manifest_of_the_form_before_is_read_and_so_is_its_damage_seen(tmp_pat
   path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
   assert int(restore(tmp_path, states.state(1)).step) == 1
   assert "checkpoint 2 is skipped: leaf" in capfd.readouterr().err
+
+
+def test_two_arrays_of_one_name_are_refused_before_one_is_lost(tmp_path):
+  state = states.state(1)
+  scale = state.params["scale"]
+  state = dataclasses.replace(state, memory={"bank": {"mean": scale}, "bank.mean": 2 * scale})
+  with pytest.raises(errors.UserError, match="named memory.bank.mean; use keys without dots"):
+    save(tmp_path, state)
+  assert not (tmp_path / "checkpoints" / "1").exists()
 
 
 def test_a_packed_table_is_what_it_was():
