@@ -297,6 +297,7 @@ def check(weights: Weights, config: ConfigDict) -> Weights:
       f"{remedy}, or give other weights"
     )
   shapes = check_shapes(weights, config)
+  _say_if_standardised_otherwise(weights, config)
   arrays = dict(weights.arrays)
   wanted = shapes.get(vit_names.POSITIONS)
   if wanted and arrays[vit_names.POSITIONS].shape != wanted:
@@ -306,6 +307,22 @@ def check(weights: Weights, config: ConfigDict) -> Weights:
       *(weights.source, len(weights.arrays[vit_names.POSITIONS]) - 1, wanted[0] - 1),
     )
   return weights._replace(arrays=arrays)
+
+
+def _say_if_standardised_otherwise(weights: Weights, config: ConfigDict) -> None:
+  theirs, ours = weights.preparation, preparation_of(config)
+  if all(theirs.get(key, ours[key]) == ours[key] for key in ("normalize", "mean", "std")):
+    return
+  logging.getLogger(__name__).warning(
+    "warning: the network of %s saw images standardised as %s, and this run's sees them as %s; to "
+    "go on as it was set augment.%s",
+    *(weights.source, _standard(theirs), _standard(ours)),
+    f"normalize={theirs['normalize']}" if theirs["normalize"] else "mean and augment.std so",
+  )
+
+
+def _standard(how: dict[str, Any]) -> str:
+  return how["normalize"] or f"mean {how['mean']}, std {how['std']}"
 
 
 def check_shapes(weights: Weights, config: ConfigDict) -> facts.Shapes:

@@ -208,6 +208,18 @@ def test_query_key_and_value_are_three_layers(tmp_path):
     )
 
 
+@pytest.mark.parametrize("normalize", ["imagenet", "cifar"])
+def test_images_standardised_otherwise_than_the_weights_saw_them_are_said(
+  normalize, tmp_path, caplog
+):
+  foreign.save(tmp_path / "w.safetensors", foreign.resnet())
+  made = config_of("resnet18", padding="torch")
+  made.augment.normalize = normalize
+  start.check(start.read(str(tmp_path / "w.safetensors")), made)
+  said = "saw images standardised as imagenet, and this run's sees them as cifar; to go on"
+  assert (said in caplog.text) == (normalize == "cifar")
+
+
 def test_fixed_positions_are_no_parameter(tmp_path):
   arrays = foreign.drawn(foreign.vit("vit_small", classifier=""))
   arrays["pos_embed"] = vit_names.fixed(14, 384)[None]
