@@ -251,5 +251,5 @@ def test_the_page_of_images_that_are_objects_is_drawn_of_these(trained, tmp_path
   (known,) = pages
   assert known.sample.test.name == 'split "test" of data source "given"'
   assert len(known.sample.train.index) == 32 and len(known.sample.test.index) == 16
-  cj.write_report(trained, sample=32, out=tmp_path)
+  cj.write_report(trained, sample=32, out=tmp_path / "other")
   np.testing.assert_array_equal(known.sample.test.layers["h"], pages[1].sample.test.layers["h"])
