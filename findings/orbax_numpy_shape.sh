@@ -22,7 +22,8 @@ trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/env"
 "$work/env/bin/pip" install --quiet --disable-pip-version-check \
   orbax-checkpoint==0.12.8 jax==0.10.2 jaxlib==0.10.2 numpy==2.4.6
-JAX_PLATFORMS=cpu "$work/env/bin/python" - "$work" 2> "$work/log" <<'PYTHON' || { cat "$work/log" >&2; exit 1; }
+JAX_PLATFORMS=cpu "$work/env/bin/python" - "$work" 2> "$work/log" <<'PYTHON' \
+  || { cat "$work/log" >&2; exit 1; }
 import pathlib
 import sys
 
