@@ -7,6 +7,8 @@ import pathlib
 import shutil
 import tempfile
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import states
@@ -59,3 +61,14 @@ def test_one_lies_where_orbax_would_read_a_pattern(tmp_path, monkeypatch):
   monkeypatch.setattr(tempfile, "tempdir", str(workdir))
   with pytest.raises(errors.UserError, match="set TMPDIR to a plain path"):
     restore(workdir, states.state(0))
+
+
+@pytest.mark.parametrize("of", ["shape", "type"])
+def test_one_of_another_form_is_refused(tmp_path, of):
+  """Orbax would give what was saved, or a part of each number (findings/orbax_numpy_shape.sh)."""
+  leaves, tree = jax.tree.flatten(states.state(0))
+  i = next(i for i, leaf in enumerate(leaves) if leaf.ndim == 2)
+  other = {"shape": jnp.zeros((17, 8)), "type": leaves[i].astype(jnp.int8)}[of]
+  like = jax.tree.unflatten(tree, [*leaves[:i], other, *leaves[i + 1 :]])
+  with pytest.raises(errors.UserError, match="use the run's own config"):
+    restore(unpacked(tmp_path), like)
