@@ -55,10 +55,10 @@ def write(
   projecting.check(projections)
   place = out or f"{workdir}/report"
   config = config if config is not None else eval_config.evaluation("knn")
+  if out:
+    _check_out(out)
   with _folder(place, "--out" if out else "workdir") as folder:
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    if out:
-      own_page.check_place(folder, [own_page.NAME], "give another --out")
     places.ready(folder, "the report", "give another --out")
     try:
       found = sample.take(config, workdir, images, seconds, loaded, given)
@@ -75,6 +75,15 @@ def write(
     with _folder(f"{workdir}/tensorboard", "workdir") as folder:
       _to_tensorboard(folder, found.loaded.step, drawn.pictures)
   return f"{place}/{own_page.NAME}"
+
+
+def _check_out(out: str) -> None:
+  """Raises `UserError` where somebody else's page would be replaced."""
+  remedy = "give another --out"
+  if not address.is_bucket(out):
+    own_page.check_place(pathlib.Path(out), [own_page.NAME], remedy)
+  elif page := reads.content(address.parsed(out, "--out"), own_page.NAME):
+    own_page.check(f"{out}/{own_page.NAME}", page, remedy)
 
 
 @contextlib.contextmanager

@@ -19,8 +19,19 @@ def check_place(folder: pathlib.Path, names: Iterable[str], remedy: str) -> None
     remedy: names another place, in errors.
   """
   there = sorted(set(names) & set(reading.names_in(folder)))
-  if not there or MARK.encode() in (reading.content(folder / NAME) or b"")[:_HEAD]:
-    return
-  raise errors.UserError(
-    f"{folder / there[0]} is there, and nothing tells that contrastive_jax has written it; {remedy}"
-  )
+  if there:
+    check(str(folder / there[0]), reading.content(folder / NAME), remedy)
+
+
+def check(place: str, page: bytes | None, remedy: str) -> None:
+  """Raises `UserError` unless what would be replaced lies beside, or is, a page of ours.
+
+  Args:
+    place: of a file, that is there.
+    page: the content of `NAME` beside it, if there is one.
+    remedy: names another place, in errors.
+  """
+  if MARK.encode() not in (page or b"")[:_HEAD]:
+    raise errors.UserError(
+      f"{place} is there, and nothing tells that contrastive_jax has written it; {remedy}"
+    )

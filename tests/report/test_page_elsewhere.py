@@ -93,6 +93,10 @@ def test_a_run_in_a_bucket_leaves_its_page_and_its_backbone_there(server, tmp_pa
   assert f"contrastive_jax eval --workdir={workdir}" in page and "could not be drawn" not in page
   assert "<h1>Run run</h1>" in page and str(tmp_path) not in page
   assert "Where the time went" in page and "no time.jsonl" not in page
+  Objects(address.parsed(server.address("site"), "it")).put("index.html", b"theirs")
+  with pytest.raises(errors.UserError, match="site/index.html is there, and nothing tells that"):
+    write.write(workdir, out=server.address("site"), images=32)
+  assert server.objects()["site/index.html"] == b"theirs"
   written = write.write(workdir, out=str(tmp_path / "page"), images=32)
   assert pathlib.Path(written).read_text().endswith("</html>\n")
   found = export.run(workdir, "own", out=str(tmp_path / "own"))
