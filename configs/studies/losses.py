@@ -56,6 +56,7 @@ def get_config(size="gpu"):
     "rate": study_config.each("optimizer.base_lr", RATES[size]),
   }
   study.choose = ("scale", "rate")
+  study.choose_seeds = 1
   study.x = "loss"
   study.published = [
     {"loss": loss, "value": value, "source": "SimCLR, Table 4"} for loss, value in PUBLISHED.items()

@@ -43,6 +43,7 @@ def get_config(size="gpu"):
     "rate": study_config.each("*optimizer.base_lr", RATES[size]),
   }
   study.choose = ("temperature", "rate")
+  study.choose_seeds = 1
   study.x, study.line = "batch", "method"
   return study
 

@@ -1,8 +1,9 @@
 """Which label of an axis is the best, by images held out of the training set.
 
-The cells that share all other labels are a group; the label with the best mean over the seeds is
-chosen, the first of equals. A run whose loss did not stay finite is worse than any. The choice is
-written down before its cells are scored on test images, and stands from then on.
+The cells that share all other labels are a group; the label with the best mean over the seeds, or
+over the first `choose_seeds` of them, is chosen, the first of equals. A run whose loss did not stay
+finite is worse than any. The choice is written down before its cells are scored on test images, and
+stands from then on. Seeds that do not choose are run with the chosen label alone.
 """
 
 import json
@@ -34,10 +35,26 @@ def group_of(study: ConfigDict, cell: Cell) -> str:
   return cells_lib.name_of(cells_lib.group(study, cell)) if study.choose else cell.name
 
 
-def is_settled(study: ConfigDict, record: dict[str, Any]) -> bool:
-  """Returns whether a failed cell has its say in a choice: training it again would end alike."""
-  code = record.get("exit_code")
-  return bool(study.choose) and record.get("state") == layout.FAILED and _diverged(code)
+def has_a_say(study: ConfigDict, cell: Cell) -> bool:
+  """Returns whether a cell is one of those that choose."""
+  return bool(study.choose) and cell.seed in study.seeds[: study.choose_seeds or None]
+
+
+def is_settled(study: ConfigDict, cell: Cell, record: dict[str, Any]) -> bool:
+  """Returns whether a failed cell has had its say: training it again would end alike."""
+  failed = record.get("state") == layout.FAILED and _diverged(record.get("exit_code"))
+  return failed and has_a_say(study, cell)
+
+
+def is_left_out(study: ConfigDict, root: pathlib.Path, cell: Cell) -> bool:
+  """Returns whether a cell is not to be run, as far as is known now: it neither chooses nor was."""
+  return not has_a_say(study, cell) and not is_chosen(study, root, cell)
+
+
+def is_passed_over(study: ConfigDict, root: pathlib.Path, cell: Cell) -> bool:
+  """Returns whether a cell is never to be run: it does not choose, and another was chosen."""
+  made = study.choose and layout.read_choice(layout.choice(root, group_of(study, cell)))
+  return bool(made) and is_left_out(study, root, cell)
 
 
 def is_chosen(study: ConfigDict, root: pathlib.Path, cell: Cell) -> bool:
@@ -79,7 +96,8 @@ def _best(
   by = study.choose_by or study.measure
   scores: dict[str, list[float]] = {}
   labels: dict[str, dict[str, str]] = {}
-  for cell in group:
+  choosing = [cell for cell in group if has_a_say(study, cell)]
+  for cell in choosing:
     value = _score(study, root, cell, question, measure.parse(by))
     if value is None:
       return None
@@ -96,7 +114,7 @@ def _best(
     "chosen": labels[best],
     "by": by,
     "means": {name: mean if math.isfinite(mean) else None for name, mean in means.items()},
-    "seeds": sorted({cell.seed for cell in group}),
+    "seeds": sorted({cell.seed for cell in choosing}),
   }
 
 
@@ -105,7 +123,7 @@ def _score(
 ) -> float | None:
   """Returns a cell's score on images held out, None if it has none yet."""
   record = layout.record(root, cell.name)
-  if is_settled(study, record):
+  if is_settled(study, cell, record):
     return -math.inf
   if record.get("state") != layout.DONE:
     return None

@@ -64,6 +64,7 @@ class Options:
   seeds: tuple[int, ...] = option((0,), "of the runs of each combination")
   choose: tuple[str, ...] = option((), "axes whose best label is chosen on images held out")
   choose_by: str = option("", "figure that chooses; unset: measure")
+  choose_seeds: int = option(0, "how many of the seeds choose; the others run the chosen; 0: all")
   evaluations: tuple[str, ...] = option(("eval/knn",), "configs that score on test images, once")
   measure: str = option("knn.h", "figure in the table: PROTOCOL.LAYER, or metric.NAME")
   also: tuple[str, ...] = option((), "further figures, each with a table of its own")
@@ -202,6 +203,7 @@ def _check(study: ConfigDict) -> None:
     raise errors.UserError(f"seeds {study.seeds} are none or repeat one; use e.g. (0, 1, 2)")
   for seed in study.seeds:
     config_lib.check_seed(seed)
+  _check_choosing_seeds(study)
   _check_axes(study)
   if study.show not in SHOWS:
     raise errors.UserError(f'show "{study.show}" is none of {", ".join(SHOWS)}')
@@ -224,6 +226,14 @@ def _check(study: ConfigDict) -> None:
   _check_figures(study)
   for row in study.published:
     _check_published(row, study)
+
+
+def _check_choosing_seeds(study: ConfigDict) -> None:
+  if not 0 <= study.choose_seeds <= len(study.seeds):
+    raise errors.UserError(
+      f"choose_seeds {study.choose_seeds}: there are {len(study.seeds)} seeds; use a number up to "
+      "that, the first of them choose, or 0: all"
+    )
 
 
 def _check_axes(study: ConfigDict) -> None:

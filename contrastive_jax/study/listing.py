@@ -18,7 +18,8 @@ def table(study: ConfigDict, place: Place, selected: Sequence[Cell]) -> str:
   work = Work(study, place)
   rows = [("cell", "state", "steps", "images", "time")]
   images, seconds, left = 0, 0.0, 0
-  for cell in selected:
+  asked = [cell for cell in selected if not choose.is_passed_over(study, place.root, cell)]
+  for cell in asked:
     todo, steps, time = work.needs(cell), sizes.steps(cell), times.of(cell)
     seen = steps and steps * cells_lib.resolve(cell).batch_size
     state = layout.record(place.root, cell.name).get("state", "")
@@ -28,9 +29,11 @@ def table(study: ConfigDict, place: Place, selected: Sequence[Cell]) -> str:
       images += seen or 0
     shown = "" if time is None else f"{'~' if todo else ''}{estimate.words(time)}"
     state = f"{state}, to be scored" if todo and state == layout.DONE else state or "-"
+    if choose.is_left_out(study, place.root, cell):
+      state = "if chosen"
     rows.append((cell.name, state, _number(steps), _number(seen), shown))
   about = f", about {estimate.words(seconds)} one after the other" if seconds else ""
-  sum_ = f"{len(selected)} cells, {left} to go: {images:,} images{about}" if left else "all done"
+  sum_ = f"{len(asked)} cells, {left} to go: {images:,} images{about}" if left else "all done"
   return "\n".join([*_columns(rows), sum_]) + "\n"
 
 

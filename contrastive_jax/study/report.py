@@ -44,6 +44,7 @@ def write(
     layout.write(folder / name, content)
     written.append(folder / name)
 
+  cells = [cell for cell in cells if not choose.is_passed_over(study, root, cell)]
   runs = {}
   for cell in cells:
     place = layout.cell(root, cell.name)
@@ -53,7 +54,8 @@ def write(
   chosen = _chosen(study, cells, root)
   rows = summary.rows(cells, runs, names, chosen)
   by = study.choose_by or study.measure
-  candidates = summary.rows(cells, runs, [by], held_out=True) if study.choose else []
+  choosing = [cell for cell in cells if choose.has_a_say(study, cell)]
+  candidates = summary.rows(choosing, runs, [by], held_out=True)
   with canvas.settings():
     parts = []
     for number, name in enumerate(names):

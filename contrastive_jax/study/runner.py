@@ -65,7 +65,9 @@ class Runner:
     self._work = Work(study, place)
     self._before = {cell.name: layout.record(self._root, cell.name) for cell in self._all}
     self._begun: dict[str, float] = {}  # name -> when
-    self._waiting = collections.deque(self._selected)
+    self._waiting = collections.deque(
+      cell for cell in self._selected if not choose.is_left_out(study, self._root, cell)
+    )
     self._elsewhere: list[tuple[float, Cell]] = []  # (when to try again, cell)
     self._active: set[str] = set()
     self._turn = threading.Condition()
@@ -142,7 +144,7 @@ class Runner:
         self._warned.add(cell.name)
         self._elsewhere.append((time.monotonic() + _WAIT_S, cell))
     elif ended.state == layout.FAILED:
-      settled = choose.is_settled(self._study, layout.record(self._root, cell.name))
+      settled = choose.is_settled(self._study, cell, layout.record(self._root, cell.name))
       self._say(cell, f"{'counts as the worst' if settled else 'FAILED'}: {ended.why}")
       if not settled:
         self.failed[cell.name] = ended.why
@@ -188,8 +190,9 @@ class Runner:
       )
     with self._turn:
       chosen = [c for c in members if choose.is_chosen(self._study, self._root, c)]
+      chosen = [c for c in chosen if choose.has_a_say(self._study, c) or c in self._selected]
       known = {cell.name for cell in [*self._waiting, *(c for _, c in self._elsewhere)]}
-      known |= {*self._active, *self.failed} - {doing}
+      known |= self._active - {doing} | self.failed.keys()
       self._waiting.extend(c for c in chosen if c.name not in known and self._work.needs(c))
       self._turn.notify_all()
     return True

@@ -52,7 +52,7 @@ def run_cell(
     UserError: the changes cannot work, another process works on the same, or it failed.
   """
   study = study_config.resolve(study)
-  study.choose = ("",)  # nothing but the figure that chooses is asked
+  study.choose, study.choose_seeds = ("",), 0  # nothing but the figure that chooses is asked
   root = pathlib.Path(paths.local(root, "root"))
   cell = _cell(study, changes, seed)
   cells_lib.resolve(cell)

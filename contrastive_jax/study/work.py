@@ -46,7 +46,8 @@ class Work:
   def needs(self, cell: Cell) -> list[Stage]:
     """Returns what a cell still needs, in order, as far as it is known what was chosen."""
     record = layout.record(self.root, cell.name)
-    if choose.is_settled(self.study, record):
+    settled = choose.is_settled(self.study, cell, record)
+    if settled or choose.is_left_out(self.study, self.root, cell):
       return []
     workdir, step = layout.cell(self.root, cell.name), record.get("step")
     given = self.place.workdir(cell.name)
@@ -58,8 +59,8 @@ class Work:
     return found
 
   def _asked(self, cell: Cell) -> list[Question]:
-    chosen = choose.is_chosen(self.study, self.root, cell)
-    return [*([self.held_out] if self.held_out else []), *(self._on_test if chosen else [])]
+    held_out = [self.held_out] if choose.has_a_say(self.study, cell) else []
+    return [*held_out, *(self._on_test if choose.is_chosen(self.study, self.root, cell) else [])]
 
   def do(
     self,
@@ -83,7 +84,7 @@ class Work:
         return Ended(ELSEWHERE, holder)
       stages, record = self.needs(cell), layout.record(self.root, cell.name)
       state, asked = record.get("state"), [question.name for question in self._asked(cell)]
-      settled = choose.is_settled(self.study, record)
+      settled = choose.is_settled(self.study, cell, record)
       failed = state == layout.FAILED and (settled or record != before)
       if failed or (state == layout.DONE and not stages and record.get("scored") == asked):
         return Ended(state, record.get("error", ""))

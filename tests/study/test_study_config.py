@@ -108,6 +108,7 @@ def test_every_run_may_be_changed_by_flags():
 
 MISTAKES = {
   "an axis that is not there": ({"x": "bach"}, "there is no axis bach; did you mean batch?"),
+  "more choosing seeds than seeds": ({"choose_seeds": 3}, "choose_seeds 3: there are 2 seeds"),
   "an axis that is not shown": ({"choose": ()}, "axis rate has 2 labels and is not shown"),
   "an axis twice": ({"line": "rate"}, "an axis is named twice"),
   "a seed twice": ({"seeds": (1, 1)}, "repeat one"),

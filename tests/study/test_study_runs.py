@@ -21,8 +21,10 @@ from contrastive_jax.study import (
   layout,
   listing,
   place,
+  report,
   search,
   selection,
+  work,
 )
 from contrastive_jax.study import config as study_config
 
@@ -164,6 +166,61 @@ def test_a_run_that_diverges_is_the_worst_choice_and_is_left_at_that(tmp_path):
   count = len(small.starts(tmp_path))
   small.run_here(made, tmp_path)
   assert len(small.starts(tmp_path)) == count
+
+
+def test_seeds_that_do_not_choose_run_what_was_chosen_alone(tmp_path):
+  made = study_config.resolve(small.study(seeds=(0, 1, 2), choose_seeds=1))
+  everything = cells.cells(made)
+  listed = listing.table(made, place.Place(tmp_path), everything)
+  assert listed.count("if chosen") == 8 and "12 cells, 4 to go" in listed
+  small.run_here(made, tmp_path)
+  assert {path.name for path in (tmp_path / "cells").iterdir()} == {
+    *(f"batch={b},rate=0.1,seed=0" for b in (64, 128)),
+    *(f"batch={b},rate=0.3,seed={s}" for b in (64, 128) for s in (0, 1, 2)),
+  }
+  scored = {tuple(path.parts[-3::2]) for path in tmp_path.glob("cells/*/eval/*.json")}
+  assert ("batch=64,rate=0.3,seed=2", "knn.json") in scored
+  assert ("batch=64,rate=0.3,seed=2", "held_out.json") not in scored
+  choices = layout.choices(tmp_path).values()
+  assert [(c["chosen"], c["seeds"]) for c in choices] == [({"rate": "0.3"}, [0])] * 2
+  listed = listing.table(made, place.Place(tmp_path), everything)
+  assert "if chosen" not in listed and listed.endswith("\nall done\n")
+  count = len(small.starts(tmp_path))
+  small.run_here(made, tmp_path, jobs=2)
+  assert len(small.starts(tmp_path)) == count
+  report.write(made, everything, tmp_path)
+  table = (tmp_path / "report" / "table.csv").read_text()
+  assert "missing" not in table and "rate=0.1,seed=1" not in table
+  assert "Not all cells are done" not in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_seed_that_was_not_asked_for_is_not_run_because_its_label_was_chosen(tmp_path):
+  made = study_config.resolve(small.study(seeds=(0, 1, 2), choose_seeds=1))
+  small.run_here(made, tmp_path, selection.only(made, cells.cells(made), ["seed=0,1"]))
+  assert {path.name[-6:] for path in (tmp_path / "cells").iterdir()} == {"seed=0", "seed=1"}
+
+
+def test_a_chosen_run_that_diverges_in_a_seed_that_does_not_choose_has_failed(tmp_path):
+  made = small.study(choose_seeds=1)
+  made.axes = {"batch": {"64": {"batch_size": 64}}, "rate": {"0.3": {"optimizer.base_lr": 0.3}}}
+  small.run_here(made, tmp_path, selection.only(made, cells.cells(made), ["seed=0"]))
+  made.changes = {"method.temperature": stand_in.DIVERGES}  # as if it did with the other seed
+  everything = cells.cells(study_config.resolve(made))
+  (other,) = [cell for cell in everything if cell.seed == 1]
+  todo = work.Work(study_config.resolve(made), place.Place(tmp_path))
+  ended = todo.do(other, stand_in.Children(), {}, {})
+  assert (ended.state, ended.why) == ("failed", "stopped: it diverges")
+  assert not choose.is_settled(made, other, layout.record(tmp_path, other.name))
+
+
+def test_a_chosen_cell_that_cannot_be_scored_fails_once_and_the_study_ends(tmp_path, monkeypatch):
+  score = stand_in._score
+  monkeypatch.setattr(stand_in, "_score", lambda c, w: 2 if c.name == "knn" else score(c, w))
+  done = small.run_here(small.study(), tmp_path)
+  assert done.failed == {
+    f"batch={b},rate=0.3,seed={s}": "knn ended with code 2" for b in (64, 128) for s in (0, 1)
+  }
+  assert [name for *_, name in small.starts(tmp_path)].count("knn") == 4
 
 
 @pytest.mark.parametrize(
