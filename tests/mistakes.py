@@ -93,8 +93,20 @@ MISTAKES = {
   ),
   "no place for results": (
     evaluation("--workdir={here}/norun", "--out="),
-    "--out is empty; give a folder, or leave it out for WORKDIR/eval",
+    "--out is empty; give a value after =, or leave the flag out",
   ),
+  "no place for a run": (train(commands.QUICK, "--workdir="), "--workdir is empty; give a value"),
+  "weights of a variable that is not set": (
+    evaluation("--workdir={here}/norun", "--init="),
+    "--init is empty; give a value after =, or leave the flag out",
+  ),
+  "no place for a comparison": (
+    ("compare", ("{here}/norun", "{here}/norun", "--out=")),
+    "--out is empty",
+  ),
+  "no place for an export": (("export", ("--workdir={here}/norun", "--out=")), "--out is empty"),
+  "no place for a page": (("report", ("--workdir={here}/norun", "--out=")), "--out is empty"),
+  "no place for converted weights": (("convert", ("{here}/norun", "--out=")), "--out is empty"),
   "evaluation named after the folder above": (
     evaluation("--workdir={here}/norun", "--config.name=.."),
     'name ".." is no file name; use letters, digits, "_", "-", and "." inside',

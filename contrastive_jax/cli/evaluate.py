@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from contrastive_jax import config_files, errors
+from contrastive_jax import config_files
 from contrastive_jax.buckets import address
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.evaluation import config
@@ -30,8 +30,6 @@ def _run(asked: Asked) -> None:
   from contrastive_jax.evaluation import evaluate
 
   out = asked.flags["out"].value
-  if out == "":
-    raise errors.UserError("--out is empty; give a folder, or leave it out for WORKDIR/eval")
   out = out and address.checked(out, "--out")
   evaluate.run(asked.config, asked.flags["workdir"].value, out=out)
 

@@ -19,9 +19,11 @@ def understood(
     hint = f"did you mean --{near}?" if near else f"flags are {', '.join(f'--{v}' for v in values)}"
     raise errors.UserError(f"there is no flag --{unknown}; {hint}")
   try:
-    return values, values([command, *words])[1:]
+    rest = values([command, *words])[1:]
   except flags.Error as error:
     raise errors.UserError(" ".join(str(error).split())) from error
+  parse.check_filled(values)
+  return values, rest
 
 
 def help(line: str, example: str, values: flags.FlagValues, *rows: tuple[str, str]) -> str:

@@ -51,6 +51,7 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
     rest = values(argv)
   except flags.Error as error:
     raise errors.UserError(" ".join(str(error).split())) from error
+  check_filled(values)
   if len(rest) > 1 and command.positional and values[command.positional].value is None:
     values[command.positional].value = rest.pop(1)
   if len(rest) > 1:
@@ -118,6 +119,14 @@ def unknown_flag(values: flags.FlagValues, words: list[str]) -> str | None:
     raise errors.UserError(" ".join(str(error).split())) from error
   names = (re.match(r"--?([\w.-]+)", word) for word in rest)
   return next((m[1] for m in names if m and not re.match(r"(no)?config(\.|$)", m[1])), None)
+
+
+def check_filled(values: flags.FlagValues) -> None:
+  """Raises `UserError` for a flag that was given an empty text, as "--out=$DIR" without DIR is."""
+  for name in values:
+    flag = values[name]
+    if flag.present and flag.value == "" and flag.default is None:
+      raise errors.UserError(f"--{name} is empty; give a value after =, or leave the flag out")
 
 
 def _did_you_mean(name: str, values: flags.FlagValues, spec: str | None) -> str:
