@@ -139,9 +139,7 @@ def one_split(
   return Split(source, name, build.recipe(merged), run_images.pipeline_options(merged))
 
 
-def check_names(
-  train: Sequence[str], test: Sequence[str], train_name: str, test_name: str
-) -> None:
+def check_names(train: Sequence[str], test: Sequence[str], train_name: str, test_name: str) -> None:
   """Raises UserError if two splits number their classes otherwise; one may know more of them.
 
   Args:
