@@ -171,9 +171,8 @@ def _is_simple(image: Image.Image, form: Form) -> bool:
 def _reads_rightly(image: Image.Image, bits: int) -> bool:
   """Returns whether Pillow gets the values of a TIFF with one sample a pixel right.
 
-  Pillow 13 takes whole numbers below 0 for others if they have 8 bits, those of 32 bits without a
-  sign for some with one, and swaps the bytes of neither floats nor signed numbers that are packed
-  and begin with the high byte.
+  Pillow 13 takes whole numbers below 0 for others if they have 8 bits, and some of 32 bits without
+  a sign for such; what begins with the high byte: see findings/pillow_tiff_high_byte_first.sh.
   """
   number = image.tag_v2.get(_SAMPLE_FORMAT, (1,))[0]
   if number == 1:
