@@ -77,7 +77,9 @@ def _prepare(config, splits, out, how, **work) -> None:
   from contrastive_jax import run_images  # JAX is not loaded before the flags are right
   from contrastive_jax.data import preparing
 
-  done = [preparing.prepare(run_images.source(config, s), s, out, how, **work) for s in splits]
+  sources = [run_images.source(config, split) for split in splits]  # all, before hours of the first
+  pairs = zip(sources, splits, strict=True)
+  done = [preparing.prepare(source, split, out, how, **work) for source, split in pairs]
   if all(done):
     _say_done(out)
   else:

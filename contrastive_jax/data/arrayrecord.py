@@ -38,6 +38,7 @@ _IMAGES = (
   "img",
 )  # names, the first that is there
 _LABELS = ("label", "labels", "image/class/label", "class", "cls")
+_TOLD_BY = 16  # records: the first may have no label
 _AT_ONCE = 256  # records read for their labels
 _SAID_EVERY_S = 10.0
 
@@ -166,9 +167,8 @@ class _Layout:
     reason = features.get(prepared.UNREADABLE)
     raise Unreadable(reason[0].decode() if reason else f"{name}: it holds no {self.image}")
 
-  def label_of(self, record: bytes) -> bytes | int:
-    found = tf_example.parse(record).get(self.label)
-    return found[0] if found else -1
+  def labels_of(self, record: bytes) -> tf_example.Values:
+    return tf_example.parse(record).get(self.label, [])
 
 
 def _layout_of(files: records.Files, image: str, label: str) -> _Layout:
@@ -193,6 +193,7 @@ def _layout_of(files: records.Files, image: str, label: str) -> _Layout:
     raise errors.UserError(
       f"{name} has no image {key or 'feature'} (features: {there}); set data.arrayrecord.image"
     )
+  features = _of_several(opened, files) | {k: v for k, v in features.items() if v}
   if label not in ("", "none") and not features.get(label):
     raise errors.UserError(
       f"{name} has no feature {label!r} (features: {there}); set data.arrayrecord.label"
@@ -204,6 +205,20 @@ def _layout_of(files: records.Files, image: str, label: str) -> _Layout:
       "no labels"
     )
   return _Layout(key, label)
+
+
+def _of_several(opened, files: records.Files) -> dict[str, tf_example.Values]:
+  """Returns all features with a value of the first records, those that are damaged left out."""
+  found: dict[str, tf_example.Values] = {}
+  for index in range(min(len(files), _TOLD_BY)):
+    try:
+      record = reading.patiently(files.named(index), lambda i=index: records.record(opened, i))
+      found = {k: v for k, v in tf_example.parse(record).items() if v} | found
+    except (errors.ReadFailed, errors.UserError, MemoryError):
+      raise
+    except Exception:  # a damaged record, which its reader replaces
+      continue
+  return found
 
 
 def _first(opened, files: records.Files) -> bytes:
@@ -233,28 +248,45 @@ def _labels(files: records.Files, layout: _Layout, kept_in: str) -> np.ndarray:
   place = kept.folder(kept_in, "data.arrayrecord.index", "labels")
   facts = [kept.facts_of(path) for path in files.paths]
   path = (
-    place / f"{kept.name_of({'form': 'labels 1', 'label': layout.label, 'files': facts})}.labels"
+    place / f"{kept.name_of({'form': 'labels 2', 'label': layout.label, 'files': facts})}.labels"
   )
   if found := kept.load(path, 1):
+    _tell_of_several(found[0]["several"], layout.label)
     return found[1][0]
-  opened, labels, begun = files.opened(), [], time.monotonic()
+  opened, labels, begun, several = files.opened(), [], time.monotonic(), []
   log = logging.getLogger(__name__)
   for start in range(0, len(files), _AT_ONCE):
     indices = range(start, min(start + _AT_ONCE, len(files)))
     some = records.Ahead(opened, indices)
-    labels += [_label(files, some, layout, index) for index in indices]
+    for index in indices:
+      found = _labels_of(files, some, layout, index)
+      labels.append(found[0] if found else -1)
+      if len(found) > 1:
+        several.append(index)
     if time.monotonic() - begun > _SAID_EVERY_S:
       begun = time.monotonic()
       log.info("labels of %s, ...: %d of %d are read", files.paths[0], len(labels), len(files))
   texts = any(isinstance(label, bytes) for label in labels)
   array = np.array([b"" if label == -1 else label for label in labels] if texts else labels)
-  _keep(path, array)
+  odd = (len(several), files.named(several[0]) if several else "")
+  _tell_of_several(odd, layout.label)
+  _keep(path, odd, array)
   return array
 
 
-def _keep(path: pathlib.Path, labels: np.ndarray) -> None:
+def _tell_of_several(odd: tuple[int, str], label: str) -> None:
+  count, first = odd
+  if count:
+    logging.getLogger(__name__).warning(
+      "warning: %d record%s several values of %s, the first is %s: the first value is taken; set "
+      "data.arrayrecord.label to another feature, or none",
+      *(count, " has" if count == 1 else "s have", label, first),
+    )
+
+
+def _keep(path: pathlib.Path, odd: tuple[int, str], labels: np.ndarray) -> None:
   try:
-    kept.save(path, {}, [labels])
+    kept.save(path, {"several": odd}, [labels])
   except (errors.SaveFailed, errors.UserError) as error:
     logging.getLogger(__name__).warning(
       "warning: labels are not kept in %s (%s): the next start reads all records again; set "
@@ -263,11 +295,11 @@ def _keep(path: pathlib.Path, labels: np.ndarray) -> None:
     )
 
 
-def _label(files: records.Files, some, layout: _Layout, index: int) -> bytes | int:
+def _labels_of(files: records.Files, some, layout: _Layout, index: int) -> tf_example.Values:
   try:
     record = reading.patiently(files.named(index), lambda: records.record(some, index))
-    return layout.label_of(record)
+    return layout.labels_of(record)
   except (errors.ReadFailed, errors.UserError):
     raise
   except Exception:  # a damaged record: its image will be replaced
-    return -1
+    return []

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 from typing import Any
 
 from contrastive_jax import errors
@@ -61,13 +62,7 @@ def chosen(schema, file: str, image: str, label: str) -> Columns:
   classes = {n: d.get("names") for n, d in described.items() if d.get("_type") == "ClassLabel"}
   classes = {n: names for n, names in classes.items() if n in schema.names}
   if not label:
-    named = [n for n in _LABELS if n in classes] or list(classes)[:1]
-    plain = [n for n in _LABELS if n in schema.names and _is_class(schema.field(n))]
-    label = next(iter((named if len(classes) == 1 else []) or plain), "")
-    if not label and classes:
-      raise errors.UserError(
-        f"{file} has several columns of classes, {', '.join(classes)}; set data.parquet.label"
-      )
+    label = _label(schema, classes, file)
   elif label == "none":
     label = ""
   elif label not in schema.names:
@@ -76,11 +71,45 @@ def chosen(schema, file: str, image: str, label: str) -> Columns:
     )
   elif not _is_class(schema.field(label)):
     raise errors.UserError(
-      f"{file}: the column {label} is {schema.field(label).type}, no class number and no text; set "
-      "data.parquet.label, to none for no labels"
+      f"{no_classes(label, schema, file)}; set data.parquet.label, to none for no labels"
     )
   factors = tuple(n for n in classes if n != label and _is_number(schema.field(n)))
   return Columns(image, leaves, label, tuple(map(str, classes.get(label) or ())), factors)
+
+
+def _label(schema, classes: dict[str, Any], file: str) -> str:
+  """Returns the column of labels where nobody names one; "": none. One that cannot be is told."""
+  called = [n for n in _LABELS if n in schema.names]
+  ways = (
+    [n for n in called if n in classes],
+    [n for n in called if _is_number(schema.field(n)) or str(schema.field(n).type) == "bool"],
+    list(classes)[:1] if len(classes) == 1 else [],
+    [n for n in called if _is_class(schema.field(n))],
+  )
+  if found := next(filter(None, ways), None):
+    return found[0]
+  if classes:
+    raise errors.UserError(
+      f"{file} has several columns of classes, {', '.join(classes)}; set data.parquet.label"
+    )
+  for name in called:
+    if str(schema.field(name).type) != "null":
+      tell_of_no_classes(name, schema, file)
+      break
+  return ""
+
+
+def no_classes(name: str, schema, file: str) -> str:
+  """Returns what is said of a column that cannot be that of labels."""
+  return f"{file}: the column {name} is {schema.field(name).type}, no class number and no text"
+
+
+def tell_of_no_classes(name: str, schema, file: str) -> None:
+  """Says that images are taken without labels, though a column is called like one of labels."""
+  logging.getLogger(__name__).warning(
+    "warning: %s: images are taken without labels; set data.parquet.label to another, or none",
+    no_classes(name, schema, file),
+  )
 
 
 def _described(schema) -> dict[str, dict[str, Any]]:
@@ -122,6 +151,7 @@ def _leaves(field) -> tuple[str, ...]:
 
 
 _BYTES = ("binary", "large_binary", "binary_view")
+_FLOATS = ("halffloat", "float", "double")  # of whole numbers, where some are missing
 _TEXTS = ("string", "large_string", "string_view")
 
 
@@ -135,4 +165,5 @@ def _is_number(field) -> bool:
 
 def _is_class(field) -> bool:
   kind = str(field.type)
-  return _is_number(field) or kind == "bool" or kind in _TEXTS or kind.startswith("dictionary")
+  texts = kind in _TEXTS or kind.startswith("dictionary")
+  return _is_number(field) or kind == "bool" or kind in _FLOATS or texts

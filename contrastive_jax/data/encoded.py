@@ -122,7 +122,7 @@ def read_names(given: str, key: str) -> tuple[str, ...]:
   if content is None:
     raise errors.Absent(f'no file "{given}"; set {key} to a file of class names, a line each')
   try:
-    names = tuple(line.strip() for line in content.decode().splitlines() if line.strip())
+    names = tuple(line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip())
   except UnicodeDecodeError as error:
     raise errors.UserError(
       f"{path} is no text in UTF-8 ({error}); {key} is a line a class"

@@ -288,10 +288,10 @@ def _labels(items: Any, name: str) -> tuple[np.ndarray | None, tuple[str, ...], 
   """Returns the labels of all items, int [n], the names of the classes, and how many there are."""
   found = _listed(items, name)
   if found is None:
-    _, first = _parted(items[0], f"item 0 of {name}")
-    if first is None:
+    first, has_place = _first_label(items, name)
+    if not has_place:
       return None, (), 0
-    if _class(first) is None:
+    if first is not None and _class(first) is None:
       logging.getLogger(__name__).warning(
         "warning: beside an image %s has no class but a %s: its images are taken without labels",
         *(name, type(first).__name__),
@@ -315,6 +315,32 @@ def _labels(items: Any, name: str) -> tuple[np.ndarray | None, tuple[str, ...], 
   if len(names) < count:
     names = ()
   return labels, tuple(names), max(count, len(names))
+
+
+def _first_label(items: Any, name: str) -> tuple[Any, bool]:
+  """Returns the first label that there is, and whether items have a place for one, of the first 16.
+
+  An item that fails tells neither: that is told when its image is read.
+  """
+  has_place = False
+  for i in range(min(len(items), _LOOKED_AT)):
+    named = f"item {i} of {name}"
+    try:
+      item = reading.patiently(named, lambda i=i: items[i])
+    except (errors.UserError, errors.ReadFailed, MemoryError):
+      raise
+    except Exception:  # whatever another's code raises
+      continue
+    _, label = _parted(item, named)
+    if label is not None:
+      return label, True
+    if isinstance(item, Mapping):
+      has_place = has_place or any(key in item for key in _LABEL_KEYS)
+    elif isinstance(item, tuple | list):
+      has_place = has_place or len(item) > 1
+    if not has_place:
+      break
+  return None, has_place
 
 
 def _listed(items: Any, name: str) -> list[int | str] | None:
@@ -348,6 +374,8 @@ def _label_of(items: Any, index: int, name: str) -> int | str:
 def _class(label: Any) -> int | str | None:
   if isinstance(label, str):
     return label
+  if isinstance(label, np.bool_):
+    return int(label)
   try:
     return operator.index(label)  # also of NumPy and, without dimensions, of PyTorch
   except TypeError:

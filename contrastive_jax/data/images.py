@@ -238,7 +238,7 @@ def of_pillow(image: Image.Image) -> np.ndarray:
 
 def _whole_rgb(image: Image.Image) -> Image.Image:
   small = image.size[0] * image.size[1] <= _STRIP_PIXELS
-  return _rgb(image) if small or image.mode == "RGB" else Image.fromarray(_pixels(image))
+  return _rgb(image) if small or _is_rgb(image) else Image.fromarray(_pixels(image))
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
@@ -254,8 +254,12 @@ def _pixels(image: Image.Image) -> np.ndarray:
   return found
 
 
+def _is_rgb(image: Image.Image) -> bool:
+  return image.mode == "RGB" and "transparency" not in image.info  # of a PNG: a colour
+
+
 def _rgb(image: Image.Image) -> Image.Image:
-  if image.mode == "RGB":
+  if _is_rgb(image):
     return image
   if image.mode in SIXTEEN_BITS:  # convert("RGB") would clip at 255
     grey = np.asarray(image)

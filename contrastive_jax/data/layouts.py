@@ -75,6 +75,8 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
     paths = _listed(part.images, tree, suffixes)
     return _of_listed_split(part, given, split, tree, labels, listed, paths)
   root, siblings = _found(base, split, tree)
+  if labels == "auto" and siblings == [base]:
+    splits.check_not_in_part(base, tree)
   parts = {sibling: _split(sibling, tree) for sibling in siblings}
   here = parts[root]
   root = here.images
@@ -129,11 +131,16 @@ def _inner(base: Any, tree: Tree) -> Any:
 
 def _split(folder: Any, tree: Tree) -> _Split:
   with_images = [name for name in tree.folders(folder) if tree.has_images(folder / name)]
-  if len(with_images) == 1 and splits.is_container(with_images[0]):
+  if len(with_images) == 1 and _is_around(with_images[0], folder):
     inner = folder / with_images[0]
     if not any(name.lower().endswith(tree.suffixes) for name in tree.files(folder)):
       return _split(inner, tree)._replace(folder=folder)
   return _Split(folder, folder, with_images)
+
+
+def _is_around(name: str, folder: Any) -> bool:
+  """Returns whether the only folder in another holds its images, or classes, and is none itself."""
+  return splits.is_container(name) or name == folder.name
 
 
 def _in_classes(root: Any, paths: Listing, labels: str) -> bool:

@@ -53,6 +53,13 @@ def read(
       "(--config.data.split, --config.data.eval_split), or hold out a part as split test, holdout "
       "of the source"
     )
+  without_split = [row for row in by_name.values() if not row.split]
+  if 0 < len(without_split) < len(by_name):
+    logging.getLogger(__name__).warning(
+      "warning: %d of the %d lines of %s name no split beside others that do (line %d, ...): these "
+      "images are of split train",
+      *(len(without_split), len(by_name), file, without_split[0].line),
+    )
   sizes, times = tree.measured(root, [row.name for row in chosen])
   gone = [row for row, size in zip(chosen, sizes.tolist(), strict=True) if size == listing.GONE]
   if gone:

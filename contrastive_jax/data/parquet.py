@@ -15,7 +15,7 @@ import numpy as np
 
 from contrastive_jax import errors, reading, slow
 from contrastive_jax.data import Unreadable, encoded, images, saved_folder, shards
-from contrastive_jax.data.columns import Columns, chosen
+from contrastive_jax.data.columns import Columns, chosen, no_classes, tell_of_no_classes
 from contrastive_jax.data.identity import digest
 from contrastive_jax.options import option
 
@@ -104,8 +104,17 @@ def build(split: str, options: Options) -> Tables:
   files = _files(options.path, split, options.cache_gb)
   opened = tables.Tables(files, options.cache_mb)
   columns = chosen(opened.schema, opened.files[0], options.image, options.label)
-  values = opened.column(columns.label) if columns.label else np.full(len(opened), -1)
-  what = f"the column {columns.label} of {opened.files[0]}"
+  values, what = np.full(len(opened), -1), f"the column {columns.label} of {opened.files[0]}"
+  if columns.label:
+    try:
+      values = opened.column(columns.label)
+    except ValueError as error:
+      given = columns.label, opened.schema, opened.files[0]
+      if options.label:
+        raise errors.UserError(
+          f"{no_classes(*given)} ({error}); set data.parquet.label, to none for no labels"
+        ) from error
+      tell_of_no_classes(*given)
   names = encoded.read_names(options.names, "data.parquet.names") or columns.names
   labels, names = encoded.class_numbers(values, names, what, "data.parquet.names")
   factors = {key: opened.column(key) for key in columns.factors}

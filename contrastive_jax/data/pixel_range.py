@@ -1,6 +1,8 @@
 """The range of values of a set whose pixels do not have 8 bits, where the user names none."""
 
+import contextlib
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from contrastive_jax import data, errors, reading
 from contrastive_jax.data import Source, Unreadable, pixels
 
 _LOOKED_AT = 64  # images, at equal distances
+_EVERY = 8  # of these, where the first has 8 bits
 
 
 def of(source: Source) -> tuple[float, float] | tuple[()]:
@@ -15,6 +18,8 @@ def of(source: Source) -> tuple[float, float] | tuple[()]:
 
   Whole numbers run from 0 to the largest of as many bits as the largest value needs: scans of 12
   bits to 4,095. Floats within 0 to 1 run there, others from their least to their largest value.
+
+  Where the first image has 8 bits none is taken; a line says so if others have not.
 
   Raises:
     UserError: all are equal.
@@ -24,13 +29,15 @@ def of(source: Source) -> tuple[float, float] | tuple[()]:
   if native is source:
     return ()
   least, most, kind, count = np.inf, -np.inf, None, 0
-  for i in range(0, len(source), -(-len(source) // _LOOKED_AT)):
+  looked_at = range(0, len(source), -(-len(source) // _LOOKED_AT))
+  for i in looked_at:
     try:
       image = reading.patiently(f"image {i}", lambda i=i: native[i])["image"]
     except Unreadable:
       continue
     if image.dtype in (np.uint8, bool):
       if kind is None:
+        _tell_of_others(native, looked_at[1 :: max(1, len(looked_at) // _EVERY)], i)
         return ()
       continue
     kind, count = kind or image.dtype, count + 1
@@ -54,3 +61,18 @@ def of(source: Source) -> tuple[float, float] | tuple[()]:
     *(kind, least, most, count, *found),
   )
   return found
+
+
+def _tell_of_others(native: Source, indices: Sequence[int], first: int) -> None:
+  """Says if one of some images has not 8 bits as the first has."""
+  for i in indices:
+    with contextlib.suppress(Unreadable):
+      kind = reading.patiently(f"image {i}", lambda i=i: native[i])["image"].dtype
+      if kind not in (np.uint8, bool):
+        logging.getLogger(__name__).warning(
+          "warning: pixels of image %d are %s, and those of image %d have 8 bits: no range is "
+          "taken of such a mixture, and 16 bits run from 0 to 65535; set data.value_range, e.g. "
+          "--config.data.value_range=(0,4095)",
+          *(i, kind, first),
+        )
+        return

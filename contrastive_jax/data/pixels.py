@@ -18,6 +18,7 @@ from contrastive_jax.data import Unreadable, images
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
 _NPY, _TIFF = b"\x93NUMPY", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL = 258, 277  # tags of TIFF 6.0, section 8
+_SAMPLE_FORMAT, _COMPRESSION, _ORIENTATION = 339, 259, 274
 _UNPACKED = (1, 8, 32773, 32946, 34925)  # none, Deflate, PackBits, LZMA: tifffile does by itself
 _EXTRA = "install the extra scans: pip install -e '.[scans]'"
 
@@ -129,11 +130,10 @@ def _native(encoded, name, max_megapixels, size_px, form: Form) -> np.ndarray:
       simple = not encoded.startswith(_TIFF) or _is_simple(image, form)
       if simple and image.mode in (*images.SIXTEEN_BITS, "F"):
         images.limit_pixels(image, name, max_megapixels)
-        image.load()
-        return np.asarray(image)[..., None]
+        return _of_pillow(image)[..., None]
       if simple and form.channels == 4 and image.mode in ("RGBA", "CMYK"):
         images.limit_pixels(image, name, max_megapixels)
-        return np.asarray(image)
+        return _of_pillow(image)
   except Image.UnidentifiedImageError:
     simple = not encoded.startswith(_TIFF)
     if simple:
@@ -143,6 +143,18 @@ def _native(encoded, name, max_megapixels, size_px, form: Form) -> np.ndarray:
   return _of_tiff(encoded, name, max_megapixels)
 
 
+def _of_pillow(image: Image.Image) -> np.ndarray:
+  image.load()  # turns a TIFF, and finds what a PNG says at its end
+  return _turned(np.asarray(image), image.getexif().get(_ORIENTATION, 1))
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+  """Returns pixels [h, w, ...] as they are to be seen (TIFF 6.0, section 8, Orientation)."""
+  pixels = pixels.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else pixels
+  pixels = pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
+  return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
+
+
 def _is_simple(image: Image.Image, form: Form) -> bool:
   """Returns whether Pillow reads all that a TIFF holds, to the last bit."""
   samples = image.tag_v2.get(_SAMPLES_PER_PIXEL, 1)
@@ -150,11 +162,23 @@ def _is_simple(image: Image.Image, form: Form) -> bool:
   pages = getattr(image, "n_frames", 1)
   if pages > 1 and form.channels in (0, pages) and samples == 1:  # a page a channel
     return False
-  return (
-    samples in (1, 3, 4)
-    and (bits <= 8 or samples == 1)
-    and not (samples == 4 and form.channels == 0)
-  )
+  if samples == 1:
+    return _reads_rightly(image, bits)
+  whole = max(image.tag_v2.get(_SAMPLE_FORMAT, (1,))) == 1
+  return samples in (3, 4) and bits <= 8 and whole and not (samples == 4 and form.channels == 0)
+
+
+def _reads_rightly(image: Image.Image, bits: int) -> bool:
+  """Returns whether Pillow gets the values of a TIFF with one sample a pixel right.
+
+  Pillow 13 takes whole numbers below 0 for others if they have 8 bits, and some of 32 bits without
+  a sign for such; what begins with the high byte: see findings/pillow_tiff_high_byte_first.sh.
+  """
+  number = image.tag_v2.get(_SAMPLE_FORMAT, (1,))[0]
+  if number == 1:
+    return bits <= 16
+  swapped = image.tag_v2.prefix == b"MM" and image.tag_v2.get(_COMPRESSION, 1) != 1
+  return bits > 8 and not swapped
 
 
 def _of_npy(encoded: bytes, name: str, max_megapixels: int) -> np.ndarray:
@@ -175,8 +199,8 @@ def _of_tiff(encoded: bytes, name: str, max_megapixels: int) -> np.ndarray:
     import tifffile
   except ModuleNotFoundError as error:
     raise errors.UserError(
-      f"{name} is a TIFF of more than Pillow reads (several channels of 16 bits, or another number "
-      f"of them than 1, 3 and 4), which needs the package tifffile; {_EXTRA}"
+      f"{name} is a TIFF of more than Pillow reads (several channels of 16 bits, another number "
+      f"of them than 1, 3 and 4, or other numbers), which needs the package tifffile; {_EXTRA}"
     ) from error
   with tifffile.TiffFile(io.BytesIO(encoded)) as file:
     series = file.series[0]
@@ -186,11 +210,11 @@ def _of_tiff(encoded: bytes, name: str, max_megapixels: int) -> np.ndarray:
     height, width = shape[axes.index("Y")], shape[axes.index("X")]
     _check_shape((height, width), name, max_megapixels)
     _check_unpacked(series.keyframe.compression, name)
-    found = series.asarray()
+    found, tag = series.asarray(), series.keyframe.tags.get(_ORIENTATION)
   order = [axes.index(axis) for axis in ("Y", "X")] + [
     i for i, a in enumerate(axes) if a not in "YX"
   ]
-  found = found.transpose(order)
+  found = _turned(found.transpose(order), 1 if tag is None else int(tag.value))
   return _numbers(found[..., None] if found.ndim == 2 else found)
 
 

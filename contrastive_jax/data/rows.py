@@ -7,6 +7,7 @@ the number of the line.
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -29,6 +30,7 @@ _NAMES_OF = {
   "split": ("split", "set", "subset", "partition", "data_set", "dataset"),
 }
 _FIRST_WORD = "predictionstring"  # of Kaggle's ImageNet: the class and the corners of a box
+_LINE_END = re.compile(r"\r\n|\r|\n")  # str.splitlines knows more, which JSON may hold in a text
 _LONGEST_FIELD = 2**20  # letters
 _SHOWN = 60  # letters of a value, in a line of what is wrong
 
@@ -82,7 +84,8 @@ def parsed(
   rows = []
   for line, fields in lines:
     name, label, split = (
-      "" if where[key] is None else fields[where[key]] for key in ("image", "label", "split")
+      "" if at is None else _value(fields[at], f"{file}, line {line}", what, key)
+      for what, at in where.items()
     )
     if not name:
       raise errors.UserError(
@@ -95,7 +98,15 @@ def parsed(
     rows.append(Row(line, _relative(name), label, split))
   if not rows:
     raise errors.UserError(f"{file} names no image below its header; it must name one on each line")
-  return rows
+  return _without_nan(rows)
+
+
+def _without_nan(rows: list[Row]) -> list[Row]:
+  """Returns rows in which "nan", as tables write a number that is missing, is no class."""
+  others = {row.label for row in rows if row.label and row.label.casefold() != "nan"}
+  if any(_number(label) is None for label in others):  # bread, perhaps
+    return rows
+  return [row._replace(label="") if row.label.casefold() == "nan" else row for row in rows]
 
 
 def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:
@@ -165,7 +176,7 @@ def _text(content: bytes, file: str) -> str:
   return text
 
 
-def _of_json(text: str, file: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+def _of_json(text: str, file: str) -> tuple[list[str], Iterator[tuple[int, list[object]]]]:
   """Returns names of columns and (line, values) of objects, one a line, or in one array."""
   if text.lstrip().startswith("["):
     try:
@@ -177,7 +188,7 @@ def _of_json(text: str, file: str) -> tuple[list[str], Iterator[tuple[int, list[
     unit = "entry"
   else:
     objects, unit = [], "line"
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_LINE_END.split(text), 1):
       if line.strip():
         try:
           objects.append((number, json.loads(line)))
@@ -197,26 +208,35 @@ def _of_json(text: str, file: str) -> tuple[list[str], Iterator[tuple[int, list[
   if not objects:
     raise errors.UserError(f"{file} holds no line; it must name an image on each")
   names = list(header)
-  return names, ((n, [_value(found.get(name)) for name in names]) for n, found in objects)
+  return names, ((n, [found.get(name) for name in names]) for n, found in objects)
 
 
-def _value(value: object) -> str:
-  if value is None:
+def _value(value: object, place: str, what: str, key: str) -> str:
+  """Returns a field as text; "" for none. Raises UserError: it holds several."""
+  if value is None or isinstance(value, float) and math.isnan(value):
     return ""
+  if isinstance(value, list | dict):
+    other = f"set {key}.{what}_column to another column" if key else "write one"
+    raise errors.UserError(
+      f"{place}: the {what} {_short(value)} is no text and no number; {other}"
+      f"{', or none' if key and what != 'image' else ''}"
+    )
   return value if isinstance(value, str) else json.dumps(value)
 
 
 def _of_text(text: str, file: str, images: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
   """Yields (line, fields) of every line that is not empty."""
   if file.lower().endswith(".txt"):
-    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+    for number, line in enumerate(map(str.strip, _LINE_END.split(text)), 1):
       if line:
         yield number, _words(line, images)
     return
-  first = text.split("\n", 1)[0]
+  first = next(filter(str.strip, text.split("\n")), "")
   mark = "\t" if file.lower().endswith(".tsv") else max(",;\t", key=first.count)
   limit = csv.field_size_limit(_LONGEST_FIELD)
-  reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+  reader = csv.reader(
+    io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True
+  )
   begun = 1
   try:
     for fields in reader:

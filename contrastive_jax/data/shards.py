@@ -8,6 +8,7 @@ which shards are missing is another set. In a folder, names say of which split a
 import dataclasses
 import glob
 import itertools
+import logging
 import os
 import pathlib
 import re
@@ -20,6 +21,7 @@ from contrastive_jax.data import splits
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _MOST = 10**6  # files; more are a slip in a pattern
+_NUMBERED = re.compile(r"(.*)-(\d+)-of-(\d+)(.*)", re.DOTALL)
 _PATTERN = re.compile(r"[*?[]")
 
 
@@ -73,6 +75,8 @@ def find(given: str, split: str, wanted: Wanted) -> list[pathlib.Path]:
   for name in found:
     if other := reading.no_regular_file(name):
       raise errors.UserError(f"{name} is {other}; only regular files are read")
+  if reading.is_folder(path) or _PATTERN.search(path):
+    _tell_of_missing(found)
   return [pathlib.Path(name) for name in found]
 
 
@@ -157,6 +161,22 @@ def _named_alike(found: list[str], split: str, wanted: Wanted) -> list[str]:
   return found
 
 
+def _tell_of_missing(found: list[str]) -> None:
+  """Says which files ...-00001-of-00003... are not there beside others: part of a copy is a set."""
+  numbers: dict[tuple[str, str, str], set[int]] = {}
+  for name in found:
+    if match := _NUMBERED.fullmatch(name):
+      begin, number, count, end = match.groups()
+      numbers.setdefault((begin, count, end), set()).add(int(number))
+  for (begin, count, end), there in numbers.items():
+    gone = next((n for n in range(min(int(count), _MOST)) if n not in there), None)
+    if gone is not None:
+      logging.getLogger(__name__).warning(
+        "warning: %d of %d files are read, as their names count them; not there is %s",
+        *(len(there), int(count), f"{begin}-{gone:0{len(count)}d}-of-{count}{end}"),
+      )
+
+
 def _below(root: str, wanted: Wanted) -> list[str]:
   """Returns the relative names of files with one of the suffixes, in the order of their bytes."""
   found = []
@@ -199,6 +219,8 @@ def _in_bucket(given: str, split: str, wanted: Wanted) -> list[pathlib.Path]:
   folders = {os.path.dirname(name) for name in chosen}
   beside = [n for n in found.sizes if n.endswith(wanted.beside) and os.path.dirname(n) in folders]
   wanted_names = [*chosen, *(beside if wanted.beside else ())]
+  if folder == given.rstrip("/") or _PATTERN.search(given):
+    _tell_of_missing(chosen)
   here = found.only(wanted_names).whole(wanted_names, wanted.cache_gb, cache)
   return [here / name for name in chosen]
 

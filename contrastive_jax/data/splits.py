@@ -22,6 +22,7 @@ T = TypeVar("T")
 _SPLITS = {"train(ing)?": "train", "val(id|idation)?": "validation", "test(ing)?": "test"}
 _BESIDE = r"(images?|imgs?|data|set|split|\d+)"  # train_images, train2017, testset, data-val
 _FORMS = {re.compile(rf"({_BESIDE}[ _.-]?)?{w}([ _.-]?{_BESIDE})*"): k for w, k in _SPLITS.items()}
+_IN_PART = re.compile(r"(train(?:ing)?)|val(?:id(?:ation)?)?|test(?:ing)?")
 # Between a split and its classes, or its images, and none of either.
 _CONTAINER = re.compile(r"images?|imgs?|pictures?|photos?|jpe?gs?|pngs?|jpegimages|data")
 # What systems put beside a user's folders, and programs that show them.
@@ -121,6 +122,27 @@ def check_not_a_class(root: pathlib.Path, with_images: Iterable[str]) -> None:
       f"{root} lies beside {', '.join(others[:3])}{', ...' if len(others) > 3 else ''}, which hold "
       f"images too: if it is a split set data.folder.path={root}, if it is a class rename it"
     )
+
+
+def check_not_in_part(base: T, tree: Tree) -> None:
+  """Raises `UserError` if folders that hold images differ by a word of splits: seg_train, seg_test.
+
+  Args:
+    base: of a set in which no folder is a split by its whole name.
+    tree: in which it lies.
+  """
+  alike: dict[str, dict[bool, str]] = {}  # of what is left without the word: is it train, and name
+  for name in tree.folders(base):
+    for word in _IN_PART.finditer(name.casefold()):
+      rest = f"{name.casefold()[: word.start()]}*{name.casefold()[word.end() :]}"
+      alike.setdefault(rest, {}).setdefault(bool(word[1]), name)
+  for found in alike.values():
+    if len(found) == 2 and all(tree.has_images(base / name) for name in found.values()):
+      raise errors.UserError(
+        f"{base}: {found[True]} and {found[False]} may be splits or classes: if they are splits "
+        "rename them to train and test, or set data.folder.path to one of them; if classes, set "
+        "data.folder.labels=folder"
+      )
 
 
 def check_not_within(root: pathlib.Path, nested: Iterable[str]) -> None:

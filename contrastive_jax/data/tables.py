@@ -88,7 +88,10 @@ class Tables:
     return self._group(file, group, leaf)[row - int(self._groups[file][group])].as_py()
 
   def column(self, name: str) -> np.ndarray:
-    """Returns a column: integers, -1 where there is none, or texts, "" where there is none."""
+    """Returns a column: integers, -1 where there is none, or texts, "" where there is none.
+
+    Raises ValueError: of floats one is no whole number.
+    """
     parts = []
     for number, file in enumerate(self.files):
 
@@ -99,10 +102,8 @@ class Tables:
           with pq.ParquetFile(file) as opened:
             return opened.read([name], use_threads=False).column(name)
 
-      parts.append(
-        _numbers(_checked(file, lambda read=read, file=file: reading.patiently(file, read)))
-      )
-    return np.concatenate(parts)
+      parts.append(_checked(file, lambda read=read, file=file: reading.patiently(file, read)))
+    return np.concatenate([_numbers(part) for part in parts])
 
   def warn_of_cost(self, image: str) -> None:
     """Says what an image costs to read, where row groups are large and do not fit the cache."""
@@ -193,6 +194,12 @@ def _mapped(file: str) -> pa.Table:
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+  if pa.types.is_floating(column.type):
+    values = column.cast(pa.float64()).to_numpy()  # NaN where there is none
+    values = np.where(np.isnan(values), -1.0, values)
+    if not np.array_equal(values, np.trunc(np.clip(values, -(2.0**53), 2.0**53))):
+      raise ValueError("a value is no whole number")
+    return values.astype(np.int64)
   if pa.types.is_dictionary(column.type):
     column = column.cast(column.type.value_type)
   if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import logging
+import math
 import pathlib
 import tarfile
 import time
@@ -23,7 +24,7 @@ from contrastive_jax import errors, reading, slow
 from contrastive_jax.data import folder, kept
 from contrastive_jax.data.identity import digest
 
-_FORM = "tar index 1"
+_FORM = "tar index 2"
 _AT_ONCE = 16  # files; the time is that of a disk or a network
 _SAID_EVERY_S = 10.0
 _MOST_LABEL_BYTES = 2**20
@@ -90,7 +91,7 @@ def of(files: Sequence[pathlib.Path], asked: Asked, kept_in: str = "") -> Index:
     except BaseException:
       threads.shutdown(cancel_futures=True)
       raise
-  _tell(files, parts)
+  _tell(files, parts, asked.label)
   counts = [len(part.offsets) for part in parts]
   if not sum(counts):
     wanted = f"a member .{asked.image}" if asked.image else "an image"
@@ -110,8 +111,8 @@ def of(files: Sequence[pathlib.Path], asked: Asked, kept_in: str = "") -> Index:
   )
 
 
-def _tell(files: Sequence[pathlib.Path], parts: Sequence[_Part]) -> None:
-  """Says what is odd about samples: several images in one, none at all, no label beside others."""
+def _tell(files: Sequence[pathlib.Path], parts: Sequence[_Part], label: str) -> None:
+  """Says what is odd about samples: several images in one, none at all, labels in some or none."""
   for what, key, end in (
     (
       "hold more than one image",
@@ -132,6 +133,12 @@ def _tell(files: Sequence[pathlib.Path], parts: Sequence[_Part]) -> None:
   unlabelled = sum(int((part.labels == b"").sum()) for part in parts)
   if 0 < unlabelled < sum(len(part.labels) for part in parts):
     _log().warning("warning: %d samples have no label beside others that have one", unlabelled)
+  elif unlabelled and label not in ("auto", "none"):
+    _log().warning(
+      "warning: no sample has a label %s: images are taken without labels; members are %s; see "
+      "data.webdataset.label",
+      *(label, ", ".join(parts[0].head["first"])),
+    )
 
 
 def _of_one(path: pathlib.Path, asked: Asked, place: pathlib.Path) -> _Part:
@@ -244,7 +251,7 @@ def _samples(path: pathlib.Path) -> Iterator[tuple[str, list[_Member]]]:
 
 def _is_image(suffix: str, asked: str) -> bool:
   if asked:
-    return suffix == asked.removeprefix(".")
+    return suffix.lower() == asked.removeprefix(".").lower()
   return f".{suffix.rpartition('.')[2].lower()}" in folder.suffixes()
 
 
@@ -253,7 +260,7 @@ def _label(file: io.BufferedReader, members: list[_Member], asked: str) -> bytes
   if asked == "none":
     return b""
   wanted, _, key = asked.partition(":") if asked != "auto" else ("cls", "", "")
-  member = next((m for m in members if m.suffix == wanted), None)
+  member = next((m for m in members if m.suffix.lower() == wanted), None)
   if member is None:
     return b""
   if member.size > _MOST_LABEL_BYTES:
@@ -263,8 +270,17 @@ def _label(file: io.BufferedReader, members: list[_Member], asked: str) -> bytes
   if wanted == "json":
     found = json.loads(content)
     found = found.get(key) if isinstance(found, dict) else None
-    content = b"" if found is None else str(found).encode()
+    content = _written(found).encode()
   return content.strip()
+
+
+def _written(value: object) -> str:
+  """Returns a value of JSON as a label is written; "" for none."""
+  if value is None or isinstance(value, float) and math.isnan(value):
+    return ""
+  if isinstance(value, bool) or isinstance(value, float) and value.is_integer():
+    return str(int(value))
+  return str(value)
 
 
 def _log() -> logging.Logger:

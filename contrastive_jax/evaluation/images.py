@@ -89,9 +89,11 @@ def load(
         f"{'leave out data.held_out and ' if asked.held_out else ''}set --config.data.source, "
         "--config.data.split or --config.data.eval_split to one that has"
       )
-  label_names = tuple(train.label_names or test.label_names)
+  label_names = max(tuple(train.label_names), tuple(test.label_names), key=len)
   known = [subset.labels_of(source) for source in (train, test)]
   needed = not set(config.protocols) <= eval_config.NEED_NO_LABELS
+  if needed:
+    check_names(train.label_names, test.label_names, *names)
   if needed and all(labels is not None for labels in known):  # else once they are read
     check_classes(*known, *names, label_names)
   return Images(
@@ -135,6 +137,21 @@ def one_split(
   merged.data.cache = "none"
   name = f'split "{split}" of data source "{merged.data.source}"'
   return Split(source, name, build.recipe(merged), run_images.pipeline_options(merged))
+
+
+def check_names(train: Sequence[str], test: Sequence[str], train_name: str, test_name: str) -> None:
+  """Raises UserError if two splits number their classes otherwise; one may know more of them.
+
+  Args:
+    train, test: names of the classes, () where they have none.
+    train_name, test_name: how the message calls their images.
+  """
+  for number, (one, other) in enumerate(zip(train, test, strict=False)):
+    if one != other:
+      raise errors.UserError(
+        f"nothing is scored: class {number} is {one!r} in {train_name} and {other!r} in "
+        f"{test_name}; number the classes of both alike"
+      )
 
 
 def check_classes(

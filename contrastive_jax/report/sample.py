@@ -83,7 +83,7 @@ def take(
     given: images of the source "given", by split; they stand for those of any other.
 
   Raises:
-    UserError: there is no run, no checkpoint or no images.
+    UserError: there is no run, no checkpoint or no images, or splits number classes otherwise.
     ReadFailed: they cannot be read for now.
   """
   config, _ = eval_config.resolve(config)
@@ -93,6 +93,10 @@ def take(
     config.data.source = "given"
   train = eval_images.one_split(config, loaded.config, "train", given)
   test = _test(config, loaded, given)
+  if test:
+    eval_images.check_names(
+      train.source.label_names, test.source.label_names, train.name, test.name
+    )
   config.layers = _layers(config, loaded, train.view.size_px)
   encoder = evaluate.of_net(config, loaded)
   mesh = parallel.make_mesh(jax.local_devices())  # also of a run of several processes

@@ -83,11 +83,33 @@ def test_labels_are_read_once_and_kept_until_a_file_changes(tmp_path, monkeypatc
   write(path, [tf_example.serialise({"image": picture(i), "label": i}) for i in range(3)])
   assert opened(path).labels.tolist() == [0, 1, 2]
   with monkeypatch.context() as patch:
-    patch.setattr(arrayrecord, "_label", None)  # it would be called
+    patch.setattr(arrayrecord, "_labels_of", None)  # it would be called
     assert opened(path).labels.tolist() == [0, 1, 2]
     assert opened(path, label="none").num_classes == 0
   write(path, [tf_example.serialise({"image": picture(i), "label": 4 - i}) for i in range(5)])
   assert opened(path).labels.tolist() == [4, 3, 2, 1, 0]
+
+
+def test_the_first_record_may_have_no_label(tmp_path):
+  rows = [{"image": picture(0)}, {"image": picture(1), "label": 3}, {"image": picture(2)}]
+  path = write(tmp_path / "a.arrayrecord", [tf_example.serialise(row) for row in rows])
+  for label in ("", "label"):
+    assert opened(path, label=label).labels.tolist() == [-1, 3, -1]
+
+
+def test_of_several_labels_the_first_is_taken_and_it_is_said(tmp_path, caplog):
+  records = []
+  for level in range(3):
+    example = tf_example_generated_pb2.Example()
+    example.features.feature["image"].bytes_list.value.append(picture(level))
+    example.features.feature["label"].int64_list.value.extend([level, 7][: 1 + level % 2])
+    records.append(example.SerializeToString())
+  path = write(tmp_path / "a.arrayrecord", records)
+  for _ in range(2):  # also of labels that are kept
+    caplog.clear()
+    assert opened(path).labels.tolist() == [0, 1, 2]
+    assert "1 record has several values of label" in caplog.text
+    assert f"record 1 of {path}" in caplog.text
 
 
 def test_what_cannot_be_is_refused_with_the_features(tmp_path):

@@ -137,6 +137,17 @@ def test_transparent_pixels_are_laid_over_white():
   assert (images.decode(encoded(grey_alpha)) == 255).all()
 
 
+@pytest.mark.parametrize("side", [1, 256])  # more than a strip of pixels is made RGB in strips
+def test_a_colour_that_is_transparent_is_white(side):
+  wanted = np.tile(PIXELS, (side, side, 1))
+  wanted[3, 4] = (9, 8, 7)
+  content = encoded(Image.fromarray(wanted), transparency=(9, 8, 7))
+  hidden = (wanted == (9, 8, 7)).all(-1)
+  found = images.decode(content)
+  assert hidden[3, 4] and (found[hidden] == 255).all()
+  np.testing.assert_array_equal(found[~hidden], wanted[~hidden])
+
+
 def test_palettes_are_looked_up():
   palette = Image.fromarray(PIXELS).quantize(5)
   wanted = np.asarray(palette.convert("RGB"))

@@ -130,6 +130,14 @@ def test_what_is_no_class_leaves_images_without_labels(caplog):
     source((IMAGE, 0), (IMAGE, 10**10))
 
 
+@pytest.mark.parametrize(
+  "first", [(IMAGE, None), {"image": IMAGE, "label": None}, ValueError("ink")]
+)
+def test_the_first_item_may_have_no_label_or_fail(first):
+  found = source(first, (IMAGE, 2), (IMAGE, np.bool_(True)), (IMAGE, None))
+  assert found.labels.tolist() == [-1, 2, 1, -1] and found.num_classes == 3
+
+
 def test_an_item_that_fails_is_replaced_and_named():
   found = source((IMAGE, 0), ValueError("out of ink"), (IMAGE, 2))
   assert found.labels.tolist() == [0, -1, 2]

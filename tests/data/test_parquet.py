@@ -202,3 +202,56 @@ def test_a_saved_folder_is_read_in_its_own_order_and_named_where_it_is_damaged(t
   (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": ["training", "x"]}))
   with pytest.raises(errors.UserError, match="has no split 'test' but training, x"):
     opened(tmp_path, "test")
+
+
+def test_whole_numbers_written_as_floats_are_classes_and_no_number_is_none(tmp_path):
+  """As pandas writes a column of integers in which one is missing."""
+  images = [picture(level) for level in range(4)]
+  floats = pa.array([2.0, None, 0.0, float("nan")], pa.float64())
+  source = opened(write(tmp_path / "a.parquet", {"image": images, "label": floats}))
+  assert source.labels.tolist() == [2, -1, 0, -1] and source.num_classes == 3
+
+
+@pytest.mark.parametrize(
+  ("values", "kind"),
+  [
+    (pa.array([0.5, 1.0]), "double"),
+    (pa.array([[1, 2], [0]]), "list<"),
+    (pa.array([{"id": 1}, {"id": 2}]), "struct<id: int64>"),
+  ],
+)
+def test_a_column_called_label_that_holds_no_classes_is_told(tmp_path, caplog, values, kind):
+  path = write(tmp_path / "a.parquet", {"image": [picture(0), picture(1)], "label": values})
+  source = opened(path)
+  assert source.labels.tolist() == [-1, -1] and source.num_classes == 0
+  assert f"{path}: the column label is {kind}" in caplog.text
+  assert "taken without labels" in caplog.text
+  caplog.clear()
+  opened(path, label="none")
+  assert caplog.text == ""
+  assert "no class number" in refused(path, label="label")
+
+
+def test_label_comes_before_another_column_of_classes(tmp_path):
+  about = {"artist": {"_type": "ClassLabel", "names": ["a", "b"]}}
+  told = {b"huggingface": json.dumps({"info": {"features": about}}).encode()}
+  columns = {"image": [picture(0), picture(1)], "label": [5, 6], "artist": [0, 1]}
+  pq.write_table(pa.table(columns).replace_schema_metadata(told), tmp_path / "a.parquet")
+  source = opened(tmp_path / "a.parquet")
+  assert source.labels.tolist() == [5, 6] and source.label_names == ()
+  assert source.factors["artist"].tolist() == [0, 1]
+
+
+def test_shards_that_are_not_all_there_are_told(tmp_path, caplog):
+  for number in (0, 2):
+    write(tmp_path / f"train-{number:05d}-of-00003.parquet", {"image": [picture(number)]})
+  write(tmp_path / "test-00000-of-00001.parquet", {"image": [picture(7)]})
+  assert levels(opened(tmp_path)) == [0, 2]
+  assert "2 of 3 files" in caplog.text and "train-00001-of-00003.parquet" in caplog.text
+  caplog.clear()
+  opened(tmp_path / "{split}-*.parquet")
+  assert "2 of 3 files" in caplog.text
+  caplog.clear()
+  opened(tmp_path, "test")
+  opened(tmp_path / "train-00002-of-00003.parquet")  # which was meant
+  assert caplog.text == ""

@@ -121,6 +121,48 @@ def test_processes_are_told_apart_by_the_pixels_of_five_channels(tmp_path):
   assert len(found) == 2
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+@pytest.mark.parametrize(
+  "kind", ["u1", "i1", "u2", "i2", "u4", "i4", "f2", "f4", "f8"], ids=lambda kind: kind
+)
+def test_every_type_of_numbers_in_a_tiff_is_read_as_it_is(kind, compression, byteorder):
+  """Pillow 13 takes other bytes first in packed floats and integers, and the sign for a value."""
+  if compression == "lzw":
+    pytest.importorskip("imagecodecs", reason="the extra scans is not installed")
+  least, most = (-2.0, 2.0) if kind[0] == "f" else (np.iinfo(kind).min, np.iinfo(kind).max)
+  values = np.linspace(least, most, 12 * 9).reshape(12, 9).astype(kind)
+  content = tiff(values, compression=compression, byteorder=byteorder)
+  found = decoded(content, channels=1, bits=16, value_range=(float(least), float(most)))
+  wanted = (values.astype(float) - least) / (float(most) - least) * 65535
+  assert abs(found[..., 0] - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["grey PNG", "RGBA PNG", "grey TIFF", "RGB TIFF", "five TIFF"])
+def test_the_orientation_is_applied_to_every_form(kind, orientation):
+  depth = {"grey": 1, "RGB": 3, "RGBA": 4, "five": 5}[kind.split()[0]]
+  pixels_of = np.repeat(SCAN[..., None], depth, -1) + np.arange(depth, dtype=np.uint16)
+  pixels_of = pixels_of.astype(np.uint8) if depth == 4 else pixels_of
+  lies = pixels_of[..., 0] if depth == 1 else pixels_of
+  if kind.endswith("TIFF"):
+    options = {"photometric": "rgb" if depth == 3 else "minisblack", "planarconfig": "contig"}
+    options = {} if depth == 1 else options
+    content = tiff(lies, extratags=[(274, "H", 1, orientation, True)], **options)
+  else:
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[274] = orientation
+    Image.fromarray(lies).save(buffer, "PNG", exif=exif)
+    content = buffer.getvalue()
+  found = decoded(content, channels=depth, bits=8 if depth == 4 else 16)
+  turned = {
+    **{1: pixels_of, 2: pixels_of[:, ::-1], 3: pixels_of[::-1, ::-1], 4: pixels_of[::-1]},
+    **{5: pixels_of.swapaxes(0, 1), 6: np.rot90(pixels_of, -1), 8: np.rot90(pixels_of)},
+    7: pixels_of[::-1, ::-1].swapaxes(0, 1),
+  }
+  np.testing.assert_array_equal(found, turned[orientation])
+
+
 def test_without_tifffile_the_extra_is_named(monkeypatch):
   content = tiff(np.zeros((6, 8, 5), np.uint16), photometric="minisblack", planarconfig="contig")
   monkeypatch.setitem(sys.modules, "tifffile", None)
@@ -196,6 +238,13 @@ def test_a_range_that_is_not_named_is_taken_from_the_images_and_said(
     found = pixel_range.of(source_of(tmp_path, arrays, kind))
   assert found == wanted
   assert ("data.value_range names others" in caplog.text) == bool(wanted)
+
+
+def test_images_of_8_bits_among_others_are_told(tmp_path, caplog):
+  """No range is taken then: a run on such a set goes on as it began."""
+  mixed = [(SCAN // 20).astype(np.uint8), SCAN, SCAN]
+  assert pixel_range.of(source_of(tmp_path, mixed)) == ()
+  assert "image 1 are uint16" in caplog.text and "set data.value_range" in caplog.text
 
 
 def test_a_set_of_one_value_has_no_range(tmp_path):

@@ -248,3 +248,12 @@ def test_the_command_copies_splits_and_names_what_reads_them(tmp_path, capsys):
   assert [len(opened(tmp_path / "out", split)) for split in ("train", "test")] == [12, 6]
   shard = json.loads((tmp_path / "out" / "train.json").read_text())["shards"][0]
   assert shard["images"] == 12 and len(shard["xxh3_128"]) == 32
+
+
+def test_a_split_that_is_not_there_is_told_before_another_is_made(tmp_path, capsys):
+  write = ("--config.data.source=folder", "--splits=train,val", f"--out={tmp_path / 'out'}")
+  folder(tmp_path)
+  with pytest.raises(SystemExit) as left:
+    commands.run("prepare", [*write, f"--config.data.folder.path={tmp_path / 'pictures'}"])
+  assert left.value.code == 2 and "has no sub-folder 'val'" in capsys.readouterr().err
+  assert not shards(tmp_path / "out")

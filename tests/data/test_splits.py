@@ -102,3 +102,23 @@ def test_files_that_are_left_out_are_counted_by_kind(tmp_path, caplog):
     [line] = [r.getMessage() for r in caplog.records if "left out under" in r.getMessage()]
     assert line.endswith("of images: 2 .heic, 1 without a suffix")
     caplog.clear()
+
+
+@pytest.mark.parametrize(
+  "names",
+  [("seg_train", "seg_test", "seg_pred"), ("trainA", "testA"), ("Xray-Training", "xray-val")],
+)
+def test_folders_that_are_called_like_splits_in_part_are_refused(tmp_path, names):
+  """As Kaggle packs one set: its test images were a class that was trained on."""
+  write(tmp_path, *(f"{name}/cat/1.png" for name in names))
+  with pytest.raises(errors.UserError) as raised:
+    opened(tmp_path)
+  said = str(raised.value)
+  assert f"{names[0]} and {names[1]} may be splits or classes" in said and "\n" not in said
+  assert opened(tmp_path, labels="folder").num_classes == len(names)
+
+
+def test_classes_with_a_word_of_splits_in_them_are_classes(tmp_path):
+  names = ("bullet train", "test tube", "train station", "contest")
+  write(tmp_path, *(f"{name}/1.png" for name in names))
+  assert opened(tmp_path).label_names == tuple(sorted(names))

@@ -41,6 +41,8 @@ LISTS = {
   "BOM": b"\xef\xbb\xbfpath,label\na.png,cat\nb.png,dog\nc.png,\n",
   "quoted": 'path,label\n"a.png","cat"\n"b.png",dog\nc.png,""\n',
   "Windows": "path,label\n.\\a.png,cat\n.\\b.png,dog\n.\\c.png,-1\n",
+  "blank lines first": "\n\npath;label\na.png;cat\nb.png;dog\nc.png;\n",
+  "quoted after a space": 'path, label\na.png, "cat"\nb.png, "dog"\nc.png, ""\n',
   "named twice": "path,label\na.png,cat\nb.png,dog\na.png,cat\nc.png,\n",
 }
 
@@ -59,6 +61,11 @@ def test_lists_are_read_however_they_are_written(text, tmp_path):
     (
       "l.jsonl",
       '{"path": "a.png", "label": "cat"}\n\n{"label": "dog", "path": "b.png"}\n{"path": "c.png"}\n',
+    ),
+    (  # line ends of Unicode inside a text are none of JSON lines
+      "l.jsonl",
+      '{"path": "a.png", "label": "cat", "said": "\u2028"}\n'
+      '{"path": "b.png", "label": "dog", "said": "\u0085"}\n{"path": "c.png"}\n',
     ),
     (
       "l.json",
@@ -183,6 +190,42 @@ def test_what_is_wrong_is_told_with_its_line(text, message, tmp_path):
 def test_so_it_is_of_json(text, message, tmp_path):
   with pytest.raises(errors.UserError, match=message):
     opened(listed(tmp_path, text, "list.jsonl"))
+
+
+@pytest.mark.parametrize(
+  ("name", "text"),
+  [
+    ("l.csv", "path,label\na.png,10.0\nb.png,2.0\nc.png,NaN\n"),
+    (
+      "l.jsonl",
+      '{"path": "a.png", "y": 10}\n{"path": "b.png", "y": 2}\n{"path": "c.png", "y": NaN}\n',
+    ),
+  ],
+)
+def test_what_is_no_number_beside_numbers_is_no_class(name, text, tmp_path):
+  write(tmp_path, *ABC)
+  source = opened(listed(tmp_path, text, name))
+  assert source.label_names == ("2", "10") and source.labels.tolist() == [1, 0, -1]
+
+
+@pytest.mark.parametrize("label", ["[1, 2]", "[1]", '{"id": 1}'])
+def test_several_labels_of_an_image_are_no_class(label, tmp_path):
+  write(tmp_path, "a.png")
+  path = listed(tmp_path, f'{{"path": "a.png", "label": {label}}}\n', "l.jsonl")
+  with pytest.raises(errors.UserError) as raised:
+    opened(path)
+  assert str(raised.value).startswith(
+    f"l.jsonl, line 1: the label {json.loads(label)!r} is no text"
+  )
+  assert "data.table.label_column" in str(raised.value)
+  assert opened(path, label_column="none").num_classes == 0
+
+
+def test_rows_without_a_split_beside_others_are_told(tmp_path, caplog):
+  write(tmp_path, *ABC)
+  path = listed(tmp_path, "path,split\na.png,train\nb.png,\nc.png,test\n")
+  assert list(opened(path).paths) == ["a.png", "b.png"]
+  assert "1 of the 3 lines of list.csv name no split" in caplog.text and "line 3" in caplog.text
 
 
 def test_a_list_that_is_none_or_not_there_is_refused(tmp_path):

@@ -161,6 +161,46 @@ def test_labels_that_are_no_classes_are_refused(tmp_path):
   assert "names 'cat' twice" in refused(of("f.tar", b"cat"), names=str(names))
 
 
+def test_suffixes_are_alike_in_capitals_as_webdataset_has_it(tmp_path):
+  members = [("0.PNG", picture(0)), ("0.CLS", b"3"), ("1.Png", picture(1)), ("1.cls", b"2")]
+  path = write(tmp_path / "a.tar", members)
+  for image in ("", "png", "PNG"):
+    source = opened(path, image=image)
+    assert source.labels.tolist() == [3, 2] and levels(source) == [0, 1]
+
+
+@pytest.mark.parametrize(
+  ("values", "wanted"),
+  [(("2.0", "0", "null"), [2, 0, -1]), (("true", "false", "NaN"), [1, 0, -1])],
+)
+def test_labels_of_json_are_those_of_other_sources(tmp_path, values, wanted):
+  members = [
+    (f"{i}.{s}", c)
+    for i, value in enumerate(values)
+    for s, c in (("png", picture(i)), ("json", f'{{"label": {value}}}'.encode()))
+  ]
+  assert opened(write(tmp_path / "a.tar", members), label="json:label").labels.tolist() == wanted
+
+
+def test_a_label_that_no_sample_has_is_told(tmp_path, caplog):
+  path = write(tmp_path / "a.tar", [("0.png", picture(0)), ("0.json", b'{"label": 1}')])
+  for label in ("json:lable", "cls"):
+    caplog.clear()
+    assert opened(path, label=label).num_classes == 0
+    assert f"no sample has a label {label}" in caplog.text and ".png, .json" in caplog.text
+  caplog.clear()
+  opened(path)
+  opened(path, label="none")
+  assert caplog.text == ""
+
+
+def test_names_of_classes_may_begin_with_a_byte_order_mark(tmp_path):
+  names = tmp_path / "names.txt"
+  names.write_bytes(b"\xef\xbb\xbfcat\r\nant\r\n")
+  path = write(tmp_path / "a.tar", [("0.png", picture(0)), ("0.cls", b"cat")])
+  assert opened(path, names=str(names)).label_names == ("cat", "ant")
+
+
 def test_braces_are_spelt_out():
   assert shards.spelt_out("a-{08..11}.tar") == ["a-08.tar", "a-09.tar", "a-10.tar", "a-11.tar"]
   assert shards.spelt_out("{b,a}/{0..1}.x") == ["b/0.x", "b/1.x", "a/0.x", "a/1.x"]

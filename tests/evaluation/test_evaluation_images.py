@@ -136,3 +136,20 @@ def test_tiny_imagenet_as_downloaded_is_scored_on_its_validation_images(tmp_path
   (tmp_path / "val" / "val_annotations.txt").write_text("c.JPEG\tn3\t0\t0\t1\t1\n")
   with pytest.raises(errors.UserError, match=r"none of the 1 classes of .* \(n3\) is among the 2"):
     images.load(asked(), c)
+
+
+def test_splits_that_number_their_classes_otherwise_are_not_scored(tmp_path):
+  """As two sets do that were saved apart: all would be wrong, or right for another reason."""
+  c = run_config(tmp_path, [0, 1, 2], [0, 1, 2])
+  for split, names in (("train", ["ape", "bee", "cow"]), ("test", ["bee", "cow", "dog"])):
+    arrays = dict(np.load(tmp_path / f"{split}.npz"))
+    np.savez(tmp_path / f"{split}.npz", **arrays, label_names=names)
+  with pytest.raises(errors.UserError) as raised:
+    images.load(asked(), c)
+  assert str(raised.value) == (
+    "nothing is scored: class 0 is 'ape' in split \"train\" of data source \"npz\" and 'bee' in "
+    'split "test" of data source "npz"; number the classes of both alike'
+  )
+  images.load(eval_config.evaluation("picture"), c)
+  np.savez(tmp_path / "test.npz", **arrays, label_names=["ape", "bee", "cow", "dog"])
+  assert images.load(asked(), c).num_classes == 4
