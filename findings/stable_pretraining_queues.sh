@@ -14,8 +14,8 @@
 #           other image is ever a positive, and p1 is drawn to its own z1. Nothing is said.
 # Why:      both methods take what queue.append(keys) returns, which is the queue with them in it.
 #           (`stable_pretraining.forward.nnclr` leaves the queue to a callback.)
-# For us:   memory is updated after the step, by a function of its own (`update_memory`); tests/methods/
-#           test_moco.py and test_nnclr.py compare losses with the papers' on queues of earlier batches.
+# For us:   memory is updated after the loss, by a function of its own (`update_memory`); tests/methods/
+#           test_moco.py and test_nnclr.py compare losses with the papers' and say when keys enter.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
