@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, errors, limits, parallel, run_images, unread
+from contrastive_jax import build, data, errors, limits, once, parallel, run_images, unread
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.buckets.mirror import Nowhere
@@ -307,7 +307,7 @@ def _loop(
   readings = Readings(
     reporter,
     due,
-    run.schedule,
+    once.jit(run.schedule),  # each of its operations would be compiled by itself
     config.batch_size,
     Skips(config.max_skipped_steps),
     alarms,

@@ -12,7 +12,7 @@ from contrastive_jax.evaluation import picture
 
 def test_the_plane_is_that_of_largest_variance():
   rng = np.random.default_rng(0)
-  for n, dim in ((50, 7), (7, 50), (9, 1)):
+  for n, dim in ((50, 7), (7, 50), (9, 1), (260, 230), (230, 260)):
     x = rng.normal(size=(n, dim)).astype(np.float32) + 4
     points, share = picture.pca(x)
     u, s, _ = np.linalg.svd((x - x.mean(0)).astype(np.float64), full_matrices=False)
@@ -21,6 +21,18 @@ def test_the_plane_is_that_of_largest_variance():
     np.testing.assert_allclose(np.abs(points), np.abs(expected), atol=1e-4)  # x.mean in float32
     np.testing.assert_allclose(share[: len(s)], (s**2 / np.sum(s**2))[:2], rtol=1e-5)
     assert all(points[np.abs(points[:, i]).argmax(), i] >= 0 for i in range(2))
+
+
+def test_a_plane_of_many_features_of_little_variance():
+  line = np.outer(np.arange(300.0), np.ones(400))
+  for scale in (1e-38, 1.0, 1e36):  # of float32
+    points, share = picture.pca((scale * line).astype(np.float32))
+    steps = np.diff(points[:, 0]) / scale
+    np.testing.assert_allclose(np.abs(steps), 20.0, rtol=1e-4)
+    np.testing.assert_allclose(points[:, 1] / scale, 0.0, atol=1e-2)
+    np.testing.assert_allclose(share, (1.0, 0.0), atol=1e-6)
+  points, share = picture.pca(np.ones((300, 400), np.float32))
+  assert not points.any() and not share.any()
 
 
 @pytest.mark.parametrize("num_classes", [3, 30])
