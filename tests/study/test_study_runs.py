@@ -3,6 +3,7 @@
 In this process, by `stand_in.Children`: what is started, in which order, and what is written.
 """
 
+import itertools
 import json
 import logging
 import shutil
@@ -214,8 +215,14 @@ def test_a_chosen_run_that_diverges_in_a_seed_that_does_not_choose_has_failed(tm
 
 
 def test_a_chosen_cell_that_cannot_be_scored_fails_once_and_the_study_ends(tmp_path, monkeypatch):
-  score = stand_in._score
+  score, do, times = stand_in._score, work.Work.do, itertools.count()
+
+  def counted(*given):
+    assert next(times) < 50, "a cell is taken up without end"
+    return do(*given)
+
   monkeypatch.setattr(stand_in, "_score", lambda c, w: 2 if c.name == "knn" else score(c, w))
+  monkeypatch.setattr(work.Work, "do", counted)
   done = small.run_here(small.study(), tmp_path)
   assert done.failed == {
     f"batch={b},rate=0.3,seed={s}": "knn ended with code 2" for b in (64, 128) for s in (0, 1)
