@@ -255,3 +255,12 @@ def test_shards_that_are_not_all_there_are_told(tmp_path, caplog):
   opened(tmp_path, "test")
   opened(tmp_path / "train-00002-of-00003.parquet")  # which was meant
   assert caplog.text == ""
+
+
+def test_the_only_column_of_classes_is_that_of_labels_whatever_its_name(tmp_path):
+  about = {"artist": {"_type": "ClassLabel", "names": ["a", "b"]}}
+  told = {b"huggingface": json.dumps({"info": {"features": about}}).encode()}
+  columns = {"image": [picture(0), picture(1)], "artist": [1, 0], "fine_label": ["x", "y"]}
+  pq.write_table(pa.table(columns).replace_schema_metadata(told), tmp_path / "a.parquet")
+  source = opened(tmp_path / "a.parquet")
+  assert source.labels.tolist() == [1, 0] and source.label_names == ("a", "b")

@@ -122,3 +122,9 @@ def test_classes_with_a_word_of_splits_in_them_are_classes(tmp_path):
   names = ("bullet train", "test tube", "train station", "contest")
   write(tmp_path, *(f"{name}/1.png" for name in names))
   assert opened(tmp_path).label_names == tuple(sorted(names))
+
+
+def test_a_folder_within_one_of_its_own_name_is_no_class(tmp_path):
+  """As archives are unpacked into a folder that is called like them."""
+  write(tmp_path, "train/train/cat/1.png", "train/train/dog/2.png", "test/test/cat/3.png")
+  assert opened(tmp_path).label_names == ("cat", "dog")
