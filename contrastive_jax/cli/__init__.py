@@ -18,6 +18,7 @@ from contrastive_jax.cli import (
   embed,
   evaluate,
   export,
+  garbage,
   heap,
   parse,
   prepare,
@@ -79,6 +80,7 @@ def _run(command: Command, words: list[str]) -> None:
     print(texts.command(command, everything="--helpfull" in words), end="")
     return
   heap.keep()
+  garbage.collect_seldom()
   if "--version" in words:
     print(texts.version())
     return
