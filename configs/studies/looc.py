@@ -34,12 +34,11 @@ def get_config(size="gpu"):
   study.axes = {"kept": {k: {"config": f"shapes/looc:{k.replace('+', ',')}"} for k in KEPT}}
   study.seeds = (0, 1, 2) if size == "cpu" else (0, 1, 2, 3, 4)
   study.evaluations = ("eval/factor:shape", "eval/factor:rotation", "eval/factor:hue")
-  study.measure = "factor_shape/knn.h"
-  study.also = tuple(
-    f"factor_{factor}/knn.{layer}"
+  study.measure, *study.also = (
+    f"factor_{factor}/{protocol}.{layer}"
+    for protocol in ("linear_lbfgs", "knn")
     for layer in "hz"
     for factor in ("shape", "rotation", "hue")
-    if (factor, layer) != ("shape", "h")
   )
   study.x = "kept"
   return study
