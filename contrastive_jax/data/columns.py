@@ -59,8 +59,7 @@ def chosen(schema, file: str, image: str, label: str) -> Columns:
       f"{file}: the column {image} is {schema.field(image).type}, and an image is the bytes of a "
       "file, a struct of bytes and path, or a path; set data.parquet.image"
     )
-  classes = {n: d.get("names") for n, d in described.items() if d.get("_type") == "ClassLabel"}
-  classes = {n: names for n, names in classes.items() if n in schema.names}
+  classes = class_names(schema)
   if not label:
     label = _label(schema, classes, file)
   elif label == "none":
@@ -110,6 +109,12 @@ def tell_of_no_classes(name: str, schema, file: str) -> None:
     "warning: %s: images are taken without labels; set data.parquet.label to another, or none",
     no_classes(name, schema, file),
   )
+
+
+def class_names(schema) -> dict[str, Any]:
+  """Returns the columns that `datasets` calls classes, with the names of these, if it has them."""
+  classes = {n: d for n, d in _described(schema).items() if d.get("_type") == "ClassLabel"}
+  return {n: found.get("names") for n, found in classes.items() if n in schema.names}
 
 
 def _described(schema) -> dict[str, dict[str, Any]]:

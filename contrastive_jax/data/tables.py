@@ -1,6 +1,6 @@
 """Rows of Parquet and Arrow files at random, by PyArrow: what `parquet` reads through.
 
-The only module that imports PyArrow.
+With `joined` the only module of this folder that imports PyArrow.
 """
 
 import collections
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contrastive_jax import errors, reading, slow
+from contrastive_jax.data import joined
 
 _MB = 10**6
 
@@ -35,16 +36,14 @@ class Tables:
     """
     self.files, self._cache_bytes = [str(file) for file in files], cache_mb * _MB
     self._begin()
-    self.schema, rows = None, []
+    self.schema, rows = None, []  # the columns of all files as one
     self._groups = []  # of each file the first row of each group, and the end
     for file in self.files:
       schema, groups = reading.patiently(file, lambda file=file: _opened(file))
-      if self.schema is not None and not schema.equals(self.schema):
-        raise errors.UserError(
-          f"{file} has other columns than {self.files[0]}: {_other(schema, self.schema)}; name the "
-          "files of one set"
-        )
-      self.schema = self.schema or schema
+      if self.schema is None:
+        self.schema = schema
+      elif not schema.equals(self.schema, check_metadata=True):
+        self.schema = joined.schemas(self.schema, schema, file, self.files[0])
       self._groups.append(groups)
       rows.append(int(groups[-1]))
     self.starts = np.cumsum([0, *rows])
@@ -103,6 +102,8 @@ class Tables:
             return opened.read([name], use_threads=False).column(name)
 
       parts.append(_checked(file, lambda read=read, file=file: reading.patiently(file, read)))
+    kind = joined.types(self.schema.field(name).type, pa.null())
+    parts = [part.cast(kind) if pa.types.is_null(part.type) else part for part in parts]
     return np.concatenate([_numbers(part) for part in parts])
 
   def warn_of_cost(self, image: str) -> None:
@@ -205,13 +206,3 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
   if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
     return pc.fill_null(column.cast(pa.int64()), -1).to_numpy()
   return pc.fill_null(column.cast(pa.string()), "").to_numpy().astype(str)
-
-
-def _other(schema: pa.Schema, first: pa.Schema) -> str:
-  """Returns which columns differ."""
-  here, there = ({f.name: str(f.type) for f in s} for s in (schema, first))
-  names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
-  return (
-    ", ".join(f"{n} is {here.get(n, 'not there')}, not {there.get(n, 'there')}" for n in names[:3])
-    or "their metadata"
-  )

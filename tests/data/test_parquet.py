@@ -264,3 +264,63 @@ def test_the_only_column_of_classes_is_that_of_labels_whatever_its_name(tmp_path
   pq.write_table(pa.table(columns).replace_schema_metadata(told), tmp_path / "a.parquet")
   source = opened(tmp_path / "a.parquet")
   assert source.labels.tolist() == [1, 0] and source.label_names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+  ("one", "other", "wanted"),
+  [
+    (pa.array([2, 0]), pa.array([1, None], pa.int32()), [2, 0, 1, -1]),
+    (pa.array([2, 0], pa.uint8()), pa.array([1, 1], pa.int16()), [2, 0, 1, 1]),
+    (pa.array([2, 0]), pa.array([1.0, None]), [2, 0, 1, -1]),  # pandas, where one is missing
+    (pa.array([None, None]), pa.array([1, 0]), [-1, -1, 1, 0]),  # or all are
+    (pa.array([1, 0]), pa.array([None, None]), [1, 0, -1, -1]),
+    (pa.array([None, None]), pa.array(["1", "0"]), [-1, -1, 1, 0]),
+    (pa.array(["1", "0"]).dictionary_encode(), pa.array(["2", None]), [1, 0, 2, -1]),
+    (pa.array(["1", "0"]), pa.array(["2", "1"]).dictionary_encode(), [1, 0, 2, 1]),
+    (pa.array(["1", "0"], pa.large_string()), pa.array(["2", "1"], pa.string_view()), [1, 0, 2, 1]),
+    (pa.array([1, 0]).dictionary_encode(), pa.array([2, 1], pa.int8()), [1, 0, 2, 1]),
+  ],
+  ids=lambda given: str(getattr(given, "type", "")),
+)
+def test_shards_may_write_the_same_labels_in_other_types(tmp_path, one, other, wanted):
+  kinds = (pa.binary(), pa.large_binary())
+  for number, (labels, kind) in enumerate(zip((one, other), kinds, strict=True)):
+    images = pa.array([picture(2 * number), picture(2 * number + 1)], kind)
+    write(tmp_path / f"train-{number}.parquet", {"image": images, "label": labels})
+  source = opened(tmp_path)
+  assert source.labels.tolist() == wanted
+  assert levels(source) == [0, 1, 2, 3]
+
+
+def test_shards_may_have_their_columns_in_another_order_and_images_without_paths(tmp_path):
+  rows = [{"path": None, "bytes": picture(0)}], [{"bytes": picture(1), "path": "1.png"}]
+  write(tmp_path / "a-0.parquet", {"label": [0], "image": pa.array(rows[0])})
+  field = pa.field("label", pa.int64(), nullable=False)
+  schema = pa.schema([pa.field("image", pa.array(rows[1]).type), field])
+  pq.write_table(
+    pa.table({"image": pa.array(rows[1]), "label": [1]}, schema), tmp_path / "a-1.parquet"
+  )
+  source = opened(tmp_path / "a-*.parquet")
+  assert source.labels.tolist() == [0, 1] and levels(source) == [0, 1]
+
+
+def test_shards_whose_labels_are_of_different_kinds_are_refused(tmp_path):
+  def shards(one, other):
+    for number, labels in enumerate((one, other)):
+      write(tmp_path / f"a-{number}.parquet", {"image": [picture(number)], "label": labels})
+    return refused(tmp_path / "a-*.parquet")
+
+  assert "label is string, not int64; " in shards([0], ["cat"])
+  assert "label is int64, not dictionary" in shards(pa.array(["0"]).dictionary_encode(), [0])
+  assert "label is bool, not int64; " in shards([0], [True])
+
+
+def test_shards_that_number_classes_differently_are_refused(tmp_path):
+  for number, names in enumerate((["cat", "dog"], ["dog", "cat"])):
+    about = {"label": {"_type": "ClassLabel", "names": names}}
+    told = {b"huggingface": json.dumps({"info": {"features": about}}).encode()}
+    table = pa.table({"image": [picture(number)], "label": [0]}).replace_schema_metadata(told)
+    pq.write_table(table, tmp_path / f"a-{number}.parquet")
+  said = refused(tmp_path / "a-*.parquet")
+  assert "a-1.parquet has other columns than " in said
+  assert "class 0 of label is 'dog', not 'cat'; " in said
