@@ -15,7 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from contrastive_jax import errors, reading, slow
-from contrastive_jax.data import Unreadable, jpeg
+from contrastive_jax.data import Unreadable, jpeg, white_is_zero
 
 # All that Pillow is asked for: pixels, read by itself. EPS would start Ghostscript.
 FORMATS = (
@@ -36,6 +36,7 @@ _TURNS = {
   7: Image.Transpose.TRANSVERSE,
   8: Image.Transpose.ROTATE_90,
 }  # by the EXIF orientation, see Exif 2.32, section 4.6.4, A
+WHITE_IS_ZERO = "bits of numbers whose least is white"  # in `info`: they are to be turned round
 _pillows_limit = threading.Lock()
 
 
@@ -202,13 +203,26 @@ def formats() -> tuple[str, ...]:
 
 
 def open_header(encoded: bytes) -> Image.Image:
-  """Returns an image whose header alone has been read, of any size: its pixels are limited here."""
+  """Returns an image whose header alone has been read, of any size: its pixels are limited here.
+
+  Its `info` has `WHITE_IS_ZERO` where Pillow would give numbers the wrong way round.
+  """
+  encoded, turned = white_is_zero.as_black(encoded)
   with _pillows_limit:  # it warns at a number of pixels of its own, and refuses twice as many
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-      return Image.open(io.BytesIO(encoded), formats=formats())
+      image = Image.open(io.BytesIO(encoded), formats=formats())
     finally:
       Image.MAX_IMAGE_PIXELS = before
+  if turned:
+    image.info[WHITE_IS_ZERO] = turned
+  return image
+
+
+def array(image: Image.Image) -> np.ndarray:
+  """Returns the numbers of an image as they are in its file, the least of which is black."""
+  bits = image.info.get(WHITE_IS_ZERO)
+  return white_is_zero.turned_round(np.asarray(image), bits) if bits else np.asarray(image)
 
 
 def limit_pixels(opened: Image.Image, name: str, max_megapixels: int) -> jpeg.Size | None:
@@ -262,7 +276,7 @@ def _rgb(image: Image.Image) -> Image.Image:
   if _is_rgb(image):
     return image
   if image.mode in SIXTEEN_BITS:  # convert("RGB") would clip at 255
-    grey = np.asarray(image)
+    grey = array(image)
     if grey.min() < 0 or grey.max() > 0xFFFF:
       raise ValueError(f"grey values {grey.min()}..{grey.max()} are outside 0..65535")
     return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")

@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image
 
 from contrastive_jax import errors, reading
-from contrastive_jax.data import Unreadable, images
+from contrastive_jax.data import Unreadable, images, white_is_zero
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
-_NPY, _TIFF = b"\x93NUMPY", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_NPY, _TIFF = b"\x93NUMPY", (b"II*\0", b"MM\0*", b"II+\0")
 _BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL = 258, 277  # tags of TIFF 6.0, section 8
 _SAMPLE_FORMAT, _COMPRESSION, _ORIENTATION = 339, 259, 274
+_WHITE_IS_ZERO = 0  # of PhotometricInterpretation
 _UNPACKED = (1, 8, 32773, 32946, 34925)  # none, Deflate, PackBits, LZMA: tifffile does by itself
 _EXTRA = "install the extra scans: pip install -e '.[scans]'"
 
@@ -145,7 +146,7 @@ def _native(encoded, name, max_megapixels, size_px, form: Form) -> np.ndarray:
 
 def _of_pillow(image: Image.Image) -> np.ndarray:
   image.load()  # turns a TIFF, and finds what a PNG says at its end
-  return _turned(np.asarray(image), image.getexif().get(_ORIENTATION, 1))
+  return _turned(images.array(image), image.getexif().get(_ORIENTATION, 1))
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -210,12 +211,18 @@ def _of_tiff(encoded: bytes, name: str, max_megapixels: int) -> np.ndarray:
     height, width = shape[axes.index("Y")], shape[axes.index("X")]
     _check_shape((height, width), name, max_megapixels)
     _check_unpacked(series.keyframe.compression, name)
-    found, tag = series.asarray(), series.keyframe.tags.get(_ORIENTATION)
+    found, page = series.asarray(), series.keyframe
+    tag = page.tags.get(_ORIENTATION)
   order = [axes.index(axis) for axis in ("Y", "X")] + [
     i for i, a in enumerate(axes) if a not in "YX"
   ]
   found = _turned(found.transpose(order), 1 if tag is None else int(tag.value))
-  return _numbers(found[..., None] if found.ndim == 2 else found)
+  found = _numbers(found[..., None] if found.ndim == 2 else found)
+  if page.photometric == _WHITE_IS_ZERO:  # of several samples the first is the shade
+    shades = found if page.samplesperpixel == 1 else found[..., :1]
+    turned = white_is_zero.turned_round(shades, page.bitspersample)
+    found = np.concatenate([turned, found[..., turned.shape[-1] :]], -1)
+  return found
 
 
 def _check_unpacked(compression: int, name: str) -> None:
