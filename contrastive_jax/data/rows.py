@@ -31,6 +31,7 @@ _NAMES_OF = {
 }
 _FIRST_WORD = "predictionstring"  # of Kaggle's ImageNet: the class and the corners of a box
 _LINE_END = re.compile(r"\r\n|\r|\n")  # str.splitlines knows more, which JSON may hold in a text
+_SEPARATOR = re.compile(r'"?sep=([^\w\s"]|\t)"?[ ]*(?:\r\n|\r|\n|$)', re.IGNORECASE)  # of Excel
 _LONGEST_FIELD = 2**20  # letters
 _SHOWN = 60  # letters of a value, in a line of what is wrong
 
@@ -231,18 +232,22 @@ def _of_text(text: str, file: str, images: tuple[str, ...]) -> Iterator[tuple[in
       if line:
         yield number, _words(line, images)
     return
-  first = next(filter(str.strip, text.split("\n")), "")
-  mark = "\t" if file.lower().endswith(".tsv") else max(",;\t", key=first.count)
+  said, before = _SEPARATOR.match(text), 0
+  if said:
+    mark, text, before = said[1], text[said.end() :], 1
+  else:
+    first = next(filter(str.strip, text.split("\n")), "")
+    mark = "\t" if file.lower().endswith(".tsv") else max(",;\t", key=first.count)
+  begun = before + 1
   limit = csv.field_size_limit(_LONGEST_FIELD)
   reader = csv.reader(
     io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True
   )
-  begun = 1
   try:
     for fields in reader:
       if any(field.strip() for field in fields):
         yield begun, [field.strip() for field in fields]
-      begun = reader.line_num + 1
+      begun = reader.line_num + before + 1
   except csv.Error as error:
     raise errors.UserError(
       f"{file}, line {begun}: {error}; a field that holds a quotation mark or the separator stands "

@@ -43,6 +43,11 @@ LISTS = {
   "Windows": "path,label\n.\\a.png,cat\n.\\b.png,dog\n.\\c.png,-1\n",
   "blank lines first": "\n\npath;label\na.png;cat\nb.png;dog\nc.png;\n",
   "quoted after a space": 'path, label\na.png, "cat"\nb.png, "dog"\nc.png, ""\n',
+  "Excel's separator": "sep=;\r\npath;label\r\na.png;cat\r\nb.png;dog\r\nc.png;\r\n",
+  "Excel's tabs": b"\xef\xbb\xbfsep=\t\r\npath\tlabel\r\na.png\tcat\r\nb.png\tdog\r\nc.png\t",
+  "Excel's commas": 'SEP=,\n"path","label"\na.png,cat\nb.png,dog\nc.png,\n',
+  "a separator of one's own": '"sep=|"\npath|label\na.png|cat\nb.png|dog\nc.png|\n',
+  "separator and no header": "sep=;\na.png;cat\nb.png;dog\nc.png;\n",
   "named twice": "path,label\na.png,cat\nb.png,dog\na.png,cat\nc.png,\n",
 }
 
@@ -51,6 +56,18 @@ LISTS = {
 def test_lists_are_read_however_they_are_written(text, tmp_path):
   write(tmp_path, *ABC)
   assert told(opened(listed(tmp_path, text))) == ABC
+
+
+def test_lines_below_that_of_the_separator_keep_their_numbers_and_fields_their_marks(tmp_path):
+  write(tmp_path, "a.png")
+  marked = listed(tmp_path, "sep=;\npath;label;note\na.png;dog, old;1,5\n")
+  assert told(opened(marked)) == {"a.png": "dog, old"}
+  with pytest.raises(errors.UserError, match="list.csv, line 3: 3 fields, and line 2 has 2; "):
+    opened(listed(tmp_path, "sep=;\npath;label\na.png;cat;x\n"))
+  with pytest.raises(errors.UserError, match="list.csv, line 3: "):
+    opened(listed(tmp_path, 'sep=;\npath;label\na.png;"cat"x\n'))
+  with pytest.raises(errors.UserError, match="list.csv holds no line"):
+    opened(listed(tmp_path, "sep=;\n"))
 
 
 @pytest.mark.parametrize(
