@@ -122,7 +122,7 @@ def _opened(split: str, options: Options) -> Arrays:
       f"{path} has no array {options.label!r} but {_names(arrays)}; set data.npz.label"
     )
   labels, num_classes = None, 0
-  names = tuple(str(name) for name in np.ravel(arrays.get("label_names", ())))
+  names = tuple(_text(path, name) for name in np.ravel(arrays.get("label_names", ())))
   if label_key is not None:
     labels = _check_labels(path, label_key, arrays[label_key], len(pixels))
     num_classes = number_of_classes(labels, f"{path}: {label_key}")
@@ -233,11 +233,22 @@ def _check_labels(path, key, labels, n):
     raise errors.UserError(
       f"{path}: {key} has shape {labels.shape}, not [{n}], one for each image; reshape it"
     )
+  if labels.dtype == bool:
+    return labels.astype(np.uint8)
   if labels.dtype.kind not in "iu":
     raise errors.UserError(
       f"{path}: {key} is {labels.dtype}, not integer; give class numbers 0, 1, ..."
     )
   return labels
+
+
+def _text(path, name) -> str:
+  try:
+    return name.decode() if isinstance(name, bytes) else str(name)
+  except UnicodeDecodeError as error:
+    raise errors.UserError(
+      f"{path}: label_names holds {bytes(name)!r}, which is no UTF-8; save them as texts"
+    ) from error
 
 
 def _names(arrays) -> str:

@@ -107,3 +107,18 @@ def test_files_and_splits_that_are_not_there_are_refused(tmp_path):
 def test_a_few_images_of_a_large_set_keep_its_class_numbers(tmp_path):
   source = opened(saved(tmp_path, images=IMAGES, labels=np.array([0, 21_842, 7, -1])))
   assert source.num_classes == 21_843 and source[1]["label"] == 21_842
+
+
+def test_names_of_classes_may_be_bytes_in_utf_8(tmp_path):
+  names = np.array([name.encode() for name in ("cat", "dög", "eel", "ant")])
+  path = saved(tmp_path, images=IMAGES, labels=LABELS, label_names=names)
+  assert opened(path).label_names == ("cat", "dög", "eel", "ant")
+  path = saved(tmp_path, images=IMAGES, labels=LABELS, label_names=np.array([b"a", b"\xff", b"c"]))
+  with pytest.raises(errors.UserError, match="label_names holds b'.xff', which is no UTF-8; "):
+    opened(path)
+
+
+def test_labels_may_be_true_and_false(tmp_path):
+  path = saved(tmp_path, images=IMAGES, labels=LABELS > 0)
+  source = opened(path)
+  assert source.labels.tolist() == (LABELS > 0).astype(int).tolist() and source.num_classes == 2
