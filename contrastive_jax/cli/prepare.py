@@ -78,7 +78,8 @@ def _prepare(config, splits, out, how, **work) -> None:
   from contrastive_jax.data import preparing
 
   sources = [run_images.source(config, split) for split in splits]  # all, before hours of the first
-  pairs = zip(sources, splits, strict=True)
+  pairs = list(zip(sources, splits, strict=True))
+  preparing.check_classes(out, {split: source.label_names for source, split in pairs})
   done = [preparing.prepare(source, split, out, how, **work) for source, split in pairs]
   if all(done):
     _say_done(out)

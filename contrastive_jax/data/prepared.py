@@ -22,6 +22,7 @@ FORM = "contrastive_jax prepared 1"
 UNREADABLE = "unreadable"  # the feature that says why there is no image
 SUFFIX = ".arrayrecord"
 BESIDE = (".json", ".labels.npy")  # what describes shards, in the same folder
+PLAN = ".plan.json"  # ends the name of what says what is being made
 _SHARD = re.compile(rf"(.+)-\d{{5,}}-of-\d{{5,}}{re.escape(SUFFIX)}")
 _AGAIN = "give the same contrastive_jax prepare again"
 
@@ -104,7 +105,7 @@ def described(paths: Sequence[str]) -> Described | None:
 
 def plan_path(folder: pathlib.Path, split: str) -> pathlib.Path:
   """Returns the path of what says what is being made."""
-  return folder / f"{split}.plan.json"
+  return folder / f"{split}{PLAN}"
 
 
 def read(path: pathlib.Path) -> dict[str, Any] | None:
@@ -122,7 +123,7 @@ def read(path: pathlib.Path) -> dict[str, Any] | None:
       return None
     identity.checked(said["identity"])
     _ = said["kept as"]
-    if path.name.endswith(".plan.json"):
+    if path.name.endswith(PLAN):
       return said
     for shard in said["shards"]:
       _ = str(shard["name"]), int(shard["images"]), int(shard["bytes"]), str(shard["xxh3_128"])

@@ -7,10 +7,12 @@ set.
 
 import dataclasses
 import io
+import itertools
 import json
 import logging
 import pathlib
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -68,7 +70,8 @@ def begin(source: Source, split: str, folder: pathlib.Path, how: Kept) -> Shards
   """Returns the shards to be made, after the folder says of what. Arguments: see `prepare`.
 
   Raises:
-    UserError: the folder holds another set under that name, or pixels do not have 8 bits.
+    UserError: the folder holds another set under that name, or a split that numbers classes
+      differently, or pixels do not have 8 bits.
     SaveFailed: it cannot be written for now.
   """
   if pixel_range.of(source):
@@ -76,11 +79,33 @@ def begin(source: Source, split: str, folder: pathlib.Path, how: Kept) -> Shards
       f"pixels of the split {split!r} do not have 8 bits, and prepared images do: shades would be "
       "lost; train on the source itself"
     )
+  check_classes(folder, {split: source.label_names})
   shards = Shards(source, split, folder, how)
   with errors.saving(str(folder), THEN):
     shards.notes.mkdir(parents=True, exist_ok=True)
   _check_plan(folder, split, _plan(shards))
   return shards
+
+
+def check_classes(folder: pathlib.Path, names: dict[str, Sequence[str]]) -> None:
+  """Raises UserError if splits number their classes differently; one may know more of them.
+
+  Args:
+    folder: where splits are perhaps that were made before.
+    names: of the classes of each split that is to be made.
+  """
+  known = dict(names)
+  for path in sorted(folder.glob(f"*{prepared.PLAN}")):
+    if (said := prepared.read(path)) is not None:
+      known.setdefault(path.name.removesuffix(prepared.PLAN), said["identity"]["class names"])
+  for split, other in itertools.product(names, known):
+    for number, (one, two) in enumerate(zip(names[split], known[other], strict=False)):
+      if one != two:
+        raise errors.UserError(
+          f"class {number} is {one!r} in the split {split!r} and {two!r} in {other!r} of {folder}; "
+          "prepare both from one set, which numbers the classes of its splits alike, or give "
+          "another --out"
+        )
 
 
 def finish(shards: Shards) -> bool:

@@ -257,3 +257,26 @@ def test_a_split_that_is_not_there_is_told_before_another_is_made(tmp_path, caps
     commands.run("prepare", [*write, f"--config.data.folder.path={tmp_path / 'pictures'}"])
   assert left.value.code == 2 and "has no sub-folder 'val'" in capsys.readouterr().err
   assert not shards(tmp_path / "out")
+
+
+def test_splits_that_number_classes_differently_are_refused_before_anything_is_made(
+  tmp_path, capsys
+):
+  for split, classes in (("a/train", "ant cat dog"), ("b/test", "cat dog"), ("c/val", "ant cat")):
+    for name in classes.split():
+      path = tmp_path / split / name / "1.png"
+      path.parent.mkdir(parents=True)
+      path.write_bytes(picture_sets.png(np.zeros((4, 4, 3), np.uint8)))
+
+  def prepare(source, split):
+    given = "--config.data.source=folder", f"--config.data.folder.path={tmp_path / source}"
+    commands.run("prepare", [*given, f"--splits={split}", f"--out={tmp_path / 'out'}"])
+
+  prepare("a", "train")
+  prepare("c", "val")  # one may know more of them
+  with pytest.raises(SystemExit) as ended:
+    prepare("b", "test")
+  said = capsys.readouterr().err
+  assert ended.value.code == 2
+  assert "class 0 is 'cat' in the split 'test' and 'ant' in 'train' of " in said
+  assert not list((tmp_path / "out").glob("test*"))
