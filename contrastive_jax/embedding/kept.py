@@ -56,6 +56,7 @@ class Kept:
         self._files = {name: self._open(name) for name in self._forms}
     except BaseException:
       self._lock.close()
+      self._remove_unless_noted()
       raise
     return self
 
@@ -63,6 +64,7 @@ class Kept:
     for file in self._files.values():
       file.close()
     self._lock.close()
+    self._remove_unless_noted()
 
   def add(self, rows: dict[str, np.ndarray], images: int, replaced: int) -> None:
     """Appends rows, which count once the note of them is written. Raises `SaveFailed`."""
@@ -94,6 +96,11 @@ class Kept:
   def remove(self) -> None:
     """Removes the folder, when its rows are elsewhere."""
     shutil.rmtree(self.folder, ignore_errors=True)
+
+  def _remove_unless_noted(self) -> None:
+    """Removes a folder in which no row counts: whoever comes next begins anew with or without."""
+    if not self.images and not (self.folder / _NOTE).exists():
+      self.remove()
 
   def _go_on(self) -> None:
     content = reading.content(self.folder / _NOTE)

@@ -213,6 +213,24 @@ def test_a_folder_gives_names_and_what_cannot_be_read_is_left_out(workdir, tmp_p
   assert json.loads(str(found["about"]))["unreadable"] == 1
 
 
+def test_images_that_can_none_be_read_leave_nothing_beside_the_file(workdir, tmp_path):
+  (tmp_path / "images").mkdir()
+  for number in range(3):
+    (tmp_path / "images" / f"{number}.png").write_bytes(b"no image")
+  out = tmp_path / "out" / "f.npz"
+  out.parent.mkdir()
+  with pytest.raises(errors.UserError, match="0.png"):
+    embed.run(asked(), workdir, str(out), images=str(tmp_path / "images"), devices=ONE)
+  assert os.listdir(out.parent) == []
+
+
+def test_rows_that_have_no_room_leave_no_folder(tmp_path):
+  rows = kept.Kept(tmp_path / "f.parts", {}, {"h": 10**6}, 10**9)
+  with pytest.raises(errors.SaveFailed, match="are free; make room"), rows:
+    pass
+  assert os.listdir(tmp_path) == []
+
+
 def test_the_target_is_its_own_weights_with_the_statistics_of_the_online_network(workdir, tmp_path):
   path = embed.run(asked(network="target"), workdir, str(tmp_path / "f.npz"), devices=ONE)
   online = loading.load_run(workdir)
