@@ -6,6 +6,7 @@ from contrastive_jax import errors
 
 MARK = "preprocessing.json"  # by which a folder is known as an export
 FIRST = "training_config.json"  # in a bucket, by which one that was killed is known
+FOLDER = "export"  # of a run, in which each form has a folder
 WEIGHTS = "model.safetensors"
 NAMES = (  # of all that any form writes
   *(MARK, FIRST, "README.md", "config.json"),

@@ -24,7 +24,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, build, errors, keys, once, parallel, run_images
+from contrastive_jax import augment, build, errors, export_names, keys, once, parallel, run_images
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.buckets import address, results
@@ -70,7 +70,7 @@ def run(
   """
   with hosts.losses_named():
     config = config or eval_config.evaluation()
-    place = out or os.path.join(workdir or _place_of(config.init.path), "eval")
+    place = out or os.path.join(workdir or place_of(config.init.path), "eval")
     if not address.is_bucket(place):
       return _run(config, workdir, devices, pathlib.Path(place), place, lambda: None, given)
     with contextlib.ExitStack() as stack:
@@ -80,11 +80,21 @@ def run(
       return _run(config, workdir, devices, folder, place, put, given)
 
 
-def _place_of(path: str) -> str:
-  """Returns the folder of results of weights without a run: of their name, where the user is."""
+def place_of(path: str) -> str:
+  """Returns the folder of results of weights without a run: of their name, where the user is.
+
+  An export's file has the name of all exports: there it is the name of the run and of the form, or
+  that of the folder that somebody gave it.
+  """
   if not path:
     raise errors.UserError("there is no workdir; give one, or weights: --init=FILE")
-  return pathlib.PurePath(path.rstrip("/")).stem
+  named = pathlib.PurePath(path.rstrip("/"))
+  if named.name != export_names.WEIGHTS:
+    return named.stem
+  folder = named.parent if address.is_bucket(path) else pathlib.Path(path).absolute().parent
+  if folder.parent.name == export_names.FOLDER and folder.parent.parent.name:
+    return f"{folder.parent.parent.name}_{folder.name}"
+  return folder.name or named.stem
 
 
 def _run(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
-from contrastive_jax import errors
+from contrastive_jax import errors, export_names
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.processes import agree
@@ -61,7 +61,7 @@ def check_export(config: ConfigDict, workdir: str) -> None:
   for form in eval_config.names(config.checkpoint.export):
     export.check_form(form, flag=_FLAG)
     export.check_network(config, form, _FLAG)
-    folder.check(os.path.join(workdir, "export", form))
+    folder.check(os.path.join(workdir, export_names.FOLDER, form))
 
 
 def export_at_end(config: ConfigDict, workdir: str) -> None:

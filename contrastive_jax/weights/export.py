@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, errors, reading, run_images, stored
+from contrastive_jax import build, errors, export_names, reading, run_images, stored
 from contrastive_jax.buckets import address, reads
 from contrastive_jax.weights import card, folder, forms, onnx_file, stablehlo, start, tree, twin
 from contrastive_jax.workdir import checkpoint_files, loading
@@ -118,7 +118,7 @@ def check_network(config: ConfigDict, form: str, flag: str = "--format") -> None
 
 
 def _place(workdir: str, form: str, out: str | None) -> str:
-  place = address.checked(out, "--out") if out else os.path.join(workdir, "export", form)
+  place = address.checked(out, "--out") if out else os.path.join(workdir, export_names.FOLDER, form)
   folder.check(place)
   return place
 

@@ -8,7 +8,7 @@ import pytest
 
 from contrastive_jax import build, config, errors
 from contrastive_jax.evaluation import config as eval_config
-from contrastive_jax.evaluation import initial
+from contrastive_jax.evaluation import evaluate, initial
 from contrastive_jax.weights import own, safetensors_file, start
 
 NOT_SCORED = {
@@ -157,3 +157,23 @@ def test_weights_for_images_of_other_channels_are_told_as_such(tmp_path):
   exported(tmp_path / "w.safetensors", made)
   with pytest.raises(errors.UserError, match=r"for images of 3 channels \(data.channels\) and not"):
     initial.run(asked_of(tmp_path / "w.safetensors"), None)
+
+
+@pytest.mark.parametrize(
+  ("path", "place"),
+  [
+    ("resnet50.safetensors", "resnet50"),
+    ("runs/first/", "first"),
+    ("runs/a/export/safetensors/model.safetensors", "a_safetensors"),
+    ("runs/b/export/safetensors_target/model.safetensors", "b_safetensors_target"),
+    ("gs://bucket/runs/c/export/own/model.safetensors", "c_own"),
+    ("shared/resnet/model.safetensors", "resnet"),
+    ("shared/export/model.safetensors", "export"),
+    ("model.safetensors", "here"),
+  ],
+)
+def test_results_of_an_export_lie_where_its_folder_tells(path, place, tmp_path, monkeypatch):
+  """All exports have files of one name, and their results lay in one folder."""
+  (tmp_path / "here").mkdir()
+  monkeypatch.chdir(tmp_path / "here")
+  assert evaluate.place_of(path) == place
