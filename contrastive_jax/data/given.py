@@ -374,6 +374,8 @@ def _label_of(items: Any, index: int, name: str) -> int | str:
 def _class(label: Any) -> int | str | None:
   if isinstance(label, str):
     return label
+  if isinstance(label, bytes):  # as h5py gives texts
+    return label.decode(errors="surrogateescape")
   if isinstance(label, np.bool_):
     return int(label)
   try:

@@ -4,6 +4,7 @@ Imports: errors.
 """
 
 import collections
+import logging
 from collections.abc import Iterable
 
 import numpy as np
@@ -49,6 +50,20 @@ def distinct(count: int, images: int, what: str) -> None:
       f"{what} has {count:,} different values for {images:,} images: these name images, no "
       "classes; take another column, or none"
     )
+
+
+def tell_alike(names: Iterable[str], what: str) -> None:
+  """Says of the first two names that differ in capitals alone: they are two classes."""
+  known: dict[str, str] = {}
+  for name in names:
+    first = known.setdefault(name.casefold(), name)
+    if first != name:
+      logging.getLogger(__name__).warning(
+        "warning: %s: %r and %r differ in capitals alone and are two classes; if they are one, "
+        "give both one name",
+        *(what, first, name),
+      )
+      return
 
 
 def first_repeated(names: Iterable[str]) -> str | None:

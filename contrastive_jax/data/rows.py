@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from contrastive_jax import errors
-from contrastive_jax.data.labels import distinct
+from contrastive_jax.data.labels import distinct, tell_alike
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
 NONE = "none"  # in place of a column: the list has it, and it is not to be read
@@ -119,7 +119,9 @@ def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:
   given = [label for label in labels if label]
   names = set(given)
   distinct(len(names), len(given), what)
-  return in_order(names)
+  found = in_order(names)
+  tell_alike(found, what)
+  return found
 
 
 def in_order(names: set[str]) -> tuple[str, ...]:

@@ -169,6 +169,13 @@ def check_classes(
   """
   known, scored = (np.unique(labels[labels >= 0]) for labels in (train, test))
   missing = np.setdiff1d(scored, known)
+  if len(known) == 1:
+    only = names[known[0]] if known[0] < len(names) else known[0]
+    logging.getLogger(__name__).warning(
+      "warning: all images of %s are of one class (%s): every vote is for it, and scores tell "
+      "nothing of the features; take images of several classes",
+      *(train_name, only),
+    )
   if not len(missing) or not len(known):  # or images without labels, which is told elsewhere
     return
   some = ", ".join(str(names[i]) if i < len(names) else str(i) for i in missing[:_SHOWN])

@@ -181,3 +181,17 @@ def test_worker_processes_get_the_object():
   options = {"batch_size": 2, "host_size_px": 8, "cache": "none", "num_workers": 1}
   (batch,) = pipeline.eval_batches(found, **options)
   assert batch["label"].tolist() == [3, 1]
+
+
+def test_labels_as_bytes_are_names_of_classes():
+  """As h5py gives texts."""
+
+  class Named:
+    def __len__(self):
+      return 4
+
+    def __getitem__(self, index):
+      return np.zeros((4, 4, 3), np.uint8), np.array([b"cat", "dög".encode()])[index % 2]
+
+  found = given.source(Named())
+  assert found.label_names == ("cat", "dög") and found.labels.tolist() == [0, 1, 0, 1]

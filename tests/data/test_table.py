@@ -280,3 +280,10 @@ def test_a_config_can_set_every_option(tmp_path):
   c = config.pretrain()
   c.data.source, c.data.table.path = "table", listed(tmp_path, LISTS["header"])
   assert told(run_images.source(c, "train")) == ABC
+
+
+def test_classes_that_differ_in_capitals_alone_are_two_and_told(tmp_path, caplog):
+  write(tmp_path, "a.png", "b.png", "c.png")
+  source = opened(listed(tmp_path, "path,label\na.png,Cat\nb.png,cat\nc.png,dog\n"))
+  assert source.label_names == ("Cat", "cat", "dog")
+  assert "list.csv: the label: 'Cat' and 'cat' differ in capitals alone" in caplog.text

@@ -153,3 +153,8 @@ def test_splits_that_number_their_classes_otherwise_are_not_scored(tmp_path):
   images.load(eval_config.evaluation("picture"), c)
   np.savez(tmp_path / "test.npz", **arrays, label_names=["ape", "bee", "cow", "dog"])
   assert images.load(asked(), c).num_classes == 4
+
+
+def test_a_set_of_one_class_is_a_warning(tmp_path, caplog):
+  images.load(asked(), run_config(tmp_path, [1, 1, 1, -1], [1, 1]))
+  assert "all images of split " in caplog.text and "are of one class (1)" in caplog.text
