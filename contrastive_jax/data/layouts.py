@@ -14,6 +14,7 @@ import numpy as np
 
 from contrastive_jax import errors
 from contrastive_jax.data import known_sets, named, rows, splits
+from contrastive_jax.data.labels import tell_alike
 from contrastive_jax.data.listing import Listing, of
 from contrastive_jax.data.rows import Row
 from contrastive_jax.data.splits import Tree
@@ -96,6 +97,7 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
     lists = {folder: found for folder, found in lists.items() if found}
   folders = {name for part in parts.values() for name in part.classes}
   names = _sorted(folders | {row.label for _, found in lists.values() for row in found})
+  tell_alike(names, str(base))
   if here.folder in lists:
     file, found = lists[here.folder]
     return _unless_none(Reading(root, paths, _labels(found, paths, "", file, names, root), names))

@@ -5,6 +5,7 @@ For lists of a user's own (source `table`) and those of sets that are known as t
 
 import logging
 import os
+import posixpath
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,6 +62,16 @@ def read(
       *(len(without_split), len(by_name), file, without_split[0].line),
     )
   sizes, times = tree.measured(root, [row.name for row in chosen])
+  if any(s == listing.GONE and "\\" in r.name for r, s in zip(chosen, sizes.tolist(), strict=True)):
+    chosen = [
+      row._replace(name=posixpath.normpath(row.name.replace("\\", "/")))
+      if size == listing.GONE
+      else row
+      for row, size in zip(chosen, sizes.tolist(), strict=True)
+    ]  # joined on Windows to a path of another system
+    by_name = rows.by_name(chosen, file)
+    chosen = list(by_name.values())
+    sizes, times = tree.measured(root, [row.name for row in chosen])
   gone = [row for row, size in zip(chosen, sizes.tolist(), strict=True) if size == listing.GONE]
   if gone:
     first = "; ".join(f"line {row.line}: {row.name}" for row in gone[:_SHOWN])

@@ -33,6 +33,7 @@ _FIRST_WORD = "predictionstring"  # of Kaggle's ImageNet: the class and the corn
 _LINE_END = re.compile(r"\r\n|\r|\n")  # str.splitlines knows more, which JSON may hold in a text
 _SEPARATOR = re.compile(r'"?sep=([^\w\s"]|\t)"?[ ]*(?:\r\n|\r|\n|$)', re.IGNORECASE)  # of Excel
 _LONGEST_FIELD = 2**20  # letters
+_DEEPEST = 4  # objects inside each other that are looked into
 _SHOWN = 60  # letters of a value, in a line of what is wrong
 
 
@@ -85,7 +86,7 @@ def parsed(
   rows = []
   for line, fields in lines:
     name, label, split = (
-      "" if at is None else _value(fields[at], f"{file}, line {line}", what, key)
+      "" if at is None else _value(fields[at], f"{file}, line {line}", what, key, header[at])
       for what, at in where.items()
     )
     if not name:
@@ -207,6 +208,8 @@ def _of_json(text: str, file: str) -> tuple[list[str], Iterator[tuple[int, list[
         f"{file}, {unit} {number}: {_short(found)} is no object; write one such as "
         '{"path": "cat/1.jpg", "label": "cat"}'
       )
+  objects = [(number, _flat(found)) for number, found in objects]
+  for _, found in objects:
     header.update(dict.fromkeys(found))
   if not objects:
     raise errors.UserError(f"{file} holds no line; it must name an image on each")
@@ -214,12 +217,22 @@ def _of_json(text: str, file: str) -> tuple[list[str], Iterator[tuple[int, list[
   return names, ((n, [found.get(name) for name in names]) for n, found in objects)
 
 
-def _value(value: object, place: str, what: str, key: str) -> str:
+def _flat(found: dict[str, object], depth: int = _DEEPEST) -> dict[str, object]:
+  """Returns an object with what lies in objects inside as well, by OUTER.INNER."""
+  if not depth:
+    return found
+  inside = ((k, _flat(value, depth - 1)) for k, value in found.items() if isinstance(value, dict))
+  return {f"{k}.{name}": value for k, some in inside for name, value in some.items()} | found
+
+
+def _value(value: object, place: str, what: str, key: str, column: str) -> str:
   """Returns a field as text; "" for none. Raises UserError: it holds several."""
   if value is None or isinstance(value, float) and math.isnan(value):
     return ""
   if isinstance(value, list | dict):
-    other = f"set {key}.{what}_column to another column" if key else "write one"
+    inner = next(iter(value), "") if isinstance(value, dict) else ""
+    inner = inner and f"{column}.{inner}, to "
+    other = f"set {key}.{what}_column to {inner}another column" if key else "write one"
     raise errors.UserError(
       f"{place}: the {what} {_short(value)} is no text and no number; {other}"
       f"{', or none' if key and what != 'image' else ''}"

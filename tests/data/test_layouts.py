@@ -195,3 +195,12 @@ def test_the_class_in_a_name_is_what_comes_before_its_number(name, label):
 def test_every_file_of_the_table_is_given_its_content():
   told = collections.Counter(name.rpartition("/")[2] for row in ROWS for name in row.values[0])
   assert {name.rpartition("/")[2] for name in CONTENT} <= set(told)
+
+
+def test_folders_that_differ_in_capitals_alone_are_two_classes_and_told(tmp_path, caplog):
+  for name in ("Cat/1.png", "cat/2.png", "dog/3.png"):
+    (tmp_path / name).parent.mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / name)
+  found = data.build("folder", split="train", path=str(tmp_path))
+  assert found.label_names == ("Cat", "cat", "dog")
+  assert f"{tmp_path}: 'Cat' and 'cat' differ in capitals alone" in caplog.text

@@ -287,3 +287,25 @@ def test_classes_that_differ_in_capitals_alone_are_two_and_told(tmp_path, caplog
   source = opened(listed(tmp_path, "path,label\na.png,Cat\nb.png,cat\nc.png,dog\n"))
   assert source.label_names == ("Cat", "cat", "dog")
   assert "list.csv: the label: 'Cat' and 'cat' differ in capitals alone" in caplog.text
+
+
+def test_a_label_inside_another_object_of_json_has_the_name_of_both(tmp_path):
+  write(tmp_path, *ABC)
+  text = "".join(
+    json.dumps({"file": {"path": name}, "label": {"name": None if label == "-" else label}}) + "\n"
+    for name, label in ABC.items()
+  )
+  path = listed(tmp_path, text, "l.jsonl")
+  named = {"image_column": "file.path", "label_column": "label.name"}
+  assert told(opened(path, **named)) == ABC
+  with pytest.raises(errors.UserError, match="set data.table.label_column to label.name, to ano"):
+    opened(path, image_column="file.path")
+
+
+def test_paths_that_windows_has_joined_to_others_are_found(tmp_path):
+  write(tmp_path, "pets/cat/a.png", "pets/b.png", "pets/c\\d.png")
+  text = "path,label\npets\\cat/a.png,cat\n.\\pets/b.png,dog\npets/c\\d.png,eel\n"
+  source = opened(listed(tmp_path, text))
+  assert told(source) == {"pets/b.png": "dog", "pets/c\\d.png": "eel", "pets/cat/a.png": "cat"}
+  with pytest.raises(errors.UserError, match="lines 2 and 3: pets/cat/a.png has the label 'cat' a"):
+    opened(listed(tmp_path, "path,label\npets\\cat/a.png,cat\npets/cat/a.png,dog\n"))
