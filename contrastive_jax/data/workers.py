@@ -68,11 +68,12 @@ def batches(load: Load, start: int, stop: int, num_workers: int, ahead: int) -> 
 
   Raises:
     ReadFailed: a worker died.
+    UserError: the images cannot be sent to another process.
   """
   with contextlib.ExitStack() as stack:
     count = max(1, min(num_workers, load.rows)) if stop > start else 0
     workers = [stack.enter_context(contextlib.closing(_Worker())) for _ in range(count)]
-    told = cloudpickle.dumps(load)
+    told = _told(load) if workers else b""
     for worker in workers:
       worker.send(told)
     form, edges = load.form, [load.rows * i // max(1, count) for i in range(count + 1)]
@@ -171,6 +172,17 @@ def _fill(load: Load, step: int, start: int, stop: int, memory: int) -> None:
   finally:
     os.close(memory)
   load.fill(step, start, stop, batch)
+
+
+def _told(load: Load) -> bytes:
+  try:
+    return cloudpickle.dumps(load)
+  except (TypeError, ValueError, pickle.PicklingError) as error:  # of objects of a user's own
+    said = " ".join(str(error).split())[:200]
+    raise errors.UserError(
+      f"the images cannot be sent to worker processes ({said}); set data.num_workers=0, or open "
+      "what the object holds, such as a file, when an item is first asked for"
+    ) from error
 
 
 def _pickled(error: Exception) -> bytes:

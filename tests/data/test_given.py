@@ -1,6 +1,7 @@
 """Objects of another's code as images: what they may give, and what is refused."""
 
 import pickle
+import threading
 
 import cloudpickle
 import numpy as np
@@ -195,3 +196,23 @@ def test_labels_as_bytes_are_names_of_classes():
 
   found = given.source(Named())
   assert found.label_names == ("cat", "dög") and found.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_an_object_that_no_process_can_be_sent_is_refused_with_workers():
+  """As one that holds an open file of h5py."""
+
+  class Held:
+    def __init__(self):
+      self.lock = threading.Lock()
+
+    def __len__(self):
+      return 8
+
+    def __getitem__(self, index):
+      return np.zeros((4, 4, 3), np.uint8), index % 2
+
+  asked = {"batch_size": 4, "seed": 0, "total_steps": 1, "host_size_px": 4, "cache": "none"}
+  source = given.source(Held())
+  assert len(list(pipeline.train_batches(source, num_workers=0, **asked))) == 1
+  with pytest.raises(errors.UserError, match="cannot pickle.*lock.*; set data.num_workers=0"):
+    list(pipeline.train_batches(source, num_workers=1, **asked))
