@@ -19,7 +19,6 @@ def get_config(size="gpu"):
   study = common.study("composition", "Augmentations in pairs", size)
   if size == "cpu":
     study.changes = {**study.changes, "epochs": 3}
-    study.seeds = (0,)
   operations = {name: {"+augment.compose": (name,)} for name in OPERATIONS}
   study.axes = {"first": operations, "then": operations}
   study.x, study.line, study.show = "then", "first", "grid"
