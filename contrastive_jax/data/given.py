@@ -7,8 +7,6 @@ the objects themselves can open.
 
 import copy
 import dataclasses
-import logging
-import operator
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -17,17 +15,12 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import data, errors, paths, reading
-from contrastive_jax.data import Example, Unreadable, folder, parts, rows
+from contrastive_jax.data import Example, Unreadable, folder, item_labels, parts, rows
 from contrastive_jax.data import images as decoding
 from contrastive_jax.data.identity import digest
-from contrastive_jax.data.labels import number_of_classes
 from contrastive_jax.options import option
 
 Images = dict[str, data.Source]  # by split
-
-_IMAGE_KEYS, _LABEL_KEYS = ("image", "img", "jpg", "png"), ("label", "labels", "target", "cls")
-_LOOKED_AT = 16  # items whose labels are compared with those that an object lists
-_TOLD_FROM = 10_000  # items that are read for their labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +82,7 @@ class Items:
     self.factors: dict[str, np.ndarray] = {}
     self.labels, self.label_names, self.num_classes = None, (), 0
     if with_labels:
-      self.labels, self.label_names, self.num_classes = _labels(items, name)
+      self.labels, self.label_names, self.num_classes = item_labels.read(items, name)
 
   def __len__(self) -> int:
     return len(self._items)
@@ -103,7 +96,7 @@ class Items:
   def __getitem__(self, index: int) -> Example:
     name = f"item {index} of {self._name}"
     try:
-      image, _ = _parted(self._items[int(index)], name)
+      image, _ = item_labels.parted(self._items[int(index)], name)
       if isinstance(image, str | os.PathLike):
         pixels = decoding.read(os.fspath(image), size_px=self._size_px)
       elif isinstance(image, bytes):
@@ -240,25 +233,6 @@ def _check(image: np.ndarray, name: str) -> None:
     )
 
 
-def _parted(item: Any, name: str) -> tuple[Any, Any]:
-  """Returns the image and the label (None: there is none) of what an object gave."""
-  if isinstance(item, Mapping):
-    image, label = (
-      next((key for key in keys if key in item), None) for keys in (_IMAGE_KEYS, _LABEL_KEYS)
-    )
-    if image is None:
-      raise errors.UserError(
-        f"{name} has no {' or '.join(_IMAGE_KEYS)} but {', '.join(map(str, item))}; give (image, "
-        "label)"
-      )
-    return item[image], item[label] if label else None
-  if isinstance(item, tuple | list):
-    if not item:
-      raise errors.UserError(f"{name} is empty; give an image, or (image, label)")
-    return item[0], item[1] if len(item) > 1 else None
-  return item, None
-
-
 def _pixels(image: Any, name: str) -> np.ndarray:
   """Returns uint8 [h, w, 3]. Raises UserError: it is no image."""
   if hasattr(image, "convert") and hasattr(image, "mode"):  # Pillow's
@@ -282,103 +256,3 @@ def _pixels(image: Any, name: str) -> np.ndarray:
   if array.dtype != np.uint8:
     raise errors.UserError(f"{name}: pixels are {array.dtype}; give uint8, or float in 0..1")
   return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else np.ascontiguousarray(array)
-
-
-def _labels(items: Any, name: str) -> tuple[np.ndarray | None, tuple[str, ...], int]:
-  """Returns the labels of all items, int [n], the names of the classes, and how many there are."""
-  found = _listed(items, name)
-  if found is None:
-    first, has_place = _first_label(items, name)
-    if not has_place:
-      return None, (), 0
-    if first is not None and _class(first) is None:
-      logging.getLogger(__name__).warning(
-        "warning: beside an image %s has no class but a %s: its images are taken without labels",
-        *(name, type(first).__name__),
-      )
-      return None, (), 0
-    if len(items) >= _TOLD_FROM:
-      logging.getLogger(__name__).info(
-        "%s lists no labels (targets): its %s items are read once for them", name, f"{len(items):,}"
-      )
-    found = [_label_of(items, i, name) for i in range(len(items))]
-  if any(isinstance(label, str) for label in found):
-    names = rows.classes([str(label) for label in found if label != -1], f"the label of {name}")
-    numbers = {text: number for number, text in enumerate(names)}
-    known = [-1 if label == -1 else rows.class_of(str(label), numbers) for label in found]
-    return np.array(known), names, len(names)
-  labels = np.array(found, np.int64)
-  count = number_of_classes(labels, f"the label of {name}")
-  names = getattr(items, "classes", ())
-  if not (isinstance(names, list | tuple) and all(isinstance(n, str) for n in names)):
-    names = ()
-  if len(names) < count:
-    names = ()
-  return labels, tuple(names), max(count, len(names))
-
-
-def _first_label(items: Any, name: str) -> tuple[Any, bool]:
-  """Returns the first label that there is, and whether items have a place for one, of the first 16.
-
-  An item that fails tells neither: that is told when its image is read.
-  """
-  has_place = False
-  for i in range(min(len(items), _LOOKED_AT)):
-    named = f"item {i} of {name}"
-    try:
-      item = reading.patiently(named, lambda i=i: items[i])
-    except (errors.UserError, errors.ReadFailed, MemoryError):
-      raise
-    except Exception:  # whatever another's code raises
-      continue
-    _, label = _parted(item, named)
-    if label is not None:
-      return label, True
-    if isinstance(item, Mapping):
-      has_place = has_place or any(key in item for key in _LABEL_KEYS)
-    elif isinstance(item, tuple | list):
-      has_place = has_place or len(item) > 1
-    if not has_place:
-      break
-  return None, has_place
-
-
-def _listed(items: Any, name: str) -> list[int | str] | None:
-  """Returns the labels that an object lists, if they are those of its items."""
-  for key in ("targets", "labels"):
-    listed = getattr(items, key, None)
-    if listed is not None and hasattr(listed, "__len__") and len(listed) == len(items):
-      found = [_class(label) for label in listed]
-      # Not at equal distances: classes may come in turn.
-      places = np.random.default_rng(0).integers(0, len(items), _LOOKED_AT).tolist()
-      if None not in found and all(_label_of(items, i, name) == found[i] for i in places):
-        return found
-  return None
-
-
-def _label_of(items: Any, index: int, name: str) -> int | str:
-  """Returns the label of an item; -1 where it cannot be read, or has none."""
-  named = f"item {index} of {name}"
-  try:
-    _, label = reading.patiently(named, lambda: _parted(items[index], named))
-  except (errors.UserError, errors.ReadFailed, MemoryError):
-    raise
-  except Exception:  # whatever another's code raises: told when the image is read
-    return -1
-  found = -1 if label is None else _class(label)
-  if found is None:
-    raise errors.UserError(f"{named}: label {label!r} is no class; give 0, 1, ..., or -1 for none")
-  return found
-
-
-def _class(label: Any) -> int | str | None:
-  if isinstance(label, str):
-    return label
-  if isinstance(label, bytes):  # as h5py gives texts
-    return label.decode(errors="surrogateescape")
-  if isinstance(label, np.bool_):
-    return int(label)
-  try:
-    return operator.index(label)  # also of NumPy and, without dimensions, of PyTorch
-  except TypeError:
-    return None
