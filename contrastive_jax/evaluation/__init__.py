@@ -1,6 +1,6 @@
 """What a frozen encoder is worth: features, protocols that score them, pictures.
 
-Imports: augment, buckets, build, catalogue, config, data, declared, errors, export_names, keys,
-limits, losses, methods, models, once, optim, options, parallel, paths, places, processes, reading,
-run_images, sections, unread, weights, workdir.
+Imports: augment, buckets, build, catalogue, compiling, config, data, declared, errors,
+export_names, keys, limits, losses, methods, models, optim, options, parallel, paths, places,
+processes, reading, run_images, sections, unread, weights, workdir.
 """

@@ -24,7 +24,16 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, build, errors, export_names, keys, once, parallel, run_images
+from contrastive_jax import (
+  augment,
+  build,
+  compiling,
+  errors,
+  export_names,
+  keys,
+  parallel,
+  run_images,
+)
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.buckets import address, results
@@ -257,7 +266,7 @@ def encoders(config: ConfigDict, loaded: loading.Run, view: augment.Recipe) -> I
   if "random_init" in config.baselines:
     image = jnp.zeros((1, view.size_px, view.size_px, view.channels))
     key = keys.stream(config.seed, "random_init")
-    fresh = jax.device_get(once.jit(lambda: net.init(key, image, train=False))())
+    fresh = jax.device_get(compiling.once(lambda: net.init(key, image, train=False))())
     variables = {"params": fresh["params"], "stats": fresh.get("batch_stats", {})}
     yield Encoder("random_init", encoder, variables, layers)
   if "raw_pixels" in config.baselines:

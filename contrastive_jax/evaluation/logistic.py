@@ -22,7 +22,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
@@ -243,6 +242,8 @@ class Problem:
     self, penalty: float, start: Float[np.ndarray, "G C"], max_iterations: int
   ) -> Float[np.ndarray, "G C"]:
     """Returns the minimum, from `start`, to the digits of the dtype."""
+    from scipy import optimize  # slow to load, and few evaluations need it
+
     penalties = np.append(np.full(self._shape[0] - 1, penalty / self._num), 0.0)
     # Each weight in a unit in which the objective curves alike.
     unit = 1 / np.sqrt(self._curvature + penalties + 1e-12)[:, None]
@@ -253,7 +254,7 @@ class Problem:
 
     # The value has about 7 (16) digits: a smaller relative decrease than that cannot be seen.
     exact = {"gtol": 1e-10, "ftol": 1e-15} if self._float64 else {"gtol": 1e-6, "ftol": 1e-8}
-    found = scipy.optimize.minimize(
+    found = optimize.minimize(
       objective,
       (start / unit).ravel(),
       jac=True,

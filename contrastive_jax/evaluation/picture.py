@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.sparse.linalg import eigsh
 
 from contrastive_jax import errors, places
 from contrastive_jax.evaluation import features
@@ -81,6 +80,8 @@ def _largest_two(
   needs a matrix that is not 0.
   """
   if len(gram) > _SMALL and gram.any():
+    from scipy.sparse.linalg import eigsh  # slow to load, and not always needed
+
     begun = np.random.default_rng(0).standard_normal(len(gram))
     values, vectors = eigsh(gram, k=2, which="LA", v0=begun)
   else:

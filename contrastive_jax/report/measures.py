@@ -38,10 +38,15 @@ def uniformity(x: Float[np.ndarray, "n F"]) -> float:
 
 
 def spectrum(x: Float[np.ndarray, "n F"]) -> Float[np.ndarray, " F"]:
-  """Returns the eigenvalues of the covariance of unit vectors, the largest first."""
+  """Returns the eigenvalues of the covariance of unit vectors, the largest first.
+
+  They are those of the smaller of its two products: in float64 as exact as features of float32 are.
+  """
   x = unit(x.astype(np.float64))
-  values = np.linalg.svd(x - x.mean(axis=0), compute_uv=False) ** 2 / len(x)
-  return np.pad(values, (0, max(0, x.shape[1] - len(values))))
+  x = x - x.mean(axis=0)
+  product = x.T @ x if x.shape[1] <= len(x) else x @ x.T
+  values = np.maximum(np.linalg.eigvalsh(product)[::-1], 0) / len(x)
+  return np.pad(values, (0, x.shape[1] - len(values)))
 
 
 def effective_rank(eigenvalues: Float[np.ndarray, " F"]) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int, PyTree
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, build, data, errors, keys, once, parallel, run_images
+from contrastive_jax import augment, build, compiling, data, errors, keys, parallel, run_images
 from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import pipeline, subset
 from contrastive_jax.evaluation import config as eval_config
@@ -199,7 +199,7 @@ def _seen(
 
   variables: PyTree = {"params": loaded.params, "stats": loaded.stats}
   asked = batch["image"], batch["extent"], batch["index"], variables
-  params, views, pairs = jax.device_get(once.jit(shown)(*asked))
+  params, views, pairs = jax.device_get(compiling.once(shown)(*asked))
   drawn = [
     [jax.tree.map(lambda leaf, i=i: leaf[i], of_view) for of_view in params]
     for i in range(len(views))

@@ -1,6 +1,6 @@
 """One training step as a pure function of the state and a host batch.
 
-Imports: augment, errors, keys, limits, losses, methods, models, once, parallel.
+Imports: augment, compiling, errors, keys, limits, losses, methods, models, parallel.
 """
 
 from collections.abc import Callable

@@ -11,7 +11,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Int, PyTree
 
-from contrastive_jax import keys, limits, methods, once, parallel
+from contrastive_jax import compiling, keys, limits, methods, parallel
 from contrastive_jax.models.network import Network
 from contrastive_jax.step import online
 
@@ -64,7 +64,7 @@ def create(
     }
     limits.check_host(held, "make the network's width or what the method remembers smaller")
     from_given = () if given is None else (given,)
-    return once.jit(init, out_shardings=shardings(shapes, mesh, fsdp))(key, *from_given)
+    return compiling.once(init, out_shardings=shardings(shapes, mesh, fsdp))(key, *from_given)
 
 
 def _bytes(tree: PyTree) -> int:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from contrastive_jax import augment, errors, keys, methods, once, places
+from contrastive_jax import augment, compiling, errors, keys, methods, places
 
 _ROWS = 16
 
@@ -35,7 +35,7 @@ def save(
     local = jax.image.resize(local, (*local.shape[:2], *views.shape[2:]), "nearest")
     return jnp.concatenate([views, local], axis=1)
 
-  views = once.jit(shown)(*batch)
+  views = compiling.once(shown)(*batch)
   path = pathlib.Path(workdir) / "views.png"
   drawn = io.BytesIO()
   Image.fromarray(augment.grid(jax.device_get(views), recipe)).save(drawn, "PNG")

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data, errors, limits, once, parallel, run_images, unread
+from contrastive_jax import build, compiling, data, errors, limits, parallel, run_images, unread
 from contrastive_jax import config as config_lib
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.buckets.mirror import Nowhere
@@ -237,7 +237,7 @@ def _traced(
 
   It is traced here, once: what it refuses is said before anything is made.
   """
-  step = jax.jit(run.step, donate_argnums=0)
+  step = compiling.often(run.step, donate_argnums=0)
   size_px = images.of_source(config, source).size_px
   form = run_images.form(config)
   count = config.batch_size * (run.method.num_views if _is_cpu(mesh) else 0)
@@ -307,7 +307,7 @@ def _loop(
   readings = Readings(
     reporter,
     due,
-    once.jit(run.schedule),  # each of its operations would be compiled by itself
+    compiling.once(run.schedule),  # each of its operations would be compiled by itself
     config.batch_size,
     Skips(config.max_skipped_steps),
     alarms,
