@@ -105,9 +105,12 @@ def _gradient_of_kernel(x, dy, *, shape, strides, pads):
   few = min(max(_ROW // dy.shape[2], _FEWEST), _MOST, len(x))
   gradient = functools.partial(_gradient_of_few, shape=shape, strides=strides, pads=pads)
   first = len(x) % few or few  # so that the rest is whole groups
-  groups = [a[first:].reshape(-1, few, *a.shape[1:]) for a in (x, dy)]
-  start = gradient(x[:first], dy[:first])
-  return lax.scan(lambda total, part: (total + gradient(*part), None), start, groups)[0]
+
+  def add(number, total):  # sliced here: groups of a scan would be a copy of all
+    part = (lax.dynamic_slice_in_dim(a, first + few * number, few) for a in (x, dy))
+    return total + gradient(*part)
+
+  return lax.fori_loop(0, len(x) // few - (first == few), add, gradient(x[:first], dy[:first]))
 
 
 def _gradient_of_few(x, dy, *, shape, strides, pads):
