@@ -34,9 +34,7 @@ from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "step")
 _BATCH_SIZE = "linear_sgd.batch_size"  # in errors: an evaluation has a batch_size of its own
-
-# A step on features that are there is shorter than the time to start it: many go in one program.
-_STEPS_AT_ONCE, _BYTES_AT_ONCE = 64, 64 * 2**20
+_SMALL_BYTES = 2**28  # features that are standardised once, and not in every epoch
 
 Classifier = tuple[Float[np.ndarray, "F C"], Float[np.ndarray, " C"]]  # kernel, bias
 Progress = Callable[[int, int, float], None]  # (step from 1, steps in all, its loss)
@@ -149,19 +147,23 @@ def batches_of(x, label, options, mesh, seed, among=None):
     seed=seed,
     name=order.BEFORE,  # scores stay what they were; rows of features are far larger than the order
   )
-  at_once = max(1, min(_STEPS_AT_ONCE, _BYTES_AT_ONCE // (4 * options.batch_size * x.shape[1])))
+  at_once = probe_batches.at_once(total, options.batch_size, x.shape[1])
 
   def standardised(rows):
     rows = rows - mean
     rows /= std  # in place, without another copy of them
     return rows
 
+  prepare = standardised
+  if x.own.nbytes <= _SMALL_BYTES:
+    x, prepare = OwnRows(standardised(x.own), x.owner), lambda rows: rows
+
   def batches():
     for first in range(0, total, at_once):
       steps = range(first, min(first + at_once, total))
       chosen = np.stack([positions(step) for step in steps], axis=1)  # [B, steps]
       chosen = chosen if among is None else among[chosen]
-      put = x.put(chosen, mesh, ((label, -1),), standardised)
+      put = x.put(chosen, mesh, ((label, -1),), prepare)
       yield put.rows, *put.columns
 
   return steps_per_epoch, total, batches(), (mean, std)

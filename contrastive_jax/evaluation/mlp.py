@@ -20,11 +20,8 @@ from jaxtyping import Array, Float, Int
 
 from contrastive_jax import errors, losses, parallel
 from contrastive_jax.data import order, pipeline
-from contrastive_jax.evaluation import features, held_out, linear_probe, scores
+from contrastive_jax.evaluation import features, held_out, linear_probe, probe_batches, scores
 from contrastive_jax.evaluation.own_rows import OwnRows
-
-# A step on features that are there is shorter than the time to start it: many go in one program.
-_STEPS_AT_ONCE, _BYTES_AT_ONCE = 64, 64 * 2**20
 
 Weights = list[dict[str, np.ndarray]]  # of each layer: kernel [in, out], bias [out]
 
@@ -118,7 +115,7 @@ def _train(x, label, among, standard, num_classes, options, mesh, seed) -> Weigh
     seed=seed,
     name=order.BEFORE,  # scores stay what they were
   )
-  at_once = max(1, min(_STEPS_AT_ONCE, _BYTES_AT_ONCE // (4 * batch_size * x.shape[1])))
+  at_once = probe_batches.at_once(options.steps, batch_size, x.shape[1])
   weights = start(x.shape[1], num_classes, options, seed)
   weights = jax.tree.map(lambda leaf: np.stack([leaf] * len(options.rates)), weights)
   with parallel.use(mesh):

@@ -17,6 +17,9 @@ from contrastive_jax.data import Source, pipeline
 FEW_STEPS = 500
 _BATCH = 256  # of which steps are counted
 
+# A step on features that are there is shorter than the time to start it: many go in one program.
+_STEPS_AT_ONCE, _BYTES_AT_ONCE = 64, 64 * 2**20
+
 Options = TypeVar("Options")  # with batch_size, epochs and min_steps; perhaps step_epochs
 
 
@@ -37,6 +40,15 @@ def sized(options: Options, num_images: int, num_devices: int = 1) -> Options:
   if hasattr(options, "step_epochs"):
     changes["step_epochs"] = tuple(e * epochs // options.epochs for e in options.step_epochs)
   return dataclasses.replace(options, **changes)
+
+
+def at_once(total: int, batch_size: int, num_features: int) -> int:
+  """Returns how many of `total` steps go in one program; without a rest where half would do.
+
+  A rest is another program to compile.
+  """
+  most = max(1, min(_STEPS_AT_ONCE, _BYTES_AT_ONCE // (4 * batch_size * num_features)))
+  return next((count for count in range(most, most // 2, -1) if total % count == 0), most)
 
 
 def too_few(options: Options, num_images: int, section: str) -> str | None:

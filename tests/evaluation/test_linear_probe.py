@@ -16,6 +16,7 @@ from contrastive_jax.evaluation import (
   linear_probe,
   linear_rates,
   logistic,
+  probe_batches,
   scores,
 )
 
@@ -63,7 +64,7 @@ def in_order(x, label, options, seed):
   ],
 )
 def test_sgd_agrees_with_a_loop_in_float64_on_any_devices(changes, num_devices, monkeypatch):
-  monkeypatch.setattr(linear_probe, "_STEPS_AT_ONCE", 8)  # 8, 8 and 4 of the 20 steps
+  monkeypatch.setattr(probe_batches, "at_once", lambda *_: 8)  # 8, 8 and 4 of the 20 steps
   x, label = data()
   options = linear_probe.Options(
     **PLAIN | {"base_lr": 2.0, "batch_size": 16, "epochs": 4} | changes
@@ -78,7 +79,9 @@ def test_sgd_agrees_with_a_loop_in_float64_on_any_devices(changes, num_devices, 
   np.testing.assert_allclose(bias, expected[1], rtol=1e-4, atol=1e-5)
 
 
-def test_standardised_sgd_is_sgd_on_standardised_features():
+@pytest.mark.parametrize("small_bytes", [0, 2**28])  # standardised in every epoch, and once
+def test_standardised_sgd_is_sgd_on_standardised_features(small_bytes, monkeypatch):
+  monkeypatch.setattr(linear_probe, "_SMALL_BYTES", small_bytes)
   x, label = data()
   x[:, 2] = 3.0  # constant: its variance is nothing to divide by
   options = linear_probe.Options(
@@ -95,7 +98,7 @@ def test_standardised_sgd_is_sgd_on_standardised_features():
 
 
 def test_progress_is_called_once_for_every_step(monkeypatch):
-  monkeypatch.setattr(linear_probe, "_STEPS_AT_ONCE", 8)
+  monkeypatch.setattr(probe_batches, "at_once", lambda *_: 8)
   x, label = data()
   seen = []
   options = linear_probe.Options(**PLAIN, base_lr=2.0, batch_size=16, epochs=4)

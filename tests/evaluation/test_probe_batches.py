@@ -52,3 +52,20 @@ def test_too_few_steps_are_said_in_a_line_with_a_remedy():
   assert line.startswith("warning: finetune takes 30 steps in all")
   assert line.endswith("set finetune.min_steps=1000")
   assert probe_batches.too_few(probe_batches.sized(finetune.Options(), 500, 1), 500, "x") is None
+
+
+@pytest.mark.parametrize(
+  "total, num_features, expected",
+  [
+    (1620, 64, 60),  # no rest, so one program
+    (1620, 3072, 20),  # 64 MiB
+    (1531, 64, 64),  # a prime
+    (2 * 61, 64, 61),
+    (2 * 31, 64, 62),
+    (2 * 67, 64, 64),  # 67 are too many, and 2 far too few
+    (3, 64, 64),  # fewer than go in one
+    (10, 2**20, 1),
+  ],
+)
+def test_steps_of_one_program_leave_no_rest_where_half_as_many_do(total, num_features, expected):
+  assert probe_batches.at_once(total, 256, num_features) == expected
