@@ -101,7 +101,7 @@ def _unit(pixels: np.ndarray, form: Form, name: str) -> np.ndarray:
     return pixels.astype(np.float32) / most
   low, high = form.value_range or (0, 0)
   if not form.value_range:
-    if pixels.dtype != np.uint16:
+    if pixels.dtype.newbyteorder("=") != np.uint16:
       raise Unreadable(
         f"{name}: of values of type {pixels.dtype} no range is known; set data.value_range"
       )

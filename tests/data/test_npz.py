@@ -122,3 +122,15 @@ def test_labels_may_be_true_and_false(tmp_path):
   path = saved(tmp_path, images=IMAGES, labels=LABELS > 0)
   source = opened(path)
   assert source.labels.tolist() == (LABELS > 0).astype(int).tolist() and source.num_classes == 2
+
+
+def test_numbers_with_the_high_byte_first_are_read(tmp_path):
+  """As FITS, MNIST's first files and TIFFs from other machines hold them."""
+  deep = np.random.default_rng(0).integers(0, 2**16, (4, 6, 5, 3), np.uint16)
+  high = {"images": deep.astype(">u2"), "labels": LABELS.astype(">i4")}
+  plain = opened(saved(tmp_path, "low.npz", images=deep, labels=LABELS))
+  other = opened(saved(tmp_path, "high.npz", **high))
+  assert other.num_classes == 3
+  for i in range(4):
+    np.testing.assert_array_equal(other[i]["image"], plain[i]["image"])
+    assert other[i]["label"] == LABELS[i]
