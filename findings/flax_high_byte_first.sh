@@ -1,20 +1,21 @@
 #!/bin/sh
-# Flax's to_bytes writes an array whose high byte comes first, as FITS and TIFF files give it, and from_bytes
-# reads noise: 1.0 comes back as 4.6e-41, the class 1 as 16,777,216.
+# An array whose high byte comes first, as FITS and TIFF files give it, comes back as noise from Flax's to_bytes
+# and from webdataset's `.ten`: 1.0 as 4.6e-41, the class 1 as 16,777,216.
 #
-# Version:  flax 0.12.8, the newest, jax 0.10.2, numpy 2.4.6; astropy 8.0.2 for a FITS file, and safetensors
-#           0.8.0 beside it; Python 3.11 or newer; a processor of which the low byte comes first.
-# Expected: from_bytes(target, to_bytes(tree)) has the numbers of the tree, as Orbax, safetensors,
-#           HDF5 and numpy.save give them back, or to_bytes refuses such an array, as jnp.asarray does.
-# Seen:     every type of more than one byte comes back as the other order of its bytes: floats, integers,
-#           complex numbers, by msgpack_serialize and msgpack_restore as well. A dark frame and classes from
+# Version:  flax 0.12.8 and webdataset 1.0.2, both the newest, jax 0.10.2, numpy 2.4.6; astropy 8.0.2 for a FITS file,
+#           and safetensors 0.8.0 beside them; Python 3.11 or newer; a processor of which the low byte comes first.
+# Expected: from_bytes(target, to_bytes(tree)) and a sample of a tar shard have the numbers that were given, as
+#           Orbax, safetensors, HDF5, numpy.save and webdataset's `.npy` give them back, or such an
+#           array is refused, as jnp.asarray does.
+# Seen:     every type of more than one byte comes back as the other order of its bytes: floats, integers, with
+#           Flax complex numbers, by msgpack_serialize and msgpack_restore as well. A dark frame and classes from
 #           a FITS file, kept beside the parameters, are noise after a restart: values around 1 become
 #           numbers of any size, NaN among them, and classes 1 to 8 the multiples of 16,777,216. Shapes and
 #           types are right and nothing is said.
-# Why:      serialization.py writes dtype.name, which has no order of bytes ("float32" for ">f4"), and the bytes in the
-#           order they lie. Results of sums and means are not affected: NumPy gives them in the order
-#           of the machine. No report of it was found.
-# For us:   flax.serialization is not used. A checkpoint holds arrays of JAX, which has no such type; images and
+# Why:      Flax's serialization.py writes dtype.name, which has no order of bytes ("float32" for ">f4"), and
+#           webdataset's tenbin.py a short name of its own ("f4"), beside the bytes in the order they lie. Sums and
+#           means are not affected: NumPy gives them in the order of the machine. No report of it was found.
+# For us:   neither is used. A checkpoint holds arrays of JAX, which has no such type; images and
 #           labels are turned round when they are read (contrastive_jax/data/pixels.py; tests/data/
 #           test_npz.py -k high_byte).
 set -eu
@@ -22,7 +23,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/env"
 "$work/env/bin/pip" install --quiet --disable-pip-version-check \
-  flax==0.12.8 jax==0.10.2 jaxlib==0.10.2 numpy==2.4.6 astropy==8.0.2 safetensors==0.8.0
+  flax==0.12.8 jax==0.10.2 jaxlib==0.10.2 numpy==2.4.6 astropy==8.0.2 safetensors==0.8.0 \
+  webdataset==1.0.2
 export HOME="$work" JAX_PLATFORMS=cpu
 cd "$work"
 "$work/env/bin/python" -W ignore - <<'PYTHON'
@@ -30,9 +32,20 @@ import sys
 
 import jax.numpy as jnp
 import numpy as np
+import webdataset
 from astropy.io import fits
 from flax.serialization import from_bytes, msgpack_restore, msgpack_serialize, to_bytes
 from safetensors.numpy import load, save
+
+
+
+def through_tar(array):
+  """Returns an array as the `.ten` and as the `.npy` of a sample."""
+  with webdataset.TarWriter("shard.tar") as writer:
+    writer.write({"__key__": "0", "ten": [array], "npy": array})
+  (sample,) = webdataset.WebDataset("shard.tar", shardshuffle=False).decode()
+  return sample["ten"][0], sample["npy"]
+
 
 assert sys.byteorder == "little"
 for kind in ("u2", "i4", "i8", "f2", "f4", "f8", "c8"):
@@ -43,6 +56,10 @@ for kind in ("u2", "i4", "i8", "f2", "f4", "f8", "c8"):
   for back in (found, msgpack_restore(msgpack_serialize({"x": high}))["x"]):
     np.testing.assert_array_equal(back, high.view(low.dtype))  # the same bytes
   np.testing.assert_array_equal(from_bytes(low, to_bytes(low)), low)
+  if kind != "c8":  # which it refuses
+    ten, npy = through_tar(high)
+    assert np.array_equal(ten, found) and np.array_equal(npy, high), (ten, npy)
+    assert np.array_equal(through_tar(low)[0], low)
   np.testing.assert_array_equal(load(save({"x": high}))["x"], low)
   try:
     jnp.asarray(high)

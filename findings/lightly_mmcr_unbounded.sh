@@ -15,8 +15,8 @@
 #           time. Until it ends the loss falls as one could wish.
 # Why:      loss/mmcr_loss.py normalises nothing; nor do the head and the example (examples/pytorch/mmcr.py), as
 #           lightly's NTXentLoss, DCLLoss, TiCoLoss and MACLLoss do. No report of it was found.
-# For us:   there is no MMCR here. Losses on the sphere normalise themselves (contrastive_jax/losses), and what
-#           collapses tells so while it trains (contrastive_jax/step/collapse.py).
+# For us:   there is no MMCR here. Methods on the sphere make unit vectors themselves (`l2_normalize` of
+#           contrastive_jax/losses/formulas.py), and what collapses tells so while it trains (step/collapse.py).
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
