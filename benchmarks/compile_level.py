@@ -3,9 +3,9 @@
 taskset -c 0 python benchmarks/compile_level.py [--runs=20]
 
 For each network the step is compiled at XLA's default level, at that of a run's step and at that of
-programs that run once (`contrastive_jax/compiling.py`), then taken in turn: CPU time of the process,
-so that other work counts little. "apart" is the relative difference of the norm of the gradient from
-that by default.
+programs that run once (`contrastive_jax/compiling.py`), then taken in turn: CPU time of the
+process, so that other work counts little. "apart" is the relative difference of the norm of the
+gradient from that by default.
 """
 
 import statistics
