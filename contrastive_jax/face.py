@@ -145,8 +145,9 @@ def train(
       s3://BUCKET/PATH, as everywhere below.
     devices: all by default.
     images: in place of those that `config` names, any object with `len()` and `[i]` that gives an
-      image or (image, label, ...), see `data.given`; or {split: object}. It is read by several
-      threads, `data.num_threads`. To go on, or to evaluate, it has to be given again.
+      image or (image, label, ...), or a pair (images, labels) of arrays, see `data.given`; or
+      {split: object}. It is read by several threads, `data.num_threads`. To go on, or to
+      evaluate, it has to be given again.
 
   Raises:
     UserError: something in config, data or workdir cannot work; nothing was overwritten.

@@ -5,6 +5,7 @@ An object is anything with `len()` and `[i]`, such as a data set of PyTorch, tha
 the objects themselves can open.
 """
 
+import contextlib
 import copy
 import dataclasses
 import os
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import data, errors, paths, reading
-from contrastive_jax.data import Example, Unreadable, folder, item_labels, parts, rows
+from contrastive_jax.data import Example, Unreadable, arrays, folder, item_labels, parts, rows
 from contrastive_jax.data import images as decoding
 from contrastive_jax.data.identity import digest
 from contrastive_jax.options import option
@@ -49,14 +50,18 @@ class Given:
       image = decoding.read(image, size_px=self._size_px, form=self._form)
     return {"image": image, "label": -1, "index": index}
 
+  def __getstate__(self):  # to worker processes: of a mapped array, where it lies
+    return {**self.__dict__, "images": arrays.to_send(self.images)}
+
+  def __setstate__(self, state):
+    self.__dict__.update({**state, "images": arrays.received(state["images"])})
+
   def content(self) -> str:
-    """Returns a digest of all pixels in memory and of all paths."""
-    arrays = (isinstance(image, np.ndarray) for image in self.images)
-    held = (
-      np.ascontiguousarray(image).data if array else os.fsencode(image)
-      for image, array in zip(self.images, arrays, strict=True)
+    """Returns a digest of all pixels of arrays and of all paths."""
+    return digest(
+      np.ascontiguousarray(image).data if isinstance(image, np.ndarray) else os.fsencode(image)
+      for image in self.images
     )
-    return digest(held)
 
   def within(self, size_px: int) -> "Given":
     """Returns this source with files shrunk to fit in a square, decoded no larger than needed."""
@@ -74,11 +79,10 @@ class Given:
 class Items:
   """What an object gives, one by one; its labels are known before any image is trained on."""
 
-  native_size_px = None
   _size_px = None
 
-  def __init__(self, items: Any, name: str, with_labels: bool):
-    self._items, self._name = items, name
+  def __init__(self, items: Any, name: str, with_labels: bool, native_size_px: int | None = None):
+    self._items, self._name, self.native_size_px = items, name, native_size_px
     self.factors: dict[str, np.ndarray] = {}
     self.labels, self.label_names, self.num_classes = None, (), 0
     if with_labels:
@@ -128,6 +132,7 @@ def by_split(images: Any, split: str) -> Images:
   """Returns {split: source} of {split: object}, or of one object for `split`. Raises UserError."""
   if not isinstance(images, Mapping):
     images = {parts.parsed(split)[0]: images}
+  arrays.check_splits(images, "images")
   sources = {name: source(given, name) for name, given in images.items()}
   named = [s for s in sources.values() if s.label_names]
   names = rows.in_order({name for s in named for name in s.label_names})
@@ -159,10 +164,12 @@ def source(images: Any, name: str = "images", with_labels: bool = True) -> Given
   """Returns images as a source.
 
   Args:
-    images: uint8 [n, h, w, 3]; a list of files or of arrays uint8 [h, w, 3]; a folder; or any
-      object with `len()` and `[i]`. That gives an image, (image, label, ...) or {"image": ...,
-      "label": ...}, the image as uint8 or, in 0..1, float [h, w, 3], [h, w], [h, w, 1] or, as in
-      PyTorch, [3, h, w]; as a picture of Pillow, the path or the content of a file.
+    images: uint8 [n, h, w, 3]; a list of files or of arrays uint8 [h, w, 3]; a folder; an array
+      in files, as of h5py or zarr, whose rows are read when asked for; a pair (images, labels) of
+      arrays; or any object with `len()` and `[i]`. That gives an image, (image, label, ...) or
+      {"image": ..., "label": ...}, the image as uint8 or, in 0..1, float [h, w, 3], [h, w],
+      [h, w, 1] or, as in PyTorch, [3, h, w]; as a picture of Pillow, the path or the content of a
+      file. So may the rows of a pair, and of an array in files, be.
     name: how errors call them.
     with_labels: whether the labels of an object are wanted, which may take reading all items.
 
@@ -171,7 +178,12 @@ def source(images: Any, name: str = "images", with_labels: bool = True) -> Given
   """
   if isinstance(images, str | os.PathLike):
     images = _in_folder(pathlib.Path(paths.local(images, name)))
-  elif not isinstance(images, np.ndarray) and hasattr(images, "__array__"):
+  arrays.check_no_file(images, name)
+  if pair := arrays.paired(images):
+    return _of_rows(*pair, name, with_labels)
+  if arrays.is_elsewhere(images):
+    return _of_rows(images, None, name, with_labels)
+  if not isinstance(images, np.ndarray) and hasattr(images, "__array__"):
     images = np.asarray(images)  # of JAX or another library
   if isinstance(images, np.ndarray):
     if images.ndim != 4:
@@ -183,13 +195,27 @@ def source(images: Any, name: str = "images", with_labels: bool = True) -> Given
       f"{name}: {type(images).__name__} has no len() or no [i], and an epoch has an order of its "
       "own; give an array, a list of files, a folder, or an object that has both"
     )
-  if not len(images):
-    raise errors.UserError("there are no images; give an array, a list of files or a folder")
+  _check_any(images)
   if isinstance(images, np.ndarray):
     return Given(images)
   if isinstance(images, Sequence) and isinstance(images[0], str | os.PathLike | np.ndarray):
     return Given([_one(image, number) for number, image in enumerate(images)])
   return Items(images, name, with_labels)
+
+
+def _of_rows(images: Any, labels: Any, name: str, with_labels: bool) -> Items:
+  rows = arrays.Rows(images, name, labels if with_labels else None)
+  _check_any(rows)
+  with contextlib.suppress(Unreadable):
+    first = Items(rows, name, False)[0]["image"]
+    side = max(first.shape[:2]) if len(images.shape) > 1 else None
+    return Items(rows, name, with_labels, side)
+  return Items(rows, name, with_labels)
+
+
+def _check_any(images: Any) -> None:
+  if not len(images):
+    raise errors.UserError("there are no images; give an array, a list of files or a folder")
 
 
 def check_all_read(source: Given | Items, index: np.ndarray) -> None:

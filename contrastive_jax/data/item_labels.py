@@ -101,6 +101,9 @@ def _listed(items: Any, name: str) -> list[int | str] | None:
   """Returns the labels that an object lists, if they are those of its items."""
   for key in ("targets", "labels"):
     listed = getattr(items, key, None)
+    if hasattr(listed, "__array__"):  # of a file or a device at once, not one by one
+      listed = np.asarray(listed)
+      listed = listed.reshape(-1) if listed.size == len(listed) else listed
     if listed is not None and hasattr(listed, "__len__") and len(listed) == len(items):
       found = [_class(label) for label in listed]
       # Not at equal distances: classes may come in turn.
