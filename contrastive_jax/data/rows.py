@@ -79,7 +79,7 @@ def parsed(
       raise errors.UserError(f"{file} holds no line; it must name an image on each")
     if len(found[0][1]) == 1 and not _named(found[0][1], columns) and not columns.image:
       if not found[0][1][0].lower().endswith(tuple(images)):
-        return [Row(line, "", fields[0], "") for line, fields in found]
+        return with_booleans_alike([Row(line, "", fields[0], "") for line, fields in found])
     header, lines = _with_header(found, file, columns, tuple(images))
   where = _where(header, file, columns, key)
   first_word = where["label"] is not None and _folded(header[where["label"]]) == _FIRST_WORD
@@ -100,7 +100,7 @@ def parsed(
     rows.append(Row(line, _relative(name), label, split))
   if not rows:
     raise errors.UserError(f"{file} names no image below its header; it must name one on each line")
-  return _without_nan(rows)
+  return with_booleans_alike(_without_nan(rows))
 
 
 def _without_nan(rows: list[Row]) -> list[Row]:
@@ -109,6 +109,19 @@ def _without_nan(rows: list[Row]) -> list[Row]:
   if any(_number(label) is None for label in others):  # bread, perhaps
     return rows
   return [row._replace(label="") if row.label.casefold() == "nan" else row for row in rows]
+
+
+def with_booleans_alike(rows: list[Row]) -> list[Row]:
+  """Returns rows whose labels true and false, if there are no others, have one spelling each.
+
+  pandas writes True, Excel TRUE and JSON true. Where each has one spelling it is kept: by it the
+  classes are ordered.
+  """
+  known = {row.label for row in rows if row.label}
+  words = {label.casefold() for label in known}
+  if not words <= {"true", "false"} or len(words) == len(known):
+    return rows
+  return [row._replace(label=row.label.casefold()) for row in rows]
 
 
 def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:

@@ -106,11 +106,12 @@ def _rows(tree: splits.Tree, place: Any, name: str, options: Options) -> list[Ro
       f'no file "{place / name}" with train, val or test in the place of {{split}}; set '
       "data.table.path to a list of images"
     )
-  return [
+  found = [
     row._replace(split=split)
     for file, split in of.items()
     for row in _with_images(read(tree.content(place / file), file), file)
   ]
+  return rows.with_booleans_alike(found)
 
 
 def _with_images(found: list[Row], file: str) -> list[Row]:

@@ -289,6 +289,39 @@ def test_classes_that_differ_in_capitals_alone_are_two_and_told(tmp_path, caplog
   assert "list.csv: the label: 'Cat' and 'cat' differ in capitals alone" in caplog.text
 
 
+@pytest.mark.parametrize(
+  ("labels", "names", "wanted"),
+  [
+    (("True", "TRUE", "false", ""), ("false", "true"), [1, 1, 0, -1]),
+    (("true", "False", "True", "False"), ("false", "true"), [1, 0, 1, 0]),
+    (("TRUE", "false", "TRUE", "-1"), ("TRUE", "false"), [0, 1, 0, -1]),  # as runs have it
+    (("True", "False", "", "True"), ("False", "True"), [1, 0, -1, 1]),
+    (("True", "true", "maybe", "maybe"), ("True", "maybe", "true"), [0, 2, 1, 1]),
+    (("1", "1.0", "01", "0"), ("0", "1"), [1, 1, 1, 0]),
+  ],
+)
+def test_booleans_are_one_class_however_their_letters_are_written(tmp_path, labels, names, wanted):
+  paths = [f"{letter}.png" for letter in "abcd"]
+  write(tmp_path, *paths)
+  rows_of = list(zip(paths, labels, strict=True))
+  source = opened(listed(tmp_path, "path,label\n" + "".join(f"{p},{x}\n" for p, x in rows_of)))
+  assert source.label_names == names and source.labels.tolist() == wanted
+  text = "".join(
+    json.dumps({"path": path, "label": label or None}) + "\n" for path, label in rows_of
+  )
+  source = opened(listed(tmp_path, text, "list.jsonl"))
+  assert source.label_names == names and source.labels.tolist() == wanted
+
+
+def test_booleans_are_one_class_over_the_lists_of_all_splits(tmp_path):
+  write(tmp_path, "a.png", "b.png", "c.png", "d.png")
+  listed(tmp_path, "path,label\na.png,True\nb.png,False\n", "set_train.csv")  # of pandas
+  listed(tmp_path, "path,label\nc.png,TRUE\nd.png,FALSE\n", "set_test.csv")  # of Excel
+  for split in ("train", "test"):
+    source = opened(str(tmp_path / "set_{split}.csv"), split)
+    assert source.label_names == ("false", "true") and source.labels.tolist() == [1, 0]
+
+
 def test_a_label_inside_another_object_of_json_has_the_name_of_both(tmp_path):
   write(tmp_path, *ABC)
   text = "".join(
