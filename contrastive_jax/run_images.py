@@ -8,7 +8,7 @@ from typing import TypeVar
 import jax
 from ml_collections import ConfigDict
 
-from contrastive_jax import data, errors
+from contrastive_jax import data, errors, plural
 from contrastive_jax.config import fields_of
 from contrastive_jax.data import given, lists, parts, pixels, subset
 from contrastive_jax.data.decoding import PIXELS, Decoding
@@ -62,8 +62,9 @@ def warn_if_scored_on_itself(config: ConfigDict, train: data.Source, test: data.
     count = parts.in_common(train, test)
     if not count:
       return
-    what = f'{count:,} of the {len(test):,} images of data.eval_split "{scored}" are also in '
-    what += f'data.split "{split}": each of them'
+    of_all = f'of the {plural.of(len(test), "image")} of data.eval_split "{scored}"'
+    what = plural.of(count, f"{of_all} is", f"{of_all} are")
+    what += f' also in data.split "{split}": each of them'
   logging.getLogger(__name__).warning(
     "warning: %s finds itself among its neighbours, and scores tell nothing of new images; "
     "name another split",

@@ -14,7 +14,7 @@ import pathlib
 import shutil
 from collections.abc import Iterable, Iterator
 
-from contrastive_jax import errors, paths
+from contrastive_jax import errors, paths, plural
 from contrastive_jax.buckets.address import Address
 from contrastive_jax.buckets.objects import Objects, at_once, opening
 
@@ -88,7 +88,8 @@ class Files:
     wanted = sum(self.sizes[name] for name in names)
     if wanted > most_gb * _GB:
       raise errors.UserError(
-        f"{self._key} {self.address}: {len(names)} files of {wanted / _GB:.3g} GB are kept on this "
+        f"{self._key} {self.address}: {plural.of(len(names), 'file')} of {wanted / _GB:.3g} GB "
+        "would be kept on this "
         f"host, and {option} is {most_gb:g}; set --config.{option}={-(-wanted // _GB)}, or give a "
         "local path"
       )

@@ -3,8 +3,8 @@
 What a flag or a key gets wrong is answered before JAX is imported.
 
 Imports: __init__, buckets, config, config_files, data, embedding, errors, evaluation, launch,
-options, paths, places, plan, processes, report, run_images, study, training, unread, weights,
-workdir.
+options, paths, places, plan, plural, processes, report, run_images, study, training, unread,
+weights, workdir.
 """
 
 import sys

@@ -7,7 +7,7 @@ import shlex
 
 from absl import flags
 
-from contrastive_jax import config_files, errors, places
+from contrastive_jax import config_files, errors, places, plural
 from contrastive_jax.buckets import address
 from contrastive_jax.cli.command import Asked, Command
 from contrastive_jax.study import config
@@ -114,8 +114,9 @@ def _do(study, place, selected, everything, asked) -> None:
   _report(study, everything, place, asked.words)
   if run.failed:
     raise errors.CellsFailed(
-      f"{len(run.failed)} of {len(selected)} cells: {', '.join(run.failed)} (see output.log in "
-      "the folder of each); the others are done, and the same command tries these again"
+      f"{len(run.failed)} of {plural.of(len(selected), 'cell')}: {', '.join(run.failed)} (see "
+      "output.log in the folder of each); the others are done, and the same command tries these "
+      "again"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from contrastive_jax import errors, reading
+from contrastive_jax import errors, plural, reading
 from contrastive_jax.data import splits
 
 _LIKE_AN_ARRAY = ("__array__", "__getitem__", "shape", "dtype")
@@ -153,7 +153,7 @@ def _labels(labels: Any, count: int, name: str) -> np.ndarray:
   found = np.asarray(labels)
   if found.size != count:
     raise errors.UserError(
-      f"{name}: there are {count:,} images, and labels have shape {list(found.shape)}; give one "
+      f"{name}: {plural.of(count, 'image')}, and labels have shape {list(found.shape)}; give one "
       "for each image"
     )
   return found.reshape(count)

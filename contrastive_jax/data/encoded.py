@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from contrastive_jax import errors, paths, reading
+from contrastive_jax import errors, paths, plural, reading
 from contrastive_jax.data import Example, images
 from contrastive_jax.data.labels import first_repeated, number_of_classes
 
@@ -102,7 +102,8 @@ def class_numbers(
     count = number_of_classes(values, what)
     if names and count > len(names):
       raise errors.UserError(
-        f"{what} go up to {count - 1}, and there are names for {len(names)} classes; name each"
+        f"{what} go up to {count - 1}, and there are names for "
+        f"{plural.of(len(names), 'class', 'classes')}; name each"
       )
     if not count:
       names = ()

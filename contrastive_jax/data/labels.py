@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from contrastive_jax import errors
+from contrastive_jax import errors, plural
 
 _MOST_OF_FEW = 2**15  # classes that a set of fewer images may have, as a part of a large one
 _MOST_OF_FEW_NAMED = 1_000  # classes of names, likewise: fewer than two images each tell nothing
@@ -30,8 +30,9 @@ def number_of_classes(labels: np.ndarray, what: str) -> int:
     raise errors.UserError(f"{what} goes down to {least}; classes start at 0, -1 means none")
   if most >= max(len(labels), _MOST_OF_FEW):
     raise errors.UserError(
-      f"{what} goes up to {most} for {len(labels)} images ({len(np.unique(labels))} different "
-      "values): these are identifiers, no class numbers 0, 1, ...; number the classes, e.g. by "
+      f"{what} goes up to {most} for {plural.of(len(labels), 'image')} "
+      f"({plural.of(len(np.unique(labels)), 'different value')}): these are identifiers, no class "
+      "numbers 0, 1, ...; number the classes, e.g. by "
       "numpy.unique(labels, return_inverse=True)[1], or leave the labels out"
     )
   return most + 1

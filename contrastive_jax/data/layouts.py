@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from contrastive_jax import errors
+from contrastive_jax import errors, plural
 from contrastive_jax.data import known_sets, named, rows, splits
 from contrastive_jax.data.labels import tell_alike
 from contrastive_jax.data.listing import Listing, of
@@ -149,9 +149,13 @@ def _in_classes(root: Any, paths: Listing, labels: str) -> bool:
   """Returns whether the images lie in folders. Raises UserError: some do and some do not."""
   if paths.loose and (labels == "folder" or paths.loose < len(paths)):
     first = next(path for path in paths if os.sep not in path)
+    lies = plural.of(
+      paths.loose, f"of {plural.of(len(paths), 'image')} lies", f"of {len(paths):,} images lie"
+    )
     raise errors.UserError(
-      f"{paths.loose} of {len(paths)} images lie directly in {root} ({first!r}), not in a class"
-      " folder; move them, or set data.folder.labels=none"
+      f"{lies} directly in {root} ({first!r}), "
+      f"not in a class folder; move {'it' if paths.loose == 1 else 'them'}, or set "
+      "data.folder.labels=none"
     )
   return not paths.loose
 
@@ -246,8 +250,9 @@ def _labels(
   without = [path for path, row in zip(paths, each, strict=True) if row is None]
   if without:
     logging.getLogger(__name__).warning(
-      "warning: %s does not name %d of the %d images in %s (%r, ...): they have no label",
+      "warning: %s does not name %d of the %d images in %s (%r%s no label",
       *(file, len(without), len(paths), root, without[0]),
+      "): it has" if len(without) == 1 else ", ...): they have",
     )
   return _numbered(each, names)
 
@@ -259,9 +264,9 @@ def _matched(
   each = named.matched(found, paths, prefix, file)
   if each is None:
     raise errors.UserError(
-      f"{file} names none of the {len(paths):,} images in {root}, such as {paths[0]!r} (its line "
-      f"{found[0].line} has {found[0].name!r}): write their paths in data.folder.path, or set "
-      "data.folder.labels=none"
+      f"{file} names none of the {plural.of(len(paths), 'image')} in {root}, such as {paths[0]!r} "
+      f"(its line {found[0].line} has {found[0].name!r}): write paths in data.folder.path, or "
+      "set data.folder.labels=none"
     )
   return each
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import xxhash
 
-from contrastive_jax import errors
+from contrastive_jax import errors, plural
 
 _ALIGN = 64  # bytes
 _HEAD_BYTES = 4096
@@ -169,7 +169,8 @@ def differences(before: Listing, now: Listing) -> list[str]:
     if counts[what] <= _NAMED:
       found[what].append(repr(os.fsdecode(path)))
   return [
-    f"{counts[what]:,} files {what} ({', '.join(names)}{', ...' if counts[what] > _NAMED else ''})"
+    f"{plural.of(counts[what], 'file')} {what} "
+    f"({', '.join(names)}{', ...' if counts[what] > _NAMED else ''})"
     for what, names in found.items()
     if names
   ]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastive_jax import errors
+from contrastive_jax import errors, plural
 from contrastive_jax.data import listing, rows, splits
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.rows import Row
@@ -56,10 +56,12 @@ def read(
     )
   without_split = [row for row in by_name.values() if not row.split]
   if 0 < len(without_split) < len(by_name):
+    of_all = f"of the {len(by_name):,} lines of {file}"
     logging.getLogger(__name__).warning(
-      "warning: %d of the %d lines of %s name no split beside others that do (line %d, ...): these "
-      "images are of split train",
-      *(len(without_split), len(by_name), file, without_split[0].line),
+      "warning: %s no split beside others that do (line %d%s of split train",
+      plural.of(len(without_split), f"{of_all} names", f"{of_all} name"),
+      without_split[0].line,
+      "): this image is" if len(without_split) == 1 else ", ...): these images are",
     )
   sizes, times = tree.measured(root, [row.name for row in chosen])
   if any(s == listing.GONE and "\\" in r.name for r, s in zip(chosen, sizes.tolist(), strict=True)):
@@ -75,15 +77,16 @@ def read(
   gone = [row for row, size in zip(chosen, sizes.tolist(), strict=True) if size == listing.GONE]
   if gone:
     first = "; ".join(f"line {row.line}: {row.name}" for row in gone[:_SHOWN])
+    of_all = f"of the {plural.of(len(chosen), 'image')} that {file} names"
     said = (
-      f"{len(gone):,} of the {len(chosen):,} images that {file} names are not below {root} ({first}"
+      f"{plural.of(len(gone), f'{of_all} is', f'{of_all} are')} not below {root} ({first}"
       f"{'; ...' if len(gone) > _SHOWN else ''})"
     )
     if len(gone) == len(chosen):
       raise errors.Absent(f"{said}; set the folder that their names begin in")
     if not skip_missing:
       raise errors.UserError(f"{said}; {without}")
-    logging.getLogger(__name__).warning("warning: %s: they are left out", said)
+    logging.getLogger(__name__).warning("warning: %s: left out", said)
   found = [
     (os.fsencode(row.name), size, time)
     for row, size, time in zip(chosen, sizes.tolist(), times.tolist(), strict=True)
@@ -118,8 +121,8 @@ def matched(
   if named and not any(row.name for row in named):
     if len(named) != len(paths):
       raise errors.UserError(
-        f"{file} has {len(named):,} lines for {len(paths):,} images: it must have a label for "
-        "each, in the order of their names"
+        f"{file} has {plural.of(len(named), 'line')} for {plural.of(len(paths), 'image')}: it must "
+        "have a label for each, in the order of their names"
       )
     return list(named)
   by_name = rows.by_name(named, file)

@@ -13,7 +13,7 @@ import zipfile
 
 import numpy as np
 
-from contrastive_jax import data, errors, paths, reading, slow
+from contrastive_jax import data, errors, paths, plural, reading, slow
 from contrastive_jax.buckets import address, files
 from contrastive_jax.data import Example, images, parts, pixels
 from contrastive_jax.data.identity import digest
@@ -128,7 +128,8 @@ def _opened(split: str, options: Options) -> Arrays:
     num_classes = number_of_classes(labels, f"{path}: {label_key}")
     if names and len(names) < num_classes:
       raise errors.UserError(
-        f"{path}: label_names holds {len(names)} names for {num_classes} classes; name each"
+        f"{path}: label_names holds {plural.of(len(names), 'name')} for {num_classes} classes; "
+        "name each"
       )
     if (twice := first_repeated(names)) is not None:
       raise errors.UserError(

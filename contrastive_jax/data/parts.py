@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xxhash
 
-from contrastive_jax import data, errors
+from contrastive_jax import data, errors, plural
 from contrastive_jax.data import splits
 from contrastive_jax.data.subset import Subset, TrainingPart
 
@@ -59,7 +59,8 @@ def sliced(source: data.Source, cut: Slice, split: str) -> Part:
   stop = len(order) if cut.stop is None else _place(cut.stop, found[order], split)
   if start >= stop:
     raise errors.UserError(
-      f"{split!r} holds none of the {len(source):,} images of the split; take a larger slice"
+      f"{split!r} holds none of the {plural.of(len(source), 'image')} of the split; take a larger "
+      "slice"
     )
   return Part(source, np.sort(order[start:stop]))
 
@@ -92,7 +93,8 @@ def held_out(make: Callable[[str], data.Source], split: str, part: float, key: s
   positions = np.flatnonzero(is_out if kind == "test" else ~is_out)
   if not len(positions):
     raise errors.UserError(
-      f"{key} {part} of {len(whole):,} images leaves no image in split {split!r}; set another part"
+      f"{key} {part} of {plural.of(len(whole), 'image')} leaves no image in split {split!r}; set "
+      "another part"
     )
   return Part(whole, positions)
 

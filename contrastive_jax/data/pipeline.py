@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastive_jax import errors
+from contrastive_jax import errors, plural
 from contrastive_jax.data import Source, order, workers
 from contrastive_jax.data.store import Batch, Store, empty
 
@@ -35,7 +35,7 @@ def steps_per_epoch(num_images: int, batch_size: int, key: str = "batch_size") -
     raise errors.UserError(f"{key} {batch_size} is below 1; use 1 or more")
   if num_images < batch_size:
     raise errors.UserError(
-      f"{key} {batch_size} exceeds the {num_images} images of the set;"
+      f"{key} {batch_size} exceeds the {plural.of(num_images, 'image')} of the set;"
       f" use {num_images} or less, or more images"
     )
   return num_images // batch_size

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from contrastive_jax import data, errors, reading
+from contrastive_jax import data, errors, plural, reading
 from contrastive_jax.data import Source, Unreadable, pixels
 
 _LOOKED_AT = 64  # images, at equal distances
@@ -48,17 +48,17 @@ def of(source: Source) -> tuple[float, float] | tuple[()]:
     return ()
   if not least < most and not (kind.kind in "iu" and most > 0):
     raise errors.UserError(
-      f"all values of {count} images are {most:g}, from which no range can be taken; set "
-      "--config.data.value_range, e.g. (0,4095)"
+      f"all values of {plural.of(count, 'image')} are {most:g}, from which no range can be taken; "
+      "set --config.data.value_range, e.g. (0,4095)"
     )
   if kind.kind in "iu":
     found = (min(0.0, least), float(2 ** max(8, int(most).bit_length()) - 1))
   else:
     found = (0.0, 1.0) if 0 <= least and most <= 1 else (least, most)
   logging.getLogger(__name__).info(
-    "pixels are %s, from %g to %g in %d images: %g becomes 0 and %g the largest value; "
+    "pixels are %s, from %g to %g in %s: %g becomes 0 and %g the largest value; "
     "data.value_range names others",
-    *(kind, least, most, count, *found),
+    *(kind, least, most, plural.of(count, "image"), *found),
   )
   return found
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from contrastive_jax import errors, reading
+from contrastive_jax import errors, plural, reading
 from contrastive_jax.data import Unreadable, images, white_is_zero
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
@@ -85,7 +85,8 @@ def formed(pixels: np.ndarray, form: Form, name: str = "image") -> np.ndarray:
   if count == form.channels and pixels.dtype == form.dtype == np.uint8:
     return pixels
   if (count, form.channels) not in GREY_OR_RGB and count != form.channels:
-    raise Unreadable(f"{name}: it has {count} channels, and data.channels is {form.channels}")
+    has = plural.of(count, "channel")
+    raise Unreadable(f"{name}: it has {has}, and data.channels is {form.channels}")
   unit = _unit(pixels, form, name)
   if (count, form.channels) == (3, 1):
     unit = (unit @ np.array(_LUMINANCE, np.float32))[..., None]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastive_jax import errors, reading
+from contrastive_jax import errors, plural, reading
 from contrastive_jax.data import identity, records
 
 FORM = "contrastive_jax prepared 1"
@@ -63,7 +63,7 @@ class Described:
       size = path.stat().st_size
       if (held[name], size) != (shard["images"], shard["bytes"]):
         raise errors.UserError(
-          f"{path} has {held[name]} records in {size:,} bytes, and {self.path} says "
+          f"{path} has {plural.of(held[name], 'record')} in {size:,} bytes, and {self.path} says "
           f"{shard['images']} in {shard['bytes']:,}; copy it again"
         )
     if extra := sorted(set(held) - set(wanted)):

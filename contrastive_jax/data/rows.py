@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from contrastive_jax import errors
+from contrastive_jax import errors, plural
 from contrastive_jax.data.labels import distinct, tell_alike
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
@@ -301,8 +301,8 @@ def _with_header(
   for line, fields in found:
     if len(fields) != len(first):
       raise errors.UserError(
-        f"{file}, line {line}: {len(fields)} fields, and line {found[0][0]} has {len(first)}; put "
-        "fields that hold the separator in quotation marks"
+        f"{file}, line {line}: {plural.of(len(fields), 'field')}, and line {found[0][0]} has "
+        f"{len(first)}; put fields that hold the separator in quotation marks"
       )
   named = [i for i, field in enumerate(first) if field.lower().endswith(images)] if images else []
   if not named or _named(first, columns):

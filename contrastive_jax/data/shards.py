@@ -14,7 +14,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 
-from contrastive_jax import errors, paths, reading
+from contrastive_jax import errors, paths, plural, reading
 from contrastive_jax.buckets import address, files
 from contrastive_jax.data import splits
 
@@ -172,8 +172,9 @@ def _tell_of_missing(found: list[str]) -> None:
     gone = next((n for n in range(min(int(count), _MOST)) if n not in there), None)
     if gone is not None:
       logging.getLogger(__name__).warning(
-        "warning: %d of %d files are read, as their names count them; not there is %s",
-        *(len(there), int(count), f"{begin}-{gone:0{len(count)}d}-of-{count}{end}"),
+        "warning: %s read, as their names count them; not there is %s",
+        plural.of(len(there), f"of {int(count):,} files is", f"of {int(count):,} files are"),
+        f"{begin}-{gone:0{len(count)}d}-of-{count}{end}",
       )
 
 

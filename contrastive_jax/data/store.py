@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastive_jax import data, errors, limits, reading
+from contrastive_jax import data, errors, limits, plural, reading
 from contrastive_jax.data import Source, Unreadable, images, pixels
 from contrastive_jax.data.decoding import PIXELS, Decoding
 from contrastive_jax.data.unreadable import Told
@@ -193,7 +193,8 @@ class Store:
             self._told.tell(str(error), len(self._state.unreadable))
     which = f"{step + 1} images in a row from number {position} cannot be read (limit"
     which += f" {MAX_UNREADABLE_NEIGHBOURS})"
+    none = f"none of the {plural.of(n, 'image')} can be read"
     raise errors.UserError(
-      f"{which if step + 1 < n else f'none of the {n} images can be read'}, the first: "
+      f"{which if step + 1 < n else none}, the first: "
       f"{' '.join(self._state.unreadable[position].split())[:500]}; repair or remove them"
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastive_jax import data, errors
+from contrastive_jax import data, errors, plural
 from contrastive_jax.data import Example, Source, identity
 
 _HELD_OUT = 1_000  # where a run does not say: a standard error of 1.6 points at most
@@ -107,9 +107,9 @@ def hold_out(source: Source, count: int | None) -> tuple[Source, Source | None]:
     able = able[labels[able] >= 0]
     if count > len(able):
       logging.getLogger(__name__).warning(
-        "warning: data.held_out %d is more than the %d images with a label, which are held out",
+        "warning: data.held_out %d is more than the %s held out",
         count,
-        len(able),
+        plural.of(len(able), "image with a label, which is", "images with a label, which are"),
       )
       count = len(able)
   held_out = np.sort(_one_of_each_stratum(able, count, purpose=_FOR_HOLDING_OUT))
@@ -142,7 +142,8 @@ def num_held_out(num_images: int, num_classes: int, count: int | None) -> int:
   if not 0 <= count < num_images:
     raise errors.UserError(
       f"data.held_out {count} is outside 0..{num_images - 1}, since the training set has "
-      f"{num_images} images; hold out fewer, or set --config.data.held_out=0 to train on all"
+      f"{plural.of(num_images, 'image')}; hold out fewer, or set --config.data.held_out=0 to "
+      "train on all"
     )
   return count
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from contrastive_jax import errors, reading, slow
+from contrastive_jax import errors, plural, reading, slow
 from contrastive_jax.data import folder, kept
 from contrastive_jax.data.identity import digest
 
@@ -115,24 +115,24 @@ def _tell(files: Sequence[pathlib.Path], parts: Sequence[_Part], label: str) -> 
   """Says what is odd about samples: several images in one, none at all, labels in some or none."""
   for what, key, end in (
     (
-      "hold more than one image",
+      "more than one image",
       "several",
       "a key ends at the first dot of a name, so that these files are one sample: the first image "
       "is taken; data.webdataset.image names another",
     ),
-    ("hold no image", "without", "these are left out"),
+    ("no image", "without", "left out"),
   ):
     count = sum(part.head[key][0] for part in parts)
     if count:
       file, first = next(
         (f, p.head[key][1]) for f, p in zip(files, parts, strict=True) if p.head[key][0]
       )
-      _log().warning(
-        "warning: %d samples %s, the first in %s: %s; %s", count, what, file, first, end
-      )
+      said = plural.of(count, "sample holds", "samples hold")
+      _log().warning("warning: %s %s, the first in %s: %s; %s", said, what, file, first, end)
   unlabelled = sum(int((part.labels == b"").sum()) for part in parts)
   if 0 < unlabelled < sum(len(part.labels) for part in parts):
-    _log().warning("warning: %d samples have no label beside others that have one", unlabelled)
+    said = plural.of(unlabelled, "sample has", "samples have")
+    _log().warning("warning: %s no label beside others that have one", said)
   elif unlabelled and label not in ("auto", "none"):
     _log().warning(
       "warning: no sample has a label %s: images are taken without labels; members are %s; see "

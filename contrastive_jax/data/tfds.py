@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from contrastive_jax import errors, reading, slow
+from contrastive_jax import errors, plural, reading, slow
 from contrastive_jax.buckets import address
 from contrastive_jax.data import Example, Unreadable, images, tfds_folder
 from contrastive_jax.data.records import Ahead, record
@@ -125,8 +125,8 @@ class Prepared:
     label = int(record[self._label]) if self._label else -1
     if not -1 <= label < max(self.num_classes, 0):
       raise errors.UserError(
-        f"{name} is of class {label}, and features.json names {self.num_classes} classes; "
-        f"{tfds_folder.ANEW}"
+        f"{name} is of class {label}, and features.json names "
+        f"{plural.of(self.num_classes, 'class', 'classes')}; {tfds_folder.ANEW}"
       )
     if self.native_size_px and image.shape[:2] != tuple(self._shape):
       raise errors.UserError(

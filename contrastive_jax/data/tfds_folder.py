@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 
-from contrastive_jax import errors, reading, slow
+from contrastive_jax import errors, plural, reading, slow
 from contrastive_jax.buckets import address as buckets_address
 from contrastive_jax.buckets import files, local
 from contrastive_jax.data.labels import first_repeated
@@ -137,7 +137,8 @@ def check_classes(folder: str, label_key: str | None, features) -> None:
     return
   if len(label.names) != count:
     raise errors.UserError(
-      f"{names} names {len(label.names)} classes, features.json {count}; {ANEW}"
+      f"{names} names {plural.of(len(label.names), 'class', 'classes')}, features.json {count:,}; "
+      f"{ANEW}"
     )
   if (twice := first_repeated(label.names)) is not None:
     raise errors.UserError(f"{names} names the class {twice!r} twice; {ANEW}")

@@ -16,7 +16,7 @@ from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from contrastive_jax import config as config_lib
-from contrastive_jax import data, errors, places
+from contrastive_jax import data, errors, places, plural
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.data import identity
 from contrastive_jax.embedding import pieces, table
@@ -139,12 +139,12 @@ def names(source: data.Source) -> Callable[[int], str]:
 def _tell(asked: pieces.Asked, done: int, total: int) -> None:
   widths = ", ".join(f"{name} ({width} numbers)" for name, width in asked.widths.items())
   logging.getLogger(__name__).info(
-    "features of %s images of %s at step %d: %s%s",
-    *(f"{total:,}", asked.split.name, asked.loaded.step, widths),
+    "features of %s of %s at step %d: %s%s",
+    *(plural.of(total, "image"), asked.split.name, asked.loaded.step, widths),
     f"; goes on after {done:,}" if done else "",
   )
 
 
 def _tell_what_is_there(path: pathlib.Path, kept: Kept) -> None:
   left_out = f"; {kept.replaced:,} unreadable image(s) left out" if kept.replaced else ""
-  print(f"{kept.rows:,} rows in {path}{left_out}", flush=True)
+  print(f"{plural.of(kept.rows, 'row')} in {path}{left_out}", flush=True)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import data, errors, paths, places, run_images
+from contrastive_jax import data, errors, paths, places, plural, run_images
 from contrastive_jax.data import given, pipeline
 from contrastive_jax.embedding import embed, pieces
 from contrastive_jax.embedding.nearest import Nearest
@@ -60,10 +60,12 @@ def run(
       found.add(piece.layers[layer], piece.index, own)
     if jax.process_index() == 0:
       rows = _rows(queries, shown, found, source)
-      title = f"{layer} of step {asked.loaded.step}: nearest of {len(source):,} images by cosine"
+      among = plural.of(len(source), "image")
+      title = f"{layer} of step {asked.loaded.step}: nearest of {among} by cosine"
       places.write(path, tiles.png(rows, title))
       drawn = sum(map(len, rows)) - len(rows)
-      print(f"{len(rows)} queries, {drawn} neighbours in all, in {path}", flush=True)
+      said = f"{plural.of(len(rows), 'query', 'queries')}, {plural.of(drawn, 'neighbour')} in all"
+      print(f"{said}, in {path}", flush=True)
   return path
 
 

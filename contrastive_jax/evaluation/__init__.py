@@ -2,5 +2,5 @@
 
 Imports: augment, buckets, build, catalogue, compiling, config, data, declared, errors,
 export_names, keys, limits, losses, methods, models, optim, options, parallel, paths, places,
-processes, reading, run_images, sections, unread, weights, workdir.
+plural, processes, reading, run_images, sections, unread, weights, workdir.
 """

@@ -32,6 +32,7 @@ from contrastive_jax import (
   export_names,
   keys,
   parallel,
+  plural,
   run_images,
 )
 from contrastive_jax import config as config_lib
@@ -237,9 +238,10 @@ def _tell_what_comes(todo: list[tuple[str, str, str]], images: eval_images.Image
     ", ".join(dict.fromkeys(names)) for names in zip(*todo, strict=True)
   )
   logging.getLogger(__name__).info(
-    "%d result(s) to come: %s; layers %s; %s; %s training and %s test images",
+    "%d result(s) to come: %s; layers %s; %s; %s and %s",
     *(len(todo), encoders, layers, protocols),
-    *(f"{len(images.train):,}", f"{len(images.test):,}"),
+    plural.of(len(images.train), "training image"),
+    plural.of(len(images.test), "test image"),
   )
 
 

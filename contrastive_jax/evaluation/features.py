@@ -17,7 +17,7 @@ from flax import linen as nn
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree
 
-from contrastive_jax import augment, errors, parallel
+from contrastive_jax import augment, errors, parallel, plural
 from contrastive_jax.augment import cells
 from contrastive_jax.evaluation import pooling
 from contrastive_jax.evaluation.own_rows import OwnRows
@@ -247,10 +247,11 @@ def check_finite(
     count = len(bad)
   if count:
     first = [str(row if rows is None else rows[row]) for row in bad[:_ROWS_NAMED]]
+    of_all = f"of {plural.of(len(x), 'row')}"
     more = ", ..." if count > len(first) else ""
     raise errors.UserError(
-      f"{name}: {count} of {len(x)} rows are not finite, number {', '.join(first)}{more} "
-      f"(counted from 0); {remedy}"
+      f"{name}: {plural.of(count, f'{of_all} is', f'{of_all} are')} not finite, number "
+      f"{', '.join(first)}{more} (counted from 0); {remedy}"
     )
 
 

@@ -25,7 +25,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
-from contrastive_jax import augment, errors, losses, optim, parallel
+from contrastive_jax import augment, errors, losses, optim, parallel, plural
 from contrastive_jax.data import Source
 from contrastive_jax.evaluation import features, probe_batches
 from contrastive_jax.evaluation.linear_probe import Classifier
@@ -69,7 +69,7 @@ class Options:
     """Returns what a result depends on, in a few words."""
     return (
       f"{self.optimizer}, lr {self.base_lr:g} x {self.lr_scaling} of {self.batch_size}, "
-      f"{self.epochs} epochs, crop and flip"
+      f"{plural.of(self.epochs, 'epoch')}, crop and flip"
       f"{f', at least {self.min_steps} steps' if self.min_steps else ''}"
     )
 

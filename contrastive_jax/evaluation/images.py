@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, build, catalogue, data, errors, run_images
+from contrastive_jax import augment, build, catalogue, data, errors, plural, run_images
 from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import order, subset
 from contrastive_jax.data.decoding import PIXELS, Decoding
@@ -182,13 +182,15 @@ def check_classes(
   some += ", ..." if len(missing) > _SHOWN else ""
   if len(missing) == len(scored):
     raise errors.UserError(
-      f"nothing is scored: none of the {len(scored):,} classes of {test_name} ({some}) is among "
+      f"nothing is scored: none of the {plural.of(len(scored), 'class', 'classes')} of {test_name} "
+      f"({some}) is among "
       f"the {len(known):,} of {train_name}; see that both name their classes alike, or score "
       "another split, --config.data.eval_split"
     )
   logging.getLogger(__name__).warning(
-    "warning: %d of the %d classes of %s (%s) are not in %s: their images count as wrong",
-    *(len(missing), len(scored), test_name, some, train_name),
+    "warning: %s of %s (%s) %s not in %s: images of %s count as wrong",
+    *(f"{len(missing):,} of the {len(scored):,} classes", test_name, some),
+    *(("is", train_name, "it") if len(missing) == 1 else ("are", train_name, "them")),
   )
 
 
@@ -232,8 +234,8 @@ def _held_out(
   train, test = run_images.training_set(merged, given)
   if test is None:
     raise errors.UserError(
-      f"data.held_out: the run held none of its {len(train):,} training images out; score another "
-      "split, --config.data.eval_split"
+      f"data.held_out: the run held none of its {plural.of(len(train), 'training image')} out; "
+      "score another split, --config.data.eval_split"
     )
   return train, test
 

@@ -20,7 +20,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
-from contrastive_jax import errors, limits, parallel
+from contrastive_jax import errors, limits, parallel, plural
 from contrastive_jax.evaluation import features, own_rows
 from contrastive_jax.evaluation import scores as scores_lib
 from contrastive_jax.evaluation.own_rows import OwnRows
@@ -58,7 +58,8 @@ class Options:
     del num_devices
     if self.k > num_images:
       raise errors.UserError(
-        f"knn.k {self.k} exceeds the bank of {num_images} examples; use {num_images} or less"
+        f"knn.k {self.k} exceeds the bank of {plural.of(num_images, 'example')}; use "
+        f"{num_images} or less"
       )
 
   def describe(self) -> str:

@@ -26,7 +26,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree
 
 from contrastive_jax import augment as augment_lib
-from contrastive_jax import errors, parallel
+from contrastive_jax import errors, parallel, plural
 from contrastive_jax.data import Source, order, pipeline
 from contrastive_jax.evaluation import features, held_out, linear_steps, probe_batches
 from contrastive_jax.evaluation.own_rows import OwnRows, moments
@@ -97,7 +97,8 @@ class Options:
     """Returns what a result depends on, in a few words."""
     rates = " or ".join(f"{rate:g}" for rate in self.rates or (self.base_lr,))
     return (
-      f"lr {rates} x {self.batch_size}/256, {self.epochs} epochs, {self.schedule}"
+      f"lr {rates} x {self.batch_size}/256, {plural.of(self.epochs, 'epoch')}, "
+      f"{self.schedule}"
       f"{', crop and flip' if self.augment else ', no augmentation'}"
       f"{', standardised' if self.standardize else ''}"
       f"{f', at least {self.min_steps} steps' if self.min_steps else ''}"

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, PRNGKeyArray
 
-from contrastive_jax import keys, parallel
+from contrastive_jax import keys, parallel, plural
 from contrastive_jax.data import Source, pipeline
 
 # Below, a probe stops short: 500 examples of 64 standardised features in ten classes gave 55 %
@@ -57,7 +57,8 @@ def too_few(options: Options, num_images: int, section: str) -> str | None:
   if steps * max(1, options.batch_size / _BATCH) >= FEW_STEPS:
     return None
   return (
-    f"warning: {section} takes {steps} steps in all, so its figure says little of the features; "
+    f"warning: {section} takes {plural.of(steps, 'step')} in all, so its figure says little of "
+    "the features; "
     f"set {section}.min_steps={2 * FEW_STEPS}"
   )
 

@@ -4,8 +4,8 @@ The real training step of a config is compiled for a topology, from shapes alone
 arithmetic, what travels between chips, and what that takes at the chips' published peaks. Each
 compilation has a process of its own; nothing else of this program ever loads libtpu.
 
-Imports: build, config, data, errors, keys, losses, models, orphan, parallel, places, processes,
-run_images, step.
+Imports: build, config, data, errors, keys, losses, models, orphan, parallel, places, plural,
+processes, run_images, step.
 """
 
 from contrastive_jax.plan.parent import run

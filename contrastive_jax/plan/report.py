@@ -3,7 +3,7 @@
 import io
 import pathlib
 
-from contrastive_jax import places
+from contrastive_jax import places, plural
 from contrastive_jax.plan.figures import GIB
 
 
@@ -12,8 +12,8 @@ def text(plan: dict) -> str:
   memory, limit = plan["memory"], plan["memory_limit"]
   rows = [
     ("devices", f"{plan['devices']} x {plan['device_kind']}"),
-    ("batch", f"{plan['batch_size']:,} images, {plan['images_per_chip']:g} a chip"),
-    ("schedule", f"{plan['epochs']} epochs, {plan['steps']:,} steps"),
+    ("batch", f"{plural.of(plan['batch_size'], 'image')}, {plan['images_per_chip']:g} a chip"),
+    ("schedule", f"{plural.of(plan['epochs'], 'epoch')}, {plural.of(plan['steps'], 'step')}"),
     ("parameters", f"{plan['parameters']:,}"),
     ("step", _as_compiled(plan)),
     *(("loss", line) for line in plan["choices"]),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from contrastive_jax import plural
 from contrastive_jax.report import drawings, measures, pictured, time_spent
 from contrastive_jax.report.sample import Part, Sample
 from contrastive_jax.step import collapse
@@ -160,7 +161,7 @@ def _figures(known: Known) -> str:
   shown = [k for k in ("h", "pixels") if k in by]
   rows = [*([k, "kNN top-1, %", f"{100 * by[k]:.1f}", meant[k]] for k in shown), *rows]
   notes = [
-    f"Of {len(part.index):,} images of {part.name}, "
+    f"Of {plural.of(len(part.index), 'image')} of {part.name}, "
     f"{f'by {sample.whose}, ' if sample.whose else ''}at step {sample.loaded.step:,}; vectors at "
     f"unit length. Cosines and uniformity: of {measures.MOST:,} of them at most; alignment: of two "
     f"views of each of {_num_pairs(sample):,} training images. Alignment and uniformity: Wang and "

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from contrastive_jax import catalogue, errors, export_names, options, reading
+from contrastive_jax import catalogue, errors, export_names, options, plural, reading
 from contrastive_jax import config as config_lib
 from contrastive_jax.study import collect, figures, origin, own_page, statistics, tables
 from contrastive_jax.study.tables import NONE, Table
@@ -176,7 +176,7 @@ def _score(result: collect.Result | None) -> str:
   if not collect.is_number(images) or images < 1:
     return f"{100 * top1:.2f}{mark}"
   error = statistics.binomial_error(top1, images)
-  return f"{100 * top1:.2f} ± {100 * error:.2f} ({images:,} images){mark}"
+  return f"{100 * top1:.2f} ± {100 * error:.2f} ({plural.of(images, 'image')}){mark}"
 
 
 def _differing(

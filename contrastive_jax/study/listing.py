@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from ml_collections import ConfigDict
 
+from contrastive_jax import plural
 from contrastive_jax.study import cells as cells_lib
 from contrastive_jax.study import choose, commands, estimate, layout, questions
 from contrastive_jax.study.cells import Cell
@@ -33,7 +34,8 @@ def table(study: ConfigDict, place: Place, selected: Sequence[Cell]) -> str:
       state = "if chosen"
     rows.append((cell.name, state, _number(steps), _number(seen), shown))
   about = f", about {estimate.words(seconds)} one after the other" if seconds else ""
-  sum_ = f"{len(asked)} cells, {left} to go: {images:,} images{about}" if left else "all done"
+  to_go = f"{plural.of(len(asked), 'cell')}, {left} to go: {plural.of(images, 'image')}{about}"
+  sum_ = to_go if left else "all done"
   return "\n".join([*_columns(rows), sum_]) + "\n"
 
 

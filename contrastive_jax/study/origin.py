@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from contrastive_jax import plural
 from contrastive_jax.study import collect
 from contrastive_jax.study.tables import NONE, Table
 
@@ -18,7 +19,9 @@ def versions(runs: Sequence[collect.Run]) -> Table:
       value = str(run.versions.get(key, "unknown"))
       values[value] = values.get(value, 0) + 1
     several = len(values) > 1
-    rows.append([key, ", ".join(f"{v} ({n} runs)" if several else v for v, n in values.items())])
+    rows.append(
+      [key, ", ".join(f"{v} ({plural.of(n, 'run')})" if several else v for v, n in values.items())]
+    )
   return Table("Versions and hardware", ["of", "value"], rows)
 
 

@@ -8,6 +8,7 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from contrastive_jax import plural
 from contrastive_jax.study import figures, statistics, summary
 
 NONE = "-"
@@ -217,7 +218,7 @@ def of_mean(mean: statistics.Mean | None, figure: str) -> str:
 def _binomial(group: summary.Group) -> str:
   if group.binomial_error is None:
     return NONE
-  return f"{100 * group.binomial_error:.2f} ({group.num_test:,} images)"
+  return f"{100 * group.binomial_error:.2f} ({plural.of(group.num_test, 'image')})"
 
 
 def _states(group: summary.Group) -> str:

@@ -4,6 +4,8 @@ Order and position of the images follow from the step, and a step of another siz
 what was trained on may come again, and what was not may be left out.
 """
 
+from contrastive_jax import plural
+
 
 def said(step: int, num_images: int, before: int, now: int) -> str:
   """Returns the line that tells how many images come again or are left out.
@@ -22,9 +24,9 @@ def said(step: int, num_images: int, before: int, now: int) -> str:
   if (new_epoch, counted) < (epoch, seen):
     whole = min(to_come, num_images - num_images % before)
     count = _between(new_epoch, counted, epoch, min(seen, to_come), whole)
-    return f"{line}{count:,} images are trained on again"
+    return f"{line}{plural.of(count, 'image is', 'images are')} trained on again"
   count = _between(epoch, seen, new_epoch, counted, to_come)
-  return f"{line}{count:,} images are left out"
+  return f"{line}{plural.of(count, 'image is', 'images are')} left out"
 
 
 def _place(step: int, num_images: int, batch_size: int) -> tuple[int, int]:

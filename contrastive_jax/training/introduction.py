@@ -5,7 +5,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import build, data
+from contrastive_jax import build, data, plural
 from contrastive_jax.step.state import TrainState
 
 
@@ -20,14 +20,20 @@ def line(
 ) -> str:
   """Returns the first line of a run."""
   unused = len(source) % config.batch_size
+  left_out = plural.of(
+    unused,
+    "image a pass is left out, since it fills no batch",
+    "images a pass are left out, since they fill no batch",
+  )
   weights = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(state.params))
   return (
     f"{config.method.name} {config.model.name}: {weights:,} parameters, "
-    f"{len(source):,} images{f' ({len(held_out):,} more held out)' if held_out else ''}, "
-    f"{run.steps_per_epoch} steps an epoch, {run.total_steps} in all, "
+    f"{plural.of(len(source), 'image')}"
+    f"{f' ({len(held_out):,} more held out)' if held_out else ''}, "
+    f"{plural.of(run.steps_per_epoch, 'step')} an epoch, {run.total_steps} in all, "
     f"peak learning rate {run.schedule.peak:.4g}, {mesh.size} device(s)"
     + _warmup(config, run)
-    + (f"; {unused:,} images a pass are left out, since they fill no batch" if unused else "")
+    + (f"; {left_out}" if unused else "")
     + (f"; goes on from step {start}, {_epoch(start, run)}" if start else "")
   )
 
@@ -45,5 +51,5 @@ def _warmup(config: ConfigDict, run: build.Run) -> str:
     return ""
   return (
     f"; the warm-up takes {run.schedule.warmup_steps} of them, the part that {asked:g} are of "
-    f"{config.epochs} epochs"
+    f"{plural.of(config.epochs, 'epoch')}"
   )

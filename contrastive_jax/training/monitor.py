@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, data, errors, run_images
+from contrastive_jax import augment, data, errors, plural, run_images
 from contrastive_jax.data import pipeline, subset
 from contrastive_jax.evaluation import features, knn
 from contrastive_jax.models.network import Network
@@ -49,16 +49,16 @@ class Monitor:
     monitor = cls(net, recipe, mesh, options)
     if train.num_classes and held_out is None and config.data.held_out is None:
       logging.getLogger(__name__).warning(
-        "warning: no kNN while training: a tenth of %d images is none to hold out; "
+        "warning: no kNN while training: a tenth of %s is none to hold out; "
         "--config.data.held_out sets how many are",
-        len(train),
+        plural.of(len(train), "image"),
       )
     if not (held_out and train.num_classes and options.max_train and options.max_test):
       return monitor
     train = subset.evenly(train, options.max_train)
     if options.k > len(train):
       raise errors.UserError(
-        f"monitor.k {options.k} exceeds the bank of {len(train)} images; "
+        f"monitor.k {options.k} exceeds the bank of {plural.of(len(train), 'image')}; "
         f"set --config.monitor.k={len(train)} or less"
       )
     bank, queries = (
@@ -87,17 +87,17 @@ class Monitor:
     )
     if len(bank.label) < self.options.k or not len(queries.label):
       logging.getLogger(__name__).warning(
-        "no kNN: %d training images (monitor.k %d) and %d held-out images have a label",
-        len(bank.label),
+        "no kNN: %s (monitor.k %d) and %s have a label",
+        plural.of(len(bank.label), "training image"),
         self.options.k,
-        len(queries.label),
+        plural.of(len(queries.label), "held-out image"),
       )
       return {}
     if not np.isin(queries.label, bank.label).any():
       logging.getLogger(__name__).warning(
-        "no kNN: none of the classes of the %d held-out images is among those of the %d training "
-        "images that vote",
-        *(len(queries.label), len(bank.label)),
+        "no kNN: none of the classes of the %s is among those of the %s",
+        plural.of(len(queries.label), "held-out image"),
+        plural.of(len(bank.label), "training image that votes", "training images that vote"),
       )
       return {}
     scores = knn.accuracy(

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-from contrastive_jax import errors, places, reading
+from contrastive_jax import errors, places, plural, reading
 from contrastive_jax.weights import safetensors_file
 
 _LONGEST_S = 3600
@@ -54,7 +54,7 @@ def run(file: str, out: str | None = None) -> pathlib.Path:
   places.write(target, content)
   left = f"; left out: {', '.join(said['left'])}" if said["left"] else ""
   log = logging.getLogger(__name__)
-  log.info("%s: %d arrays in %s%s", file, len(arrays), target, left)
+  log.info("%s: %s in %s%s", file, plural.of(len(arrays), "array"), target, left)
   if not said["sums"]:
     log.warning(
       "warning: %s was written without checksums, so a damaged array would not be seen", file

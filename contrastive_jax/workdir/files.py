@@ -7,7 +7,7 @@ run begins. A set that has no list of files, as npz has none, leaves none here.
 import pathlib
 from collections.abc import Callable
 
-from contrastive_jax import errors
+from contrastive_jax import errors, plural
 from contrastive_jax.data import listing
 from contrastive_jax.data.listing import Listing
 
@@ -36,9 +36,11 @@ def written_anew(workdir: str, now: Listing | None) -> str:
   if not 0 < count < len(now):
     return ""
   first = now[int((before.times != now.times).argmax())]
+  of_all = f"of {len(now):,} files"
   return (
-    f"{count:,} of {len(now):,} files were written since the run began ({first!r}, ...), with the "
-    "sizes that they had: it goes on, since nothing tells whether their images are others"
+    f"{plural.of(count, f'{of_all} was', f'{of_all} were')} written since the run began ({first!r}"
+    f"{', ...' if count > 1 else ''}), with the sizes as before: it goes on, since nothing tells "
+    "whether the images are others"
   )
 
 

@@ -123,7 +123,7 @@ PAIR = r"\['images'\], or with labels the pair \(.*\['images'\], .*\['labels'\]\
     (types.MappingProxyType(COLUMNS), f"images: .* is no array of images; .* such as file{PAIR}"),
     (COLUMNS, f"images: a dict of images, labels .* such as given{PAIR}"),
     ({"train": {"faces": IMAGES}}, r"train: a dict of faces is .* such as given\['faces'\]$"),
-    ({"train": (IMAGES, np.arange(4))}, r"there are 30 images, and labels have shape \[4\]"),
+    ({"train": (IMAGES, np.arange(4))}, r"train: 30 images, and labels have shape \[4\]"),
     ({"train": Elsewhere(np.arange(30))}, r"item 0 of train: int64 \[\] is no image"),
     ({"train": Closed(IMAGES)}, "train: the first image cannot be read .* keep the file open"),
     ({"train": (Closed(IMAGES), Closed(IMAGES))}, "train: the first image cannot be read "),

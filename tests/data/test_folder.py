@@ -89,8 +89,8 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     (["notes.txt"], {}, "no image under .*must hold files ending in .jpg"),
     (["train/0.png"], {"split": "test"}, "no sub-folder 'test' but train; make one"),
     (["0.png"], {"split": "test"}, "no sub-folder 'test'; make one"),
-    (["0.png", "cat/1.png"], {}, r"1 of 2 images lie directly in .* \('0.png'\)"),
-    (["0.png"], {"labels": "folder"}, "1 of 1 images lie directly"),
+    (["0.png", "cat/1.png"], {}, r"1 of 2 images lies directly in .* \('0.png'\)"),
+    (["0.png"], {"labels": "folder"}, "1 of 1 image lies directly in .* move it, or"),
     (["0.png"], {"labels": "file"}, "'file'; use auto, folder, path, name, none, or"),
   ],
 )

@@ -121,10 +121,10 @@ def test_a_layout_is_read_as_the_table_says(files, labels, wanted, tmp_path):
     (
       ["d.jpg", "labels.csv"],
       "labels.csv",
-      r"labels.csv names none of the 1 images .* 'd.jpg' \(its",
+      r"labels.csv names none of the 1 image .* 'd.jpg' \(its",
     ),
     (["1.jpg", "2.jpg"], "name", "no class in the names of images such as '1.jpg'"),
-    (["a.jpg", "in_order.txt"], "in_order.txt", "in_order.txt has 3 lines for 1 images"),
+    (["a.jpg", "in_order.txt"], "in_order.txt", "in_order.txt has 3 lines for 1 image:"),
     (
       ["train/n/a.jpg", "val/b.jpg", "ILSVRC2012_validation_ground_truth.txt"],
       "auto",

@@ -124,8 +124,8 @@ def test_what_has_changed_is_counted_and_named(root, tmp_path):
   (root / "a/1.jpg").write_bytes(b"of another length")
   assert files.differences(str(tmp_path), walk.scan(root, SUFFIXES)) == [
     "1,234 files added ('new/0.jpg', 'new/1.jpg', 'new/10.jpg', ...)",
-    "1 files removed ('a.jpg')",
-    "1 files of another size ('a/1.jpg')",
+    "1 file removed ('a.jpg')",
+    "1 file of another size ('a/1.jpg')",
   ]
   assert files.differences(str(tmp_path), None) == []
   assert files.differences(str(tmp_path / "old run"), before) == []
@@ -136,7 +136,7 @@ def test_files_of_another_time_are_told_unless_the_whole_set_was_moved(root, tmp
   assert files.written_anew(str(tmp_path), walk.scan(root, SUFFIXES)) == ""
   os.utime(root / "a.jpg", (1, 1))
   told = files.written_anew(str(tmp_path), walk.scan(root, SUFFIXES))
-  assert told.startswith("1 of 8 files were written since the run began ('a.jpg', ...)")
+  assert told.startswith("1 of 8 files was written since the run began ('a.jpg'), with")
   for path in walk.scan(root, SUFFIXES):
     os.utime(root / path, (1, 1), follow_symlinks=False)
   assert files.written_anew(str(tmp_path), walk.scan(root, SUFFIXES)) == ""

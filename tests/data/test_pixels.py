@@ -309,7 +309,7 @@ def test_images_of_8_bits_among_others_are_told(tmp_path, caplog):
 
 
 def test_a_set_of_one_value_has_no_range(tmp_path):
-  with pytest.raises(errors.UserError, match="all values of 1 images are 3.*data.value_range"):
+  with pytest.raises(errors.UserError, match="all values of 1 image are 3.*data.value_range"):
     pixel_range.of(source_of(tmp_path, [np.full((4, 4), 3.0)], "npy"))
 
 

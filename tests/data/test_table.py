@@ -242,7 +242,7 @@ def test_rows_without_a_split_beside_others_are_told(tmp_path, caplog):
   write(tmp_path, *ABC)
   path = listed(tmp_path, "path,split\na.png,train\nb.png,\nc.png,test\n")
   assert list(opened(path).paths) == ["a.png", "b.png"]
-  assert "1 of the 3 lines of list.csv name no split" in caplog.text and "line 3" in caplog.text
+  assert "1 of the 3 lines of list.csv names no split" in caplog.text and "line 3" in caplog.text
 
 
 def test_a_list_that_is_none_or_not_there_is_refused(tmp_path):

@@ -43,7 +43,7 @@ def test_a_key_ends_at_the_first_dot_and_it_is_said_where_that_joins_files(tmp_p
   with caplog.at_level(logging.WARNING):
     source = opened(path)
   assert levels(source) == [0, 9]
-  assert "1 samples hold more than one image" in caplog.text
+  assert "1 sample holds more than one image" in caplog.text
   assert "'img' (000.png, 001.png, 002.png); a key ends at the first dot" in caplog.text
   assert levels(opened(path, image="002.png")) == [2]
 
@@ -66,8 +66,8 @@ def test_members_that_are_no_sample_are_passed_over(tmp_path, caplog):
   with caplog.at_level(logging.WARNING):
     source = opened(path)
   assert levels(source) == [1, 2] and source.labels.tolist() == [4, -1]
-  assert "1 samples hold no image" in caplog.text
-  assert "1 samples have no label" in caplog.text
+  assert "1 sample holds no image" in caplog.text
+  assert "1 sample has no label" in caplog.text
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])

@@ -134,7 +134,7 @@ def test_tiny_imagenet_as_downloaded_is_scored_on_its_validation_images(tmp_path
   assert found.label_names == ("n1", "n2") and found.num_classes == 2
   assert [found.test[0]["label"], found.train[1]["label"]] == [1, 1]
   (tmp_path / "val" / "val_annotations.txt").write_text("c.JPEG\tn3\t0\t0\t1\t1\n")
-  with pytest.raises(errors.UserError, match=r"none of the 1 classes of .* \(n3\) is among the 2"):
+  with pytest.raises(errors.UserError, match=r"none of the 1 class of .* \(n3\) is among the 2"):
     images.load(asked(), c)
 
 

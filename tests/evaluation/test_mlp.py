@@ -79,5 +79,5 @@ def test_what_cannot_be_trained_is_said():
   with pytest.raises(errors.UserError, match=r"or transformation.rates=\(1e-3,\)"):
     mlp.fit(x, label, CLASSES, options(rates=(1e-3, 1e-2), validation_fraction=0.01), ONE)
   x[3, 0] = np.nan
-  with pytest.raises(errors.UserError, match="1 of 40 rows are not finite"):
+  with pytest.raises(errors.UserError, match="1 of 40 rows is not finite"):
     mlp.fit(x, label, CLASSES, options(), ONE)

@@ -31,7 +31,7 @@ def test_the_count_is_that_of_the_images_which_come_again_or_never(before, now):
     again = len(done & to_come)
     never = sum(e >= epoch for e, _ in of_either - done - to_come)
     line = changed_batch.said(step, IMAGES, before, now)
-    count, what = re.fullmatch(r".*: ([\d,]+) images are (.*)", line).groups()
+    count, what = re.fullmatch(r".*: ([\d,]+) images? (?:is|are) (.*)", line).groups()
     assert (int(count), what) in ((again, "trained on again"), (never, "left out"))
 
 

@@ -1,0 +1,20 @@
+"""Counts in words, as people write them."""
+
+import pytest
+
+from contrastive_jax import plural
+
+
+@pytest.mark.parametrize(
+  ("asked", "wanted"),
+  [
+    ((0, "image"), "0 images"),
+    ((1, "image"), "1 image"),
+    ((1234, "image"), "1,234 images"),
+    ((1, "class", "classes"), "1 class"),
+    ((2, "class", "classes"), "2 classes"),
+    ((1, "of 9 files is", "of 9 files are"), "1 of 9 files is"),
+  ],
+)
+def test_one_is_no_plural(asked, wanted):
+  assert plural.of(*asked) == wanted
