@@ -302,7 +302,7 @@ MISTAKES = {
   ),
   "more images in a batch than in the set": (
     train(commands.QUICK, "--workdir={here}/w", "--config.batch_size=8192"),
-    "batch_size 8192 exceeds the 4096 images of the set",
+    "batch_size 8192 exceeds the 4,096 images of the set",
   ),
   "temperature of zero": (
     train(commands.QUICK, "--workdir={here}/w", "--config.method.temperature=0"),

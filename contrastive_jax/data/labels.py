@@ -5,7 +5,7 @@ Imports: errors.
 
 import collections
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -65,6 +65,24 @@ def tell_alike(names: Iterable[str], what: str) -> None:
         *(what, first, name),
       )
       return
+
+
+def tell_of_one_class(known: np.ndarray, names: Sequence[str], images: str) -> None:
+  """Says if all images that vote are of one class: any features score alike on them.
+
+  Args:
+    known: the class numbers that come.
+    names: of the classes; () if they have none.
+    images: how the line calls them.
+  """
+  if len(known) != 1:
+    return
+  only = names[known[0]] if known[0] < len(names) else known[0]
+  logging.getLogger(__name__).warning(
+    "warning: all images of %s are of one class (%s): every vote is for it, and scores tell "
+    "nothing of the features; take images of several classes",
+    *(images, only),
+  )
 
 
 def first_repeated(names: Iterable[str]) -> str | None:

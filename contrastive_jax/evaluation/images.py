@@ -14,7 +14,7 @@ from contrastive_jax import augment, build, catalogue, data, errors, plural, run
 from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import order, subset
 from contrastive_jax.data.decoding import PIXELS, Decoding
-from contrastive_jax.data.labels import number_of_classes
+from contrastive_jax.data.labels import number_of_classes, tell_of_one_class
 from contrastive_jax.evaluation import config as eval_config
 
 _SHOWN = 3  # classes named in a message
@@ -169,13 +169,7 @@ def check_classes(
   """
   known, scored = (np.unique(labels[labels >= 0]) for labels in (train, test))
   missing = np.setdiff1d(scored, known)
-  if len(known) == 1:
-    only = names[known[0]] if known[0] < len(names) else known[0]
-    logging.getLogger(__name__).warning(
-      "warning: all images of %s are of one class (%s): every vote is for it, and scores tell "
-      "nothing of the features; take images of several classes",
-      *(train_name, only),
-    )
+  tell_of_one_class(known, names, train_name)
   if not len(missing) or not len(known):  # or images without labels, which is told elsewhere
     return
   some = ", ".join(str(names[i]) if i < len(names) else str(i) for i in missing[:_SHOWN])

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import augment, data, errors, plural, run_images
 from contrastive_jax.data import pipeline, subset
+from contrastive_jax.data.labels import tell_of_one_class
 from contrastive_jax.evaluation import features, knn
 from contrastive_jax.models.network import Network
 
@@ -55,6 +56,7 @@ class Monitor:
       )
     if not (held_out and train.num_classes and options.max_train and options.max_test):
       return monitor
+    _tell_of_one_class(train, f'data.split "{config.data.split}"')
     train = subset.evenly(train, options.max_train)
     if options.k > len(train):
       raise errors.UserError(
@@ -124,6 +126,13 @@ class Monitor:
         self.net, params, stats, batches, view=self.recipe, layers=("h",), mesh=self.mesh
       )
     )
+
+
+def _tell_of_one_class(train: data.Source, images: str) -> None:
+  """Says if kNN will say nothing, as far as that is known before an image is read."""
+  found = subset.labels_of(train)
+  known = np.arange(train.num_classes) if found is None else np.unique(found[found >= 0])
+  tell_of_one_class(known, train.label_names, images)
 
 
 def _polled(batches: pipeline.Batches, poll: Callable[[], None]) -> Iterator[pipeline.Batch]:

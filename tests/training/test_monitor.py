@@ -81,6 +81,17 @@ def test_images_without_a_label_neither_vote_nor_count(tmp_path):
   assert scores == {"knn_top1": wanted["top1"], "knn_top5": wanted["top5"]}
 
 
+@pytest.mark.parametrize("one", [[2] * 11 + [-1], [0] * 12], ids=["of three", "of one"])
+def test_images_of_one_class_are_told_before_the_training(one, tmp_path, caplog):
+  c = run_config(tmp_path, one, [0, 1])
+  create(c)
+  line = f'all images of data.split "train" are of one class ({one[0]}): every vote is for it'
+  assert line in caplog.text
+  caplog.clear()
+  create(run_config(tmp_path, np.arange(12) % 2, [0, 1]))
+  assert not caplog.text
+
+
 @pytest.mark.parametrize(
   "train, test",
   [([0, 1] + [-1] * 10, [0, 1]), ([0] * 5, [-1] * 4), ([0, 1] * 5, [2, 3])],
