@@ -36,6 +36,7 @@ _TURNS = {
   7: Image.Transpose.TRANSVERSE,
   8: Image.Transpose.ROTATE_90,
 }  # by the EXIF orientation, see Exif 2.32, section 4.6.4, A
+_UNKNOWN_TO_PILLOW = b"MM\0+"  # 13 warns of corrupt EXIF data and gives up
 WHITE_IS_ZERO = "bits of numbers whose least is white"  # in `info`: they are to be turned round
 _pillows_limit = threading.Lock()
 
@@ -139,6 +140,11 @@ def decode(
   except Exception as error:
     if reading.may_pass(error):
       raise
+    if isinstance(error, UnidentifiedImageError):
+      from contrastive_jax.data import pixels
+
+      if pixels.is_tiff(encoded):
+        return pixels.other_tiff(encoded, name, max_megapixels, size_px)
     raise unreadable(name, error) from error
 
 
@@ -207,6 +213,8 @@ def open_header(encoded: bytes) -> Image.Image:
 
   Its `info` has `WHITE_IS_ZERO` where Pillow would give numbers the wrong way round.
   """
+  if encoded.startswith(_UNKNOWN_TO_PILLOW):
+    raise UnidentifiedImageError("a BigTIFF that begins with the high byte")
   encoded, turned = white_is_zero.as_black(encoded)
   with _pillows_limit:  # it warns at a number of pixels of its own, and refuses twice as many
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -282,6 +290,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
   if image.mode == "F":
     raise ValueError("float pixels have no known range")
+  if image.mode == "La":  # grey that is multiplied by alpha, which has no way to RGBA
+    image = image.convert("LA")
   if image.has_transparency_data:
     image = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -52,7 +52,8 @@ def of(source: Source) -> tuple[float, float] | tuple[()]:
       "set --config.data.value_range, e.g. (0,4095)"
     )
   if kind.kind in "iu":
-    found = (min(0.0, least), float(2 ** max(8, int(most).bit_length()) - 1))
+    least_bits = 7 if kind == np.int8 else 8
+    found = (min(0.0, least), float(2 ** max(least_bits, int(most).bit_length()) - 1))
   else:
     found = (0.0, 1.0) if 0 <= least and most <= 1 else (least, most)
   logging.getLogger(__name__).info(

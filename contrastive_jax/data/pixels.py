@@ -16,9 +16,12 @@ from contrastive_jax import errors, plural, reading
 from contrastive_jax.data import Unreadable, images, white_is_zero
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
-_NPY, _TIFF = b"\x93NUMPY", (b"II*\0", b"MM\0*", b"II+\0")
+_NPY, _TIFF = b"\x93NUMPY", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL = 258, 277  # tags of TIFF 6.0, section 8
 _SAMPLE_FORMAT, _COMPRESSION, _ORIENTATION = 339, 259, 274
+_EXTRA_SAMPLES, _PLANAR_CONFIGURATION = 338, 284
+_PREMULTIPLIED, _ALPHA = 1, 2  # of ExtraSamples
+_IN_PLANES = 2  # of PlanarConfiguration
 _WHITE_IS_ZERO = 0  # of PhotometricInterpretation
 _UNPACKED = (1, 8, 32773, 32946, 34925)  # none, Deflate, PackBits, LZMA: tifffile does by itself
 _EXTRA = "install the extra scans: pip install -e '.[scans]'"
@@ -70,6 +73,22 @@ def decode(
     if reading.may_pass(error):
       raise
     raise images.unreadable(name, error) from error
+
+
+def other_tiff(encoded: bytes, name: str, max_megapixels: int, size_px: int | None) -> np.ndarray:
+  """Decodes a TIFF that Pillow does not know to 8-bit RGB, by tifffile where that is installed.
+
+  Arguments and errors are those of `images.decode`.
+  """
+  try:
+    return decode(encoded, name, max_megapixels, size_px, RGB)
+  except errors.UserError as error:  # one image of many: the others are no worse for it
+    raise Unreadable(f"{name}: Pillow knows no such TIFF, others may: {_EXTRA}") from error
+
+
+def is_tiff(encoded: bytes) -> bool:
+  """Returns whether bytes begin as a TIFF does."""
+  return encoded.startswith(_TIFF)
 
 
 def formed(pixels: np.ndarray, form: Form, name: str = "image") -> np.ndarray:
@@ -142,7 +161,7 @@ def _native(encoded, name, max_megapixels, size_px, form: Form) -> np.ndarray:
       raise
   if simple:
     return images.decode(encoded, name, max_megapixels, None if form == NATIVE else size_px)
-  return _of_tiff(encoded, name, max_megapixels)
+  return _of_tiff(encoded, name, max_megapixels, form)
 
 
 def _of_pillow(image: Image.Image) -> np.ndarray:
@@ -166,8 +185,13 @@ def _is_simple(image: Image.Image, form: Form) -> bool:
     return False
   if samples == 1:
     return _reads_rightly(image, bits)
-  whole = max(image.tag_v2.get(_SAMPLE_FORMAT, (1,))) == 1
-  return samples in (3, 4) and bits <= 8 and whole and not (samples == 4 and form.channels == 0)
+  if bits > 8 or max(image.tag_v2.get(_SAMPLE_FORMAT, (1,))) != 1:
+    return False
+  if samples == 2:  # grey and how far it covers what lies below
+    alpha = image.tag_v2.get(_EXTRA_SAMPLES, (0,))[0] in (_PREMULTIPLIED, _ALPHA)
+    in_planes = image.tag_v2.get(_PLANAR_CONFIGURATION) == _IN_PLANES
+    return alpha and not in_planes and form.channels in (0, 1, 3)
+  return samples in (3, 4)
 
 
 def _reads_rightly(image: Image.Image, bits: int) -> bool:
@@ -196,7 +220,7 @@ def _of_npy(encoded: bytes, name: str, max_megapixels: int) -> np.ndarray:
   return _numbers(found[..., None] if found.ndim == 2 else found)
 
 
-def _of_tiff(encoded: bytes, name: str, max_megapixels: int) -> np.ndarray:
+def _of_tiff(encoded: bytes, name: str, max_megapixels: int, form: Form) -> np.ndarray:
   try:
     import tifffile
   except ModuleNotFoundError as error:
@@ -223,7 +247,20 @@ def _of_tiff(encoded: bytes, name: str, max_megapixels: int) -> np.ndarray:
     shades = found if page.samplesperpixel == 1 else found[..., :1]
     turned = white_is_zero.turned_round(shades, page.bitspersample)
     found = np.concatenate([turned, found[..., turned.shape[-1] :]], -1)
+  if form.channels in (1, 3) and found.shape[-1] in (2, 4):
+    return _over_white(found, page.extrasamples[-1:], form)
   return found
+
+
+def _over_white(pixels: np.ndarray, extra: tuple[int, ...], form: Form) -> np.ndarray:
+  """Returns pixels [h, w, c] laid over white by the last of their samples, if that is alpha."""
+  if extra not in ((_PREMULTIPLIED,), (_ALPHA,)) or pixels.dtype.kind != "u":
+    return pixels
+  most = np.iinfo(pixels.dtype).max
+  white = most if pixels.dtype == np.uint8 or not form.value_range else form.value_range[1]
+  cover = pixels[..., -1:].astype(np.float64) / most
+  shown = pixels[..., :-1] * (cover if extra == (_ALPHA,) else 1) + white * (1 - cover)
+  return np.clip(np.round(shown), 0, most).astype(pixels.dtype)
 
 
 def _check_unpacked(compression: int, name: str) -> None:

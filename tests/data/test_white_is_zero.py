@@ -16,9 +16,8 @@ def whites(kind):
   return ~np.linspace(least, most, 12 * 9).reshape(12, 9).astype(kind), (float(least), float(most))
 
 
-@pytest.mark.parametrize(  # Pillow 13 does not know large files that begin with the high byte
-  ("byteorder", "bigtiff"), [("<", False), (">", False), ("<", True)]
-)
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("bigtiff", [False, True])
 @pytest.mark.parametrize("kind", ["?", "u1", "i1", "u2", "i2", "u4", "f4"])
 def test_a_tiff_whose_zero_is_white_is_the_picture_that_it_shows(kind, byteorder, bigtiff):
   """Pillow 13 turns 1 and 8 bits round, and neither it nor tifffile more."""
