@@ -213,9 +213,14 @@ def build(split: str, options: Options) -> Prepared:
     key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)
   ]
   if label_key is not None and label_key not in label_keys:
+    is_no_class = (
+      f"{label_key!r} is no class but {type(features[label_key]).__name__}"
+      if label_key in features
+      else f"there is no class feature {label_key!r}"
+    )
+    others = f"set it to {' or '.join(label_keys)}" if label_keys else "the set has no classes"
     raise errors.UserError(
-      f"{folder}/features.json has no class feature {label_key!r} but"
-      f" {', '.join(label_keys) or 'none'}; set data.tfds.label"
+      f"data.tfds.label: {is_no_class} in {folder}/features.json; {others}, or leave it out"
     )
   tfds_folder.check_classes(folder, label_key, features)
   in_records = builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD

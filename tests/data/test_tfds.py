@@ -235,7 +235,7 @@ def test_a_set_in_another_format_is_refused_with_the_remedy(prepared, tmp_path):
     ({"split": "validation"}, "no split 'validation' .*it has train, test"),
     ({"split": "train[:10"}, "no split 'train"),
     ({"image": "picture"}, "no image feature 'picture' but image; set data.tfds.image"),
-    ({"label": "id"}, "no class feature 'id' but .*coarse_label.*; set data.tfds.label"),
+    ({"label": "id"}, "'id' is no class but Text in .*; set it to label or coarse_label, or"),
     ({"name": ""}, "set data.tfds.name"),
   ],
 )
@@ -261,7 +261,7 @@ def test_a_label_that_is_no_class_leaves_the_images_without_labels(
   assert source.num_classes == 0 and source[0]["label"] == -1
   assert "label of cifar100 is no class" in caplog.text
   assert opened((tmp_path,), label="coarse_label").num_classes == 20
-  with pytest.raises(errors.UserError, match="no class feature 'label' but coarse_label"):
+  with pytest.raises(errors.UserError, match="'label' is no class but .*; set it to coarse_label"):
     opened((tmp_path,), label="label")
 
 
