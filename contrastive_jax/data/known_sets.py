@@ -16,6 +16,7 @@ from contrastive_jax.data.rows import Row
 from contrastive_jax.data.splits import Tree
 
 _KAGGLE = ("ILSVRC", "Data", "CLS-LOC")  # ImageNet, as that site packs it
+_FOLDERS = ("CUB_200_2011", "food-101")  # that a set is packed in
 _DEVKIT = ("ILSVRC2012_devkit_t12", "data")
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 
@@ -36,7 +37,7 @@ def base_of(given: Any, tree: Tree) -> Any:
 
 def whole(base: Any, tree: Tree) -> Known | None:
   """Returns the set in a folder if its files name all its images; None: it is no such set."""
-  for place in (base, base / "CUB_200_2011"):
+  for place in (base, *(base / name for name in _FOLDERS)):
     for files, read in _WHOLE.items():
       if all(tree.is_file(_below(place, name.split("/"))) for name in files):
         return read(place, tree)
@@ -131,9 +132,19 @@ def _pets(place: Any, tree: Tree) -> Known:
   return Known("annotations/trainval.txt", place / "images", found)
 
 
+def _food(place: Any, tree: Tree) -> Known:
+  """Food-101: a list a split, of paths without suffixes whose folder is the class."""
+  found = []
+  for split in ("train", "test"):
+    for line, (name, *_) in _lines(place / "meta" / f"{split}.txt", tree, columns=1):
+      found.append(Row(line, f"{name}.jpg", name.partition("/")[0], split))
+  return Known("meta/train.txt", place / "images", found)
+
+
 _WHOLE: dict[tuple[str, ...], Callable[[Any, Tree], Known]] = {
   ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt"): _cub,
   ("imagelabels.mat", "setid.mat"): _flowers,
+  ("meta/classes.txt", "meta/labels.txt", "meta/train.txt", "meta/test.txt"): _food,
   ("annotations/trainval.txt", "annotations/test.txt", "annotations/list.txt"): _pets,
 }
 

@@ -21,6 +21,7 @@ from contrastive_jax.data.splits import Tree
 
 LABELS = ("auto", "folder", "path", "name", "none")
 _NONE = -1
+_DEEPEST = 8  # folders around all; a link may lead up
 _MOST_LOOKED_AT = 100_000  # images of a flat folder in which lists are looked for
 
 
@@ -69,8 +70,8 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
     return Reading(
       *named.read(known.images, known.rows, split, tree, known.what, without="copy the set again")
     )
-  given, base = base, _inner(known_sets.base_of(base, tree), tree)
-  listed = None if labels in LABELS else _rows_of(given, tree, labels)
+  given, base = base, _inner(known_sets.base_of(base, tree), tree, labels)
+  listed = None if labels in LABELS else _rows_of(given, base, tree, labels)
   if listed and any(row.split for row in listed) and not any(map(splits.kind, tree.folders(base))):
     part = _split(base, tree)
     paths = _listed(part.images, tree, suffixes)
@@ -88,7 +89,14 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
     return _by_names(root, paths, parts, here, tree, labels)
   if listed:
     names = rows.classes([row.label for row in listed], f"{labels}: the label")
-    found = _labels(listed, paths, _below(root, given), labels, names, root)
+    prefix = _below(root, given)
+    if _names_others(listed, paths, prefix, labels, [p for p in parts.values() if p != here], tree):
+      logging.getLogger(__name__).warning(
+        "warning: %s names images of other splits, and none of the %s in %s: they have no label",
+        *(labels, plural.of(len(paths), "image"), root),
+      )
+      return _unlabelled(root, paths)
+    found = _labels(listed, paths, prefix, labels, names, root)
     return _unless_none(Reading(root, paths, found, names))
   lists = {}
   if labels == "auto":
@@ -126,9 +134,39 @@ def _listed(root: Any, tree: Tree, suffixes: Sequence[str]) -> Listing:
   return paths
 
 
-def _inner(base: Any, tree: Tree) -> Any:
-  """Returns the folder of the images of a set without splits, such as the only one, images/."""
-  return base if any(map(splits.kind, tree.folders(base))) else _split(base, tree).images
+def _inner(base: Any, tree: Tree, labels: str) -> Any:
+  """Returns the folder of splits or classes: another, if it is the only one in that folder.
+
+  So are images/ around classes, and dogs/ around train/ and test/. One that holds folders alone is
+  left out too where these are to be classes: else it would be the only class.
+  """
+  if any(map(splits.kind, tree.folders(base))):
+    return base
+  inner = _split(base, tree).images
+  around = _around(inner, tree)
+  if around is None:
+    return inner
+  if not any(map(splits.kind, tree.folders(around))):
+    if labels not in ("auto", "folder"):
+      return inner
+    logging.getLogger(__name__).info(
+      "%s is the only folder in %s: the folders in it are taken as classes", around, base
+    )
+  return around
+
+
+def _around(place: Any, tree: Tree) -> Any:
+  """Returns the first folder of several folders, below such of one and no image; None: no such."""
+  below = place
+  for _ in range(_DEEPEST):
+    with_images = [name for name in tree.folders(below) if tree.has_images(below / name)]
+    flat = any(name.lower().endswith(tree.suffixes) for name in tree.files(below))
+    if flat or not with_images:
+      return None
+    if len(with_images) > 1 or splits.kind(with_images[0]):
+      return None if below is place else below
+    below = below / with_images[0]
+  return None
 
 
 def _split(folder: Any, tree: Tree) -> _Split:
@@ -211,15 +249,25 @@ def in_name(path: str) -> str:
   return (match[1] if match else stem).strip(" ._-")
 
 
-def _rows_of(given: Any, tree: Tree, file: str) -> list[Row]:
-  """Reads the list that the user names."""
+def _rows_of(given: Any, base: Any, tree: Tree, file: str) -> list[Row]:
+  """Reads the list that the user names, or those of that name in the folders of all splits."""
   place = given
   for name in file.split("/"):
     place = place / name
   if not tree.is_file(place):
+    folders = [base / name for name in tree.folders(base) if splits.kind(name)]
+    found = [
+      row._replace(name=f"{_below(folder, given)}{row.name}")
+      for folder in folders
+      if tree.is_file(folder / file)
+      for row in rows.parsed(tree.content(folder / file), file, images=tree.suffixes)
+    ]
+    if found:
+      return rows.with_booleans_alike(found)
     raise errors.UserError(
       f"there is no list {place}; data.folder.labels is {', '.join(LABELS)}, or the name of "
-      f"a file in data.folder.path that ends in {', '.join(rows.SUFFIXES)}"
+      "a file in data.folder.path, or in the folder of each split, that ends in "
+      f"{', '.join(rows.SUFFIXES)}"
     )
   return rows.parsed(tree.content(place), file, images=tree.suffixes)
 
@@ -271,6 +319,15 @@ def _matched(
   return each
 
 
+def _names_others(
+  found: list[Row], paths: Listing, prefix: str, file: str, others: Sequence[_Split], tree: Tree
+) -> bool:
+  """Returns whether a list names no image of a split, but some of another, as Kaggle's do."""
+  if not any(row.name for row in found) or named.matched(found, paths, prefix, file) is not None:
+    return False
+  return any(named.matched(found, tree.listed(o.images), "", file) is not None for o in others)
+
+
 def _numbered(each: Sequence[Row | None], names: Sequence[str]) -> np.ndarray:
   numbers = {name: number for number, name in enumerate(names)}
   labels = [_NONE if row is None else rows.class_of(row.label, numbers) for row in each]
@@ -289,9 +346,10 @@ def _hint(here: _Split, given: Any, paths: Listing, tree: Tree) -> None:
     return
   said = []
   for place in dict.fromkeys((given, here.folder)):
+    above = "" if splits.kind(place.name) else _below(place, given)  # one in each split, perhaps
     for name in tree.files(place):
       if name.lower().endswith((".csv", ".tsv", ".jsonl", ".ndjson")):
-        said.append(f"data.folder.labels={_below(place, given)}{name} reads that list")
+        said.append(f"data.folder.labels={above}{name} reads that list")
   few = [in_name(paths[i]) for i in range(0, len(paths), -(-len(paths) // 1000))]
   if 2 <= len(set(few)) <= len(few) // 2 and all(few):
     kinds = ", ".join(sorted(set(few))[:3])

@@ -22,7 +22,11 @@ T = TypeVar("T")
 _SPLITS = {"train(ing)?": "train", "val(id|idation)?": "validation", "test(ing)?": "test"}
 _BESIDE = r"(images?|imgs?|data|set|split|\d+)"  # train_images, train2017, testset, data-val
 _FORMS = {re.compile(rf"({_BESIDE}[ _.-]?)?{w}([ _.-]?{_BESIDE})*"): k for w, k in _SPLITS.items()}
-_IN_PART = re.compile(r"(train(?:ing)?)|val(?:id(?:ation)?)?|test(?:ing)?")
+_IN_PART = re.compile(r"(train(?:ing)?|trn)|val(?:id(?:ation)?)?|test(?:ing)?|tst")
+# Names of splits beside one that is called train, and of classes elsewhere.
+_BESIDE_TRAIN = {"dev": "validation", "development": "validation"} | dict.fromkeys(
+  ("eval", "evaluation", "holdout", "held_out", "extra", "unlabeled", "unlabelled"), ""
+)
 # Between a split and its classes, or its images, and none of either.
 _CONTAINER = re.compile(r"images?|imgs?|pictures?|photos?|jpe?gs?|pngs?|jpegimages|data")
 # What systems put beside a user's folders, and programs that show them.
@@ -86,11 +90,16 @@ def find(base: T, split: str, tree: Tree) -> tuple[T, list[T]]:
   Raises:
     UserError: there is no such split (`NoSplit`), or several folders could be it.
   """
-  present = [name for name in tree.folders(base) if kind(name)]
+  folders = tree.folders(base)
+  present, beside = [name for name in folders if kind(name)], []
+  if any(kind(name) == "train" for name in present):
+    beside = [name for name in folders if name.casefold() in _BESIDE_TRAIN]
   if tree.is_folder(base / split):
     name = split
   else:
     alike = [name for name in present if kind(name) == kind(split)]
+    if kind(split):
+      alike = alike or [n for n in beside if kind(split) == _BESIDE_TRAIN[n.casefold()]]
     if len(alike) > 1:
       raise errors.UserError(
         f"{base} has {' and '.join(alike)}: name the split as one of them is written, e.g. "
@@ -101,7 +110,7 @@ def find(base: T, split: str, tree: Tree) -> tuple[T, list[T]]:
     if not alike:
       raise errors.NoSplit(
         f"{base} has no sub-folder {split!r}"
-        + (f" but {', '.join(present)}" if present else "")
+        + (f" but {', '.join(sorted([*present, *beside]))}" if present else "")
         + "; make one, or name another (--config.data.split, --config.data.eval_split), or hold "
         "out a part of the images as split test, --config.data.folder.holdout=0.1"
       )
@@ -116,7 +125,7 @@ def check_not_a_class(root: pathlib.Path, with_images: Iterable[str]) -> None:
     root: of the split.
     with_images: the names of the folders beside it that hold images.
   """
-  others = sorted(with_images)
+  others = sorted(name for name in with_images if name.casefold() not in _BESIDE_TRAIN)
   if others:
     raise errors.UserError(
       f"{root} lies beside {', '.join(others[:3])}{', ...' if len(others) > 3 else ''}, which hold "

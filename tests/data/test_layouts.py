@@ -39,6 +39,12 @@ CONTENT = {
   "annotations/test.txt": "Abyssinian_1 1 1 1\n",
   "labels.csv": "filename,label\r\na.jpg,rose\r\n./c.jpg,tulip\r\n",
   "splits.csv": "split,id,species\ntrain,a,rose\ntest,b,rose\ntrain,c,tulip\n",
+  "meta/train.txt": "apple_pie/1\n",
+  "meta/test.txt": "apple_pie/2\nbaby_back_ribs/3\n",
+  "meta/classes.txt": "apple_pie\nbaby_back_ribs\n",
+  "train.csv": "id,label\n1,rose\n2,tulip\n",
+  "train/metadata.csv": "file_name,label\na.jpg,rose\nb.jpg,tulip\n",
+  "test/metadata.csv": "file_name,label\na.jpg,tulip\n",
   "in_order.txt": "10\n2\n10\n",
   "labels.jsonl": '{"path": "train/a.jpg", "label": "rose"}\n'
   '{"path": "train/b.jpg", "label": "tulip"}\n'
@@ -145,6 +151,20 @@ def test_labels_that_could_be_had_are_named(tmp_path, caplog):
   assert opened(tmp_path).num_classes == 0
   [line] = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
   assert "data.folder.labels=labels.csv reads" in line and "labels=name takes cat, dog" in line
+
+
+def test_a_list_in_the_folder_of_a_split_is_named_as_it_is_read(tmp_path, caplog):
+  files = ["train/a.jpg", "train/metadata.csv", "test/a.jpg", "test/metadata.csv"]
+  write(tmp_path, files)
+  assert opened(tmp_path).num_classes == 0
+  assert "data.folder.labels=metadata.csv reads that list" in caplog.text
+  caplog.clear()
+  write(tmp_path / "other", ["train/1.jpg", "test/3.jpg", "train.csv"])
+  assert opened(tmp_path / "other", "test", labels="train.csv").num_classes == 0
+  assert "train.csv names images of other splits, and none of the 1 image in" in caplog.text
+  (tmp_path / "other" / "train.csv").write_text("id,label\n7,rose\n8,tulip\n")  # of no image
+  with pytest.raises(errors.UserError, match="names none of the 1 image in"):
+    opened(tmp_path / "other", "test", labels="train.csv")
 
 
 def tiny_imagenet(root):

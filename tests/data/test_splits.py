@@ -1,5 +1,7 @@
 """How a user's folders may be called: splits are never classes, no image vanishes in silence."""
 
+import logging
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,8 +63,16 @@ def test_below_a_split_a_class_may_be_called_like_a_split(tmp_path, name):
   [
     (["train/0.png", "bus/1.png", "car/2.png"], "lies beside bus, car, which hold images too"),
     (["Train/0.png", "train_2/1.png", "test/2.png"], "Train and train_2: name the split as one"),
-    (["cat/train/0.png", "cat/test/1.png"], "cat holds test and train: classes lie in splits"),
-    (["set/Train/0.png", "set/Val/1.png"], "set holds Train and Val: .*set data.folder.path="),
+    (
+      ["cat/train/0.png", "cat/test/1.png", "dog/train/2.png", "dog/test/3.png"],
+      "cat holds test and train: classes lie in splits",
+    ),
+    (
+      ["set/Train/0.png", "set/Val/1.png", "more/2.png"],
+      "set holds Train and Val: .*set data.folder.path=",
+    ),
+    (["train/0.png", "dev/1.png", "bus/2.png"], "lies beside bus, which hold images too"),
+    (["trn/a/0.png", "tst/a/1.png"], "trn and tst may be splits or classes"),
   ],
 )
 def test_what_may_be_a_split_or_a_class_is_refused(tmp_path, files, message):
@@ -128,3 +138,36 @@ def test_a_folder_within_one_of_its_own_name_is_no_class(tmp_path):
   """As archives are unpacked into a folder that is called like them."""
   write(tmp_path, "train/train/cat/1.png", "train/train/dog/2.png", "test/test/cat/3.png")
   assert opened(tmp_path).label_names == ("cat", "dog")
+
+
+def test_a_folder_around_classes_is_told_and_one_that_holds_images_is_a_class(tmp_path, caplog):
+  write(tmp_path / "around", "set/cat/0.png", "set/dog/1.png")
+  with caplog.at_level(logging.INFO):
+    assert opened(tmp_path / "around").label_names == ("cat", "dog")
+  assert f"{tmp_path / 'around' / 'set'} is the only folder in" in caplog.text
+  write(tmp_path / "class", "cat/0.png", "cat/indoors/1.png", "cat/outdoors/2.png")
+  assert opened(tmp_path / "class").label_names == ("cat",)
+  write(tmp_path / "one", "cat/indoors/1.png")
+  assert opened(tmp_path / "one").label_names == ("cat",)
+
+
+def test_without_labels_a_folder_around_all_belongs_to_the_paths(tmp_path):
+  """By them runs from before have drawn their slices."""
+  write(tmp_path, "set/cat/0.png", "set/dog/1.png")
+  assert list(opened(tmp_path, labels="none").paths) == ["set/cat/0.png", "set/dog/1.png"]
+
+
+def test_links_that_lead_up_end(tmp_path):
+  write(tmp_path, "a/b/cat/0.png")
+  (tmp_path / "a" / "b" / "cat" / "0.png").unlink()
+  (tmp_path / "a" / "b" / "cat").rmdir()
+  (tmp_path / "a" / "b" / "up").symlink_to(tmp_path / "a")
+  with pytest.raises(errors.UserError, match="no image under"):
+    opened(tmp_path)
+
+
+def test_what_only_lies_beside_a_split_numbers_no_class(tmp_path):
+  write(tmp_path, "train/cat/0.png", "test/cat/1.png", "extra/ant/2.png", "unlabeled/3.png")
+  assert opened(tmp_path).label_names == opened(tmp_path, "test").label_names == ("cat",)
+  with pytest.raises(errors.NoSplit, match="no sub-folder 'val' but extra, test, train, unlabeled"):
+    opened(tmp_path, "val")
