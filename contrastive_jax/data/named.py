@@ -83,7 +83,11 @@ def read(
       f"{'; ...' if len(gone) > _SHOWN else ''})"
     )
     if len(gone) == len(chosen):
-      raise errors.Absent(f"{said}; set the folder that their names begin in")
+      suffixes = any(name.lower().endswith(tree.suffixes) for name in (row.name for row in gone))
+      other = f", or read the folder with it (data.source=folder, data.folder.labels={file})"
+      raise errors.Absent(
+        f"{said}; set the folder that their names begin in{'' if suffixes else other}"
+      )
     if not skip_missing:
       raise errors.UserError(f"{said}; {without}")
     logging.getLogger(__name__).warning("warning: %s: left out", said)

@@ -7,15 +7,18 @@ the number of the line.
 import csv
 import io
 import json
+import logging
 import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from contrastive_jax import errors, plural
+from contrastive_jax.data import json_lists
 from contrastive_jax.data.labels import distinct, tell_alike
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
+_MAY_BE_SPLIT = re.compile(r"(is_)?(train|val|valid|validation|test)(ing)?(_img)?|fold|phase|usage")
 NONE = "none"  # in place of a column: the list has it, and it is not to be read
 _JSON = (".jsonl", ".ndjson", ".json")
 _NAMES_OF = {
@@ -30,11 +33,8 @@ _NAMES_OF = {
   "split": ("split", "set", "subset", "partition", "data_set", "dataset"),
 }
 _FIRST_WORD = "predictionstring"  # of Kaggle's ImageNet: the class and the corners of a box
-_LINE_END = re.compile(r"\r\n|\r|\n")  # str.splitlines knows more, which JSON may hold in a text
 _SEPARATOR = re.compile(r'"?sep=([^\w\s"]|\t)"?[ ]*(?:\r\n|\r|\n|$)', re.IGNORECASE)  # of Excel
 _LONGEST_FIELD = 2**20  # letters
-_DEEPEST = 4  # objects inside each other that are looked into
-_SHOWN = 60  # letters of a value, in a line of what is wrong
 
 
 class Row(NamedTuple):
@@ -72,7 +72,7 @@ def parsed(
   """
   text = _text(content, file)
   if file.lower().endswith(_JSON):
-    header, lines = _of_json(text, file)
+    header, lines = json_lists.parsed(text, file, tuple(images))
   else:
     found = list(_of_text(text, file, tuple(images)))
     if not found:
@@ -193,51 +193,6 @@ def _text(content: bytes, file: str) -> str:
   return text
 
 
-def _of_json(text: str, file: str) -> tuple[list[str], Iterator[tuple[int, list[object]]]]:
-  """Returns names of columns and (line, values) of objects, one a line, or in one array."""
-  if text.lstrip().startswith("["):
-    try:
-      objects = [(number, found) for number, found in enumerate(json.loads(text), 1)]
-    except (ValueError, RecursionError) as error:
-      raise errors.UserError(
-        f"{file} cannot be read as JSON ({error}); write an object a line"
-      ) from (error)
-    unit = "entry"
-  else:
-    objects, unit = [], "line"
-    for number, line in enumerate(_LINE_END.split(text), 1):
-      if line.strip():
-        try:
-          objects.append((number, json.loads(line)))
-        except (ValueError, RecursionError) as error:
-          raise errors.UserError(
-            f"{file}, line {number}: no JSON ({error}); write an object a line, such as "
-            '{"path": "cat/1.jpg", "label": "cat"}'
-          ) from error
-  header: dict[str, None] = {}
-  for number, found in objects:
-    if not isinstance(found, dict):
-      raise errors.UserError(
-        f"{file}, {unit} {number}: {_short(found)} is no object; write one such as "
-        '{"path": "cat/1.jpg", "label": "cat"}'
-      )
-  objects = [(number, _flat(found)) for number, found in objects]
-  for _, found in objects:
-    header.update(dict.fromkeys(found))
-  if not objects:
-    raise errors.UserError(f"{file} holds no line; it must name an image on each")
-  names = list(header)
-  return names, ((n, [found.get(name) for name in names]) for n, found in objects)
-
-
-def _flat(found: dict[str, object], depth: int = _DEEPEST) -> dict[str, object]:
-  """Returns an object with what lies in objects inside as well, by OUTER.INNER."""
-  if not depth:
-    return found
-  inside = ((k, _flat(value, depth - 1)) for k, value in found.items() if isinstance(value, dict))
-  return {f"{k}.{name}": value for k, some in inside for name, value in some.items()} | found
-
-
 def _value(value: object, place: str, what: str, key: str, column: str) -> str:
   """Returns a field as text; "" for none. Raises UserError: it holds several."""
   if value is None or isinstance(value, float) and math.isnan(value):
@@ -247,7 +202,7 @@ def _value(value: object, place: str, what: str, key: str, column: str) -> str:
     inner = inner and f"{column}.{inner}, to "
     other = f"set {key}.{what}_column to {inner}another column" if key else "write one"
     raise errors.UserError(
-      f"{place}: the {what} {_short(value)} is no text and no number; {other}"
+      f"{place}: the {what} {json_lists.short(value)} is no text and no number; {other}"
       f"{', or none' if key and what != 'image' else ''}"
     )
   return value if isinstance(value, str) else json.dumps(value)
@@ -256,7 +211,7 @@ def _value(value: object, place: str, what: str, key: str, column: str) -> str:
 def _of_text(text: str, file: str, images: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
   """Yields (line, fields) of every line that is not empty."""
   if file.lower().endswith(".txt"):
-    for number, line in enumerate(map(str.strip, _LINE_END.split(text)), 1):
+    for number, line in enumerate(map(str.strip, json_lists.LINE_END.split(text)), 1):
       if line:
         yield number, _words(line, images)
     return
@@ -351,10 +306,38 @@ def _where(header: list[str], file: str, columns: Columns, key: str) -> dict[str
       found[what] = at
   if found["image"] is None:
     raise errors.UserError(
-      f"{file} has no column of images, such as path, among {', '.join(map(_short, header))}; name "
-      f"one{f' by {key}.image_column' if key else ''}, or write path,label into the first line"
+      f"{file} has no column of images, such as path, among {_shown(header)}; name one"
+      f"{f' by {key}.image_column' if key else ''}, or write path,label into the first line"
     )
+  if key:
+    _tell_of_unread(header, found, file, columns, key)
   return found
+
+
+def _tell_of_unread(
+  header: list[str], found: dict[str, int | None], file: str, columns: Columns, key: str
+) -> None:
+  """Says if no column is read as labels or splits, and another may be meant so."""
+  log = logging.getLogger(__name__)
+  others = [name for i, name in enumerate(header) if name and i not in found.values()]
+  if found["label"] is None and columns.label != NONE and others:
+    log.warning(
+      "warning: %s has no column of labels, such as label, among %s: images are taken without; "
+      "name one by %s.label_column, or set that to none",
+      *(file, _shown(header), key),
+    )
+  meant = next((name for name in others if _MAY_BE_SPLIT.fullmatch(_folded(name))), None)
+  if found["split"] is None and columns.split != NONE and meant is not None:
+    log.warning(
+      "warning: %s: the column %r may say of which split an image is and is not read, so all are "
+      "of split train; write train and test there and name it by %s.split_column, or set that to "
+      "none",
+      *(file, meant, key),
+    )
+
+
+def _shown(header: list[str]) -> str:
+  return ", ".join(map(json_lists.short, header))
 
 
 def _relative(name: str) -> str:
@@ -364,8 +347,3 @@ def _relative(name: str) -> str:
   while name.startswith("./"):
     name = name[2:]
   return name
-
-
-def _short(value: object) -> str:
-  text = repr(value)
-  return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -63,6 +63,7 @@ def build(split: str, options: Options) -> data.Source:
   found = _rows(tree, place, name, options)
   begin = f"{root}/"
   found = [row._replace(name=posixpath.normpath(row.name.removeprefix(begin))) for row in found]
+  _check_no_address(found, name)
   if address.is_bucket(options.root or above):
     from contrastive_jax.data import folder_in_bucket
 
@@ -76,6 +77,16 @@ def build(split: str, options: Options) -> data.Source:
     return made(*read)
 
   return parts.held_out(opened, split, options.holdout, "data.table.holdout")
+
+
+def _check_no_address(found: list[Row], file: str) -> None:
+  """Raises UserError: an image is somewhere else, and nothing is fetched."""
+  for row in found:
+    if re.match(r"[a-z][a-z0-9+]*:/", row.name):  # of two slashes one is left
+      raise errors.UserError(
+        f"{file}, line {row.line}: {row.name.replace(':/', '://', 1)} is an address, and images "
+        "are read from files; fetch them, and write their paths"
+      )
 
 
 def _place(given: str, key: str) -> tuple[splits.Tree, Any]:
@@ -98,6 +109,7 @@ def _rows(tree: splits.Tree, place: Any, name: str, options: Options) -> list[Ro
     if not tree.is_file(place / name):
       raise errors.Absent(f'no file "{place / name}"; set data.table.path to a list of images')
     return _with_images(read(tree.content(place / name), name), name)
+  read = functools.partial(read, columns=columns._replace(split=rows.NONE))  # the name says it
   form = re.compile(re.escape(name).replace(re.escape("{split}"), "(.+)"))
   matches = {file: form.fullmatch(file) for file in tree.files(place)}
   of = {file: match[1] for file, match in matches.items() if match and splits.kind(match[1])}

@@ -313,6 +313,45 @@ def test_booleans_are_one_class_however_their_letters_are_written(tmp_path, labe
   assert source.label_names == names and source.labels.tolist() == wanted
 
 
+def test_one_object_of_json_may_have_the_label_of_each_image(tmp_path):
+  write(tmp_path, *ABC)
+  text = json.dumps(
+    {name: None if label == "-" else label for name, label in ABC.items()}, indent=2
+  )
+  assert told(opened(listed(tmp_path, text, "list.json"))) == ABC
+
+
+@pytest.mark.parametrize(
+  ("text", "line"),
+  [
+    ("path,cat,dog\na.png,1,0\n", "no column of labels, such as label, among 'path', 'cat', 'dog'"),
+    ("path,label,is_train\na.png,cat,1\n", "the column 'is_train' may say of which split"),
+    ("path,label,Fold\na.png,cat,1\n", "the column 'Fold' may say of which split"),
+  ],
+)
+def test_columns_that_may_be_meant_and_are_not_read_are_told(tmp_path, caplog, text, line):
+  write(tmp_path, *ABC)
+  opened(listed(tmp_path, text))
+  assert line in caplog.text
+  caplog.clear()
+  opened(listed(tmp_path, text), label_column="none", split_column="none")
+  opened(listed(tmp_path, ",path,label,note\n0,a.png,cat,x\n"))
+  opened(listed(tmp_path, "path\na.png\n"))
+  listed(tmp_path, "path,label,fold\na.png,cat,1\n", "set_train.csv")
+  opened(str(tmp_path / "set_{split}.csv"))
+  assert not caplog.text
+
+
+def test_addresses_and_names_without_suffixes_are_refused_with_a_remedy(tmp_path):
+  write(tmp_path, *ABC)
+  with pytest.raises(errors.UserError, match="line 2: https://x.org/a.png is an address.*; fetch"):
+    opened(listed(tmp_path, "path,label\nhttps://x.org/a.png,cat\n"))
+  with pytest.raises(errors.Absent, match=r"data.source=folder, data.folder.labels=list.csv\)$"):
+    opened(listed(tmp_path, "id,label\na,cat\nb,dog\n"))
+  with pytest.raises(errors.Absent, match="names begin in$"):
+    opened(listed(tmp_path, "id,label\nx/a.png,cat\n"))
+
+
 def test_booleans_are_one_class_over_the_lists_of_all_splits(tmp_path):
   write(tmp_path, "a.png", "b.png", "c.png", "d.png")
   listed(tmp_path, "path,label\na.png,True\nb.png,False\n", "set_train.csv")  # of pandas

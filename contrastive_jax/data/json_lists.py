@@ -1,0 +1,86 @@
+"""Lists of images in JSON: objects, one a line or in an array, or one of labels by image."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from contrastive_jax import errors
+
+LINE_END = re.compile(r"\r\n|\r|\n")  # str.splitlines knows more, which JSON may hold in a text
+_DEEPEST = 4  # objects inside each other that are looked into
+_SHOWN = 60  # letters of a value, in a line of what is wrong
+
+
+def parsed(
+  text: str, file: str, images: tuple[str, ...] = ()
+) -> tuple[list[str], Iterator[tuple[int, list[object]]]]:
+  """Returns names of columns and (line, values) of each image.
+
+  Args:
+    text: of the file: objects, one a line, or in one array, or one object of labels by image.
+    file: how an error calls it.
+    images: suffixes of files of images.
+
+  Raises:
+    UserError: it is no such text; the message has the number of the line.
+  """
+  if by_image := _by_image(text, images):
+    return ["image", "label"], ((number, pair) for number, pair in enumerate(by_image, 1))
+  if text.lstrip().startswith("["):
+    try:
+      objects = [(number, found) for number, found in enumerate(json.loads(text), 1)]
+    except (ValueError, RecursionError) as error:
+      raise errors.UserError(
+        f"{file} cannot be read as JSON ({error}); write an object a line"
+      ) from (error)
+    unit = "entry"
+  else:
+    objects, unit = [], "line"
+    for number, line in enumerate(LINE_END.split(text), 1):
+      if line.strip():
+        try:
+          objects.append((number, json.loads(line)))
+        except (ValueError, RecursionError) as error:
+          raise errors.UserError(
+            f"{file}, line {number}: no JSON ({error}); write an object a line, such as "
+            '{"path": "cat/1.jpg", "label": "cat"}'
+          ) from error
+  header: dict[str, None] = {}
+  for number, found in objects:
+    if not isinstance(found, dict):
+      raise errors.UserError(
+        f"{file}, {unit} {number}: {short(found)} is no object; write one such as "
+        '{"path": "cat/1.jpg", "label": "cat"}'
+      )
+  objects = [(number, _flat(found)) for number, found in objects]
+  for _, found in objects:
+    header.update(dict.fromkeys(found))
+  if not objects:
+    raise errors.UserError(f"{file} holds no line; it must name an image on each")
+  names = list(header)
+  return names, ((n, [found.get(name) for name in names]) for n, found in objects)
+
+
+def _flat(found: dict[str, object], depth: int = _DEEPEST) -> dict[str, object]:
+  """Returns an object with what lies in objects inside as well, by OUTER.INNER."""
+  if not depth:
+    return found
+  inside = ((k, _flat(value, depth - 1)) for k, value in found.items() if isinstance(value, dict))
+  return {f"{k}.{name}": value for k, some in inside for name, value in some.items()} | found
+
+
+def _by_image(text: str, images: tuple[str, ...]) -> list[list[object]]:
+  """Returns (image, label) of one object such as {"cat/1.jpg": "cat", ...}; [] if it is none."""
+  try:
+    found = json.loads(text) if images and text.lstrip().startswith("{") else None
+  except (ValueError, RecursionError):  # an object a line, perhaps
+    return []
+  if not isinstance(found, dict) or not all(name.lower().endswith(images) for name in found):
+    return []
+  return [list(pair) for pair in found.items()]
+
+
+def short(value: object) -> str:
+  """Returns a value as a message shows it."""
+  text = repr(value)
+  return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
