@@ -9,13 +9,15 @@ import dataclasses
 import errno
 import math
 import pathlib
+import re
 import zipfile
+from collections.abc import Collection
 
 import numpy as np
 
 from contrastive_jax import data, errors, paths, plural, reading, slow
 from contrastive_jax.buckets import address, files
-from contrastive_jax.data import Example, images, parts, pixels
+from contrastive_jax.data import Example, images, parts, pixels, splits
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.labels import first_repeated, number_of_classes
 from contrastive_jax.options import option
@@ -99,14 +101,14 @@ def build(split: str, options: Options) -> data.Source:
 def _opened(split: str, options: Options) -> Arrays:
   path = _path(options.path.replace("{split}", split), options.cache_gb)
   arrays = _load(path)
-  keys = ["images", "image", "x"]
+  keys, label_keys = ["images", "image", "x"], ["labels", "label", "y", f"y_{split}"]
   if "{split}" not in options.path:
-    if f"x_{split}" in arrays:  # the layout of Keras' mnist.npz: x_train, y_train, x_test, y_test
-      keys = [f"x_{split}"]
+    if of_split := _of_split(arrays, split):
+      keys, label_keys = [of_split[0]], [of_split[1], *label_keys]
     elif split != "train":
       raise errors.NoSplit(
-        f"{path} holds no split {split!r} (no array x_{split}); use one file per split"
-        " and write {split} in data.npz.path, or hold out a part as split test, "
+        f"{path} holds no split {split!r} (no array x_{split} or {split}_images); use one file per "
+        "split and write {split} in data.npz.path, or hold out a part as split test, "
         "--config.data.npz.holdout=0.1"
       )
   image_key = next((key for key in keys if key in arrays), None)
@@ -115,7 +117,7 @@ def _opened(split: str, options: Options) -> Arrays:
       f"{path} has no array 'images' (nor image, x) but {_names(arrays)}; rename one"
     )
   pixels = _check_images(path, image_key, arrays[image_key])
-  label_keys = [options.label] if options.label else ["labels", "label", "y", f"y_{split}"]
+  label_keys = [options.label] if options.label else label_keys
   label_key = next((key for key in label_keys if key in arrays), None)
   if options.label and label_key is None:
     raise errors.UserError(
@@ -142,6 +144,27 @@ def _opened(split: str, options: Options) -> Arrays:
     if array.shape == (len(pixels),) and array.dtype.kind in "iu" and key != label_key
   }
   return Arrays(pixels, labels, names, factors, num_classes, (path.resolve(), image_key))
+
+
+def _of_split(arrays: Collection[str], split: str) -> tuple[str, ...]:
+  """Returns the names of a split's images and labels in a file of several; (): there is none.
+
+  Keras' mnist.npz has x_train and y_train, scikit-learn's users X_train, MedMNIST train_images.
+  """
+  kinds = [split]
+  for key in arrays:  # of a split that is written otherwise
+    match = re.fullmatch(r"[xX]_(\w+)|(\w+)_images", key)
+    kinds += [name for name in (match.groups() if match else ()) if name]
+  for name in kinds:
+    if name == split or splits.kind(split) and splits.kind(name) == splits.kind(split):
+      for images, labels in (
+        (f"x_{name}", f"y_{name}"),
+        (f"X_{name}", f"y_{name}"),
+        (f"{name}_images", f"{name}_labels"),
+      ):
+        if images in arrays:
+          return images, labels
+  return ()
 
 
 def _path(given: str, cache_gb: float) -> pathlib.Path:
@@ -215,6 +238,8 @@ def _check_images(path, key, images):
     raise errors.UserError(f"{path}: {key} is {images.dtype}, and pixels are numbers; convert it")
   if images.ndim == 3:
     images = images[..., None]
+  if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] not in (1, 3):
+    images = images.transpose(0, 2, 3, 1)  # as PyTorch has them
   if images.ndim != 4 or images.shape[-1] > _MOST_CHANNELS:
     raise errors.UserError(
       f"{path}: {key} has shape {images.shape}, not [n, h, w, 3], [n, h, w, channels]"
@@ -231,11 +256,18 @@ def _check_labels(path, key, labels, n):
   if labels.shape == (n, 1):
     labels = labels[:, 0]
   if labels.shape != (n,):
+    one_hot = labels.ndim == 2 and len(labels) == n
     raise errors.UserError(
-      f"{path}: {key} has shape {labels.shape}, not [{n}], one for each image; reshape it"
+      f"{path}: {key} has shape {labels.shape}, not [{n}], one for each image; "
+      f"{f'if one of each row is 1, save {key}.argmax(1)' if one_hot else 'reshape it'}"
     )
   if labels.dtype == bool:
     return labels.astype(np.uint8)
+  if labels.dtype.kind in "US":
+    raise errors.UserError(
+      f"{path}: {key} are texts, and every split must number classes alike; give class numbers 0, "
+      "1, ..., and the texts in their order as label_names"
+    )
   if labels.dtype.kind not in "iu":
     raise errors.UserError(
       f"{path}: {key} is {labels.dtype}, not integer; give class numbers 0, 1, ..."

@@ -41,6 +41,31 @@ def test_the_splits_of_one_file_are_told_by_their_names(tmp_path):
   assert len(test) == 2 and test[0]["label"] == 2
 
 
+NAMED = (("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}_images", "{}_labels"))
+
+
+@pytest.mark.parametrize("named", NAMED, ids=lambda named: named[0])
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("training", "valid", "testing")])
+def test_three_splits_of_one_file_are_known_however_they_are_written(tmp_path, named, names):
+  arrays = {}
+  for count, name in enumerate(names, 1):
+    image, label = (key.format(name) for key in named)
+    arrays |= {image: IMAGES[:count], label: LABELS[:count, None]}
+  path = saved(tmp_path, **arrays)
+  for count, split in enumerate(("train", "validation", "test"), 1):
+    source = opened(path, split)
+    assert len(source) == count and source[0]["label"] == 2
+  with pytest.raises(errors.NoSplit, match="holds no split 'more'"):
+    opened(path, "more")
+
+
+def test_channels_may_come_first(tmp_path):
+  source = opened(saved(tmp_path, images=IMAGES.transpose(0, 3, 1, 2)))
+  np.testing.assert_array_equal(source[3]["image"], IMAGES[3])
+  grey = opened(saved(tmp_path, images=IMAGES[:, None, :, :, 0]))
+  np.testing.assert_array_equal(grey[3]["image"][..., 0], IMAGES[3, ..., 0])
+
+
 def test_grey_images_become_three_equal_channels(tmp_path):
   for grey in (IMAGES[..., 0], IMAGES[..., :1]):
     source = opened(saved(tmp_path, images=grey))
@@ -69,11 +94,16 @@ def test_class_names_are_read(tmp_path):
   [
     ({"labels": LABELS}, "no array 'images' .*but labels"),
     ({"images": IMAGES * 1j}, "images is complex128, and pixels are numbers"),
-    ({"images": np.zeros((4, 3, 6, 65), np.uint8)}, r"shape \(4, 3, 6, 65\), not \[n, h, w, 3\]"),
+    ({"images": np.zeros((4, 5, 6, 65), np.uint8)}, r"shape \(4, 5, 6, 65\), not \[n, h, w, 3\]"),
     ({"images": IMAGES[0, 0]}, r"shape \(5, 3\)"),
     ({"images": IMAGES[:0]}, "no pixels"),
     ({"images": IMAGES, "labels": LABELS[:3]}, r"labels has shape \(3,\), not \[4\]"),
     ({"images": IMAGES, "labels": LABELS * 1.0}, "labels is float64, not integer"),
+    (
+      {"images": IMAGES, "labels": np.eye(3)[LABELS]},
+      r"if one of each row is 1, save labels.arg",
+    ),
+    ({"images": IMAGES, "labels": np.array(list("abca"))}, "are texts, and every .*label_names"),
     ({"images": IMAGES, "labels": LABELS - 2}, "goes down to -2"),
     ({"images": IMAGES, "labels": 2**33 + LABELS}, "labels goes up to 8589934594 .*identifiers"),
     ({"images": IMAGES, "labels": np.uint64(2**63) + LABELS.astype(np.uint64)}, "identifiers"),
