@@ -61,7 +61,7 @@ def chosen(schema, file: str, image: str, label: str) -> Columns:
     )
   classes = class_names(schema)
   if not label:
-    label = _label(schema, classes, file)
+    label = _label(schema, classes, file, image)
   elif label == "none":
     label = ""
   elif label not in schema.names:
@@ -76,7 +76,7 @@ def chosen(schema, file: str, image: str, label: str) -> Columns:
   return Columns(image, leaves, label, tuple(map(str, classes.get(label) or ())), factors)
 
 
-def _label(schema, classes: dict[str, Any], file: str) -> str:
+def _label(schema, classes: dict[str, Any], file: str, image: str) -> str:
   """Returns the column of labels where nobody names one; "": none. One that cannot be is told."""
   called = [n for n in _LABELS if n in schema.names]
   ways = (
@@ -95,6 +95,13 @@ def _label(schema, classes: dict[str, Any], file: str) -> str:
     if str(schema.field(name).type) != "null":
       tell_of_no_classes(name, schema, file)
       break
+  can_be = [field.name for field in schema if _is_class(field) and field.name != image]
+  if not called and can_be:
+    logging.getLogger(__name__).warning(
+      "warning: %s has no column of labels, such as label, but %s: images are taken without; set "
+      "data.parquet.label to one, or to none",
+      *(file, ", ".join(can_be)),
+    )
   return ""
 
 
@@ -135,7 +142,7 @@ def _image(schema, described, file: str) -> str:
   raise errors.UserError(
     f"{file} has {'several columns' if can_be else 'no column'} of image bytes"
     f"{': ' + ', '.join(can_be) if can_be else ''} (columns: {', '.join(schema.names)}); set "
-    "data.parquet.image"
+    "data.parquet.image, to one of bytes or of paths"
   )
 
 

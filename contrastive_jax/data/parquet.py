@@ -104,7 +104,7 @@ def build(split: str, options: Options) -> Tables:
   files = _files(options.path, split, options.cache_gb)
   opened = tables.Tables(files, options.cache_mb)
   columns = chosen(opened.schema, opened.files[0], options.image, options.label)
-  values, what = np.full(len(opened), -1), f"the column {columns.label} of {opened.files[0]}"
+  values, what = np.full(len(opened), -1), f"the labels {columns.label} of {opened.files[0]}"
   if columns.label:
     try:
       values = opened.column(columns.label)

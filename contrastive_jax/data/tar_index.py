@@ -133,11 +133,13 @@ def _tell(files: Sequence[pathlib.Path], parts: Sequence[_Part], label: str) -> 
   if 0 < unlabelled < sum(len(part.labels) for part in parts):
     said = plural.of(unlabelled, "sample has", "samples have")
     _log().warning("warning: %s no label beside others that have one", said)
-  elif unlabelled and label not in ("auto", "none"):
-    _log().warning(
-      "warning: no sample has a label %s: images are taken without labels; members are %s; see "
+  elif unlabelled and label != "none":
+    _log().log(
+      logging.INFO if label == "auto" else logging.WARNING,
+      "%sno sample has a label %s: images are taken without labels; members are %s; see "
       "data.webdataset.label",
-      *(label, ", ".join(parts[0].head["first"])),
+      *(("", "cls") if label == "auto" else ("warning: ", label)),
+      ", ".join(parts[0].head["first"]),
     )
 
 

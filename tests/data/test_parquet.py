@@ -212,6 +212,18 @@ def test_whole_numbers_written_as_floats_are_classes_and_no_number_is_none(tmp_p
   assert source.labels.tolist() == [2, -1, 0, -1] and source.num_classes == 3
 
 
+def test_columns_that_may_be_labels_under_another_name_are_told(tmp_path, caplog):
+  images = [picture(0), picture(1)]
+  path = write(tmp_path / "a.parquet", {"image": images, "target": [1, 0], "score": [[1], [2]]})
+  assert opened(path).num_classes == 0
+  assert "has no column of labels, such as label, but target: images are taken" in caplog.text
+  caplog.clear()
+  opened(path, label="none")
+  opened(write(tmp_path / "b.parquet", {"image": images}))
+  assert opened(path, label="target").labels.tolist() == [1, 0]
+  assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
   ("values", "kind"),
   [

@@ -189,9 +189,12 @@ def test_a_label_that_no_sample_has_is_told(tmp_path, caplog):
     assert opened(path, label=label).num_classes == 0
     assert f"no sample has a label {label}" in caplog.text and ".png, .json" in caplog.text
   caplog.clear()
-  opened(path)
-  opened(path, label="none")
-  assert caplog.text == ""
+  with caplog.at_level(logging.INFO):
+    opened(path, label="none")
+    assert caplog.text == ""
+    opened(path)
+  assert [record.levelname for record in caplog.records] == ["INFO"]
+  assert "no sample has a label cls: images are taken without labels; members are" in caplog.text
 
 
 def test_names_of_classes_may_begin_with_a_byte_order_mark(tmp_path):
