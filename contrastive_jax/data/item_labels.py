@@ -63,12 +63,21 @@ def read(items: Any, name: str) -> tuple[np.ndarray | None, tuple[str, ...], int
     return np.array(known), names, len(names)
   labels = np.array(found, np.int64)
   count = number_of_classes(labels, f"the label of {name}")
-  names = getattr(items, "classes", ())
+  names = getattr(items, "classes", ()) or _names_of_features(items)
   if not (isinstance(names, list | tuple) and all(isinstance(n, str) for n in names)):
     names = ()
   if len(names) < count:
     names = ()
   return labels, tuple(names), max(count, len(names))
+
+
+def _names_of_features(items: Any) -> Any:
+  """Returns the names of classes that a set of Hugging Face's datasets tells; () if it is none."""
+  features = getattr(items, "features", None)
+  if not isinstance(features, Mapping):
+    return ()
+  label = next((features[key] for key in _LABEL_KEYS if key in features), None)
+  return getattr(label, "names", ())
 
 
 def _first_label(items: Any, name: str) -> tuple[Any, bool]:
@@ -99,8 +108,12 @@ def _first_label(items: Any, name: str) -> tuple[Any, bool]:
 
 def _listed(items: Any, name: str) -> list[int | str] | None:
   """Returns the labels that an object lists, if they are those of its items."""
-  for key in ("targets", "labels"):
-    listed = getattr(items, key, None)
+  columns = getattr(items, "column_names", ())  # of a set of Hugging Face's datasets
+  columns = columns if isinstance(columns, list | tuple) else ()
+  ways = [lambda key=key: getattr(items, key, None) for key in ("targets", "labels")]
+  ways += [lambda key=key: list(items[key]) for key in _LABEL_KEYS if key in columns]
+  for way in ways:
+    listed = way()
     if hasattr(listed, "__array__"):  # of a file or a device at once, not one by one
       listed = np.asarray(listed)
       listed = listed.reshape(-1) if listed.size == len(listed) else listed

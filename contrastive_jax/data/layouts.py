@@ -21,6 +21,10 @@ from contrastive_jax.data.splits import Tree
 
 LABELS = ("auto", "folder", "path", "name", "none")
 _NONE = -1
+_OTHER_SOURCES = {  # that read what may lie in a folder without images
+  **{".parquet": "parquet", ".arrow": "parquet", ".tar": "webdataset", ".npz": "npz"},
+  **{".arrayrecord": "arrayrecord", ".array_record": "arrayrecord"},
+}
 _DEEPEST = 8  # folders around all; a link may lead up
 _MOST_LOOKED_AT = 100_000  # images of a flat folder in which lists are looked for
 
@@ -127,6 +131,12 @@ def _found(base: Any, split: str, tree: Tree) -> tuple[Any, list[Any]]:
 def _listed(root: Any, tree: Tree, suffixes: Sequence[str]) -> Listing:
   paths = tree.listed(root)
   if not len(paths):
+    ends = [end for name in tree.files(root) for end in _OTHER_SOURCES if name.endswith(end)]
+    if ends:
+      raise errors.Absent(
+        f"no image under {root}; files ending in {ends[0]} are read by "
+        f"--config.data.source={_OTHER_SOURCES[ends[0]]}"
+      )
     raise errors.Absent(
       f"no image under {root}; it must hold files ending in {', '.join(suffixes)}"
     )

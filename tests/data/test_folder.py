@@ -209,3 +209,13 @@ def test_a_file_that_vanished_is_unreadable(tmp_path):
   (tmp_path / "a.png").unlink()
   with pytest.raises(data.Unreadable, match=r"a\.png: FileNotFoundError"):
     source[0]
+
+
+@pytest.mark.parametrize(
+  ("name", "source"),
+  [("train-0.parquet", "parquet"), ("set-0.tar", "webdataset"), ("a.npz", "npz")],
+)
+def test_files_of_another_source_are_told_with_its_name(tmp_path, name, source):
+  (tmp_path / name).write_bytes(b"")
+  with pytest.raises(errors.Absent, match=f"are read by --config.data.source={source}$"):
+    data.build("folder", split="train", path=str(tmp_path))

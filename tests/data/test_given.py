@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import types
 
 import cloudpickle
 import numpy as np
@@ -111,6 +112,23 @@ def test_labels_are_those_that_are_listed_if_the_items_have_them():
   found = given.by_split(other, "train")["train"]
   assert found.labels.tolist() == [i % 3 for i in range(40)] and other.read >= 40
   assert found.num_classes == 3 and found.label_names == ()
+
+
+def test_a_set_of_columns_tells_labels_and_names_without_its_images():
+  """As those of Hugging Face's datasets, whose items decode images."""
+
+  class Columns(Items):
+    column_names = ["image", "label"]
+    features = {"image": None, "label": types.SimpleNamespace(names=["a", "b", "c", "d"])}
+
+    def __getitem__(self, index):
+      return self.column if isinstance(index, str) else super().__getitem__(index)
+
+  items = Columns(*({"image": IMAGE, "label": i % 3} for i in range(40)))
+  items.column = iter([i % 3 for i in range(40)])
+  found = given.by_split(items, "train")["train"]
+  assert found.labels.tolist() == [i % 3 for i in range(40)] and items.read <= 20
+  assert found.label_names == ("a", "b", "c", "d") and found.num_classes == 4
 
 
 def test_labels_may_be_names_and_are_numbered_over_all_splits():
