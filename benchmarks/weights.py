@@ -25,7 +25,7 @@ import torchvision
 
 from contrastive_jax import config as config_lib
 from contrastive_jax import models
-from contrastive_jax.weights import folder, forms, start, tree
+from contrastive_jax.weights import folder, forms, of_run, start, tree
 
 NAMES = (
   *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
@@ -43,7 +43,7 @@ def backbone(name: str, size_px: int, **options) -> forms.Backbone:
     config.model[key] = value
   config.image_size_px = size_px
   config.augment.normalize = "imagenet"
-  model = start.model_of(config)
+  model = of_run.model_of(config)
   net = models.backbone(**model)
   shapes = jax.eval_shape(
     lambda: net.init(jax.random.key(0), jax.numpy.zeros((1, size_px, size_px, 3)), False)
@@ -51,7 +51,7 @@ def backbone(name: str, size_px: int, **options) -> forms.Backbone:
   flat = tree.flat(shapes["params"], shapes.get("batch_stats", {}))
   rng = np.random.default_rng(0)
   arrays = {key: drawn(key, leaf.shape, rng) for key, leaf in flat.items()}
-  return forms.Backbone(arrays, model, start.preparation_of(config))
+  return forms.Backbone(arrays, model, of_run.preparation_of(config))
 
 
 def drawn(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

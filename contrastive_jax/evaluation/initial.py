@@ -13,7 +13,7 @@ from contrastive_jax import errors, limits
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.augment import NORMALIZATIONS
 from contrastive_jax.models import resnet
-from contrastive_jax.weights import start, tree
+from contrastive_jax.weights import matching, start, tree
 from contrastive_jax.workdir import loading
 
 _VIEWS = "moco_v2"  # torchvision's resizing, whose filter PyTorch's projects share
@@ -42,7 +42,7 @@ def run(config: ConfigDict, workdir: str | None) -> loading.Run:
     )
   weights = start.read(asked.path, asked.layout, asked.step)
   base = _of_run(workdir) if workdir else _of_images(config, weights)
-  made = start.config_of(weights, base.augment.recipe)
+  made = matching.config_of(weights, base.augment.recipe)
   with base.unlocked(), base.ignore_type():
     base.method, base.model = made.method, made.model
     if asked.normalize:
@@ -57,7 +57,7 @@ def run(config: ConfigDict, workdir: str | None) -> loading.Run:
     )
   whole = base.copy_and_resolve_references()
   whole.image_size_px = config.image_size_px or base.image_size_px
-  start.check_shapes(weights, whole)
+  matching.check_shapes(weights, whole)
   params, stats = tree.nested(weights.arrays)
   stats = {"backbone": stats} if stats else {}
   return loading.Run(base, {"backbone": params}, stats, 0)

@@ -11,7 +11,7 @@ from contrastive_jax import errors, export_names
 from contrastive_jax import workdir as workdir_lib
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.processes import agree
-from contrastive_jax.weights import export, folder, start
+from contrastive_jax.weights import export, folder, matching, start
 from contrastive_jax.workdir import checkpoint_files
 
 NAME = "init.json"
@@ -31,7 +31,7 @@ def weights(config: ConfigDict, workdir: str) -> start.Weights | None:
   if not config.init.path or (begun and not config.checkpoint.restart):
     return None
   with agree.mistakes_shared():
-    found = start.check(start.read(**config.init), config)
+    found = matching.check(start.read(**config.init), config)
   agree.check_equal({f"init.path {config.init.path}": found.digest})
   return found
 

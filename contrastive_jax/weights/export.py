@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import build, errors, export_names, reading, run_images, stored
 from contrastive_jax.buckets import address, reads
-from contrastive_jax.weights import card, folder, forms, onnx_file, stablehlo, start, tree, twin
+from contrastive_jax.weights import card, folder, forms, of_run, onnx_file, stablehlo, tree, twin
 from contrastive_jax.workdir import checkpoint_files, loading
 
 FORMATS = tuple(forms.CONTENTS)
@@ -57,8 +57,8 @@ def run(
   arrays = tree.flat(loaded.params["backbone"], loaded.stats.get("backbone", {}))
   backbone = forms.Backbone(
     {name: np.asarray(array) for name, array in arrays.items()},
-    start.model_of(loaded.config),
-    start.preparation_of(loaded.config),
+    of_run.model_of(loaded.config),
+    of_run.preparation_of(loaded.config),
   )
   with _records(workdir) as records:
     about = {
@@ -109,7 +109,7 @@ def check_form(
 def check_network(config: ConfigDict, form: str, flag: str = "--format") -> None:
   """Raises `UserError` where a run's network has no such form; `flag` is what names it."""
   run_images.check_rgb(config, "an export")
-  why = twin.missing(start.model_of(config)) if form == "safetensors" else ""
+  why = twin.missing(of_run.model_of(config)) if form == "safetensors" else ""
   if why:
     raise errors.UserError(
       f"torchvision and timm have no network like this one ({why}); {flag}=own is for this "

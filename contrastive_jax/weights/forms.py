@@ -42,8 +42,8 @@ class Backbone(NamedTuple):
 
   Attributes:
     arrays: by our dotted names below the backbone.
-    model: of `start.model_of`.
-    preparation: of `start.preparation_of`.
+    model: of `of_run.model_of`.
+    preparation: of `of_run.preparation_of`.
   """
 
   arrays: dict[str, np.ndarray]

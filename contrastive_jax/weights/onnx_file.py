@@ -39,7 +39,7 @@ def content(
 
   Args:
     arrays: by our dotted names below the backbone.
-    model: of `start.model_of`.
+    model: of `of_run.model_of`.
     size_px: side of the images.
     prepared: (mean, std): "images" are bytes [B, H, W, 3], standardised inside; None: float32
       [B, 3, H, W], standardised already.

@@ -11,8 +11,8 @@ def facts(preparation: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str,
   """Returns the content of preprocessing.json.
 
   Args:
-    preparation: of `start.preparation_of`.
-    model: of `start.model_of`.
+    preparation: of `of_run.preparation_of`.
+    model: of `of_run.model_of`.
   """
   size_px = preparation["size_px"]
   whole = size_px < _WHOLE_BELOW_PX

@@ -1,12 +1,10 @@
 """Weights to start from: a file in a known layout, or another run; the backbone alone is taken.
 
-What they do not say is decided by their layout and told. What they do say must be so in the network
-that is to take them: another depth, width, stem, padding or patch is refused by name.
+What they do not say is decided by their layout and told; `matching` compares them with a run.
 """
 
 import collections
 import contextlib
-import logging
 import os
 import pathlib
 import re
@@ -16,18 +14,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jaxtyping import PyTree
-from ml_collections import ConfigDict
 
 from contrastive_jax import build, catalogue, errors, reading
-from contrastive_jax import config as config_lib
-from contrastive_jax.augment import NORMALIZATIONS
 from contrastive_jax.buckets import address
-from contrastive_jax.models import resnet
 from contrastive_jax.weights import (
   convert,
   facts,
   layouts,
   npz_file,
+  of_run,
   own,
   safetensors_file,
   tree,
@@ -35,11 +30,6 @@ from contrastive_jax.weights import (
 )
 from contrastive_jax.workdir import checkpoint_files, digests, loading
 
-# Options of a model that another value of gives other features, or other shapes.
-_COMPARED = (
-  *("name", "width", "stem", "stem_relu", "padding", "sk_ratio", "bn_eps"),
-  *("patch_px", "positions", "ln_eps"),
-)
 _ENDINGS = (".safetensors", ".npz")
 _TENSORFLOWS = re.compile(r".+\.(index|data-\d+-of-\d+|pb)", re.DOTALL)
 _FLOATS = ("float32", "float16", "bfloat16", "float64")
@@ -143,8 +133,8 @@ def _of_run(path: str, step: int | str | None) -> Weights:
   arrays = tree.flat(run.params["backbone"], run.stats.get("backbone", {}))
   heads = sorted({*run.params, *run.stats} - {"backbone"})
   unused = {"heads": heads} if heads else {}
-  preparation = preparation_of(run.config)
-  model = model_of(run.config)
+  preparation = of_run.preparation_of(run.config)
+  model = of_run.model_of(run.config)
   origin = {name: name for name in arrays}
   return Weights(path, "run", f"step {run.step}", arrays, origin, model, unused, preparation)
 
@@ -176,7 +166,7 @@ def _of_file(path: str, layout: str) -> Weights:
     heads = known and facts.heads_of(known["model"]["name"])
     model = _model(arrays, found, taken, heads or None)
   if known:
-    model |= {key: value for key, value in known["model"].items() if key in _COMPARED}
+    model |= {key: value for key, value in known["model"].items() if key in of_run.COMPARED}
   elif found.name == "own":
     raise errors.UserError(
       f"{path} is a part of a checkpoint, which does not say how its network pads; give the "
@@ -233,130 +223,6 @@ def _model(arrays: dict, layout: layouts.Layout, taken, heads: int | None) -> di
       )
     options["stem"] = layout.small_stem
   return model | options
-
-
-def model_of(config: ConfigDict) -> dict[str, Any]:
-  """Returns what of a run's section `model` its weights depend on; a stem "auto" is decided."""
-  model = {key: config.model[key] for key in _COMPARED if key in config.model}
-  if model.get("stem") == "auto":
-    small = config.image_size_px <= resnet.SMALL_IMAGE_PX
-    model["stem"] = "cifar" if small else "imagenet"
-  if catalogue.family_of(model["name"]) == "vit":
-    model.pop("bn_eps", None)  # which a ViT hands on to heads
-  return model
-
-
-def config_of(weights: Weights, recipe: str = "simclr", channels: int = 3) -> ConfigDict:
-  """Returns the config of a run whose network is that of the weights, without a head."""
-  made = config_lib.pretrain("simclr", weights.model["name"], recipe)
-  made.method.head = "none"  # z is h
-  for key, value in weights.model.items():
-    if key in made.model:  # metadata may name any
-      made.model[key] = float(value) if isinstance(made.model[key], float) else value
-  made.data.channels = channels
-  made.image_size_px = weights.model.get("patch_px", made.image_size_px)  # which divides it
-  return made
-
-
-def preparation_of(config: ConfigDict) -> dict[str, Any]:
-  """Returns how a run prepares images for its network."""
-  view = build.recipe(config)
-  return {
-    "recipe": config.augment.recipe,
-    "size_px": config.image_size_px,
-    "mean": list(view.mean),
-    "std": list(view.std),
-    "normalize": next(
-      (name for name, how in NORMALIZATIONS.items() if how == (view.mean, view.std)), None
-    ),
-    "interpolation": view.interpolation,
-    "antialias": view.antialias,
-  }
-
-
-def check(weights: Weights, config: ConfigDict) -> Weights:
-  """Returns the weights as the network of a run takes them.
-
-  Raises:
-    UserError: they are of another network; what differs is named, and what to set.
-  """
-  ours = model_of(config)
-  found = facts.differences(weights.model, ours)
-  if "padding" in found and not facts.padding_matters(ours["stem"], *found["padding"]):
-    del found["padding"]
-  if found:
-    check_shapes(weights, config_of(weights, channels=config.data.channels))  # or no name helps
-    said = ", ".join(f"{key} {theirs} (here: {here})" for key, (theirs, here) in found.items())
-    keys = " ".join(f"--config.model.{key}={theirs}" for key, (theirs, _) in found.items())
-    remedy = f"set {keys}"
-    if catalogue.family_of(weights.model["name"]) != catalogue.family_of(ours["name"]):
-      kind = "ViT" if catalogue.family_of(weights.model["name"]) == "vit" else "ResNet"
-      remedy = f"take a config whose network is a {kind}, with options of its own"
-    raise errors.UserError(
-      f"init.path {weights.source} (layout {weights.layout}) is of another network: {said}; "
-      f"{remedy}, or give other weights"
-    )
-  shapes = check_shapes(weights, config)
-  _say_if_standardised_otherwise(weights, config)
-  arrays = dict(weights.arrays)
-  wanted = shapes.get(vit_names.POSITIONS)
-  if wanted and arrays[vit_names.POSITIONS].shape != wanted:
-    arrays[vit_names.POSITIONS] = vit_names.resized(arrays[vit_names.POSITIONS], wanted[0])
-    logging.getLogger(__name__).info(
-      "%s: positions of %d patches resized to %d",
-      *(weights.source, len(weights.arrays[vit_names.POSITIONS]) - 1, wanted[0] - 1),
-    )
-  return weights._replace(arrays=arrays)
-
-
-def _say_if_standardised_otherwise(weights: Weights, config: ConfigDict) -> None:
-  theirs, ours = weights.preparation, preparation_of(config)
-  if all(theirs.get(key, ours[key]) == ours[key] for key in ("normalize", "mean", "std")):
-    return
-  logging.getLogger(__name__).warning(
-    "warning: the network of %s saw images standardised as %s, and this run's sees them as %s; to "
-    "go on as it was set augment.%s",
-    *(weights.source, _standard(theirs), _standard(ours)),
-    f"normalize={theirs['normalize']}" if theirs["normalize"] else "mean and augment.std so",
-  )
-
-
-def _standard(how: dict[str, Any]) -> str:
-  return how["normalize"] or f"mean {how['mean']}, std {how['std']}"
-
-
-def check_shapes(weights: Weights, config: ConfigDict) -> facts.Shapes:
-  """Returns the shapes of the backbone of a config, which the weights have; but for positions.
-
-  Learned positions may be of images of another size: they are resized for those that come.
-
-  Raises:
-    UserError: an array is missing, one too many, or of another shape.
-  """
-  shapes = build.backbone_shapes(config)
-  for name in [*shapes, *weights.arrays]:
-    held = weights.arrays[name].shape if name in weights.arrays else None
-    wanted = shapes.get(name)
-    if held == wanted or (
-      name == vit_names.POSITIONS and held and wanted and held[1:] == wanted[1:]
-    ):
-      continue
-    said = f"nothing is {name}" if held is None else f"{weights.origin[name]} is {list(held)}"
-    there = "nothing there" if wanted is None else f"{list(wanted)} ({name})"
-    raise errors.UserError(
-      f"init.path {weights.source} (layout {weights.layout}): {said}, where "
-      f"{weights.model['name']} has {there}{_of_channels(held, wanted)}; give other weights"
-    )
-  return shapes
-
-
-def _of_channels(held: tuple[int, ...] | None, wanted: tuple[int, ...] | None) -> str:
-  """Returns what tells that a first kernel [h, w, in, out] is of images of other channels."""
-  if not (held and wanted and len(held) == len(wanted) == 4):
-    return ""
-  if held[:2] + held[3:] != wanted[:2] + wanted[3:]:
-    return ""
-  return f", for images of {wanted[2]} channels (data.channels) and not of {held[2]}"
 
 
 def given(weights: Weights) -> PyTree:

@@ -26,7 +26,7 @@ def missing(model: Mapping[str, Any]) -> str:
   """Returns why neither torchvision nor timm has such a network; "" if they have.
 
   Args:
-    model: of `start.model_of`.
+    model: of `of_run.model_of`.
   """
   if catalogue.family_of(model["name"]) == "vit":
     if model["ln_eps"] == 1e-6:

@@ -26,7 +26,17 @@ from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate
 from contrastive_jax.step import state as state_lib
 from contrastive_jax.training import starting, trainer
-from contrastive_jax.weights import card, export, folder, forms, safetensors_file, start, tree
+from contrastive_jax.weights import (
+  card,
+  export,
+  folder,
+  forms,
+  matching,
+  of_run,
+  safetensors_file,
+  start,
+  tree,
+)
 from contrastive_jax.workdir import loading
 
 
@@ -48,7 +58,7 @@ def backbone(name, size_px=32, **model):
   for key in arrays:
     if key.endswith(".scale"):
       arrays[key] = np.abs(arrays[key]) + np.float32(0.5)
-  return forms.Backbone(arrays, start.model_of(made), start.preparation_of(made)), made
+  return forms.Backbone(arrays, of_run.model_of(made), of_run.preparation_of(made)), made
 
 
 def contents(net, made, form, **options):
@@ -185,7 +195,7 @@ def test_without_a_run_images_must_be_named(trained, tmp_path):
 
 def test_another_method_starts_from_the_weights_of_a_run(trained, tmp_path):
   made = tiny_config.tiny("byol", init__path=trained[0])
-  weights = start.check(start.read(trained[0]), made)
+  weights = matching.check(start.read(trained[0]), made)
   run = build.run(made, 64, 10, 1)
   mesh = parallel.make_mesh(whole_runs.one_device())
   state = state_lib.create(run.init, seed=0, mesh=mesh, given=start.given(weights))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from contrastive_jax import config, errors
-from contrastive_jax.weights import layouts, safetensors_file, start, vit_names
+from contrastive_jax.weights import layouts, matching, safetensors_file, start, vit_names
 
 HEAD = {"0.weight": (128, 512), "0.bias": (128,)}
 
@@ -177,7 +177,7 @@ def test_a_file_is_known_by_its_names_and_fits_its_network(name, tmp_path):
   made.image_size_px = 224 if found.model.get("stem", "imagenet") == "imagenet" else 32
   for key, value in found.model.items():
     made.model[key] = value
-  start.check(found, made)
+  matching.check(found, made)
   named = sum(map(len, found.unused.values())) + found.taken
   assert f"; {found.taken} arrays taken" in found.said()
   assert named == len(shapes), "every name is taken or told"
@@ -215,7 +215,7 @@ def test_images_standardised_otherwise_than_the_weights_saw_them_are_said(
   foreign.save(tmp_path / "w.safetensors", foreign.resnet())
   made = config_of("resnet18", padding="torch")
   made.augment.normalize = normalize
-  start.check(start.read(str(tmp_path / "w.safetensors")), made)
+  matching.check(start.read(str(tmp_path / "w.safetensors")), made)
   said = "saw images standardised as imagenet, and this run's sees them as cifar; to go on"
   assert (said in caplog.text) == (normalize == "cifar")
 
@@ -362,7 +362,7 @@ def test_another_network_is_refused_with_what_differs(case, tmp_path):
   foreign.save(file, shapes)
   with pytest.raises(errors.UserError) as refused:
     found = start.read(str(file))
-    start.check(found, made or config_of("resnet18"))
+    matching.check(found, made or config_of("resnet18"))
   assert words in str(refused.value) and "\n" not in str(refused.value)
   assert str(file) in str(refused.value)
 
@@ -384,7 +384,7 @@ def test_whose_a_small_stem_is_can_be_said(prefix, layout, stem, tmp_path):
 def test_positions_are_resized_to_the_images_of_the_run(tmp_path):
   file = tmp_path / "w.safetensors"
   foreign.save(file, foreign.vit(image_px=224))
-  found = start.check(start.read(str(file)), config_of("vit_tiny", 160, positions="learned"))
+  found = matching.check(start.read(str(file)), config_of("vit_tiny", 160, positions="learned"))
   assert found.arrays["params.positions"].shape == (101, 192)
 
 

@@ -9,7 +9,7 @@ import pytest
 from contrastive_jax import build, config, errors
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate, initial
-from contrastive_jax.weights import own, safetensors_file, start
+from contrastive_jax.weights import of_run, own, safetensors_file, start
 
 NOT_SCORED = {
   "an array less": (
@@ -79,8 +79,8 @@ def exported(path, made):
   """Leaves a backbone of the network of `made` as an export does: with what its arrays hide."""
   arrays = foreign.drawn(build.backbone_shapes(made))
   arrays = {k: np.abs(v) if k.endswith(".var") else v for k, v in arrays.items()}
-  known = {"layout": "own", "model": start.model_of(made)}
-  known |= {"preparation": start.preparation_of(made)}
+  known = {"layout": "own", "model": of_run.model_of(made)}
+  known |= {"preparation": of_run.preparation_of(made)}
   path.write_bytes(safetensors_file.content(own.named(arrays), own.metadata(known)))
   return known, arrays
 
