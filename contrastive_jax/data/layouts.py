@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from contrastive_jax import errors, plural
-from contrastive_jax.data import known_sets, named, rows, splits
+from contrastive_jax.data import folder_lists, known_sets, named, rows, splits
 from contrastive_jax.data.labels import tell_alike
-from contrastive_jax.data.listing import Listing, of
-from contrastive_jax.data.rows import Row
+from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
 LABELS = ("auto", "folder", "path", "name", "none")
@@ -75,11 +74,13 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
       *named.read(known.images, known.rows, split, tree, known.what, without="copy the set again")
     )
   given, base = base, _inner(known_sets.base_of(base, tree), tree, labels)
-  listed = None if labels in LABELS else _rows_of(given, base, tree, labels)
+  listed = None if labels in LABELS else folder_lists.read(given, base, tree, labels, LABELS)
   if listed and any(row.split for row in listed) and not any(map(splits.kind, tree.folders(base))):
     part = _split(base, tree)
     paths = _listed(part.images, tree, suffixes)
-    return _of_listed_split(part, given, split, tree, labels, listed, paths)
+    prefix = folder_lists.below(part.images, given)
+    found = folder_lists.of_split(listed, paths, prefix, labels, part.images, split)
+    return _unless_none(Reading(part.images, *found))
   root, siblings = _found(base, split, tree)
   if labels == "auto" and siblings == [base]:
     splits.check_not_in_part(base, tree)
@@ -93,14 +94,15 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
     return _by_names(root, paths, parts, here, tree, labels)
   if listed:
     names = rows.classes([row.label for row in listed], f"{labels}: the label")
-    prefix = _below(root, given)
-    if _names_others(listed, paths, prefix, labels, [p for p in parts.values() if p != here], tree):
+    prefix = folder_lists.below(root, given)
+    others = (tree.listed(part.images) for part in parts.values() if part != here)
+    if folder_lists.names_others(listed, paths, prefix, labels, others):
       logging.getLogger(__name__).warning(
         "warning: %s names images of other splits, and none of the %s in %s: they have no label",
         *(labels, plural.of(len(paths), "image"), root),
       )
       return _unlabelled(root, paths)
-    found = _labels(listed, paths, prefix, labels, names, root)
+    found = folder_lists.labels(listed, paths, prefix, labels, names, root)
     return _unless_none(Reading(root, paths, found, names))
   lists = {}
   if labels == "auto":
@@ -112,7 +114,8 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
   tell_alike(names, str(base))
   if here.folder in lists:
     file, found = lists[here.folder]
-    return _unless_none(Reading(root, paths, _labels(found, paths, "", file, names, root), names))
+    found = folder_lists.labels(found, paths, "", file, names, root)
+    return _unless_none(Reading(root, paths, found, names))
   if not _in_classes(root, paths, labels):
     _hint(here, given, paths, tree)
     return _unlabelled(root, paths)
@@ -259,104 +262,15 @@ def in_name(path: str) -> str:
   return (match[1] if match else stem).strip(" ._-")
 
 
-def _rows_of(given: Any, base: Any, tree: Tree, file: str) -> list[Row]:
-  """Reads the list that the user names, or those of that name in the folders of all splits."""
-  place = given
-  for name in file.split("/"):
-    place = place / name
-  if not tree.is_file(place):
-    folders = [base / name for name in tree.folders(base) if splits.kind(name)]
-    found = [
-      row._replace(name=f"{_below(folder, given)}{row.name}")
-      for folder in folders
-      if tree.is_file(folder / file)
-      for row in rows.parsed(tree.content(folder / file), file, images=tree.suffixes)
-    ]
-    if found:
-      return rows.with_booleans_alike(found)
-    raise errors.UserError(
-      f"there is no list {place}; data.folder.labels is {', '.join(LABELS)}, or the name of "
-      "a file in data.folder.path, or in the folder of each split, that ends in "
-      f"{', '.join(rows.SUFFIXES)}"
-    )
-  return rows.parsed(tree.content(place), file, images=tree.suffixes)
-
-
-def _of_listed_split(
-  part: _Split, given: Any, split: str, tree: Tree, file: str, found: list[Row], listed: Listing
-) -> Reading:
-  """Returns the images of a split that a list tells: they all lie in one folder."""
-  each = _matched(found, listed, _below(part.images, given), file, part.images)
-  chosen = [i for i, row in enumerate(each) if row is not None and named.is_of(row, split)]
-  if not chosen:
-    known = sorted({row.split or "train" for row in found})
-    raise errors.NoSplit(
-      f"{file} names no image of split {split!r} but of {', '.join(known)}; name another split "
-      "(--config.data.split, --config.data.eval_split)"
-    )
-  names = rows.classes([row.label for row in found], f"{file}: the label")
-  paths = of((listed.encoded(i), listed.sizes[i], listed.times[i]) for i in chosen)
-  found = _numbered([each[i] for i in chosen], names)
-  return _unless_none(Reading(part.images, paths, found, names))
-
-
-def _labels(
-  found: list[Row], paths: Listing, prefix: str, file: str, names: Sequence[str], root: Any
-) -> np.ndarray:
-  """Returns the labels of all files, int [n]. Raises UserError: the list names none of them."""
-  each = _matched(found, paths, prefix, file, root)
-  without = [path for path, row in zip(paths, each, strict=True) if row is None]
-  if without:
-    logging.getLogger(__name__).warning(
-      "warning: %s does not name %d of the %d images in %s (%r%s no label",
-      *(file, len(without), len(paths), root, without[0]),
-      "): it has" if len(without) == 1 else ", ...): they have",
-    )
-  return _numbered(each, names)
-
-
-def _matched(
-  found: list[Row], paths: Listing, prefix: str, file: str, root: Any
-) -> list[Row | None]:
-  """Returns `named.matched`. Raises UserError: the list names none of the images."""
-  each = named.matched(found, paths, prefix, file)
-  if each is None:
-    raise errors.UserError(
-      f"{file} names none of the {plural.of(len(paths), 'image')} in {root}, such as {paths[0]!r} "
-      f"(its line {found[0].line} has {found[0].name!r}): write paths in data.folder.path, or "
-      "set data.folder.labels=none"
-    )
-  return each
-
-
-def _names_others(
-  found: list[Row], paths: Listing, prefix: str, file: str, others: Sequence[_Split], tree: Tree
-) -> bool:
-  """Returns whether a list names no image of a split, but some of another, as Kaggle's do."""
-  if not any(row.name for row in found) or named.matched(found, paths, prefix, file) is not None:
-    return False
-  return any(named.matched(found, tree.listed(o.images), "", file) is not None for o in others)
-
-
-def _numbered(each: Sequence[Row | None], names: Sequence[str]) -> np.ndarray:
-  numbers = {name: number for number, name in enumerate(names)}
-  labels = [_NONE if row is None else rows.class_of(row.label, numbers) for row in each]
-  return np.array(labels, np.int32)
-
-
-def _below(place: Any, given: Any) -> str:
-  """Returns the path of a folder in another, with a slash at its end; "" if it is the same."""
-  inside = str(place)[len(str(given)) :].strip("/")
-  return f"{inside}/" if inside else ""
-
-
 def _hint(here: _Split, given: Any, paths: Listing, tree: Tree) -> None:
   """Says what could give the labels of a flat folder, which is taken without."""
   if len(paths) > _MOST_LOOKED_AT:
     return
   said = []
   for place in dict.fromkeys((given, here.folder)):
-    above = "" if splits.kind(place.name) else _below(place, given)  # one in each split, perhaps
+    above = (
+      "" if splits.kind(place.name) else folder_lists.below(place, given)
+    )  # one in each split, perhaps
     for name in tree.files(place):
       if name.lower().endswith((".csv", ".tsv", ".jsonl", ".ndjson")):
         said.append(f"data.folder.labels={above}{name} reads that list")
