@@ -13,6 +13,7 @@ import functools
 import os
 import pathlib
 import stat
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -37,7 +38,31 @@ _SIZES = 10_000  # files whose size is part of what the set is
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class FileOptions:
+  """Options of all sources that are files of images."""
+
+  key: ClassVar[str]  # of their section, in errors
+
+  holdout: float = option(
+    0.0, "part of the training images that is split test, where there is none: 0.1, ..."
+  )
+  max_megapixels: int = option(
+    images.MAX_MEGAPIXELS,
+    "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
+  )
+  cache_gb: float = option(
+    50.0, "of a set in a bucket: files kept on this host, of each split", identity=False
+  )
+
+  def __post_init__(self):
+    parts.check(self.holdout, f"{self.key}.holdout")
+    images.check_cache(self.cache_gb, f"{self.key}.cache_gb")
+    images.check_limit(self.max_megapixels, f"{self.key}.max_megapixels")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(FileOptions):
+  key = "data.folder"
   path: str = option("", "folder of images; PATH/SPLIT is used if it is there", identity=False)
   listings: str = option(
     "",
@@ -54,24 +79,9 @@ class Options:
     "how folders are read: known (docs/data.md), or plain, as by runs from before (unset: the "
     "run's own; of a new one known)",
   )
-  holdout: float = option(
-    0.0, "part of the training images that is split test, where there is none: 0.1, ..."
-  )
   npy: bool = option(
     False, "files ending in .npy are images too, arrays [h, w] or [h, w, channels]"
   )
-  max_megapixels: int = option(
-    images.MAX_MEGAPIXELS,
-    "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
-  )
-  cache_gb: float = option(
-    50.0, "of a set in a bucket: files kept on this host, of each split", identity=False
-  )
-
-  def __post_init__(self):
-    parts.check(self.holdout, "data.folder.holdout")
-    images.check_cache(self.cache_gb, "data.folder.cache_gb")
-    images.check_limit(self.max_megapixels, "data.folder.max_megapixels")
 
 
 class Folder:

@@ -14,13 +14,14 @@ from typing import Any
 
 from contrastive_jax import data, errors, paths
 from contrastive_jax.buckets import address
-from contrastive_jax.data import folder, images, named, parts, rows, splits
+from contrastive_jax.data import folder, named, parts, rows, splits
 from contrastive_jax.data.rows import Row
 from contrastive_jax.options import option
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(folder.FileOptions):
+  key = "data.table"
   path: str = option(
     "", "list of images (.csv, .tsv, .jsonl, .json, .txt), or NAME_{split}.csv", identity=False
   )
@@ -33,21 +34,6 @@ class Options:
     "", "column of splits; empty: split, set, ...; none: all are of split train"
   )
   skip_missing: bool = option(False, "leave files out that are not there, with a line")
-  holdout: float = option(
-    0.0, "part of the training images that is split test, where there is none: 0.1, ..."
-  )
-  max_megapixels: int = option(
-    images.MAX_MEGAPIXELS,
-    "of an image: a JPEG of more is decoded at 1/2, 1/4 or 1/8, any other is replaced",
-  )
-  cache_gb: float = option(
-    50.0, "of a set in a bucket: files kept on this host, of each split", identity=False
-  )
-
-  def __post_init__(self):
-    parts.check(self.holdout, "data.table.holdout")
-    images.check_cache(self.cache_gb, "data.table.cache_gb")
-    images.check_limit(self.max_megapixels, "data.table.max_megapixels")
 
 
 def build(split: str, options: Options) -> data.Source:
