@@ -218,7 +218,8 @@ def build(split: str, options: Options) -> Prepared:
       if label_key in features
       else f"there is no class feature {label_key!r}"
     )
-    others = f"set it to {' or '.join(label_keys)}" if label_keys else "the set has no classes"
+    classes = " or ".join(sorted(label_keys))
+    others = f"set it to {classes}" if classes else "the set has no classes"
     raise errors.UserError(
       f"data.tfds.label: {is_no_class} in {folder}/features.json; {others}, or leave it out"
     )

@@ -235,7 +235,7 @@ def test_a_set_in_another_format_is_refused_with_the_remedy(prepared, tmp_path):
     ({"split": "validation"}, "no split 'validation' .*it has train, test"),
     ({"split": "train[:10"}, "no split 'train"),
     ({"image": "picture"}, "no image feature 'picture' but image; set data.tfds.image"),
-    ({"label": "id"}, "'id' is no class but Text in .*; set it to label or coarse_label, or"),
+    ({"label": "id"}, "'id' is no class but Text in .*; set it to coarse_label or label, or"),
     ({"name": ""}, "set data.tfds.name"),
   ],
 )
