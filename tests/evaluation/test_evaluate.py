@@ -266,7 +266,7 @@ def test_what_comes_is_said_first_and_counted(workdir, capsys, caplog):
   evaluate.run(_eval_config("knn", "picture", layers=("h", "z"), **baselines), workdir, ONE)
   assert (
     "10 result(s) to come: checkpoint, random_init, raw_pixels; layers h, z, pixels; "
-    "knn, picture; 70 training and 37 test images"
+    "knn, picture; 70 training images and 37 test images"
   ) in caplog.messages
   counts = [line[:9] for line in capsys.readouterr().out.splitlines()]
   assert counts == [f"{i:2} of 10 " for i in range(1, 11)]
