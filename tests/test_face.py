@@ -159,7 +159,7 @@ def test_features_of_an_array_a_list_files_and_a_folder_are_equal(trained, image
     (np.zeros((0, 8, 8, 3), np.uint8), "there are no images"),
     ([], "there are no images"),
     (np.zeros((2, 8, 8), np.uint8), r"images have shape \[2, 8, 8\]; give uint8"),
-    (np.zeros((2, 8, 8, 3)), r"images: float64 \[8, 8, 3\] is no RGB image"),
+    (np.full((2, 8, 8, 3), 7.0), r"item 0 of images: float pixels from 7 to 7 are outside 0..1"),
     ([np.zeros((8, 8, 4), np.uint8)], r"image 0: uint8 \[8, 8, 4\] is no RGB image"),
     (["nowhere.png"], 'image 0: there is no file "nowhere.png"'),
     ("nowhere", 'there is no folder or file "nowhere"'),

@@ -6,6 +6,7 @@ do not fit into memory.
 
 import math
 import mmap
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -71,15 +72,31 @@ def _has(thing: Any, name: str) -> bool:
 
 
 def paired(thing: Any) -> tuple[Any, Any] | None:
-  """Returns images and labels if something is a tuple of both, as arrays; None: it is not."""
+  """Returns images and labels if something is a tuple of both, as arrays; None: it is not.
+
+  Of two arrays of three dimensions each is an image.
+  """
   if not (isinstance(thing, tuple) and len(thing) == 2):
     return None
   images, labels = thing
   shape = np.shape(labels) if isinstance(labels, list) else _shape(labels)
-  if not (is_elsewhere(images) or len(_shape(images)) >= 3):
-    return None
   one_each = len(shape) and math.prod(shape[1:]) == 1
-  return (images, labels) if one_each or is_elsewhere(labels) else None
+  if is_elsewhere(images) or len(_shape(images)) == 4:
+    return images, labels
+  return (images, labels) if len(_shape(images)) == 3 and one_each else None
+
+
+def with_labels(thing: Any, name: str) -> Any:
+  """Returns (path, label) of each if something is a tuple of paths and labels, else what it is.
+
+  Raises UserError: there are not as many of both.
+  """
+  if not (isinstance(thing, tuple) and len(thing) == 2 and isinstance(thing[0], list | tuple)):
+    return thing
+  paths, labels = thing
+  if not all(isinstance(path, str | os.PathLike) for path in paths):
+    return thing
+  return list(zip(paths, _labels(labels, len(paths), name).tolist(), strict=True))
 
 
 def _shape(thing: Any) -> tuple[int, ...]:

@@ -165,11 +165,11 @@ def source(images: Any, name: str = "images", with_labels: bool = True) -> Given
 
   Args:
     images: uint8 [n, h, w, 3]; a list of files or of arrays uint8 [h, w, 3]; a folder; an array
-      in files, as of h5py or zarr, whose rows are read when asked for; a pair (images, labels) of
-      arrays; or any object with `len()` and `[i]`. That gives an image, (image, label, ...) or
+      in files, as of h5py or zarr, whose rows are read when asked for; a pair of one of these, or of
+      a list of paths, and labels; or any object with `len()` and `[i]`. That gives an image, (image, label, ...) or
       {"image": ..., "label": ...}, the image as uint8 or, in 0..1, float [h, w, 3], [h, w],
       [h, w, 1] or, as in PyTorch, [3, h, w]; as a picture of Pillow, the path or the content of a
-      file. So may the rows of a pair, and of an array in files, be.
+      file. So may the rows of any array be.
     name: how errors call them.
     with_labels: whether the labels of an object are wanted, which may take reading all items.
 
@@ -179,6 +179,7 @@ def source(images: Any, name: str = "images", with_labels: bool = True) -> Given
   if isinstance(images, str | os.PathLike):
     images = _in_folder(pathlib.Path(paths.local(images, name)))
   arrays.check_no_file(images, name)
+  images = arrays.with_labels(images, name)
   if pair := arrays.paired(images):
     return _of_rows(*pair, name, with_labels)
   if arrays.is_elsewhere(images):
@@ -186,10 +187,12 @@ def source(images: Any, name: str = "images", with_labels: bool = True) -> Given
   if not isinstance(images, np.ndarray) and hasattr(images, "__array__"):
     images = np.asarray(images)  # of JAX or another library
   if isinstance(images, np.ndarray):
+    if images.ndim == 1 and images.dtype.kind in "UO":  # of paths
+      return source(images.tolist(), name, with_labels)
+    if images.ndim == 4 and (images.dtype != np.uint8 or images.shape[3] != 3):
+      return _of_rows(images, None, name, with_labels)
     if images.ndim != 4:
       raise errors.UserError(f"{name} have shape {list(images.shape)}; give uint8 [n, h, w, 3]")
-    if len(images):
-      _check(images[0], name)
   elif not (hasattr(images, "__len__") and hasattr(images, "__getitem__")):
     raise errors.UserError(
       f"{name}: {type(images).__name__} has no len() or no [i], and an epoch has an order of its "

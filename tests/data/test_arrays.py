@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from contrastive_jax import errors
 from contrastive_jax.data import given, pipeline
@@ -80,6 +81,34 @@ def test_arrays_in_memory_may_have_labels_beside_them(labels):
   assert given.source((IMAGES, labels), with_labels=False)[4]["label"] == -1
 
 
+@pytest.mark.parametrize(
+  ("array", "wanted"),
+  [
+    (IMAGES / 255, IMAGES),
+    (IMAGES.transpose(0, 3, 1, 2), IMAGES),
+    (IMAGES[..., :1], np.repeat(IMAGES[..., :1], 3, -1)),
+  ],
+  ids=["float", "channels first", "grey"],
+)
+def test_an_array_may_have_the_forms_of_a_single_image(array, wanted):
+  found = source(array)
+  np.testing.assert_array_equal(found[3]["image"], wanted[3])
+  assert found.native_size_px == 7 and found.num_classes == 0
+
+
+def test_paths_may_have_labels_beside_them_and_be_an_array(tmp_path):
+  for i in range(4):
+    Image.fromarray(IMAGES[i]).save(tmp_path / f"{i}.png")
+  paths = [str(tmp_path / f"{i}.png") for i in range(4)]
+  found = source((paths, ["dog", "cat", "dog", "cat"]))
+  assert found.label_names == ("cat", "dog") and found[2]["label"] == 1
+  np.testing.assert_array_equal(found[2]["image"], IMAGES[2])
+  assert source((paths, np.array([0, 1, 0, 1]))).labels.tolist() == [0, 1, 0, 1]
+  assert len(source(np.array(paths))) == len(source((paths[0], paths[1]))) * 2 == 4
+  with pytest.raises(errors.UserError, match=r"train: 4 images, and labels have shape \[3\]"):
+    source((paths, [0, 1, 2]))
+
+
 def test_two_images_are_no_images_with_labels():
   found = source((IMAGES[0], IMAGES[1]))
   assert len(found) == 2 and found.num_classes == 0
@@ -101,8 +130,6 @@ def test_labels_that_an_object_lists_in_a_file_are_read_at_once():
 
 def test_a_row_may_be_the_content_of_a_file(tmp_path):
   """As h5py has bytes of any length."""
-  from PIL import Image
-
   Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
   content = np.frombuffer((tmp_path / "a.png").read_bytes(), np.uint8)
   rows = np.empty(2, object)
@@ -123,6 +150,7 @@ PAIR = r"\['images'\], or with labels the pair \(.*\['images'\], .*\['labels'\]\
     (types.MappingProxyType(COLUMNS), f"images: .* is no array of images; .* such as file{PAIR}"),
     (COLUMNS, f"images: a dict of images, labels .* such as given{PAIR}"),
     ({"train": {"faces": IMAGES}}, r"train: a dict of faces is .* such as given\['faces'\]$"),
+    ({"train": (IMAGES, np.eye(30))}, r"train: 30 images, and labels have shape \[30, 30\]"),
     ({"train": (IMAGES, np.arange(4))}, r"train: 30 images, and labels have shape \[4\]"),
     ({"train": Elsewhere(np.arange(30))}, r"item 0 of train: int64 \[\] is no image"),
     ({"train": Closed(IMAGES)}, "train: the first image cannot be read .* keep the file open"),
