@@ -139,7 +139,7 @@ def build(split: str, options: Options) -> Records:
     labels, names = known.labels(), names or known.names
   else:
     labels = _labels(files, layout, options.index)
-    what = f"the feature {layout.label} of the records in {found[0]}"
+    what = f"the values of {layout.label} in the records of {found[0]}"
     labels, names = encoded.class_numbers(labels, names, what, "data.arrayrecord.names")
   if known:
     told = known.content
@@ -197,6 +197,12 @@ def _layout_of(files: records.Files, image: str, label: str) -> _Layout:
   if label not in ("", "none") and not features.get(label):
     raise errors.UserError(
       f"{name} has no feature {label!r} (features: {there}); set data.arrayrecord.label"
+    )
+  if not label and not any(features.get(k) for k in _LABELS) and set(features) - {key}:
+    logging.getLogger(__name__).info(
+      "records such as %s have no label: images are taken without labels; features are %s; see "
+      "data.arrayrecord.label",
+      *(name, there),
     )
   label = label or next((k for k in _LABELS if features.get(k)), "none")
   if label != "none" and isinstance(features[label][0], float):

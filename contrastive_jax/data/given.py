@@ -165,11 +165,11 @@ def source(images: Any, name: str = "images", with_labels: bool = True) -> Given
 
   Args:
     images: uint8 [n, h, w, 3]; a list of files or of arrays uint8 [h, w, 3]; a folder; an array
-      in files, as of h5py or zarr, whose rows are read when asked for; a pair of one of these, or of
-      a list of paths, and labels; or any object with `len()` and `[i]`. That gives an image, (image, label, ...) or
-      {"image": ..., "label": ...}, the image as uint8 or, in 0..1, float [h, w, 3], [h, w],
-      [h, w, 1] or, as in PyTorch, [3, h, w]; as a picture of Pillow, the path or the content of a
-      file. So may the rows of any array be.
+      in files, as of h5py or zarr, whose rows are read when asked for; a pair of an array, or of a
+      list of paths, and labels; or any object with `len()` and `[i]`. That gives an image, (image,
+      label, ...) or {"image": ..., "label": ...}, the image as uint8 or, in 0..1, float [h, w, 3],
+      [h, w], [h, w, 1] or, as in PyTorch, [3, h, w]; as a picture of Pillow, the path or the
+      content of a file. So may the rows of any array be.
     name: how errors call them.
     with_labels: whether the labels of an object are wanted, which may take reading all items.
 

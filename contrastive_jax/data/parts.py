@@ -42,8 +42,12 @@ class Part(TrainingPart):
 
 
 def parsed(split: str) -> tuple[str, Slice | None]:
-  """Returns the name of a split and the slice of it, if one is asked for."""
+  """Returns the name of a split and the slice of it, if one is asked for. Raises UserError."""
   match = _SLICE.fullmatch(split)
+  if not match and re.fullmatch(r"\w+\[.*", split):
+    raise errors.UserError(
+      f"{split!r} is no slice of a split; write e.g. train[:80%], train[80%:] or train[:1000]"
+    )
   return (match[1], Slice(match[2], match[3])) if match else (split, None)
 
 

@@ -1,5 +1,7 @@
 """ArrayRecord files of others: what a record may be, and what is refused in a line."""
 
+import logging
+
 import numpy as np
 import picture_sets
 import pytest
@@ -95,6 +97,20 @@ def test_the_first_record_may_have_no_label(tmp_path):
   path = write(tmp_path / "a.arrayrecord", [tf_example.serialise(row) for row in rows])
   for label in ("", "label"):
     assert opened(path, label=label).labels.tolist() == [-1, 3, -1]
+
+
+def test_records_without_a_label_that_is_known_say_what_they_hold(tmp_path, caplog):
+  rows = [tf_example.serialise({"image": picture(i), "kind": i}) for i in range(2)]
+  path = write(tmp_path / "a.arrayrecord", rows)
+  with caplog.at_level(logging.INFO):
+    assert opened(path).num_classes == 0
+    assert "have no label: images are taken without labels; features are image, kind" in caplog.text
+    caplog.clear()
+    assert opened(path, label="kind").num_classes == 2
+    opened(write(tmp_path / "b.arrayrecord", [tf_example.serialise({"image": picture(0)})]))
+    opened(write(tmp_path / "c.arrayrecord", [picture(0)]))
+    opened(path, label="none")
+  assert "have no label" not in caplog.text
 
 
 def test_of_several_labels_the_first_is_taken_and_it_is_said(tmp_path, caplog):

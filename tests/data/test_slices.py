@@ -53,6 +53,9 @@ def test_slices_of_counts_have_so_many(root):
     files(root, "train[100:]")
   with pytest.raises(errors.UserError, match=r"120% is outside 0 % to 100 %"):
     files(root, "train[:120%]")
+  for wrong in ("train[:10", "train[0.5:]", "train[10]", "train[::2]"):
+    with pytest.raises(errors.UserError, match="is no slice of a split; write e.g. train"):
+      files(root, wrong)
 
 
 def test_a_part_held_out_is_the_split_test_and_stays(root):
