@@ -68,15 +68,27 @@ def _connect(command: Command, asked: Asked) -> None:
 def _log_to_stderr() -> None:
   """Prints what the package logs as it is, from process 0; of others' logs only warnings.
 
-  What a process alone can know is logged with `extra={"of_any_process": True}`.
+  What a process alone can know is logged with `extra={"of_any_process": True}`. What is odd about a
+  set is told once, though each of its splits that is opened tells it.
   """
   absl_logging.set_verbosity(absl_logging.WARNING)
   handler = logging.StreamHandler()
   handler.addFilter(lambda record: hasattr(record, "of_any_process") or jax.process_index() == 0)
+  told: set[str] = set()
+  handler.addFilter(lambda record: not _is_repeated(record, told))
   log = logging.getLogger("contrastive_jax")
   log.addHandler(handler)
   log.setLevel(logging.INFO)
   log.propagate = False
+
+
+def _is_repeated(record: logging.LogRecord, told: set[str]) -> bool:
+  """Returns whether a line about images is among those `told`; adds it."""
+  if not record.name.startswith("contrastive_jax.data."):
+    return False
+  before, text = len(told), record.getMessage()
+  told.add(text)
+  return len(told) == before
 
 
 def _out_of_memory(error: Exception) -> str:
