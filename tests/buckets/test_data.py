@@ -104,6 +104,41 @@ def test_layouts_and_lists_in_a_bucket_are_read_as_on_a_disk(
   assert identity.of(here) == identity.of(there)
 
 
+AROUND = {f"set/inner/{s}/{kind}/{s}.png": png(1) for s in ("train", "dev") for kind in "ab"}
+LISTED = {"train/1.png": png(1), "train/2.png": png(2), "test/1.png": png(3)}
+LISTED |= {
+  "train/metadata.csv": b"file_name,label\n1.png,ant\n2.png,bee\n",
+  "test/metadata.csv": b"file_name,label\n1.png,bee\n",
+}
+
+
+@pytest.mark.parametrize(
+  ("files", "splits", "options"),
+  [
+    (AROUND, ("train", "val"), {}),
+    ({f"2750/{kind}/1.png": png(1) for kind in "ab"}, ("train",), {}),
+    (LISTED, ("train", "test"), {"labels": "metadata.csv"}),
+    (LISTED, ("train", "test"), {}),
+  ],
+  ids=["splits", "classes", "lists", "lists that are told"],
+)
+def test_what_lies_around_and_beside_in_a_bucket_is_as_on_a_disk(
+  files, splits, options, server, tmp_path
+):
+  place = objects.Objects(parsed(server.address("around"), "path"))
+  for name, content in files.items():
+    place.put(name, content)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+  for split in splits:
+    here, there = (
+      data.build("folder", split=split, path=path, **options)
+      for path in (str(place.address), str(tmp_path))
+    )
+    assert_same(here, there)
+    assert here.num_classes == (2 if options or files is not LISTED else 0)
+
+
 def test_a_list_in_a_bucket_names_what_is_missing(server):
   place = objects.Objects(parsed(server.address("lists"), "path"))
   place.put("list.csv", b"path\na.png\ngone.png\n")
