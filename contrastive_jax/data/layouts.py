@@ -4,6 +4,7 @@ As a person reads them: see the table of layouts in docs/data.md, which is teste
 runs from before have read them, and go on.
 """
 
+import itertools
 import logging
 import os
 import re
@@ -172,7 +173,8 @@ def _around(place: Any, tree: Tree) -> Any:
   """Returns the first folder of several folders, below such of one and no image; None: no such."""
   below = place
   for _ in range(_DEEPEST):
-    with_images = [name for name in tree.folders(below) if tree.has_images(below / name)]
+    names = (name for name in tree.folders(below) if tree.has_images(below / name))
+    with_images = list(itertools.islice(names, 2))
     flat = any(name.lower().endswith(tree.suffixes) for name in tree.files(below))
     if flat or not with_images:
       return None
