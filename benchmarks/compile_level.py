@@ -1,11 +1,11 @@
 """What XLA's levels of optimisation cost and gain in a training step on a CPU; a table in Markdown.
 
-taskset -c 0 python benchmarks/compile_level.py [--runs=20]
+taskset -c 0 python benchmarks/compile_level.py [--runs=20] [--compilations=3]
 
 For each network the step is compiled at XLA's default level, at that of a run's step and at that of
 programs that run once (`contrastive_jax/compiling.py`), then taken in turn: CPU time of the
-process, so that other work counts little. "apart" is the relative difference of the norm of the
-gradient from that by default.
+process, so that other work counts little, medians. "apart" is the relative difference of the norm
+of the gradient from that by default.
 """
 
 import statistics
@@ -21,6 +21,7 @@ from contrastive_jax import build, compiling, config_files, parallel
 from contrastive_jax.step import state as state_lib
 
 _RUNS = flags.DEFINE_integer("runs", 20, "Steps of each form.", lower_bound=3)
+_COMPILATIONS = flags.DEFINE_integer("compilations", 3, "Of each form.", lower_bound=1)
 _FORMS: dict[str, Callable] = {
   "default": jax.jit,
   "a step's": compiling.often,
@@ -45,15 +46,16 @@ def steps(config_name: str, changes: dict, images: int) -> tuple[dict[str, Calla
   state = state_lib.create(run.init, seed=config.seed, mesh=mesh, fsdp=config.fsdp)
   pixels = one_step.random_pixels(images, _SIDE_PX, rng)
   batch = parallel.put(one_step.host_batch(pixels, _CLASSES, rng), mesh)
-  made, taken = {}, {}
-  for name, jit in _FORMS.items():
-    with parallel.use(mesh):
-      lowered = jit(run.step).lower(state, batch)
-    begun = time.process_time()
-    compiled = lowered.compile()
-    taken[name] = time.process_time() - begun
-    made[name] = lambda compiled=compiled: jax.block_until_ready(compiled(state, batch))
-  return made, taken
+  with parallel.use(mesh):
+    lowered = {name: jit(run.step).lower(state, batch) for name, jit in _FORMS.items()}
+  made, taken = {}, {name: [] for name in _FORMS}
+  for number in range(_COMPILATIONS.value):
+    for name in list(_FORMS)[:: 1 if number % 2 else -1]:
+      begun = time.process_time()
+      compiled = lowered[name].compile()
+      taken[name].append(time.process_time() - begun)
+      made[name] = lambda compiled=compiled: jax.block_until_ready(compiled(state, batch))
+  return made, {name: statistics.median(times) for name, times in taken.items()}
 
 
 def main(_) -> None:
