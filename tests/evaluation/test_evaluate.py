@@ -253,7 +253,7 @@ def test_what_takes_long_shows_where_it_is(workdir, capsys, monkeypatch):
   assert shown == {
     "features of checkpoint, batch": ["0/3", "1/3", "2/3", "0/2", "1/2"],  # 70 and 37 images
     "knn on h of checkpoint, training image": ["24/70", "48/70"],  # blocks alike
-    "rates of linear_sgd on h of checkpoint, step": ["64/120"],  # as many at once, of 56 // 16
+    "rates of linear_sgd on h of checkpoint, step": ["60/120"],  # as many at once, of 56 // 16
     "linear_sgd on h of checkpoint, step": [f"{i}/160" for i in range(1, 160)],
     "linear_lbfgs on h of checkpoint, fit": ["0/3", "1/3", "2/3"],
   }
