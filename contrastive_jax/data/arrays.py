@@ -64,10 +64,10 @@ def is_elsewhere(thing: Any) -> bool:
 
 
 def _has(thing: Any, name: str) -> bool:
-  """Returns whether there is such an attribute; of a closed file of h5py asking raises."""
+  """Returns whether there is such an attribute."""
   try:
     return hasattr(thing, name)
-  except Exception:
+  except Exception:  # it is there, of a closed file of h5py: reading says so, in one line
     return True
 
 

@@ -77,6 +77,14 @@ TINY_IMAGENET = {
 }
 
 
+def put_in_both(place, folder, files):
+  """Writes files into a bucket and into a folder of this host."""
+  for name, content in files.items():
+    place.put(name, content)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+
+
 @pytest.mark.parametrize(
   ("source", "split", "options"),
   [
@@ -93,10 +101,7 @@ def test_layouts_and_lists_in_a_bucket_are_read_as_on_a_disk(
   source, split, options, server, tmp_path
 ):
   place = objects.Objects(parsed(server.address("tiny"), "path"))
-  for name, content in TINY_IMAGENET.items():
-    place.put(name, content)
-    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / name).write_bytes(content)
+  put_in_both(place, tmp_path, TINY_IMAGENET)
   file = "/list.csv" if source == "table" else ""
   paths = f"{place.address}{file}", f"{tmp_path}{file}"
   here, there = (data.build(source, split=split, path=path, **options) for path in paths)
@@ -126,10 +131,7 @@ def test_what_lies_around_and_beside_in_a_bucket_is_as_on_a_disk(
   files, splits, options, server, tmp_path
 ):
   place = objects.Objects(parsed(server.address("around"), "path"))
-  for name, content in files.items():
-    place.put(name, content)
-    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / name).write_bytes(content)
+  put_in_both(place, tmp_path, files)
   for split in splits:
     here, there = (
       data.build("folder", split=split, path=path, **options)
