@@ -79,18 +79,18 @@ def _run(command: Command, words: list[str]) -> None:
   if any(word in texts.HELP for word in words):
     print(texts.command(command, everything="--helpfull" in words), end="")
     return
-  heap.keep()
+  memory_kept = heap.keep()
   garbage.collect_seldom()
   if "--version" in words:
     print(texts.version())
     return
   try:
-    _answer_or_run(command, words)
+    _answer_or_run(command, words, memory_kept)
   except KeyboardInterrupt:  # while much is imported; what runs says more itself
     leave("interrupted; nothing was done yet: the same command starts anew", 130)
 
 
-def _answer_or_run(command: Command, words: list[str]) -> None:
+def _answer_or_run(command: Command, words: list[str], memory_kept: bool) -> None:
   try:
     asked = parse.parse(command, words)
   except errors.UserError as error:
@@ -104,4 +104,4 @@ def _answer_or_run(command: Command, words: list[str]) -> None:
   else:
     from contrastive_jax.cli import run  # JAX is not loaded before the flags are right
 
-    run.run(command, asked)
+    run.run(command, asked, in_turn=memory_kept)

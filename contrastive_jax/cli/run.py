@@ -15,8 +15,16 @@ from contrastive_jax.cli.leave import by_name, leave
 from contrastive_jax.processes import hosts, watchdog
 
 
-def run(command: Command, asked: Asked) -> None:
-  """Joins the other processes if there are any, runs, and exits if something was wrong."""
+def run(command: Command, asked: Asked, in_turn: bool = False) -> None:
+  """Joins the other processes if there are any, runs, and exits if something was wrong.
+
+  Args:
+    command: that is run.
+    asked: of it.
+    in_turn: programs for a CPU run in the thread that asks for them, which waits for each.
+  """
+  if in_turn:
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
   try:
     with by_name():
       with_others = command.on_devices(asked.flags)
