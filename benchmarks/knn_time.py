@@ -9,18 +9,14 @@ one call of each that does not count. Ours is the whole evaluation: rows checked
 the devices are given, the neighbours, the vote, the scores. faiss only scales and searches.
 "scores" is our top-1, and by how many examples our top-1 and top-5 differ from those of a vote in
 float64 of the neighbours that faiss found. PYTHONPATH=CHECKOUT measures another version of the
-package. Both have what `contrastive_jax eval` does first: memory that is freed is kept.
+package. Both have malloc as `contrastive_jax eval` sets it: memory that is freed is kept.
 """
-
-# ruff: noqa: E402
-from contrastive_jax.cli import heap
-
-heap.keep()  # nothing is set once there are threads, and NumPy begins some
 
 import statistics
 import time
 from collections.abc import Callable
 
+import as_command  # noqa: F401
 import faiss
 import numpy as np
 from absl import app, flags

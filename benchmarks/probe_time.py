@@ -11,18 +11,14 @@ once and picks the rows of a batch from there. scikit-learn solves for one penal
 
 Pixels are those of CIFAR-10 as `evaluation.features.OfPixels` gives them, 3,072 numbers; beside
 them as many numbers that mean nothing but the class. PYTHONPATH=CHECKOUT measures another version
-of the package. Both have what `contrastive_jax eval` does first: memory that is freed is kept.
+of the package. Both have malloc as `contrastive_jax eval` sets it: memory that is freed is kept.
 """
-
-# ruff: noqa: E402
-from contrastive_jax.cli import heap
-
-heap.keep()  # nothing is set once there are threads, and NumPy begins some
 
 import statistics
 import time
 import warnings
 
+import as_command  # noqa: F401
 import numpy as np
 import torch
 from absl import app, flags

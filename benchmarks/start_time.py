@@ -2,10 +2,9 @@
 
 python benchmarks/start_time.py [--times=3] [--config=shapes/quickstart] [--before=DIR]
 
-A run is killed when its first step is in metrics.jsonl. "off" is --nokeep_compiled, "as it is" the
-same with malloc as glibc has it (contrastive_jax/cli/heap.py), "cold" begins with an empty cache,
-"second" with that of a cold one. Seconds of the processor and of the clock, medians, in turn; a
-table in Markdown. DIR is a clone of an older commit, whose start is "before":
+A run is killed when its first step is in metrics.jsonl. "off" is --nokeep_compiled, "cold" begins with
+an empty cache, "second" with that of a cold one. Seconds of the processor and of the clock,
+medians, in turn; a table in Markdown. DIR is a clone of an older commit, whose start is "before":
 one that kept nothing, with its config in `configs/quickstart.py`. Neither the compiled modules of
 Python nor the programs of XLA are those of the environment.
 """
@@ -25,7 +24,6 @@ _TIMES = flags.DEFINE_integer("times", 3, "Runs of each.", lower_bound=1)
 _CONFIG = flags.DEFINE_string("config", "shapes/quickstart", "Config of the run.")
 _BEFORE = flags.DEFINE_string("before", None, "Clone of an older commit to compare with.")
 
-_DEFAULT = {"MALLOC_ARENA_TEST": "8"}  # glibc's own value; any setting and malloc is left alone
 _HOME = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -34,13 +32,12 @@ def seconds(
   cache: pathlib.Path,
   *words: str,
   clone: pathlib.Path = _HOME,
-  malloc: dict[str, str] | None = None,
 ) -> tuple[float, float]:
   """Returns the time of the processor and of the clock to the first step of a run in `folder`."""
   config = _CONFIG.value if clone == _HOME else "configs/quickstart.py"
   others = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
   environment = {k: v for k, v in os.environ.items() if k not in others}
-  environment |= {"XDG_CACHE_HOME": str(cache)} | (malloc or {})
+  environment["XDG_CACHE_HOME"] = str(cache)
   command = [sys.executable, "train.py", f"--config={config}", f"--workdir={folder}", *words]
   command += ["--config.log.every_steps=1"]
   before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
@@ -59,7 +56,7 @@ def seconds(
 
 
 def main(_) -> None:
-  taken = {name: [] for name in ("off", "as it is", "cold", "second")}
+  taken = {name: [] for name in ("off", "cold", "second")}
   if _BEFORE.value:
     taken["before"] = []
   for _ in range(_TIMES.value):
@@ -68,9 +65,7 @@ def main(_) -> None:
       if _BEFORE.value:
         clone = pathlib.Path(_BEFORE.value)
         taken["before"].append(seconds(root / "before", root / "other", clone=clone))
-      words = (root / "cache", "--nokeep_compiled")
-      taken["off"].append(seconds(root / "off", *words))
-      taken["as it is"].append(seconds(root / "as it is", *words, malloc=_DEFAULT))
+      taken["off"].append(seconds(root / "off", root / "cache", "--nokeep_compiled"))
       taken["cold"].append(seconds(root / "cold", root / "cache"))
       taken["second"].append(seconds(root / "second", root / "cache"))
   base = "before" if _BEFORE.value else "cold"
