@@ -12,6 +12,8 @@ from PIL import Image
 from contrastive_jax import errors
 
 _FLUSH_S = 30.0  # between two writings to the disk; a checkpoint comes after one too
+# For PyTorch's tensors and for writing into buckets, which does not happen here; slow to import.
+_NEEDLESS = ("torch", "boto3", "google.cloud.storage")
 # What is shown together: the metrics whose names begin so.
 _GROUP = re.compile(r"(collapse|contrastive|knn|online)_(.+)")
 
@@ -74,14 +76,13 @@ class Events:
 
 
 def _tensorboard() -> types.ModuleType:
-  """Imports tensorboardX (slow, so only where wanted) without PyTorch, which it takes if it can."""
-  hide = "torch" not in sys.modules
-  if hide:
-    sys.modules["torch"] = None
+  """Imports tensorboardX (slow, so only where wanted) without what it takes if it can."""
+  hidden = [name for name in _NEEDLESS if name not in sys.modules]
+  sys.modules.update(dict.fromkeys(hidden))
   try:
     import tensorboardX
     import tensorboardX.event_file_writer
   finally:
-    if hide:
-      del sys.modules["torch"]
+    for name in hidden:
+      del sys.modules[name]
   return tensorboardX
