@@ -131,6 +131,11 @@ def decode(
     return pixels.decode(encoded, name, max_megapixels, size_px, form)
   try:
     with open_header(encoded) as opened:
+      if opened.format == "TIFF":
+        from contrastive_jax.data import pixels
+
+        if pixels.is_misread_in_planes(opened):
+          return pixels.other_tiff(encoded, name, max_megapixels, size_px)
       if opened.format not in jpeg.FORMATS:
         limit_pixels(opened, name, max_megapixels)
         opened.load()  # turns a TIFF, and finds what a PNG says at its end

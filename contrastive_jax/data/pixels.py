@@ -76,19 +76,28 @@ def decode(
 
 
 def other_tiff(encoded: bytes, name: str, max_megapixels: int, size_px: int | None) -> np.ndarray:
-  """Decodes a TIFF that Pillow does not know to 8-bit RGB, by tifffile where that is installed.
+  """Decodes a TIFF that Pillow does not read to 8-bit RGB, by tifffile where that is installed.
 
   Arguments and errors are those of `images.decode`.
   """
   try:
     return decode(encoded, name, max_megapixels, size_px, RGB)
   except errors.UserError as error:  # one image of many: the others are no worse for it
-    raise Unreadable(f"{name}: Pillow knows no such TIFF, others may: {_EXTRA}") from error
+    raise Unreadable(f"{name}: Pillow reads no such TIFF, others may: {_EXTRA}") from error
 
 
 def is_tiff(encoded: bytes) -> bool:
   """Returns whether bytes begin as a TIFF does."""
   return encoded.startswith(_TIFF)
+
+
+def is_misread_in_planes(image: Image.Image) -> bool:
+  """Returns whether Pillow 13 mixes the planes of a TIFF up: findings/pillow_tiff_in_planes.sh."""
+  tags = image.tag_v2
+  if tags.get(_PLANAR_CONFIGURATION) != _IN_PLANES:
+    return False
+  samples, bits = tags.get(_SAMPLES_PER_PIXEL, 1), max(tags.get(_BITS_PER_SAMPLE, (1,)))
+  return samples == 2 or samples > 2 and bits > 8 and tags.get(_COMPRESSION, 1) == 1
 
 
 def formed(pixels: np.ndarray, form: Form, name: str = "image") -> np.ndarray:

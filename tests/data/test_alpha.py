@@ -42,6 +42,16 @@ BY_PILLOW = {
   "premultiplied": lambda: tiff(premultiplied(), **INTERLEAVED, extrasamples=PREMULTIPLIED),
 }
 BY_TIFFFILE = {
+  **{
+    f"in planes, {packed or 'not packed'}": lambda packed=packed: tiff(
+      np.moveaxis(both(), -1, 0),
+      photometric="minisblack",
+      planarconfig="separate",
+      extrasamples=STRAIGHT,
+      compression=packed,
+    )
+    for packed in (None, "zlib", "lzw")  # Pillow knows the first not and mixes the others up
+  },
   "white is zero": lambda: tiff(
     both(~GREY), photometric="miniswhite", planarconfig="contig", extrasamples=STRAIGHT
   ),
@@ -126,8 +136,23 @@ def test_a_large_tiff_that_begins_with_the_high_byte_is_read(values, depth):
 def test_without_tifffile_an_image_that_takes_it_is_replaced_and_the_extra_named(monkeypatch):
   content = tiff(GREY, bigtiff=True, byteorder=">")
   monkeypatch.setitem(sys.modules, "tifffile", None)
-  with pytest.raises(data.Unreadable, match=r"^x: Pillow knows no such TIFF.*\[scans"):
+  with pytest.raises(data.Unreadable, match=r"^x: Pillow reads no such TIFF.*\[scans"):
     decoded(content)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+@pytest.mark.parametrize("samples", [3, 4])
+def test_colour_of_16_bits_in_planes_is_not_mixed_up(samples, compression):
+  """As a folder of images is looked at that a run on others embeds: nothing says of 16 bits."""
+  colour = np.stack([GREY, COVER, GREY, np.full_like(GREY, 255)][:samples])
+  content = tiff(
+    colour.astype(np.uint16) * 257,
+    photometric="rgb",
+    planarconfig="separate",
+    compression=compression,
+    extrasamples=STRAIGHT if samples == 4 else None,
+  )
+  np.testing.assert_array_equal(decoded(content), np.stack([GREY, COVER, GREY], -1))
 
 
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
