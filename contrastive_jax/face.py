@@ -230,7 +230,8 @@ def features(
 ) -> np.ndarray:
   """Returns the features of any images: float32 [n, F], in their order.
 
-  They are seen as in an evaluation: the recipe's view for tests, in the size that was trained.
+  They are seen as in an evaluation: the recipe's view for tests, in the size that was trained, and
+  with the run's channels and range of values.
 
   Args:
     run: its workdir, or what `train` or `load` returned.
@@ -245,16 +246,18 @@ def features(
   """
   from contrastive_jax import build, parallel
   from contrastive_jax.data import given, pipeline
+  from contrastive_jax.data.decoding import PIXELS
   from contrastive_jax.evaluation import features
 
   if not isinstance(run, Run):
     run = load(_workdir(run))
   source = given.source(images, with_labels=False)
+  options = pipeline.this_process() | {key: run.config.data[key] for key in PIXELS}
   found = features.extract(
     build.net(run.config),
     run.params,
     run.stats,
-    pipeline.eval_batches(source, batch_size=batch_size, **pipeline.this_process()),
+    pipeline.eval_batches(source, batch_size=batch_size, **options),
     view=build.recipe(run.config),
     layers=(layer,),
     mesh=parallel.make_mesh(devices and list(devices)),

@@ -153,6 +153,20 @@ def test_features_of_an_array_a_list_files_and_a_folder_are_equal(trained, image
   assert np.std(h, axis=0).max() > 0
 
 
+def test_features_of_scans_are_those_in_the_range_of_the_run(trained, tmp_path):
+  """The upper 8 of 16 bits would leave nothing of 12 bits but black."""
+  grey = np.random.default_rng(0).integers(0, 256, (3, 16, 16), dtype=np.uint8)
+  files = [tmp_path / f"{number}.png" for number in range(len(grey))]
+  for file, level in zip(files, grey, strict=True):
+    Image.fromarray((level * (4095 / 255)).round().astype(np.uint16)).save(file)
+  run = cj.load(trained.workdir)
+  colour = np.repeat(grey[..., None], 3, axis=-1)
+  run.config.data.value_range = (0.0, 4095.0)
+  assert_alike(features(run, files), features(run, colour))
+  run.config.data.value_range = (0.0, 65535.0)
+  assert abs(features(run, files) - features(run, colour)).max() > 1e-3
+
+
 @pytest.mark.parametrize(
   ("wrong", "words"),
   [

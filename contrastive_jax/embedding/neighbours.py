@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from contrastive_jax import data, errors, paths, places, plural, run_images
-from contrastive_jax.data import given, pipeline
+from contrastive_jax.data import given, pipeline, pixels
 from contrastive_jax.embedding import embed, pieces
 from contrastive_jax.embedding.nearest import Nearest
 from contrastive_jax.evaluation import features, tiles
@@ -52,9 +52,12 @@ def run(
         f"layers are {', '.join(asked.config.layers)}, and neighbours are of one; "
         f"set --config.layers={layer}"
       )
-    source = asked.split.source
+    form = asked.split.form  # RGB, where values of more bits have a range
+    source = data.formed(asked.split.source, form)
     own = np.asarray([_number(query, len(source)) for query in queries])
-    shown = [_query(query, number, source) for query, number in zip(queries, own, strict=True)]
+    shown = [
+      _query(query, number, source, form) for query, number in zip(queries, own, strict=True)
+    ]
     found = Nearest(_features_of(asked, shown)[layer], k)
     for piece in pieces.over(asked):
       found.add(piece.layers[layer], piece.index, own)
@@ -78,14 +81,15 @@ def _number(query: str, count: int) -> int:
   return int(query)
 
 
-def _query(query: str, number: int, source: data.Source) -> np.ndarray:
+def _query(query: str, number: int, source: data.Source, form: pixels.Form) -> np.ndarray:
   if number < 0 and not os.path.isfile(paths.local(query, "--query")):
     raise errors.UserError(
       f"--query={query}: there is no such file; give one, or 0..{len(source) - 1} for an image of "
       "the set"
     )
   try:
-    return given.source([query])[0]["image"] if number < 0 else source[number]["image"]
+    found, at = (data.formed(given.source([query]), form), 0) if number < 0 else (source, number)
+    return found[at]["image"]
   except data.Unreadable as error:
     raise errors.UserError(f"--query={query} cannot be read ({error})") from error
 

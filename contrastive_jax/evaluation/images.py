@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from contrastive_jax import augment, build, catalogue, data, errors, plural, run_images
 from contrastive_jax.data import given as given_lib
-from contrastive_jax.data import order, subset
+from contrastive_jax.data import order, pixels, subset
 from contrastive_jax.data.decoding import PIXELS, Decoding
 from contrastive_jax.data.labels import number_of_classes, tell_of_one_class
 from contrastive_jax.evaluation import config as eval_config
@@ -117,6 +117,11 @@ class Split(NamedTuple):
   name: str  # in messages
   view: augment.Recipe
   pipeline_options: dict[str, Any]
+
+  @property
+  def form(self) -> pixels.Form:
+    """What is made of an image before it is a batch's: channels, bits, range of values."""
+    return pixels.Form(*(self.pipeline_options[name] for name in PIXELS))
 
 
 def one_split(

@@ -166,7 +166,8 @@ def _part(
   }
   label, index = (np.concatenate([getattr(p, key) for p in found]) for key in ("label", "index"))
   seen = sum(len(piece.index) + piece.replaced for piece in found)
-  return Part(split.name, split.source, index, label, layers), seen == len(chosen)
+  source = data.formed(split.source, split.form)  # as the network sees it
+  return Part(split.name, source, index, label, layers), seen == len(chosen)
 
 
 def _pieces(batches: Iterator[pipeline.Batch]) -> Iterator[list[pipeline.Batch]]:

@@ -30,9 +30,9 @@ NEEDS_ARROW = pytest.mark.skipif(
 )
 
 
-def saved(path, method):
+def saved(path, method, **changes):
   """Writes a run whose checkpoint of step 5 holds fresh weights, and others as its target."""
-  config = tiny(method)
+  config = tiny(method, **changes)
   config.method.head_width = 16
   net = build.net(config)
   make = jax.jit(lambda key: net.init(key, np.zeros((1, 16, 16, 3), np.float32), train=False))

@@ -60,3 +60,23 @@ def test_a_query_by_file_finds_the_same_image_of_the_set(tmp_path, monkeypatch):
   for query, line in wrong:
     with pytest.raises(errors.UserError, match=line):
       neighbours.run(config, workdir, [query], str(out), k=2, devices=ONE)
+
+
+def test_scans_of_12_bits_are_looked_at_in_the_range_of_the_run(tmp_path, monkeypatch):
+  """In the upper 8 of 16 bits they are nearly black, the query and the tiles."""
+  values = np.random.default_rng(0).integers(0, 4096, (6, 16, 16)).astype(np.uint16)
+  for number, scan in enumerate(values):
+    (tmp_path / "set" / "train").mkdir(parents=True, exist_ok=True)
+    Image.fromarray(scan).save(tmp_path / "set" / "train" / f"{number}.png")
+  folder = {"data__source": "folder", "data__folder__path": str(tmp_path / "set")}
+  folder["data__folder__layout"] = "known"
+  workdir = saved(tmp_path / "run", "simclr", data__value_range=(0.0, 4095.0), **folder)
+  shown = []
+  monkeypatch.setattr(tiles, "png", lambda rows, title: shown.extend(rows) or b"")
+  queries = [str(tmp_path / "set" / "train" / "2.png"), "2"]
+  config = asked(layers=("stem",))
+  neighbours.run(config, workdir, queries, str(tmp_path / "n.png"), k=6, devices=ONE)
+  assert shown[0][1].caption.startswith("1.00") and shown[0][1].small == "2.png"
+  for row in shown:
+    brightest = [tile.image.max() for tile in row]
+    assert min(brightest) > 240, "4,095 is white"

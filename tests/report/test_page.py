@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_config import tiny
 
 from contrastive_jax import cli, errors
@@ -25,6 +26,7 @@ from contrastive_jax.report import (
   write,
 )
 from contrastive_jax.training import trainer
+from contrastive_jax.workdir import loading
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +279,16 @@ def test_the_number_of_neighbours_is_that_of_those_that_voted(taken):
     assert f"weighted by exp(cosine / 0.07), of {count} neighbours." in text
     assert f"which stands under each, of {bank} images." in text
     assert votes.nearest.shape == votes.cosine.shape == (24, count)
+
+
+def test_images_are_shown_in_the_range_of_the_run(workdir, tmp_path):
+  """Scans of 12 bits were black in the page, and floats had no picture at all."""
+  for number in range(8):
+    (tmp_path / "train" / str(number % 2)).mkdir(parents=True, exist_ok=True)
+    scan = np.random.default_rng(number).random((16, 16), np.float32)
+    Image.fromarray(scan).save(tmp_path / "train" / str(number % 2) / f"{number}.tif")
+  loaded = loading.load_run(workdir, None)
+  loaded.config.data.update(source="folder", value_range=(0.0, 1.0), split="train")
+  loaded.config.data.folder.update(path=str(tmp_path), layout="known")
+  found = sample.take(eval_config.evaluation("knn"), workdir, 8, 60.0, loaded=loaded)
+  assert all(found.train.image(row).max() > 240 for row in range(8))
