@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from contrastive_jax import errors, plural
-from contrastive_jax.data import folder_lists, known_sets, named, rows, splits
+from contrastive_jax.data import folder_lists, known_sets, named, rows, splits, splits_in_part
 from contrastive_jax.data.labels import tell_alike
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
@@ -82,9 +82,10 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
     prefix = folder_lists.below(part.images, given)
     found = folder_lists.of_split(listed, paths, prefix, labels, part.images, split)
     return _unless_none(Reading(part.images, *found))
-  root, siblings = _found(base, split, tree)
-  if labels == "auto" and siblings == [base]:
-    splits.check_not_in_part(base, tree)
+  by_word = splits_in_part.folders(base, split, tree) if labels == "auto" else None
+  root, siblings = by_word or _found(base, split, tree)
+  if labels not in ("auto", "folder") and siblings == [base]:
+    splits_in_part.tell_if_mixed(base, tree, labels)
   parts = {sibling: _split(sibling, tree) for sibling in siblings}
   here = parts[root]
   root = here.images
@@ -163,6 +164,8 @@ def _inner(base: Any, tree: Tree, labels: str) -> Any:
   if not any(map(splits.kind, tree.folders(around))):
     if labels not in ("auto", "folder"):
       return inner
+    if labels == "auto" and splits_in_part.find(around, tree):
+      return around
     logging.getLogger(__name__).info(
       "%s is the only folder in %s: the folders in it are taken as classes", around, base
     )

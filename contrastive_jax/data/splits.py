@@ -22,9 +22,8 @@ T = TypeVar("T")
 _SPLITS = {"train(ing)?": "train", "val(id|idation)?": "validation", "test(ing)?": "test"}
 _BESIDE = r"(images?|imgs?|data|set|split|\d+)"  # train_images, train2017, testset, data-val
 _FORMS = {re.compile(rf"({_BESIDE}[ _.-]?)?{w}([ _.-]?{_BESIDE})*"): k for w, k in _SPLITS.items()}
-_IN_PART = re.compile(r"(train(?:ing)?|trn)|val(?:id(?:ation)?)?|test(?:ing)?|tst")
 # Names of splits beside one that is called train, and of classes elsewhere.
-_BESIDE_TRAIN = {"dev": "validation", "development": "validation"} | dict.fromkeys(
+BESIDE_TRAIN = {"dev": "validation", "development": "validation"} | dict.fromkeys(
   ("eval", "evaluation", "holdout", "held_out", "extra", "unlabeled", "unlabelled"), ""
 )
 # Between a split and its classes, or its images, and none of either.
@@ -93,13 +92,13 @@ def find(base: T, split: str, tree: Tree) -> tuple[T, list[T]]:
   folders = tree.folders(base)
   present, beside = [name for name in folders if kind(name)], []
   if any(kind(name) == "train" for name in present):
-    beside = [name for name in folders if name.casefold() in _BESIDE_TRAIN]
+    beside = [name for name in folders if name.casefold() in BESIDE_TRAIN]
   if tree.is_folder(base / split):
     name = split
   else:
     alike = [name for name in present if kind(name) == kind(split)]
     if kind(split):
-      alike = alike or [n for n in beside if kind(split) == _BESIDE_TRAIN[n.casefold()]]
+      alike = alike or [n for n in beside if kind(split) == BESIDE_TRAIN[n.casefold()]]
     if len(alike) > 1:
       raise errors.UserError(
         f"{base} has {' and '.join(alike)}: name the split as one of them is written, e.g. "
@@ -125,33 +124,12 @@ def check_not_a_class(root: pathlib.Path, with_images: Iterable[str]) -> None:
     root: of the split.
     with_images: the names of the folders beside it that hold images.
   """
-  others = sorted(name for name in with_images if name.casefold() not in _BESIDE_TRAIN)
+  others = sorted(name for name in with_images if name.casefold() not in BESIDE_TRAIN)
   if others:
     raise errors.UserError(
       f"{root} lies beside {', '.join(others[:3])}{', ...' if len(others) > 3 else ''}, which hold "
       f"images too: if it is a split set data.folder.path={root}, if it is a class rename it"
     )
-
-
-def check_not_in_part(base: T, tree: Tree) -> None:
-  """Raises `UserError` if folders that hold images differ by a word of splits: seg_train, seg_test.
-
-  Args:
-    base: of a set in which no folder is a split by its whole name.
-    tree: in which it lies.
-  """
-  alike: dict[str, dict[bool, str]] = {}  # of what is left without the word: is it train, and name
-  for name in tree.folders(base):
-    for word in _IN_PART.finditer(name.casefold()):
-      rest = f"{name.casefold()[: word.start()]}*{name.casefold()[word.end() :]}"
-      alike.setdefault(rest, {}).setdefault(bool(word[1]), name)
-  for found in alike.values():
-    if len(found) == 2 and all(tree.has_images(base / name) for name in found.values()):
-      raise errors.UserError(
-        f"{base}: {found[True]} and {found[False]} may be splits or classes: if they are splits "
-        "rename them to train and test, or set data.folder.path to one of them; if classes, set "
-        "data.folder.labels=folder"
-      )
 
 
 def check_not_within(root: pathlib.Path, nested: Iterable[str]) -> None:

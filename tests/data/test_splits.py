@@ -72,7 +72,14 @@ def test_below_a_split_a_class_may_be_called_like_a_split(tmp_path, name):
       "set holds Train and Val: .*set data.folder.path=",
     ),
     (["train/0.png", "dev/1.png", "bus/2.png"], "lies beside bus, which hold images too"),
-    (["trn/a/0.png", "tst/a/1.png"], "trn and tst may be splits or classes"),
+    (
+      ["toy_train/0.png", "toy_test/1.png", "toy_bus/2.png"],
+      "toy_train and toy_test may be splits or classes",
+    ),
+    (
+      [f"{split}{domain}/a/0.png" for split in ("train", "test") for domain in "AB"],
+      "trainA and testA may be splits or classes",
+    ),
   ],
 )
 def test_what_may_be_a_split_or_a_class_is_refused(tmp_path, files, message):
@@ -115,17 +122,52 @@ def test_files_that_are_left_out_are_counted_by_kind(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-  "names",
-  [("seg_train", "seg_test", "seg_pred"), ("trainA", "testA"), ("Xray-Training", "xray-val")],
+  ("train", "test", "split"),
+  [
+    ("seg_train", "seg_test", "test"),
+    ("trn", "tst", "test"),
+    ("trainA", "testA", "test"),
+    ("Xray-Training", "xray-val", "validation"),
+  ],
 )
-def test_folders_that_are_called_like_splits_in_part_are_refused(tmp_path, names):
-  """As Kaggle packs one set: its test images were a class that was trained on."""
-  write(tmp_path, *(f"{name}/cat/1.png" for name in names))
-  with pytest.raises(errors.UserError) as raised:
-    opened(tmp_path)
-  said = str(raised.value)
-  assert f"{names[0]} and {names[1]} may be splits or classes" in said and "\n" not in said
-  assert opened(tmp_path, labels="folder").num_classes == len(names)
+@pytest.mark.parametrize("around", ["", "set"])
+def test_folders_that_are_called_like_splits_in_part_are_splits(
+  tmp_path, train, test, split, around
+):
+  """Their test images were a class that was trained on, before such folders were refused."""
+  write(tmp_path / around, f"{train}/cat/1.png", f"{train}/dog/2.png", f"{test}/dog/3.png")
+  for asked, labels in (("train", [0, 1]), (split, [1])):
+    source = opened(tmp_path, asked)
+    assert source.label_names == ("cat", "dog") and source.labels.tolist() == labels
+  with pytest.raises(errors.NoSplit, match=f"has no split 'more' but {train}, {test}"):
+    opened(tmp_path, "more")
+
+
+def test_what_lies_beside_splits_that_are_called_so_in_part_is_told(tmp_path, caplog):
+  files = ["bounding_box_train/1.png", "bounding_box_test/2.png", "query/3.png", "gt_bbox/4.png"]
+  write(tmp_path, *files)
+  assert [len(opened(tmp_path, split)) for split in ("train", "test", "query")] == [1, 1, 1]
+  [line, _] = [r.getMessage() for r in caplog.records]
+  assert "taken as splits are bounding_box_train (train), bounding_box_test (test)" in line
+  assert line.endswith("left out is gt_bbox, query, unless data.split names it")
+  write(tmp_path / "seg", *(f"seg_{name}/cat/1.png" for name in ("train", "test", "pred", "more")))
+  assert len(opened(tmp_path / "seg")) == 1
+  assert "left out is seg_more, seg_pred" in caplog.text
+
+
+@pytest.mark.parametrize("labels", ["none", "path", "name"])
+def test_where_labels_are_asked_for_folders_called_like_splits_in_part_stay_one(
+  tmp_path, caplog, labels
+):
+  """So runs from before have read them; by their own names they are splits as before, too."""
+  write(tmp_path, "seg_train/cat/ant_1.png", "seg_test/dog/bee_2.png")
+  assert len(opened(tmp_path, labels=labels)) == 2
+  assert f"seg_train and seg_test are called like splits, and with data.folder.labels={labels}" in (
+    caplog.text
+  )
+  caplog.clear()
+  assert opened(tmp_path, labels="folder").label_names == ("seg_test", "seg_train")
+  assert opened(tmp_path, "seg_test").label_names == ("dog",) and not caplog.records
 
 
 def test_classes_with_a_word_of_splits_in_them_are_classes(tmp_path):
