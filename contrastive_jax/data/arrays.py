@@ -14,6 +14,7 @@ import numpy as np
 
 from contrastive_jax import errors, plural, reading
 from contrastive_jax.data import splits
+from contrastive_jax.data.labels import from_one_hot
 
 _LIKE_AN_ARRAY = ("__array__", "__getitem__", "shape", "dtype")
 _IN_MEMORY = ("__dlpack__", "__array_interface__")  # JAX, PyTorch and others show what they hold
@@ -30,7 +31,7 @@ class Rows:
     Args:
       images: [n, ...], also one of h5py or zarr.
       name: how errors call them.
-      labels: [n] numbers or texts, likewise; None: there are none.
+      labels: [n] numbers or texts, likewise, or rows [n, c] of one 1 each; None: there are none.
 
     Raises:
       UserError: the first row cannot be read, or there are not as many labels.
@@ -168,6 +169,9 @@ def _rows_of(images: Any, name: str) -> int:
 
 def _labels(labels: Any, count: int, name: str) -> np.ndarray:
   found = np.asarray(labels)
+  if found.ndim == 2 and len(found) == count:
+    columns = from_one_hot(found)
+    found = found if columns is None else columns
   if found.size != count:
     raise errors.UserError(
       f"{name}: {plural.of(count, 'image')}, and labels have shape {list(found.shape)}; give one "

@@ -64,7 +64,8 @@ def of_split(
     UserError: the list names no image, or none of the split.
   """
   each = _matched(found, listed, prefix, file, root)
-  chosen = [i for i, row in enumerate(each) if row is not None and named.is_of(row, split)]
+  of_split = set(named.of_split([row for row in each if row is not None], split))
+  chosen = [i for i, row in enumerate(each) if row in of_split]
   if not chosen:
     known = sorted({row.split or "train" for row in found})
     raise errors.NoSplit(

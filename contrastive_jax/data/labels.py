@@ -38,6 +38,19 @@ def number_of_classes(labels: np.ndarray, what: str) -> int:
   return most + 1
 
 
+def from_one_hot(rows: np.ndarray) -> np.ndarray | None:
+  """Returns the columns in which rows [n, c] have their 1, int64 [n]; None: they are no such rows.
+
+  Each has one 1 and zeros besides, and there are two columns or more.
+  """
+  if rows.ndim != 2 or rows.shape[1] < 2 or rows.dtype.kind not in "biuf":
+    return None
+  ones = rows == 1
+  if not (ones.sum(1) == 1).all() or not (ones | (rows == 0)).all():
+    return None
+  return ones.argmax(1)
+
+
 def distinct(count: int, images: int, what: str) -> None:
   """Raises `UserError` if so many images have labels of so many kinds that these name no classes.
 

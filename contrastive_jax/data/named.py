@@ -46,7 +46,7 @@ def read(
   by_name = rows.by_name(named, file)
   names = rows.classes([row.label for row in by_name.values()], f"{file}: the label")
   numbers = {name: number for number, name in enumerate(names)}
-  chosen = [row for row in by_name.values() if is_of(row, split)]
+  chosen = of_split(list(by_name.values()), split)
   if not chosen:
     known = sorted({row.split or "train" for row in by_name.values()})
     raise errors.NoSplit(
@@ -102,10 +102,15 @@ def read(
   return root, paths, np.array(labels, np.int32), names if known else ()
 
 
-def is_of(row: Row, split: str) -> bool:
-  """Returns whether a row is of a split, however both are written."""
-  given = row.split or "train"
-  return given == split or bool(splits.kind(split)) and splits.kind(given) == splits.kind(split)
+def of_split(named: Sequence[Row], split: str) -> list[Row]:
+  """Returns the rows of a split, however it is written; "trn" and "tst" only if nothing else is."""
+
+  def is_of(row: Row) -> bool:
+    given = row.split or "train"
+    return given == split or bool(splits.kind(split)) and splits.kind(given) == splits.kind(split)
+
+  found = [row for row in named if is_of(row)]
+  return found or [row for row in named if splits.is_short_for(row.split, split)]
 
 
 def matched(

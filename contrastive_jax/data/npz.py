@@ -1,4 +1,4 @@
-"""Images in one NumPy file: `images` uint8 [n, h, w, 3] and, if known, `labels` int [n].
+"""Images in one NumPy file: `images` uint8 [n, h, w, 3] and, if known, `labels` [n].
 
 Further integer arrays of length n become factors (coarse classes, ...). A path may contain
 "{split}".
@@ -7,28 +7,36 @@ Further integer arrays of length n become factors (coarse classes, ...). A path 
 import copy
 import dataclasses
 import errno
+import itertools
 import math
 import pathlib
 import re
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
 from contrastive_jax import data, errors, paths, plural, reading, slow
 from contrastive_jax.buckets import address, files
-from contrastive_jax.data import Example, images, parts, pixels, splits
+from contrastive_jax.data import Example, images, npz_labels, parts, pixels, splits
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.labels import first_repeated, number_of_classes
 from contrastive_jax.options import option
 
+_IMAGES, _LABELS = ("images", "image", "x"), ("labels", "label", "y")  # the first that is there
+_SPELT = (  # names of splits, of which each may have a file
+  *("train", "training", "trn", "val", "valid", "validation", "dev"),
+  *("test", "testing", "tst"),
+)
 _MOST_CHANNELS = 64  # more are a side of an array that is to be transposed
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
   path: str = option("", "FILE.npz, or DIR/NAME_{split}.npz for one file per split", identity=False)
-  label: str = option("", "array used as label; empty: labels, label, y or y_SPLIT")
+  label: str = option(
+    "", "array used as label; empty: labels, label, y or y_SPLIT; none: no labels"
+  )
   holdout: float = option(
     0.0, "part of the training images that is split test, where there is none: 0.1, ..."
   )
@@ -101,7 +109,7 @@ def build(split: str, options: Options) -> data.Source:
 def _opened(split: str, options: Options) -> Arrays:
   path = _path(options.path.replace("{split}", split), options.cache_gb)
   arrays = _load(path)
-  keys, label_keys = ["images", "image", "x"], ["labels", "label", "y", f"y_{split}"]
+  keys, label_keys = list(_IMAGES), [*_LABELS, f"y_{split}"]
   if "{split}" not in options.path:
     if of_split := _of_split(arrays, split):
       keys, label_keys = [of_split[0]], [of_split[1], *label_keys]
@@ -119,15 +127,18 @@ def _opened(split: str, options: Options) -> Arrays:
   pixels = _check_images(path, image_key, arrays[image_key])
   label_keys = [options.label] if options.label else label_keys
   label_key = next((key for key in label_keys if key in arrays), None)
-  if options.label and label_key is None:
+  if options.label not in ("", "none") and label_key is None:
     raise errors.UserError(
       f"{path} has no array {options.label!r} but {_names(arrays)}; set data.npz.label"
     )
   labels, num_classes = None, 0
-  names = tuple(_text(path, name) for name in np.ravel(arrays.get("label_names", ())))
+  said = np.ravel(arrays.get("label_names", ()))
+  names = tuple(npz_labels.text(f"{path}: label_names", name) for name in said)
   if label_key is not None:
-    labels = _check_labels(path, label_key, arrays[label_key], len(pixels))
-    num_classes = number_of_classes(labels, f"{path}: {label_key}")
+    what, others = f"{path}: {label_key}", _labels_of_others(arrays, label_key, split, options)
+    read = npz_labels.read(what, arrays[label_key], len(pixels), names, others)
+    labels, names = read.numbers, names or read.names
+    num_classes = max(number_of_classes(labels, what), read.columns)
     if names and len(names) < num_classes:
       raise errors.UserError(
         f"{path}: label_names holds {plural.of(len(names), 'name')} for {num_classes} classes; "
@@ -146,25 +157,53 @@ def _opened(split: str, options: Options) -> Arrays:
   return Arrays(pixels, labels, names, factors, num_classes, (path.resolve(), image_key))
 
 
+def _labels_of_others(
+  arrays: dict[str, np.ndarray], own: str, split: str, options: Options
+) -> Iterator[np.ndarray]:
+  """Yields the labels of other splits: in the same file, or in those that the path names."""
+  names = {name for key in arrays for name in _named(key) if splits.may_be(name)}
+  if not options.label:
+    keys = [labels for name in sorted(names) for _, labels in _keys(name)]
+    yield from (arrays[key] for key in dict.fromkeys(keys) if key in arrays and key != own)
+  if "{split}" not in options.path:
+    return
+  style = str.upper if split.isupper() else str.title if split.istitle() else str.lower
+  for name in (style(name) for name in _SPELT if style(name) != split):
+    keys = [options.label] if options.label else [*_LABELS, f"y_{name}"]
+    try:
+      found = _load(_path(options.path.replace("{split}", name), options.cache_gb), keys)
+    except errors.Absent:
+      continue
+    yield from itertools.islice((found[key] for key in keys if key in found), 1)
+
+
 def _of_split(arrays: Collection[str], split: str) -> tuple[str, ...]:
   """Returns the names of a split's images and labels in a file of several; (): there is none.
 
   Keras' mnist.npz has x_train and y_train, scikit-learn's users X_train, MedMNIST train_images.
   """
-  kinds = [split]
-  for key in arrays:  # of a split that is written otherwise
-    match = re.fullmatch(r"[xX]_(\w+)|(\w+)_images", key)
-    kinds += [name for name in (match.groups() if match else ()) if name]
-  for name in kinds:
-    if name == split or splits.kind(split) and splits.kind(name) == splits.kind(split):
-      for images, labels in (
-        (f"x_{name}", f"y_{name}"),
-        (f"X_{name}", f"y_{name}"),
-        (f"{name}_images", f"{name}_labels"),
-      ):
-        if images in arrays:
-          return images, labels
-  return ()
+  names = [split, *(name for key in arrays for name in _named(key))]
+  kind = splits.kind(split)
+  alike = [name for name in names if name == split or kind and splits.kind(name) == kind]
+  if not set(_IMAGES) & set(arrays):
+    alike += [name for name in names if splits.is_short_for(name, split)]
+  pairs = (pair for name in alike for pair in _keys(name))
+  return next((pair for pair in pairs if pair[0] in arrays), ())
+
+
+def _named(key: str) -> list[str]:
+  """Returns the split that an array of images is called by, if it is: x_train, train_images."""
+  match = re.fullmatch(r"[xX]_(\w+)|(\w+)_images", key)
+  return [name for name in match.groups() if name] if match else []
+
+
+def _keys(name: str) -> list[tuple[str, str]]:
+  """Returns what the images and labels of a split may be called in a file of several."""
+  return [
+    (f"x_{name}", f"y_{name}"),
+    (f"X_{name}", f"y_{name}"),
+    (f"{name}_images", f"{name}_labels"),
+  ]
 
 
 def _path(given: str, cache_gb: float) -> pathlib.Path:
@@ -180,14 +219,15 @@ def _path(given: str, cache_gb: float) -> pathlib.Path:
   return found.only([name]).whole([name], cache_gb, "data.npz.cache_gb") / name
 
 
-def _load(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _load(path: pathlib.Path, wanted: Collection[str] = ()) -> dict[str, np.ndarray]:
+  """Returns the arrays of a file, or those of them that are wanted. Raises UserError."""
   if not path.is_file():
     raise errors.Absent(f'no file "{path}"; set data.npz.path to a .npz file')
   try:
     _check_sizes(path)
     with slow.named(str(path)), np.load(path, allow_pickle=False) as file:
       members = [name.removesuffix(".npy") for name in file.zip.namelist() if _is_array(name)]
-      return {key: file[key] for key in members}
+      return {key: file[key] for key in members if not wanted or key in wanted}
   except Exception as error:  # damaged files make zlib, tokenize and NumPy raise almost anything
     # A damaged directory has a seek to before the file's begin: that is no fault of the system.
     if reading.may_pass(error) and getattr(error, "errno", None) != errno.EINVAL:
@@ -250,38 +290,6 @@ def _check_images(path, key, images):
       f"{path}: {key} has shape {images.shape}: no pixels; give at least one image"
     )
   return images
-
-
-def _check_labels(path, key, labels, n):
-  if labels.shape == (n, 1):
-    labels = labels[:, 0]
-  if labels.shape != (n,):
-    one_hot = labels.ndim == 2 and len(labels) == n
-    raise errors.UserError(
-      f"{path}: {key} has shape {labels.shape}, not [{n}], one for each image; "
-      f"{f'if one of each row is 1, save {key}.argmax(1)' if one_hot else 'reshape it'}"
-    )
-  if labels.dtype == bool:
-    return labels.astype(np.uint8)
-  if labels.dtype.kind in "US":
-    raise errors.UserError(
-      f"{path}: {key} are texts, and every split must number classes alike; give class numbers 0, "
-      "1, ..., and the texts in their order as label_names"
-    )
-  if labels.dtype.kind not in "iu":
-    raise errors.UserError(
-      f"{path}: {key} is {labels.dtype}, not integer; give class numbers 0, 1, ..."
-    )
-  return labels
-
-
-def _text(path, name) -> str:
-  try:
-    return name.decode() if isinstance(name, bytes) else str(name)
-  except UnicodeDecodeError as error:
-    raise errors.UserError(
-      f"{path}: label_names holds {bytes(name)!r}, which is no UTF-8; save them as texts"
-    ) from error
 
 
 def _names(arrays) -> str:

@@ -26,6 +26,7 @@ _FORMS = {re.compile(rf"({_BESIDE}[ _.-]?)?{w}([ _.-]?{_BESIDE})*"): k for w, k 
 BESIDE_TRAIN = {"dev": "validation", "development": "validation"} | dict.fromkeys(
   ("eval", "evaluation", "holdout", "held_out", "extra", "unlabeled", "unlabelled"), ""
 )
+_SHORT = {"trn": "train", "tst": "test"}  # where no name is written out
 # Between a split and its classes, or its images, and none of either.
 _CONTAINER = re.compile(r"images?|imgs?|pictures?|photos?|jpe?gs?|pngs?|jpegimages|data")
 # What systems put beside a user's folders, and programs that show them.
@@ -38,6 +39,16 @@ SYSTEM = PLAIN | {"#recycle", "@tmp", "__pycache__", "thumbnails", "Thumbnails",
 def kind(name: str) -> str:
   """Returns "train", "validation" or "test" for a name of such a split, "" for any other."""
   return next((k for form, k in _FORMS.items() if form.fullmatch(name.casefold())), "")
+
+
+def may_be(name: str) -> bool:
+  """Returns whether a name may be that of a split."""
+  return bool(kind(name)) or name.casefold() in _SHORT
+
+
+def is_short_for(name: str, split: str) -> bool:
+  """Returns whether a name is "trn" or "tst" and means a split, if no other name does."""
+  return bool(kind(split)) and _SHORT.get(name.casefold()) == kind(split)
 
 
 def is_container(name: str) -> bool:

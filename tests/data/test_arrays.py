@@ -78,6 +78,8 @@ def test_labels_beside_an_array_are_read_at_once():
 def test_arrays_in_memory_may_have_labels_beside_them(labels):
   found = source((IMAGES, labels))
   assert found.num_classes == 3 and found[4]["label"] == 1 and found.native_size_px == 7
+  in_rows = source((Elsewhere(IMAGES), np.eye(3)[np.asarray(labels)]))  # one 1 in each
+  assert in_rows.labels.tolist() == found.labels.tolist()
   assert given.source((IMAGES, labels), with_labels=False)[4]["label"] == -1
 
 
@@ -150,7 +152,7 @@ PAIR = r"\['images'\], or with labels the pair \(.*\['images'\], .*\['labels'\]\
     (types.MappingProxyType(COLUMNS), f"images: .* is no array of images; .* such as file{PAIR}"),
     (COLUMNS, f"images: a dict of images, labels .* such as given{PAIR}"),
     ({"train": {"faces": IMAGES}}, r"train: a dict of faces is .* such as given\['faces'\]$"),
-    ({"train": (IMAGES, np.eye(30))}, r"train: 30 images, and labels have shape \[30, 30\]"),
+    ({"train": (IMAGES, np.ones((30, 3)))}, r"train: 30 images, and labels have shape \[30, 3\]"),
     ({"train": (IMAGES, np.arange(4))}, r"train: 30 images, and labels have shape \[4\]"),
     ({"train": Elsewhere(np.arange(30))}, r"item 0 of train: int64 \[\] is no image"),
     ({"train": Closed(IMAGES)}, "train: the first image cannot be read .* keep the file open"),

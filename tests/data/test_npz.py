@@ -99,11 +99,22 @@ def test_class_names_are_read(tmp_path):
     ({"images": IMAGES[:0]}, "no pixels"),
     ({"images": IMAGES, "labels": LABELS[:3]}, r"labels has shape \(3,\), not \[4\]"),
     ({"images": IMAGES, "labels": LABELS * 1.0}, "labels is float64, not integer"),
+    ({"images": IMAGES, "labels": np.eye(3)[LABELS] * 2}, r"not one 1 beside zeros in each row"),
+    ({"images": IMAGES, "labels": np.eye(3)[LABELS] + 1}, r"data.npz.label, or none"),
+    ({"images": IMAGES, "labels": np.zeros((4, 3, 2))}, r"\(4, 3, 2\), not \[4\], one for each"),
     (
-      {"images": IMAGES, "labels": np.eye(3)[LABELS]},
-      r"if one of each row is 1, save labels.arg",
+      {"images": IMAGES, "labels": np.array(list("abca")), "label_names": np.array(["a", "b"])},
+      "labels: 'c' is not among label_names; name each class",
     ),
-    ({"images": IMAGES, "labels": np.array(list("abca"))}, "are texts, and every .*label_names"),
+    (
+      {"x_train": IMAGES, "y_train": np.array(list("abca")), "y_test": LABELS, "x_test": IMAGES},
+      "y_train are texts, and the labels of another split are int64: every split must number",
+    ),
+    (
+      {"x_train": IMAGES, "y_train": np.eye(4)[LABELS], "y_val": np.eye(3), "x_val": IMAGES},
+      "y_train has 4 columns, and that of another split 3: every split must number classes alike",
+    ),
+    ({"images": IMAGES, "labels": np.array([b"\xff"] * 4)}, "which is no UTF-8"),
     ({"images": IMAGES, "labels": LABELS - 2}, "goes down to -2"),
     ({"images": IMAGES, "labels": 2**33 + LABELS}, "labels goes up to 8589934594 .*identifiers"),
     ({"images": IMAGES, "labels": np.uint64(2**63) + LABELS.astype(np.uint64)}, "identifiers"),
@@ -164,3 +175,63 @@ def test_numbers_with_the_high_byte_first_are_read(tmp_path):
   for i in range(4):
     np.testing.assert_array_equal(other[i]["image"], plain[i]["image"])
     assert other[i]["label"] == LABELS[i]
+
+
+TEXTS = np.array(["dog", "", "ant", "dog"])
+
+
+@pytest.mark.parametrize("form", [np.asarray, np.char.encode, lambda texts: texts[:, None]])
+def test_labels_may_be_texts_which_are_numbered_over_all_splits(tmp_path, form):
+  """The test images know classes that sort before and between those of the training images."""
+  test = np.array(["cat", "ant", "dog", "bee"])
+  one = saved(
+    tmp_path, x_train=IMAGES, y_train=form(TEXTS), x_test=IMAGES, y_test=form(test), y_more=LABELS
+  )
+  saved(tmp_path, "my_Train.npz", images=IMAGES, labels=form(TEXTS))
+  saved(tmp_path, "my_Valid.npz", images=IMAGES, labels=form(test))
+  for path, splits in ((one, ("train", "test")), (tmp_path / "my_{split}.npz", ("Train", "Valid"))):
+    for split, labels in zip(splits, ([3, -1, 0, 3], [2, 0, 3, 1]), strict=True):
+      source = opened(path, split)
+      assert source.label_names == ("ant", "bee", "cat", "dog") and source.num_classes == 4
+      assert [source[i]["label"] for i in range(4)] == source.labels.tolist() == labels
+
+
+def test_texts_that_are_numbers_come_by_size_and_names_give_another_order(tmp_path):
+  numbers = opened(saved(tmp_path, images=IMAGES, labels=np.array(["10", "9", "2", "10"])))
+  assert numbers.label_names == ("2", "9", "10") and numbers.labels.tolist() == [2, 1, 0, 2]
+  names = np.array(["dog", "None", "ant"])
+  named = opened(saved(tmp_path, images=IMAGES, labels=TEXTS, label_names=names))
+  assert named.label_names == tuple(names) and named.labels.tolist() == [0, -1, 2, 0]
+
+
+def test_another_array_of_texts_may_be_the_label(tmp_path):
+  for split, kinds in (("train", ["b", "c", "c", "b"]), ("val", ["a", "c", "a", "c"])):
+    saved(tmp_path, f"{split}.npz", images=IMAGES, labels=LABELS, kind=np.array(kinds))
+  source = opened(tmp_path / "{split}.npz", label="kind")
+  assert source.label_names == ("a", "b", "c") and source.labels.tolist() == [1, 2, 2, 1]
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float32])
+def test_rows_of_which_one_number_is_1_are_classes(tmp_path, kind):
+  path = saved(
+    tmp_path, x_train=IMAGES, y_train=np.eye(5)[LABELS].astype(kind), x_test=IMAGES, y_test=LABELS
+  )
+  source = opened(path)
+  assert source.labels.tolist() == LABELS.tolist()
+  assert source.num_classes == 5 and source.label_names == (), "a column a class"
+  assert opened(path, "test").num_classes == 3
+
+
+def test_images_of_several_classes_each_can_be_taken_without(tmp_path):
+  """As ChestMNIST has them."""
+  path = saved(tmp_path, train_images=IMAGES, train_labels=np.ones((4, 14), np.uint8))
+  source = opened(path, label="none")
+  assert source.num_classes == 0 and source[0]["label"] == -1 and source.factors == {}
+
+
+def test_trn_and_tst_are_splits_of_a_file_where_nothing_else_is(tmp_path):
+  arrays = {"x_trn": IMAGES, "y_trn": LABELS, "x_tst": IMAGES[:2], "y_tst": LABELS[:2]}
+  path = saved(tmp_path, **arrays)
+  assert [len(opened(path, split)) for split in ("train", "test", "tst")] == [4, 2, 2]
+  assert opened(path).labels.tolist() == LABELS.tolist()
+  assert len(opened(saved(tmp_path, images=IMAGES[:3], **arrays))) == 3  # as before

@@ -238,6 +238,18 @@ def test_several_labels_of_an_image_are_no_class(label, tmp_path):
   assert opened(path, label_column="none").num_classes == 0
 
 
+@pytest.mark.parametrize("source", ["table", "folder"])
+def test_trn_and_tst_in_the_column_of_splits_are_train_and_test(tmp_path, source):
+  write(tmp_path, "a.png", "b.png", "c.png")
+  path = listed(tmp_path, "path,label,split\na.png,ant,trn\nb.png,bee,trn\nc.png,bee,TST\n")
+  where = {"path": path} if source == "table" else {"path": str(tmp_path), "labels": "list.csv"}
+  for split, labels in (("train", [0, 1]), ("test", [1])):
+    found = data.build(source, split=split, **where)
+    assert found.labels.tolist() == labels and found.label_names == ("ant", "bee")
+  listed(tmp_path, "path,label,split\na.png,ant,trn\nb.png,bee,train\nc.png,bee,tst\n")
+  assert list(data.build(source, split="train", **where).paths) == ["b.png"]  # as before
+
+
 def test_rows_without_a_split_beside_others_are_told(tmp_path, caplog):
   write(tmp_path, *ABC)
   path = listed(tmp_path, "path,split\na.png,train\nb.png,\nc.png,test\n")
