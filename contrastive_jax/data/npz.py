@@ -24,10 +24,6 @@ from contrastive_jax.data.labels import first_repeated, number_of_classes
 from contrastive_jax.options import option
 
 _IMAGES, _LABELS = ("images", "image", "x"), ("labels", "label", "y")  # the first that is there
-_SPELT = (  # names of splits, of which each may have a file
-  *("train", "training", "trn", "val", "valid", "validation", "dev"),
-  *("test", "testing", "tst"),
-)
 _MOST_CHANNELS = 64  # more are a side of an array that is to be transposed
 
 
@@ -167,8 +163,7 @@ def _labels_of_others(
     yield from (arrays[key] for key in dict.fromkeys(keys) if key in arrays and key != own)
   if "{split}" not in options.path:
     return
-  style = str.upper if split.isupper() else str.title if split.istitle() else str.lower
-  for name in (style(name) for name in _SPELT if style(name) != split):
+  for name in splits.spelt_like(split):
     keys = [options.label] if options.label else [*_LABELS, f"y_{name}"]
     try:
       found = _load(_path(options.path.replace("{split}", name), options.cache_gb), keys)

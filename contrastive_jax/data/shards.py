@@ -5,6 +5,7 @@ and `*`, `?` and `[...]` match what is there. Files that braces name must all be
 which shards are missing is another set. In a folder, names say of which split a file is.
 """
 
+import contextlib
 import dataclasses
 import glob
 import itertools
@@ -78,6 +79,18 @@ def find(given: str, split: str, wanted: Wanted) -> list[pathlib.Path]:
   if reading.is_folder(path) or _PATTERN.search(path):
     _tell_of_missing(found)
   return [pathlib.Path(name) for name in found]
+
+
+def of_other_splits(given: str, split: str, wanted: Wanted) -> list[pathlib.Path]:
+  """Returns the files of all splits but one, as far as a path on this machine finds them."""
+  names = ("train", "validation", "test")
+  names = splits.spelt_like(split) if "{split}" in given else names
+  found: dict[pathlib.Path, None] = {}
+  for name in names:
+    if splits.kind(name) != splits.kind(split) or splits.kind(split) == "":
+      with contextlib.suppress(errors.UserError):
+        found |= dict.fromkeys(find(given, name, wanted))
+  return list(found)
 
 
 def spelt_out(pattern: str, key: str = "the path") -> list[str]:

@@ -26,6 +26,10 @@ _FORMS = {re.compile(rf"({_BESIDE}[ _.-]?)?{w}([ _.-]?{_BESIDE})*"): k for w, k 
 BESIDE_TRAIN = {"dev": "validation", "development": "validation"} | dict.fromkeys(
   ("eval", "evaluation", "holdout", "held_out", "extra", "unlabeled", "unlabelled"), ""
 )
+_SPELT = (
+  *("train", "training", "trn", "val", "valid", "validation", "dev"),
+  *("test", "testing", "tst"),
+)
 _SHORT = {"trn": "train", "tst": "test"}  # where no name is written out
 # Between a split and its classes, or its images, and none of either.
 _CONTAINER = re.compile(r"images?|imgs?|pictures?|photos?|jpe?gs?|pngs?|jpegimages|data")
@@ -49,6 +53,12 @@ def may_be(name: str) -> bool:
 def is_short_for(name: str, split: str) -> bool:
   """Returns whether a name is "trn" or "tst" and means a split, if no other name does."""
   return bool(kind(split)) and _SHORT.get(name.casefold()) == kind(split)
+
+
+def spelt_like(split: str) -> list[str]:
+  """Returns what other splits may be called, in capitals as the name of a split has them."""
+  style = str.upper if split.isupper() else str.title if split.istitle() else str.lower
+  return [name for name in map(style, _SPELT) if name != split]
 
 
 def is_container(name: str) -> bool:

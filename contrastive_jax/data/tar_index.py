@@ -13,6 +13,7 @@ import io
 import json
 import logging
 import math
+import os
 import pathlib
 import tarfile
 import time
@@ -78,19 +79,7 @@ def of(files: Sequence[pathlib.Path], asked: Asked, kept_in: str = "") -> Index:
   Raises:
     UserError: a file is compressed, damaged or cut short, or none holds an image.
   """
-  place = kept.folder(kept_in, "data.webdataset.index", "tar_indexes")
-  parts, begun = [], time.monotonic()
-  with concurrent.futures.ThreadPoolExecutor(_AT_ONCE, "index") as threads:
-    found = threads.map(functools.partial(_of_one, asked=asked, place=place), files)
-    try:
-      for part in found:
-        parts.append(part)
-        if time.monotonic() - begun > _SAID_EVERY_S:
-          begun = time.monotonic()
-          _log().info("index of tar files: %d of %d are read", len(parts), len(files))
-    except BaseException:
-      threads.shutdown(cancel_futures=True)
-      raise
+  parts = _parts(files, asked, kept_in)
   _tell(files, parts, asked.label)
   counts = [len(part.offsets) for part in parts]
   if not sum(counts):
@@ -109,6 +98,28 @@ def of(files: Sequence[pathlib.Path], asked: Asked, kept_in: str = "") -> Index:
     digest(part.head["digest"].encode() for part in parts),
     labels,
   )
+
+
+def labels(files: Sequence[pathlib.Path], asked: Asked, kept_in: str = "") -> set[bytes]:
+  """Returns the different labels of some files, of which nothing else is told. Raises as `of`."""
+  return {label for part in _parts(files, asked, kept_in) for label in np.unique(part.labels)}
+
+
+def _parts(files: Sequence[pathlib.Path], asked: Asked, kept_in: str) -> list[_Part]:
+  place = kept.folder(kept_in, "data.webdataset.index", "tar_indexes")
+  parts, begun = [], time.monotonic()
+  with concurrent.futures.ThreadPoolExecutor(_AT_ONCE, "index") as threads:
+    found = threads.map(functools.partial(_of_one, asked=asked, place=place), files)
+    try:
+      for part in found:
+        parts.append(part)
+        if time.monotonic() - begun > _SAID_EVERY_S:
+          begun = time.monotonic()
+          _log().info("index of tar files: %d of %d are read", len(parts), len(files))
+    except BaseException:
+      threads.shutdown(cancel_futures=True)
+      raise
+  return parts
 
 
 def _tell(files: Sequence[pathlib.Path], parts: Sequence[_Part], label: str) -> None:
@@ -134,12 +145,19 @@ def _tell(files: Sequence[pathlib.Path], parts: Sequence[_Part], label: str) -> 
     said = plural.of(unlabelled, "sample has", "samples have")
     _log().warning("warning: %s no label beside others that have one", said)
   elif unlabelled and label != "none":
+    see = "see data.webdataset.label"
+    # An index from before does not say in which folders its samples lie.
+    folders = list(dict.fromkeys(f for part in parts for f in part.head.get("folders", ())))[:2]
+    if label == "auto" and len(folders) > 1:
+      see = (
+        f"{' and '.join(folders)} are folders: data.webdataset.label=folder takes such as classes"
+      )
+    quiet = label == "auto" and len(folders) < 2
     _log().log(
-      logging.INFO if label == "auto" else logging.WARNING,
-      "%sno sample has a label %s: images are taken without labels; members are %s; see "
-      "data.webdataset.label",
-      *(("", "cls") if label == "auto" else ("warning: ", label)),
-      ", ".join(parts[0].head["first"]),
+      logging.INFO if quiet else logging.WARNING,
+      "%sno sample has a label %s: images are taken without labels; members are %s; %s",
+      *("" if quiet else "warning: ", "cls" if label == "auto" else label),
+      *(", ".join(parts[0].head["first"]), see),
     )
 
 
@@ -169,12 +187,15 @@ def _of_one(path: pathlib.Path, asked: Asked, place: pathlib.Path) -> _Part:
 
 def _read(path: pathlib.Path, asked: Asked, head: dict) -> _Part:
   """Reads all headers of a file, and the labels."""
-  rows, names, first = [], hashlib.sha256(), []
+  rows, names, first, folders = [], hashlib.sha256(), [], []
   odd = {"several": [0, ""], "without": [0, ""]}
   try:
     with open(path, "rb") as labels_of:
       for key, members in _samples(path):
         first = first or [f".{member.suffix}" for member in members]
+        above = key.rpartition("/")[0]
+        if above and len(folders) < 2 and above not in folders:
+          folders.append(above)
         found = [m for m in members if _is_image(m.suffix, asked.image)]
         several = len(found) > 1
         if several or not found:
@@ -184,13 +205,14 @@ def _read(path: pathlib.Path, asked: Asked, head: dict) -> _Part:
         if found:
           if found[0].sparse or found[0].size >= 2**31:
             raise tarfile.TarError(f"{key}.{found[0].suffix} is a sparse file or has 2 GB and more")
-          rows.append((found[0].offset, found[0].size, _label(labels_of, members, asked.label)))
+          label = _label(labels_of, key, members, asked.label)
+          rows.append((found[0].offset, found[0].size, label))
           names.update(
             f"{key}\0{found[0].suffix}\0{found[0].size}\0".encode(errors="surrogateescape")
           )
   except (tarfile.TarError, ValueError, EOFError) as error:
     raise errors.UserError(_damaged(path, error)) from error
-  head = head | odd | {"digest": names.hexdigest(), "first": first[:10]}
+  head = head | odd | {"digest": names.hexdigest(), "first": first[:10], "folders": folders}
   offsets, lengths, labels = zip(*rows, strict=True) if rows else ((), (), ())
   return _Part(
     head,
@@ -257,10 +279,12 @@ def _is_image(suffix: str, asked: str) -> bool:
   return f".{suffix.rpartition('.')[2].lower()}" in folder.suffixes()
 
 
-def _label(file: io.BufferedReader, members: list[_Member], asked: str) -> bytes:
+def _label(file: io.BufferedReader, key: str, members: list[_Member], asked: str) -> bytes:
   """Returns a label as it is written, b"" if there is none."""
   if asked == "none":
     return b""
+  if asked == "folder":
+    return os.fsencode(key.rpartition("/")[0])
   wanted, _, key = asked.partition(":") if asked != "auto" else ("cls", "", "")
   member = next((m for m in members if m.suffix.lower() == wanted), None)
   if member is None:

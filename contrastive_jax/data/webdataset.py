@@ -8,14 +8,18 @@ same key, which is their name up to the first dot.
 
 import dataclasses
 import os
+import pathlib
 
 import numpy as np
 
 from contrastive_jax import errors
-from contrastive_jax.data import encoded, images, shards, tar_index
+from contrastive_jax.buckets import address
+from contrastive_jax.data import encoded, images, shards, tar_folders, tar_index
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.open_files import OpenFiles
 from contrastive_jax.options import option
+
+_FOLDER = "folder"  # the label is where a sample lies: n01440764/img1.jpg
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +31,9 @@ class Options:
   )
   image: str = option("", "suffix of the image, after the key's dot; empty: any image format")
   label: str = option(
-    "auto", "suffix of the label: cls, or json:KEY; auto: cls, if there; none: no labels"
+    "auto",
+    "suffix of the label: cls, or json:KEY; folder: the folder of a sample; auto: cls, if there; "
+    "none: no labels",
   )
   names: str = option("", "file with the names of all classes, a line each", identity=False)
   index: str = option(
@@ -44,9 +50,9 @@ class Options:
   def __post_init__(self):
     images.check_cache(self.cache_gb, "data.webdataset.cache_gb")
     images.check_limit(self.max_megapixels, "data.webdataset.max_megapixels")
-    if self.label not in ("auto", "none", "cls") and not self.label.startswith("json:"):
+    if self.label not in ("auto", "none", "cls", _FOLDER) and not self.label.startswith("json:"):
       raise errors.UserError(
-        f"data.webdataset.label is {self.label!r}; use auto, none, cls or json:KEY"
+        f"data.webdataset.label is {self.label!r}; use auto, none, cls, folder or json:KEY"
       )
 
 
@@ -88,8 +94,26 @@ def build(split: str, options: Options) -> Shards:
     "data.webdataset.path", (".tar",), "'DIR/{split}-{0000..0127}.tar'", options.cache_gb
   )
   files = shards.find(options.path, split, wanted)
-  index = tar_index.of(files, tar_index.Asked(options.image, options.label), options.index)
+  asked = tar_index.Asked(options.image, options.label)
+  index = tar_index.of(files, asked, options.index)
   names = encoded.read_names(options.names, "data.webdataset.names")
   what, key = f"the labels of {wanted.key} (split {split!r})", "data.webdataset.names"
-  labels, names = encoded.class_numbers(index.labels, names, what, key)
+  values = index.labels
+  if options.label == _FOLDER:
+    others = [] if names else _of_other_splits(options, split, wanted)
+    folders = tar_index.labels(others, asked, options.index)
+    values, known = tar_folders.named(values, folders, what)
+    names = names or tuple(known)
+  labels, names = encoded.class_numbers(values, names, what, key)
   return Shards(dataclasses.replace(index, labels=None), labels, names, options.max_megapixels)
+
+
+def _of_other_splits(options: Options, split: str, wanted: shards.Wanted) -> list[pathlib.Path]:
+  """Returns the other files whose folders are classes, too. Raises UserError: they are afar."""
+  if address.is_bucket(options.path):
+    raise errors.UserError(
+      "data.webdataset.label is folder, and to number classes alike over all splits of a bucket "
+      "would be to copy them all; set data.webdataset.names to a file with the names of all "
+      "classes, a line each"
+    )
+  return shards.of_other_splits(options.path, split, wanted)

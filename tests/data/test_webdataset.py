@@ -9,7 +9,7 @@ import picture_sets
 import pytest
 
 from contrastive_jax import data, errors, reading
-from contrastive_jax.data import identity, shards, tar_index
+from contrastive_jax.data import identity, shards, tar_index, webdataset
 
 
 @pytest.fixture(autouse=True)
@@ -230,3 +230,84 @@ def test_files_of_a_folder_are_told_apart_by_their_names(tmp_path):
   assert levels(opened(tmp_path / "x-{split}-*.tar", index=str(tmp_path / "i"))) == [2, 3]
   assert "no files of a split 'test' but train, validation" in refused(tmp_path, split="test")
   assert "no file of a split 'test'" in refused(tmp_path / "x-*.tar", split="test")
+
+
+def in_folders(path, *names):
+  """A shard of samples of level 0, 1, ... at these places."""
+  return write(path, [(name, picture(i)) for i, name in enumerate(names)])
+
+
+def test_folders_in_shards_are_classes_numbered_over_all_splits(tmp_path):
+  """In the order of files and members; the class that only one split has shifts no other."""
+  in_folders(tmp_path / "set-train-0.tar", "n2/b.png", "n3/a.png", "./n2/images/c.png", "d.png")
+  in_folders(tmp_path / "set-train-1.tar", "n3/e.png")
+  in_folders(tmp_path / "set-val-0.tar", "n1/x.png", "n3/y.png")
+  for path in (tmp_path, tmp_path / "set-{split}-*.tar", tmp_path / "*.tar"):
+    train, val = (
+      opened(path, split, label="folder", index=str(tmp_path / "i")) for split in ("train", "val")
+    )
+    assert train.label_names == val.label_names == ("n1", "n2", "n3")
+    assert train.labels.tolist() == [1, 2, 1, -1, 2] and val.labels.tolist() == [0, 2]
+    assert levels(train) == [0, 1, 2, 3, 0]
+  names = tmp_path / "names.txt"
+  names.write_text("n3\nn2\n")
+  options = {"label": "folder", "index": str(tmp_path / "i"), "names": str(names)}
+  assert opened(tmp_path, **options).labels.tolist() == [1, 0, 1, -1, 0]
+  with pytest.raises(errors.UserError, match="no number is known of 'n1'"):
+    opened(tmp_path, "val", **options)
+
+
+@pytest.mark.parametrize(
+  ("train", "val", "wanted"),
+  [
+    ("train/{}/a.png", "val/{}/a.png", ("ant", "bee")),
+    ("set/train/{}/a.png", "set/val/{}/a.png", ("ant", "bee")),
+    ("all/{}/images/a.png", "all/{}/images/a.png", ("ant", "bee")),
+    ("one/a{}.png", "one/a{}.png", ("one",)),
+    ("train/{}.png", "val/{}.png", ("train", "val")),  # where nothing else can be a class
+  ],
+)
+def test_what_lies_around_the_folders_of_classes_is_none(tmp_path, train, val, wanted):
+  in_folders(tmp_path / "x-train.tar", train.format("ant"), train.format("bee"))
+  in_folders(tmp_path / "x-val.tar", val.format("bee"))
+  assert opened(tmp_path / "x-{split}.tar", "val", label="folder").label_names == wanted
+  assert opened(tmp_path / "x-{split}.tar", label="folder").label_names == wanted
+
+
+def test_folders_in_shards_are_the_classes_of_the_same_files_in_folders(tmp_path):
+  (tmp_path / "shards").mkdir()
+  places = ["train/b/0.png", "train/b/1.png", "train/ä/2.png", "train/10/3.png", "train/9/4.png"]
+  for place in places:
+    file = tmp_path / "files" / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(picture(7))
+  path = in_folders(tmp_path / "shards" / "train.tar", *places)
+  wanted = data.build("folder", split="train", path=str(tmp_path / "files"))
+  found = opened(path, label="folder")
+  assert found.label_names == wanted.label_names
+  named = [found.label_names[label] for label in found.labels]
+  assert named == [place.split("/")[1] for place in places]
+
+
+def test_that_folders_could_be_classes_is_told_and_changes_nothing(tmp_path, caplog):
+  """A run from before goes on without labels."""
+  path = in_folders(tmp_path / "a.tar", "n1/a.png", "n2/b.png")
+  source = opened(path)
+  assert source.num_classes == 0
+  assert "n1 and n2 are folders: data.webdataset.label=folder takes such as classes" in caplog.text
+  write(tmp_path / "one-0.tar", [("n1/a.png", picture(0))])
+  write(tmp_path / "one-1.tar", [("n2/a.png", picture(0))])
+  caplog.clear()
+  opened(tmp_path / "one-*.tar")
+  assert "n1 and n2 are folders" in caplog.text
+  caplog.clear()
+  labelled = [("n1/a.png", picture(0)), ("n1/a.cls", b"1"), ("n2/b.png", picture(0))]
+  opened(write(tmp_path / "b.tar", labelled))
+  assert "folders" not in caplog.text
+  with pytest.raises(errors.UserError, match="use auto, none, cls, folder or json:KEY"):
+    opened(path, label="folders")
+
+
+def test_folders_in_shards_of_a_bucket_need_names():
+  with pytest.raises(errors.UserError, match="copy them all; set data.webdataset.names"):
+    webdataset._of_other_splits(webdataset.Options("gs://b/x-{split}.tar"), "train", None)
