@@ -294,7 +294,7 @@ def _rgb(image: Image.Image) -> Image.Image:
       raise ValueError(f"grey values {grey.min()}..{grey.max()} are outside 0..65535")
     return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
   if image.mode == "F":
-    raise ValueError("float pixels have no known range")
+    raise ValueError("float pixels have no known range; set data.value_range")
   if image.mode == "La":  # grey that is multiplied by alpha, which has no way to RGBA
     image = image.convert("LA")
   if image.has_transparency_data:

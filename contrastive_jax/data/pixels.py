@@ -114,7 +114,10 @@ def formed(pixels: np.ndarray, form: Form, name: str = "image") -> np.ndarray:
     return pixels
   if (count, form.channels) not in GREY_OR_RGB and count != form.channels:
     has = plural.of(count, "channel")
-    raise Unreadable(f"{name}: it has {has}, and data.channels is {form.channels}")
+    raise Unreadable(
+      f"{name}: it has {has}, and data.channels is {form.channels}; if all have so many set "
+      f"--config.data.channels={count}"
+    )
   unit = _unit(pixels, form, name)
   if (count, form.channels) == (3, 1):
     unit = (unit @ np.array(_LUMINANCE, np.float32))[..., None]
