@@ -157,7 +157,7 @@ def _labels_of_others(
   arrays: dict[str, np.ndarray], own: str, split: str, options: Options
 ) -> Iterator[np.ndarray]:
   """Yields the labels of other splits: in the same file, or in those that the path names."""
-  names = {name for key in arrays for name in _named(key) if splits.may_be(name)}
+  names = {name for key in arrays for name in _named(key) if splits.kind(name, short=True)}
   if not options.label:
     keys = [labels for name in sorted(names) for _, labels in _keys(name)]
     yield from (arrays[key] for key in dict.fromkeys(keys) if key in arrays and key != own)

@@ -144,6 +144,7 @@ def _of_split(names: list[str], split: str, root: str, wanted: Wanted) -> list[s
     kinds = {name: split_named(name) for name in names}
     known = sorted(set(filter(None, kinds.values())))
     if not known and split == "train":
+      _tell_if_mixed(names, wanted)
       return [os.path.join(root, name) for name in names]
     inside = [name for name in names if kinds[name] == splits.kind(split) != ""]
     if not inside:
@@ -171,7 +172,23 @@ def _named_alike(found: list[str], split: str, wanted: Wanted) -> list[str]:
       f"{wanted.key} names no file of a split {split!r}; write {{split}} where its name stands, "
       f"e.g. {wanted.example}"
     )
+  _tell_if_mixed(["/".join(name.split(os.sep)[-2:]) for name in found], wanted)
   return found
+
+
+def _tell_if_mixed(names: list[str], wanted: Wanted) -> None:
+  """Says that names of files which are all taken as train have words of several splits."""
+  of: dict[str, str] = {}  # the first file of each split
+  for name in names:
+    for word in re.split(r"[-_. /]", name):
+      if kind := splits.kind(word, short=True):
+        of.setdefault(kind, name)
+  if len(of) > 1:
+    logging.getLogger(__name__).warning(
+      "warning: %s may be of %s, and all files are taken as train: write {split} in that place, "
+      "%s=%s",
+      *(" and ".join(of.values()), " and ".join(of), wanted.key, wanted.example),
+    )
 
 
 def _tell_of_missing(found: list[str]) -> None:

@@ -40,14 +40,15 @@ PLAIN = frozenset(
 SYSTEM = PLAIN | {"#recycle", "@tmp", "__pycache__", "thumbnails", "Thumbnails", "thumbs", "Thumbs"}
 
 
-def kind(name: str) -> str:
-  """Returns "train", "validation" or "test" for a name of such a split, "" for any other."""
-  return next((k for form, k in _FORMS.items() if form.fullmatch(name.casefold())), "")
+def kind(name: str, short: bool = False) -> str:
+  """Returns "train", "validation" or "test" for a name of such a split, "" for any other.
 
-
-def may_be(name: str) -> bool:
-  """Returns whether a name may be that of a split."""
-  return bool(kind(name)) or name.casefold() in _SHORT
+  Args:
+    name: of a folder, a file or whatever a split may be called by.
+    short: whether "trn" and "tst" are such names.
+  """
+  found = next((k for form, k in _FORMS.items() if form.fullmatch(name.casefold())), "")
+  return found or (_SHORT.get(name.casefold(), "") if short else "")
 
 
 def is_short_for(name: str, split: str) -> bool:

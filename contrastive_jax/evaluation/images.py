@@ -94,6 +94,7 @@ def load(
   needed = not set(config.protocols) <= eval_config.NEED_NO_LABELS
   if needed:
     check_names(train.label_names, test.label_names, *names)
+    _tell_of_bare_numbers(train.label_names, test.label_names, *names)
   if needed and all(labels is not None for labels in known):  # else once they are read
     check_classes(*known, *names, label_names)
   return Images(
@@ -157,6 +158,19 @@ def check_names(train: Sequence[str], test: Sequence[str], train_name: str, test
         f"nothing is scored: class {number} is {one!r} in {train_name} and {other!r} in "
         f"{test_name}; number the classes of both alike"
       )
+
+
+def _tell_of_bare_numbers(
+  train: Sequence[str], test: Sequence[str], train_name: str, test_name: str
+) -> None:
+  """Says that one of two splits with labels names its classes and the other only numbers them."""
+  if bool(train) != bool(test):
+    with_names, bare = (train_name, test_name) if train else (test_name, train_name)
+    logging.getLogger(__name__).warning(
+      "warning: %s has names of its classes, and %s numbers alone: class 0 is taken to be %r in "
+      "both; if it is not, scores mean nothing",
+      *(with_names, bare, (train or test)[0]),
+    )
 
 
 def check_classes(

@@ -232,6 +232,23 @@ def test_files_of_a_folder_are_told_apart_by_their_names(tmp_path):
   assert "no file of a split 'test'" in refused(tmp_path / "x-*.tar", split="test")
 
 
+@pytest.mark.parametrize(
+  "names", [("x-trn-0.tar", "x-tst-0.tar"), ("seg_train/0.tar", "seg_test/0.tar")]
+)
+def test_shards_that_may_be_of_several_splits_and_are_read_as_one_are_told(tmp_path, caplog, names):
+  for name in names:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    write(tmp_path / name, [("a.png", picture(1)), ("a.cls", b"0")])
+  assert len(opened(tmp_path, index=str(tmp_path / "i"))) == 2  # as runs from before have them
+  assert f"{names[1]} and {names[0]} may be of" in caplog.text or (
+    f"{names[0]} and {names[1]} may be of" in caplog.text
+  )
+  caplog.clear()
+  inside = names[0].replace("trn", "{split}").replace("train", "{split}")
+  split = "trn" if "trn" in names[0] else "train"
+  assert len(opened(tmp_path / inside, split, index=str(tmp_path / "i"))) == 1 and not caplog.text
+
+
 def in_folders(path, *names):
   """A shard of samples of level 0, 1, ... at these places."""
   return write(path, [(name, picture(i)) for i, name in enumerate(names)])

@@ -138,6 +138,21 @@ def test_tiny_imagenet_as_downloaded_is_scored_on_its_validation_images(tmp_path
     images.load(asked(), c)
 
 
+@pytest.mark.parametrize(("split", "other"), [("train", "test"), ("test", "train")])
+def test_names_of_classes_in_one_split_alone_are_told(tmp_path, caplog, split, other):
+  """Whoever numbered the other one may have had another order in mind."""
+  c = run_config(tmp_path, [0, 1, 2], [0, 1, 2])
+  images.load(asked(), c)
+  assert caplog.text == ""
+  arrays = dict(np.load(tmp_path / f"{split}.npz"))
+  np.savez(tmp_path / f"{split}.npz", **arrays, label_names=["ape", "bee", "cow"])
+  images.load(asked(), c)
+  assert f'split "{split}" of data source "npz" has names of its classes, and' in caplog.text
+  assert f'split "{other}" of data source "npz" numbers alone: class 0 is taken to be \'ape\'' in (
+    caplog.text
+  )
+
+
 def test_splits_that_number_their_classes_otherwise_are_not_scored(tmp_path):
   """As two sets do that were saved apart: all would be wrong, or right for another reason."""
   c = run_config(tmp_path, [0, 1, 2], [0, 1, 2])
