@@ -25,6 +25,7 @@ _OTHER_SOURCES = {  # that read what may lie in a folder without images
   **{".parquet": "parquet", ".arrow": "parquet", ".tar": "webdataset", ".npz": "npz"},
   **{".arrayrecord": "arrayrecord", ".array_record": "arrayrecord"},
 }
+_LISTS = (".csv", ".tsv", ".jsonl", ".ndjson")  # that may tell of images
 _DEEPEST = 8  # folders around all; a link may lead up
 _MOST_LOOKED_AT = 100_000  # images of a flat folder in which lists are looked for
 
@@ -121,6 +122,8 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
   if not _in_classes(root, paths, labels):
     _hint(here, given, paths, tree)
     return _unlabelled(root, paths)
+  if labels == "auto":
+    _hint_of_parts(names, given, tree)
   return Reading(root, paths, _by_folder(paths, names), names)
 
 
@@ -267,6 +270,19 @@ def in_name(path: str) -> str:
   return (match[1] if match else stem).strip(" ._-")
 
 
+def _hint_of_parts(names: Sequence[str], given: Any, tree: Tree) -> None:
+  """Says where classes may be parts of a set: part_1 and part_2, beside a list of all images."""
+  without = {re.sub(r"\d+", "", name).strip(" ._-") for name in names}
+  if len(names) < 2 or len(without) > 1 or "" in without:
+    return
+  if lists := [name for name in tree.files(given) if name.lower().endswith(_LISTS)]:
+    logging.getLogger(__name__).warning(
+      "warning: %s differ by a number alone and are taken as classes; if they are parts of one set "
+      "data.folder.labels=%s reads that list",
+      *(" and ".join(names[:2]), lists[0]),
+    )
+
+
 def _hint(here: _Split, given: Any, paths: Listing, tree: Tree) -> None:
   """Says what could give the labels of a flat folder, which is taken without."""
   if len(paths) > _MOST_LOOKED_AT:
@@ -277,7 +293,7 @@ def _hint(here: _Split, given: Any, paths: Listing, tree: Tree) -> None:
       "" if splits.kind(place.name) else folder_lists.below(place, given)
     )  # one in each split, perhaps
     for name in tree.files(place):
-      if name.lower().endswith((".csv", ".tsv", ".jsonl", ".ndjson")):
+      if name.lower().endswith(_LISTS):
         said.append(f"data.folder.labels={above}{name} reads that list")
   few = [in_name(paths[i]) for i in range(0, len(paths), -(-len(paths) // 1000))]
   if 2 <= len(set(few)) <= len(few) // 2 and all(few):

@@ -8,6 +8,7 @@ import copy
 import dataclasses
 import errno
 import itertools
+import logging
 import math
 import pathlib
 import re
@@ -31,7 +32,7 @@ _MOST_CHANNELS = 64  # more are a side of an array that is to be transposed
 class Options:
   path: str = option("", "FILE.npz, or DIR/NAME_{split}.npz for one file per split", identity=False)
   label: str = option(
-    "", "array used as label; empty: labels, label, y or y_SPLIT; none: no labels"
+    "", "array used as label, NAME or NAME_{split}; empty: labels, label, y or y_SPLIT; none: none"
   )
   holdout: float = option(
     0.0, "part of the training images that is split test, where there is none: 0.1, ..."
@@ -105,10 +106,11 @@ def build(split: str, options: Options) -> data.Source:
 def _opened(split: str, options: Options) -> Arrays:
   path = _path(options.path.replace("{split}", split), options.cache_gb)
   arrays = _load(path)
-  keys, label_keys = list(_IMAGES), [*_LABELS, f"y_{split}"]
+  keys, label_keys, name = list(_IMAGES), [*_LABELS, f"y_{split}"], split
   if "{split}" not in options.path:
     if of_split := _of_split(arrays, split):
-      keys, label_keys = [of_split[0]], [of_split[1], *label_keys]
+      name, image_key, label_key = of_split
+      keys, label_keys = [image_key], [label_key, *label_keys]
     elif split != "train":
       raise errors.NoSplit(
         f"{path} holds no split {split!r} (no array x_{split} or {split}_images); use one file per "
@@ -121,12 +123,14 @@ def _opened(split: str, options: Options) -> Arrays:
       f"{path} has no array 'images' (nor image, x) but {_names(arrays)}; rename one"
     )
   pixels = _check_images(path, image_key, arrays[image_key])
-  label_keys = [options.label] if options.label else label_keys
+  label_keys = [options.label.replace("{split}", name)] if options.label else label_keys
   label_key = next((key for key in label_keys if key in arrays), None)
   if options.label not in ("", "none") and label_key is None:
     raise errors.UserError(
-      f"{path} has no array {options.label!r} but {_names(arrays)}; set data.npz.label"
+      f"{path} has no array {label_keys[0]!r} but {_names(arrays)}; set data.npz.label"
     )
+  if label_key is None and not options.label:
+    _tell_of_no_labels(path, arrays, image_key, name, label_keys)
   labels, num_classes = None, 0
   said = np.ravel(arrays.get("label_names", ()))
   names = tuple(npz_labels.text(f"{path}: label_names", name) for name in said)
@@ -153,18 +157,38 @@ def _opened(split: str, options: Options) -> Arrays:
   return Arrays(pixels, labels, names, factors, num_classes, (path.resolve(), image_key))
 
 
+def _tell_of_no_labels(
+  path: pathlib.Path, arrays: dict[str, np.ndarray], images: str, split: str, usual: list[str]
+) -> None:
+  """Says that no array is called as labels are, if one may be meant so."""
+  n = len(arrays[images])
+  can_be = [
+    key
+    for key, array in arrays.items()
+    if array.shape in ((n,), (n, 1)) and array.dtype.kind in "biuUS" and key != images
+  ]
+  if can_be:
+    logging.getLogger(__name__).warning(
+      "warning: %s has no array of labels, such as %s, but %s: images are taken without; set "
+      "data.npz.label to %s, or to none",
+      *(path, usual[0], ", ".join(can_be), can_be[0].replace(split, "{split}")),
+    )
+
+
 def _labels_of_others(
   arrays: dict[str, np.ndarray], own: str, split: str, options: Options
 ) -> Iterator[np.ndarray]:
   """Yields the labels of other splits: in the same file, or in those that the path names."""
   names = {name for key in arrays for name in _named(key) if splits.kind(name, short=True)}
-  if not options.label:
-    keys = [labels for name in sorted(names) for _, labels in _keys(name)]
-    yield from (arrays[key] for key in dict.fromkeys(keys) if key in arrays and key != own)
+  keys = [labels for name in sorted(names) for _, labels in _keys(name)]
+  if options.label:
+    keys = [options.label.replace("{split}", name) for name in sorted(names)]
+  yield from (arrays[key] for key in dict.fromkeys(keys) if key in arrays and key != own)
   if "{split}" not in options.path:
     return
   for name in splits.spelt_like(split):
-    keys = [options.label] if options.label else [*_LABELS, f"y_{name}"]
+    asked = options.label.replace("{split}", name)
+    keys = [asked] if asked else [*_LABELS, f"y_{name}"]
     try:
       found = _load(_path(options.path.replace("{split}", name), options.cache_gb), keys)
     except errors.Absent:
@@ -173,7 +197,7 @@ def _labels_of_others(
 
 
 def _of_split(arrays: Collection[str], split: str) -> tuple[str, ...]:
-  """Returns the names of a split's images and labels in a file of several; (): there is none.
+  """Returns a split's own name, and those of its images and labels, in a file of several; (): none.
 
   Keras' mnist.npz has x_train and y_train, scikit-learn's users X_train, MedMNIST train_images.
   """
@@ -182,8 +206,8 @@ def _of_split(arrays: Collection[str], split: str) -> tuple[str, ...]:
   alike = [name for name in names if name == split or kind and splits.kind(name) == kind]
   if not set(_IMAGES) & set(arrays):
     alike += [name for name in names if splits.is_short_for(name, split)]
-  pairs = (pair for name in alike for pair in _keys(name))
-  return next((pair for pair in pairs if pair[0] in arrays), ())
+  found = ((name, *pair) for name in alike for pair in _keys(name))
+  return next((one for one in found if one[1] in arrays), ())
 
 
 def _named(key: str) -> list[str]:

@@ -24,7 +24,7 @@ _JSON = (".jsonl", ".ndjson", ".json")
 _NAMES_OF = {
   "image": (
     *("image", "path", "file", "filename", "file_name", "filepath", "file_path", "image_path"),
-    *("img_path", "image_name", "image_file", "img", "imageid", "image_id", "id", "name"),
+    *("img_path", "image_name", "image_file", "img", "imageid", "image_id", "id", "name", "fname"),
   ),
   "label": (
     *("label", "class", "target", "category", "species", "breed", "class_name", "label_name"),
@@ -311,6 +311,12 @@ def _where(header: list[str], file: str, columns: Columns, key: str) -> dict[str
     )
   if key:
     _tell_of_unread(header, found, file, columns, key)
+  elif found["label"] is None and len(header) > 1:
+    logging.getLogger(__name__).warning(
+      "warning: %s has no column of labels, such as label, among %s: images are taken without; "
+      "call one so in its first line, or name it by data.source=table and data.table.label_column",
+      *(file, _shown(header)),
+    )
   return found
 
 

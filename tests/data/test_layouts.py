@@ -153,6 +153,23 @@ def test_labels_that_could_be_had_are_named(tmp_path, caplog):
   assert "data.folder.labels=labels.csv reads" in line and "labels=name takes cat, dog" in line
 
 
+def test_a_list_without_a_column_of_labels_is_told(tmp_path, caplog):
+  """As HAM10000's, where the class is in the column dx: its images had no labels without a word."""
+  write(tmp_path, ["part_1/a.jpg", "part_2/b.jpg"])
+  (tmp_path / "meta.csv").write_text("image_id,dx\na,mel\nb,nv\n")
+  assert opened(tmp_path, labels="meta.csv").num_classes == 0
+  assert "meta.csv has no column of labels, such as label, among 'image_id', 'dx'" in caplog.text
+  caplog.clear()
+  assert opened(tmp_path).label_names == ("part_1", "part_2")
+  assert "part_1 and part_2 differ by a number alone and are taken as classes" in caplog.text
+  assert "data.folder.labels=meta.csv reads that list" in caplog.text
+  caplog.clear()
+  (tmp_path / "meta.csv").write_text("fname,label\na.jpg,mel\nb.jpg,nv\n")
+  assert opened(tmp_path, labels="meta.csv").label_names == ("mel", "nv") and not caplog.records
+  write(tmp_path / "digits", ["0/a.jpg", "1/b.jpg", "list.csv"])
+  assert opened(tmp_path / "digits").num_classes == 2 and not caplog.records
+
+
 def test_a_list_in_the_folder_of_a_split_is_named_as_it_is_read(tmp_path, caplog):
   files = ["train/a.jpg", "train/metadata.csv", "test/a.jpg", "test/metadata.csv"]
   write(tmp_path, files)

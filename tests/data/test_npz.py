@@ -235,3 +235,19 @@ def test_trn_and_tst_are_splits_of_a_file_where_nothing_else_is(tmp_path):
   assert [len(opened(path, split)) for split in ("train", "test", "tst")] == [4, 2, 2]
   assert opened(path).labels.tolist() == LABELS.tolist()
   assert len(opened(saved(tmp_path, images=IMAGES[:3], **arrays))) == 3  # as before
+
+
+def test_an_array_that_may_be_meant_as_labels_is_told_and_can_be_named(tmp_path, caplog):
+  """Y_train is none of the usual names: such images were taken without labels, without a word."""
+  texts = {"Y_train": TEXTS, "Y_test": np.array(["bee", "ant"])}
+  path = saved(tmp_path, X_train=IMAGES, X_test=IMAGES[:2], **texts)
+  assert opened(path).num_classes == 0  # as before
+  assert "no array of labels, such as y_train, but Y_train: images are taken without" in caplog.text
+  assert "set data.npz.label to Y_{split}, or to none" in caplog.text
+  caplog.clear()
+  train, test = (opened(path, split, label="Y_{split}") for split in ("train", "test"))
+  assert train.label_names == test.label_names == ("ant", "bee", "dog")
+  assert train.labels.tolist() == [2, -1, 0, 2] and test.labels.tolist() == [1, 0]
+  opened(path, label="none")
+  opened(saved(tmp_path, images=IMAGES, weight=np.ones(4)))
+  assert not caplog.records
