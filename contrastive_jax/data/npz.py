@@ -165,7 +165,7 @@ def _tell_of_no_labels(
   can_be = [
     key
     for key, array in arrays.items()
-    if array.shape in ((n,), (n, 1)) and array.dtype.kind in "biuUS" and key != images
+    if array.shape in ((n,), (n, 1)) and array.dtype.kind in "biuUS" and key != "label_names"
   ]
   if can_be:
     logging.getLogger(__name__).warning(

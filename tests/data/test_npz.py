@@ -249,5 +249,5 @@ def test_an_array_that_may_be_meant_as_labels_is_told_and_can_be_named(tmp_path,
   assert train.label_names == test.label_names == ("ant", "bee", "dog")
   assert train.labels.tolist() == [2, -1, 0, 2] and test.labels.tolist() == [1, 0]
   opened(path, label="none")
-  opened(saved(tmp_path, images=IMAGES, weight=np.ones(4)))
+  opened(saved(tmp_path, images=IMAGES, weight=np.ones(4), label_names=TEXTS))
   assert not caplog.records
