@@ -8,6 +8,7 @@ the objects themselves can open.
 import contextlib
 import copy
 import dataclasses
+import logging
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -83,6 +84,7 @@ class Items:
 
   def __init__(self, items: Any, name: str, with_labels: bool, native_size_px: int | None = None):
     self._items, self._name, self.native_size_px = items, name, native_size_px
+    self._looked_at: list[str] = []  # shared with copies of other sizes
     self.factors: dict[str, np.ndarray] = {}
     self.labels, self.label_names, self.num_classes = None, (), 0
     if with_labels:
@@ -101,6 +103,9 @@ class Items:
     name = f"item {index} of {self._name}"
     try:
       image, _ = item_labels.parted(self._items[int(index)], name)
+      if not self._looked_at:
+        self._looked_at.append(name)
+        _tell_of_16_bits(image, name)
       if isinstance(image, str | os.PathLike):
         pixels = decoding.read(os.fspath(image), size_px=self._size_px)
       elif isinstance(image, bytes):
@@ -121,6 +126,22 @@ class Items:
     source = copy.copy(self)
     source._size_px = size_px
     return source
+
+
+def _tell_of_16_bits(image: Any, name: str) -> None:
+  """Says in what range the values of a picture or a file of 16 bits are taken."""
+  with contextlib.suppress(Exception):  # told where it is decoded
+    if isinstance(image, str | os.PathLike):
+      with open(image, "rb") as file:
+        image = file.read()
+    if isinstance(image, bytes):
+      image = decoding.open_header(image)
+    if getattr(image, "mode", "") in decoding.SIXTEEN_BITS:
+      logging.getLogger(__name__).warning(
+        "warning: %s has 16 bits, and its values are taken to run from 0 to 65,535: of scans of 12 "
+        "bits, say, give floats, value / 4095, or train on the files, data.source=folder or table",
+        name,
+      )
 
 
 def build(split: str, options: Options) -> data.Source:

@@ -234,3 +234,19 @@ def test_an_object_that_no_process_can_be_sent_is_refused_with_workers():
   assert len(list(pipeline.train_batches(source, num_workers=0, **asked))) == 1
   with pytest.raises(errors.UserError, match="cannot pickle.*lock.*; set data.num_workers=0"):
     list(pipeline.train_batches(source, num_workers=1, **asked))
+
+
+@pytest.mark.parametrize("form", ["picture", "path", "content"])
+def test_that_values_of_16_bits_have_no_range_of_their_own_is_told_once(tmp_path, caplog, form):
+  """Scans of 12 bits are nearly black then."""
+  scan = Image.fromarray(np.full((6, 6), 4095, np.uint16))
+  scan.save(tmp_path / "scan.png")
+  path = str(tmp_path / "scan.png")
+  given_as = {"picture": scan, "path": path, "content": (tmp_path / "scan.png").read_bytes()}[form]
+  source = given.source([(given_as, 0)] * 3, "train")
+  assert source[0]["image"].max() == source.within(4)[1]["image"].max() == 15
+  [line] = [record.getMessage() for record in caplog.records]
+  assert line.startswith("warning: item 0 of train has 16 bits, and its values are taken to run")
+  caplog.clear()
+  plain = given.source([(Image.new("L", (6, 6)), 0)], "train")
+  assert plain[0]["image"].shape == (6, 6, 3) and not caplog.records
