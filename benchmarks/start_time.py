@@ -2,8 +2,8 @@
 
 python benchmarks/start_time.py [--times=3] [--config=shapes/quickstart] [--before=DIR]
 
-A run is killed when its first step is in metrics.jsonl. "off" is --nokeep_compiled, "cold" begins with
-an empty cache, "second" with that of a cold one. Seconds of the processor and of the clock,
+A run is killed when its first step is in metrics.jsonl. "off" is --nokeep_compiled, "cold" begins
+with an empty cache, "second" with that of a cold one. Seconds of the processor and of the clock,
 medians, in turn; a table in Markdown. DIR is a clone of an older commit, whose start is "before":
 one that kept nothing, with its config in `configs/quickstart.py`. Neither the compiled modules of
 Python nor the programs of XLA are those of the environment.
