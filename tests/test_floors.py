@@ -9,7 +9,10 @@ from conftest import REPOSITORY
 HOME = REPOSITORY / "contrastive_jax"
 # From the ground up. A room imports from lower floors and from nowhere else.
 FLOORS = (
-  ("checkpoint_names", "compiling", "errors", "keys", "locking", "orphan", "plural", "slow"),
+  (
+    *("checkpoint_names", "compiling", "errors", "hiding", "keys", "locking", "orphan"),
+    *("plural", "slow"),
+  ),
   ("config_files", "export_names", "limits", "options", "parallel", "paths", "places", "reading"),
   ("augment", "buckets", "declared", "losses", "metric_lines", "optim", "processes"),
   ("catalogue", "launch", "sections"),

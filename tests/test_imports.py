@@ -1,4 +1,7 @@
-"""A run imports neither PyTorch nor TensorFlow, and TFDS only where a set of it is read."""
+"""A run imports neither PyTorch nor TensorFlow, and TFDS only where a set of it is read.
+
+Nor what others would take along: boto3 comes with tensorboardX, Orbax with grain.
+"""
 
 import os
 import subprocess
@@ -7,7 +10,7 @@ import sys
 import pytest
 from conftest import ONE_DEVICE_FLAGS, REPOSITORY
 
-UNWANTED = ("torch", "tensorflow", "tensorflow_datasets", "pyarrow")
+UNWANTED = ("torch", "tensorflow", "tensorflow_datasets", "pyarrow", "boto3", "orbax")
 # SystemExit, since a library that tries an import catches ImportError.
 BOMB = "raise SystemExit(f'{__name__} was imported')\n"
 PRETRAIN = ["train.py", "--config=configs/shapes/quickstart.py", "--config.epochs=1"]

@@ -2,9 +2,9 @@
 
 What a flag or a key gets wrong is answered before JAX is imported.
 
-Imports: __init__, buckets, config, config_files, data, embedding, errors, evaluation, launch,
-options, paths, places, plan, plural, processes, report, run_images, study, training, unread,
-weights, workdir.
+Imports: __init__, buckets, config, config_files, data, embedding, errors, evaluation, hiding,
+launch, options, paths, places, plan, plural, processes, report, run_images, study, training,
+unread, weights, workdir.
 """
 
 import sys

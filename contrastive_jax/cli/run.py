@@ -7,7 +7,7 @@ import traceback
 import jax
 from absl import logging as absl_logging
 
-from contrastive_jax import config_files, errors
+from contrastive_jax import config_files, errors, hiding
 from contrastive_jax.buckets import address
 from contrastive_jax.cli import compiled
 from contrastive_jax.cli.command import Asked, Command
@@ -32,6 +32,7 @@ def run(command: Command, asked: Asked, in_turn: bool = False) -> None:
         _connect(command, asked)
       _log_to_stderr()
       watchdog.end_this_process()  # where a run hangs: it is the command's own
+      hiding.alone()
       if with_others and asked.flags["keep_compiled"].value:
         compiled.keep()
       command.run(asked)

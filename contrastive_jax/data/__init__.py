@@ -5,8 +5,8 @@ function `build(split, options)`; adding one is adding a file. Sources know file
 batches, order and processes belong to `pipeline`. Nothing in a source imports JAX, so that worker
 processes start quickly.
 
-Imports: buckets, catalogue, errors, limits, locking, options, orphan, paths, places, plural,
-reading, slow.
+Imports: buckets, catalogue, errors, hiding, limits, locking, options, orphan, paths, places,
+plural, reading, slow.
 """
 
 import dataclasses

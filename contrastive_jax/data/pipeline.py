@@ -18,6 +18,7 @@ import numpy as np
 from contrastive_jax import errors, plural
 from contrastive_jax.data import Source, order, workers
 from contrastive_jax.data.store import Batch, Store, empty
+from contrastive_jax.hiding import hidden
 
 _STEPS_AHEAD = 2  # batches made in advance; each may be gigabytes of pixels
 
@@ -97,7 +98,8 @@ class Batches:
     return self._in_threads()
 
   def _in_threads(self) -> Iterator[Batch]:
-    import grain
+    with hidden("orbax.checkpoint"):  # with which iterators can be saved
+      import grain
 
     read = grain.ReadOptions(num_threads=_STEPS_AHEAD, prefetch_buffer_size=_STEPS_AHEAD)
     steps = grain.MapDataset.range(self.start, self.stop).map(self.load).to_iter_dataset(read)

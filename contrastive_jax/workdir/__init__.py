@@ -1,7 +1,7 @@
 """The directory of a run: made, checked, and stamped with what will run in it.
 
-Imports: buckets, checkpoint_names, config, data, errors, export_names, locking, metric_lines,
-parallel, paths, places, plural, processes, reading, slow, step, stored.
+Imports: buckets, checkpoint_names, config, data, errors, export_names, hiding, locking,
+metric_lines, parallel, paths, places, plural, processes, reading, slow, step, stored.
 """
 
 import hashlib

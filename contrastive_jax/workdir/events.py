@@ -2,7 +2,6 @@
 
 import pathlib
 import re
-import sys
 import time
 import types
 from collections.abc import Mapping
@@ -10,10 +9,9 @@ from collections.abc import Mapping
 from PIL import Image
 
 from contrastive_jax import errors
+from contrastive_jax.hiding import hidden
 
 _FLUSH_S = 30.0  # between two writings to the disk; a checkpoint comes after one too
-# For PyTorch's tensors and for writing into buckets, which does not happen here; slow to import.
-_NEEDLESS = ("torch", "boto3", "google.cloud.storage")
 # What is shown together: the metrics whose names begin so.
 _GROUP = re.compile(r"(collapse|contrastive|knn|online)_(.+)")
 
@@ -76,13 +74,11 @@ class Events:
 
 
 def _tensorboard() -> types.ModuleType:
-  """Imports tensorboardX (slow, so only where wanted) without what it takes if it can."""
-  hidden = [name for name in _NEEDLESS if name not in sys.modules]
-  sys.modules.update(dict.fromkeys(hidden))
-  try:
+  """Imports tensorboardX (slow, so only where wanted) without PyTorch, which it takes if it can.
+
+  Nor with what it writes into buckets with: here that is done with whole files.
+  """
+  with hidden("boto3", "google.cloud.storage", always=("torch",)):
     import tensorboardX
     import tensorboardX.event_file_writer
-  finally:
-    for name in hidden:
-      del sys.modules[name]
   return tensorboardX

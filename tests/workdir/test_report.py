@@ -175,22 +175,17 @@ def read_events(path):
 
 
 def test_what_is_imported_beside_tensorboard_stays_imported(monkeypatch):
-  asked = set()
-
   class Finder:
     def find_spec(self, name, *_):
-      asked.add(name)
       if name == "tensorboardX":
         sys.modules["came_along"] = os
 
-  packages = ("tensorboardX", "boto3", "google")
-  for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+  for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboardX"]:
     monkeypatch.delitem(sys.modules, name)
   monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
   try:
     first = events._tensorboard()
-    assert "came_along" in sys.modules and not {"torch", "boto3"} & set(sys.modules)
-    assert not {"torch", "boto3", "google.cloud.storage"} & asked
+    assert "came_along" in sys.modules and "torch" not in sys.modules
     assert events._tensorboard() is first
   finally:
     sys.modules.pop("came_along", None)
