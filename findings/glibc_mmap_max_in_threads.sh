@@ -11,8 +11,9 @@
 # Why:      XLA's threads have arenas of their own, whose heaps end at 64 MiB. What does not fit into one is mapped
 #           without a look at M_MMAP_MAX (sysmalloc in malloc/malloc.c), and unmapped when it is freed.
 #           The first arena alone can grow as far as it has to.
-# For us:   the commands ask for one arena (contrastive_jax/cli/heap.py, tests/cli/test_heap.py), at a price:
-#           all threads that compile share its lock (docs/devices.md).
+# For us:   the commands have the first thread run a CPU's programs, whose arena keeps what is freed
+#           (contrastive_jax/cli/heap.py, tests/cli/test_heap.py). One arena for all threads is slower in starts
+#           and small steps (docs/results/speed.md).
 set -eu
 [ "$(uname -s)" = Linux ] || { echo "only for Linux with glibc"; exit 0; }
 work=$(mktemp -d)
