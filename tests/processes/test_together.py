@@ -201,15 +201,25 @@ load, enter = trainer.pipeline.train_batches, trainer.Watchdog.__enter__
 watchdogs = []
 
 
-def hang(*args, **options):
-  for number, batch in enumerate(load(*args, **options)):
-    if number == 6 and "--process_id=1" in sys.argv:
-      watchdogs[0]._stuck_after_s = 4.0  # not from the start: compiling may take any time
-      time.sleep(1000)
-    yield batch
+class Hanging:
+  def __init__(self, *args, **options):
+    self._batches = load(*args, **options)
+
+  def __getattr__(self, name):
+    return getattr(self._batches, name)
+
+  def __iter__(self):
+    return self.hang()
+
+  def hang(self):
+    for number, batch in enumerate(self._batches):
+      if number == 6 and "--process_id=1" in sys.argv:
+        watchdogs[0]._stuck_after_s = 4.0  # not from the start: compiling may take any time
+        time.sleep(1000)
+      yield batch
 
 
-trainer.pipeline.train_batches = hang
+trainer.pipeline.train_batches = Hanging
 trainer.Watchdog.__enter__ = lambda self: watchdogs.append(self) or enter(self)
 """
 
