@@ -89,7 +89,7 @@ def test_the_commands_take_buckets_and_import_no_tensorflow(server, tmp_path):
 
 @pytest.mark.slow
 def test_sigterm_in_the_middle_of_a_save_commits_it_and_the_step_that_was_reached(server, tmp_path):
-  config = members.config_file(tmp_path, epochs=200)
+  config = members.config_file(tmp_path, epochs=5000)
   cache = str(tmp_path / "cache")
   run = members.start(
     *members.training(config, server.address("run")),

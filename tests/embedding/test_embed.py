@@ -302,7 +302,7 @@ def test_a_command_that_is_killed_goes_on(workdir, wanted, tmp_path):
     "from contrastive_jax.embedding import pieces; pieces._ROWS = 24\n"
     "from contrastive_jax.embedding import kept; import time\n"
     "add = kept.Kept.add\n"
-    "kept.Kept.add = lambda self, *rest: (add(self, *rest), time.sleep(5))\n"
+    "kept.Kept.add = lambda self, *rest: (add(self, *rest), time.sleep(1000))\n"
     "from contrastive_jax import cli\n"
     f"cli.main(['embed', '--workdir={workdir}', '--layers=h,z', '--config.batch_size=12',\n"
     f"  '--out={out}'])\n"

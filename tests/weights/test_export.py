@@ -363,7 +363,7 @@ def test_a_command_that_is_killed_while_it_writes_leaves_the_earlier_export(trai
   words = (
     "from contrastive_jax import cli, places; import time\n"
     "write = places.write\n"
-    "places.write = lambda *given: (write(*given), time.sleep(5))\n"
+    "places.write = lambda *given: (write(*given), time.sleep(1000))\n"
     f"cli.main(['export', '--workdir={trained[0]}', '--format=own', '--out={out}'])\n"
   )
   with subprocess.Popen([sys.executable, "-c", words]) as process:
