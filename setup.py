@@ -29,6 +29,11 @@ INSTALL = [
 GCS, S3 = ["gcsfs>=2026.9"], ["s3fs>=2026.9"]
 TFDS = ["tensorflow-datasets>=4.9.10", "array-record>=0.8", "importlib-resources>=6.4"]
 PARQUET, SCANS = ["pyarrow>=18"], ["tifffile>=2024.8.10", "imagecodecs>=2024.6.1"]
+# cykooz.resizer has no wheel for Linux on ARM.
+FAST = [
+  "simplejpeg>=1.9",
+  "cykooz.resizer>=4.0; sys_platform != 'linux' or platform_machine == 'x86_64'",
+]
 ONNX, STABLEHLO = ["onnx>=1.17", "onnxruntime>=1.20"], ["flatbuffers>=24.3"]
 
 setup(
@@ -76,7 +81,7 @@ setup(
     "cuda13": ["jax[cuda13]>=0.10.2,<0.13"],
     "ray": ["ray>=2.50"],
     "prepare": [*TFDS, "tensorflow>=2.18"],
-    "fast": ["simplejpeg>=1.9"],
+    "fast": FAST,
     "tsne": ["scikit-learn>=1.5"],
     "umap": ["umap-learn>=0.5.7"],
     "wandb": ["wandb>=0.19"],
@@ -87,7 +92,7 @@ setup(
     "stablehlo": STABLEHLO,
     "oracle": ["torch>=2.5"],
     "test": [
-      *(*TFDS, *PARQUET, *SCANS, *GCS, *S3, *ONNX, *STABLEHLO, "safetensors>=0.6"),
+      *(*TFDS, *PARQUET, *SCANS, *GCS, *S3, *ONNX, *STABLEHLO, *FAST, "safetensors>=0.6"),
       *("gcp-storage-emulator>=2026.7.19", "moto[s3]>=5.2.5", "flask>=3.1", "flask-cors>=6.0"),
       *("pytest>=8.3", "pytest-xdist>=3.6", "ruff==0.17.6", "setuptools>=77"),
     ],

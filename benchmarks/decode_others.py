@@ -2,12 +2,13 @@
 
 taskset -c 0 python benchmarks/decode_others.py [--runs=15]
 
-Needs simplejpeg, kornia-rs, opencv-python-headless and PyAV beside the package. 500 x 375 to 256 as
-in `decode_time.py`, whose "before" and "simplejpeg" stand in the table, forms in turn, medians of
-the time of the process. All but PyAV shrink what simplejpeg decodes whole. "apart" is the mean
-difference of pixels from "before", in levels of 255. "noise" is the deviation of white noise after
-the filter, as a share of what Pillow's bicubic filter leaves of it: well above 1 the filter lets
-through what the smaller image cannot show. Below the table is what the decoders take alone.
+Needs the extra `fast`, kornia-rs, opencv-python-headless and PyAV beside the package. 500 x 375 to
+256 as in `decode_time.py`, whose "before", "simplejpeg" and "fast" stand in the table, forms in
+turn, medians of the time of the process. All but PyAV shrink what simplejpeg decodes whole. "apart"
+is the mean difference of pixels from "before", in levels of 255. "noise" is the deviation of white
+noise after the filter, as a share of what Pillow's bicubic filter leaves of it: well above 1 the
+filter lets through what the smaller image cannot show. Below the table is what the decoders take
+alone.
 """
 
 import statistics
@@ -24,7 +25,7 @@ from absl import app, flags
 from av.video import reformatter
 from PIL import Image
 
-from contrastive_jax.data import images
+from contrastive_jax.data import images, shrinking
 
 _WIDTH, _HEIGHT, _SIZE_PX = 500, 375, 256
 _SIZE = images.fitted((_WIDTH, _HEIGHT), _SIZE_PX)  # width, height
@@ -65,6 +66,7 @@ class Ffmpeg:
 
 _FFMPEG = Ffmpeg()
 _SHRINKS: dict[str, Shrink] = {
+  "cykooz.resizer, cubic": lambda x: shrinking.shrink(x, _SIZE),
   "Pillow, box": pillow(Image.Resampling.BOX),
   "kornia-rs, bicubic": kornia("bicubic"),
   "kornia-rs, bilinear": kornia("bilinear"),
@@ -104,7 +106,7 @@ def noise(shrink: Shrink) -> float:
 def main(_) -> None:
   cv2.setNumThreads(1)
   encoded = [decode_time.photograph(_WIDTH, _HEIGHT, seed) for seed in range(4)]
-  names = ["before", "simplejpeg", *_SHRINKS]
+  names = ["before", "simplejpeg", "fast", *_SHRINKS]
   canvases = {name: np.zeros((_SIZE_PX, _SIZE_PX, 3), np.uint8) for name in names}
   taken = {name: [] for name in names}
   for run in range(flags.FLAGS.runs + 1):
@@ -121,7 +123,9 @@ def main(_) -> None:
     left = f"{noise(_SHRINKS[name]):.2f}" if name in _SHRINKS else ""
     print(f"| {name} | {ms[name]:.2f} ms | {ms[name] / ms['before']:.2f} | {apart:.2f} | {left} |")
   by = {
+    "before": decode_time.whole,
     "simplejpeg": lambda content: simplejpeg.decode_jpeg(content, "RGB"),
+    "its luminance": lambda content: simplejpeg.decode_jpeg(content, "GRAY"),
     "PyAV": _FFMPEG.decode,
   }
   said = ", ".join(f"{name} {alone(decode, encoded):.2f} ms" for name, decode in by.items())

@@ -3,12 +3,12 @@
 python benchmarks/decode_time.py [--runs=15] [--threads=4]
 
 Forms in turn, medians over made-up photographs of quality 90: "before" decodes the whole image with
-Pillow and shrinks it from an array, as this package did; "Pillow" and "simplejpeg" are what it does
-without and with the extra `fast`; "alone" is simplejpeg's own call for the least eighths not below
-the canvas, which leaves the image larger than that, and makes none. "bicubic" is simplejpeg
-with a bicubic filter for all that is left to shrink. Of one thread the time is that of the thread,
-of several that of the process. "apart" is the mean difference of pixels from those of "before", in
-levels of 255. The last column is the share of a thread's time in which it held Python's lock: all
+Pillow and shrinks it from an array, as this package did; "Pillow" and "fast" are what it does
+without and with the extra `fast`; "simplejpeg" is with that package alone, where cykooz.resizer has
+no wheel; "alone" is simplejpeg's own call for the least eighths not below the canvas, which leaves
+the image larger than that, and makes none. Of one thread the time is that of the thread, of several
+that of the process. "apart" is the mean difference of pixels from those of "before", in levels of
+255. The last column is the share of a thread's time of "fast" in which it held Python's lock: all
 but that within the calls that give it back.
 """
 
@@ -20,12 +20,13 @@ import time
 from collections.abc import Callable, Iterator
 from unittest import mock
 
+import cykooz_resizer
 import numpy as np
 import simplejpeg
 from absl import app, flags
 from PIL import Image, ImageOps
 
-from contrastive_jax.data import images, jpeg
+from contrastive_jax.data import images, jpeg, shrinking
 
 _RUNS = flags.DEFINE_integer("runs", 15, "Of each form and image.")
 _THREADS = flags.DEFINE_integer("threads", 4, "Of the second table.")
@@ -47,10 +48,11 @@ def photograph(width: int, height: int, seed: int) -> bytes:
 
 
 def before(encoded: bytes, canvas: np.ndarray) -> None:
-  images.place(_whole(encoded), canvas)
+  images.place(whole(encoded), canvas)
 
 
-def _whole(encoded: bytes) -> np.ndarray:
+def whole(encoded: bytes) -> np.ndarray:
+  """Decodes a JPEG as "before" does."""
   with images.open_header(encoded) as opened:
     ImageOps.exif_transpose(opened, in_place=True)
     return images._pixels(opened)
@@ -66,22 +68,22 @@ def alone(encoded: bytes, canvas: np.ndarray) -> None:
   simplejpeg.decode_jpeg(encoded, "RGB", min_width=least[0], min_height=least[1])
 
 
-_OWN = jpeg.filter_after
-FORMS = {  # what is called, with which decoder and filter there
-  "before": (before, None, _OWN),
-  "Pillow": (now, None, _OWN),
-  "simplejpeg": (now, simplejpeg, _OWN),
-  "bicubic": (now, simplejpeg, lambda *_: Image.Resampling.BICUBIC),
-  "alone": (alone, simplejpeg, _OWN),
+FORMS = {  # what is called, with which decoder and resizer there; None: Pillow
+  "before": (before, None, None),
+  "Pillow": (now, None, None),
+  "simplejpeg": (now, simplejpeg, None),
+  "fast": (now, simplejpeg, cykooz_resizer),
+  "alone": (alone, simplejpeg, None),
 }
+_NOW = ("Pillow", "simplejpeg", "fast")  # which make a canvas
 
 
 @contextlib.contextmanager
 def prepared(name: str) -> Iterator[Callable[[bytes, np.ndarray], None]]:
-  form, module, filter_after = FORMS[name]
+  form, decoder, resizer = FORMS[name]
   with (
-    mock.patch.object(jpeg, "_simplejpeg", lambda: module),
-    mock.patch.object(jpeg, "filter_after", filter_after),
+    mock.patch.object(jpeg, "_simplejpeg", lambda: decoder),
+    mock.patch.object(shrinking, "_cykooz", lambda: resizer),
   ):
     yield form
 
@@ -114,7 +116,7 @@ def of_threads(size_px: int, encoded: list[bytes]) -> dict[str, float]:
 
 
 def lock_share(size_px: int, encoded: list[bytes]) -> float:
-  """Returns which part of the time of "simplejpeg" is outside the calls that give back the lock."""
+  """Returns which part of the time of "fast" is outside the calls that give back the lock."""
   free, canvas = [], np.zeros((size_px, size_px, 3), np.uint8)
 
   def timed(call: Callable) -> Callable:
@@ -127,11 +129,11 @@ def lock_share(size_px: int, encoded: list[bytes]) -> float:
 
     return timing
 
-  resize, start = Image.Image.resize, time.thread_time()
+  start, resizer = time.thread_time(), cykooz_resizer.Resizer
   with (
-    mock.patch.object(jpeg, "_simplejpeg", lambda: simplejpeg),
+    prepared("fast"),
     mock.patch.object(simplejpeg, "decode_jpeg", timed(simplejpeg.decode_jpeg)),
-    mock.patch.object(Image.Image, "resize", timed(resize)),
+    mock.patch.object(resizer, "resize", timed(resizer.resize)),
   ):
     for content in encoded * _RUNS.value:
       now(content, canvas)
@@ -141,7 +143,7 @@ def lock_share(size_px: int, encoded: list[bytes]) -> float:
 def apart(size_px: int, content: bytes) -> dict[str, float]:
   """Returns the mean difference of pixels from "before" of the forms that make a canvas."""
   found = {}
-  for name in ("before", "Pillow", "simplejpeg", "bicubic"):
+  for name in ("before", *_NOW):
     found[name] = np.zeros((size_px, size_px, 3), np.uint8)
     with prepared(name) as form:
       form(content, found[name])
@@ -155,8 +157,9 @@ def _turned(run: int) -> list[str]:
 
 
 def main(_) -> None:
-  columns = ["canvas", "threads", "before", "Pillow", "ratio", "apart"]
-  columns += ["simplejpeg", "ratio", "apart", "bicubic", "ratio", "apart", "alone", "lock held"]
+  columns = ["canvas", "threads", "before"]
+  columns += [column for name in _NOW for column in (name, "ratio", "apart")]
+  columns += ["alone", "lock held"]
   print(f"| image | {' | '.join(columns)} |\n|---|{'--:|' * len(columns)}")
   for width, height, size_px in _CASES:
     encoded = [photograph(width, height, seed) for seed in range(_IMAGES)]
@@ -164,7 +167,7 @@ def main(_) -> None:
     for threads, of in ((1, of_one_thread), (_THREADS.value, of_threads)):
       ms = of(size_px, encoded)
       row = f"| {width} × {height} | {size_px} | {threads} | {ms['before']:.2f} ms "
-      for name in ("Pillow", "simplejpeg", "bicubic"):
+      for name in _NOW:
         row += f"| {ms[name]:.2f} ms | {ms[name] / ms['before']:.2f} | {differs[name]:.2f} "
       print(row + f"| {ms['alone']:.2f} ms | {held:.2f} |")
 

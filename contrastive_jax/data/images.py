@@ -15,7 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from contrastive_jax import errors, reading, slow
-from contrastive_jax.data import Unreadable, jpeg, white_is_zero
+from contrastive_jax.data import Unreadable, jpeg, shrinking, white_is_zero
 
 # All that Pillow is asked for: pixels, read by itself. EPS would start Ghostscript.
 FORMATS = (
@@ -172,7 +172,7 @@ def is_image(encoded: bytes) -> bool:
 def _decode(encoded, opened, name, max_megapixels, size_px) -> np.ndarray:
   whole, size = opened.size, fitted(opened.size, size_px)
   box, turn = (0, 0, *whole), _TURNS.get(opened.getexif().get(ExifTags.Base.Orientation))
-  image, pixels = opened, None
+  pixels = None
   if opened.format in jpeg.FORMATS:
     least = limit_pixels(opened, name, max_megapixels)
     if least is None and (found := jpeg.decode(encoded, opened, size)):
@@ -182,13 +182,12 @@ def _decode(encoded, opened, name, max_megapixels, size_px) -> np.ndarray:
       if opened.size[0] < size[0] or opened.size[1] < size[1]:  # there may be no more pixels
         size, box = opened.size, (0, 0, *opened.size)
   if box != (0, 0, *size):
-    image = _whole_rgb(opened) if pixels is None else Image.fromarray(pixels)
-    image, pixels = image.resize(size, jpeg.filter_after(box, whole, size), box), None
-  elif turn is not None and pixels is not None:
-    image, pixels = Image.fromarray(pixels), None
+    decoded = _whole_rgb(opened) if pixels is None else pixels
+    pixels = shrinking.shrink(decoded, size, box, jpeg.filter_after(box, whole, size))
   if turn is not None:
-    image = image.transpose(turn)
-  return _pixels(image) if pixels is None else pixels
+    turned = (opened if pixels is None else Image.fromarray(pixels)).transpose(turn)
+    return _pixels(turned)
+  return _pixels(opened) if pixels is None else pixels
 
 
 def check_limit(max_megapixels: int, key: str) -> None:
@@ -318,8 +317,8 @@ def fitted(size: jpeg.Size, size_px: int | None) -> jpeg.Size:
 def place(image: np.ndarray, canvas: np.ndarray) -> tuple[int, int]:
   """Writes an image into the top-left corner of a canvas of zeros; returns its extent (h, w) there.
 
-  An image whose longer side exceeds the canvas is shrunk until that side fits, with Pillow's
-  bicubic filter (antialiased), see `fitted`. Smaller images are not enlarged.
+  An image whose longer side exceeds the canvas is shrunk until that side fits, see `fitted` and
+  `shrinking`. Smaller images are not enlarged.
 
   Args:
     image: uint8 or uint16 [h, w, C].
@@ -341,4 +340,4 @@ def shrunk(image: np.ndarray, size_px: int) -> np.ndarray:
     from contrastive_jax.data import pixels
 
     return pixels.shrunk(image, size)
-  return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+  return shrinking.shrink(image, size)

@@ -1,8 +1,10 @@
 """JPEGs decoded no larger than they are needed: by simplejpeg where it is installed, or by Pillow.
 
 A decoder that is told the size transforms back fewer pixels: Pillow at a half, a quarter or an
-eighth of the sides, simplejpeg (extra `fast`) at any number of eighths. What simplejpeg does not
-take as it is, such as CMYK or a damaged file, is left to Pillow: the same files are readable.
+eighth of the sides, simplejpeg (extra `fast`) at any number of eighths. Those between take longer
+than the whole image and pay only where shrinking takes longer still, see `shrinking`. What
+simplejpeg does not take as it is, such as CMYK or a damaged file, is left to Pillow: the same files
+are readable.
 """
 
 import functools
@@ -13,7 +15,10 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from contrastive_jax.data import shrinking
+
 FORMATS = ("JPEG", "MPO")  # MPO: several JPEGs in a file, of which the first is taken
+_QUICK_EIGHTHS = (1, 2, 4, 8)  # which TurboJPEG computes with vectors
 _CLOSE = 1.25  # what eighths leave to shrink, from four eighths on
 
 Size = tuple[int, int]  # width, height
@@ -23,9 +28,11 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 @functools.cache
 def decoder() -> str:
   """Returns which decoder there is and how it shrinks: pixels may be others with another."""
-  if _simplejpeg() is None:
-    return f"Pillow {PIL.__version__}, by halves"
-  return f"simplejpeg {importlib.metadata.version('simplejpeg')}, by eighths"
+  library = f"Pillow {PIL.__version__}"
+  if _simplejpeg():
+    library = f"simplejpeg {importlib.metadata.version('simplejpeg')}"
+  words = [library, "by eighths" if _simplejpeg() and not shrinking.is_quick() else "by halves"]
+  return ", ".join(words + [shrinking.name()] * shrinking.is_quick())
 
 
 @functools.cache
@@ -47,7 +54,7 @@ def draft(opened: Image.Image, wanted: Size) -> Box:
 
 
 def decode(encoded: bytes, opened: Image.Image, wanted: Size) -> tuple[np.ndarray, Box] | None:
-  """Decodes a JPEG with simplejpeg, at the smallest size not below `wanted`.
+  """Decodes a JPEG with simplejpeg, at a size not below `wanted`: the one that takes least time.
 
   Args:
     encoded: the content of a file.
@@ -62,6 +69,8 @@ def decode(encoded: bytes, opened: Image.Image, wanted: Size) -> tuple[np.ndarra
     return None
   width, height = opened.size
   eighths = min(8, max(-(-8 * w // side) for w, side in zip(wanted, opened.size, strict=True)))
+  if shrinking.is_quick():
+    eighths = next(e for e in _QUICK_EIGHTHS if e >= eighths)
   sides = [-(-side * eighths // 8) for side in (height, width)]
   least = {} if eighths == 8 else {"min_height": sides[0], "min_width": sides[1]}
   try:
@@ -74,7 +83,7 @@ def decode(encoded: bytes, opened: Image.Image, wanted: Size) -> tuple[np.ndarra
 
 
 def filter_after(box: Box, whole: Size, size: Size) -> Image.Resampling:
-  """Returns with what an image is shrunk that was decoded into `box`, which may be less of `whole`.
+  """Returns Pillow's filter for an image that was decoded into `box`, which may be less of `whole`.
 
   Where little is left to shrink, a bilinear filter comes as near to what a bicubic one makes of the
   whole image as a bicubic one would, in half the time (docs/results/decoding.md).

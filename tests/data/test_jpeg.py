@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import types
 
 import numpy as np
@@ -10,7 +11,7 @@ from host_batches import evaluate
 from PIL import Image, ImageOps
 
 from contrastive_jax import data
-from contrastive_jax.data import given, images, jpeg
+from contrastive_jax.data import given, images, jpeg, shrinking
 
 
 def _picture(width, height):
@@ -49,35 +50,15 @@ KINDS = {
 } | {f"EXIF {i}": _turned(i) for i in range(1, 9)}
 
 
-def _stand_in():
-  """What simplejpeg does, by Pillow: asked for least sides, it gives the least eighths of them."""
-
-  def decode_jpeg(encoded, colorspace, min_height=0, min_width=0):
-    image = Image.open(io.BytesIO(encoded)).convert(colorspace)
-    for eighths in range(1, 9):
-      width, height = (-(-side * eighths // 8) for side in image.size)
-      if not min_height or (width >= min_width and height >= min_height):
-        break
-    if not min_height:
-      return np.array(image)
-    # Sides are rounded up by repeating the last row and column.
-    sides = [-(-side // 8) * 8 for side in image.size]
-    padding = [(0, sides[1] - image.size[1]), (0, sides[0] - image.size[0]), (0, 0)]
-    padded = Image.fromarray(np.pad(np.asarray(image), padding, "edge"))
-    reduced = padded.resize([side * eighths // 8 for side in sides], Image.Resampling.BICUBIC)
-    return np.asarray(reduced)[:height, :width]
-
-  return types.SimpleNamespace(decode_jpeg=decode_jpeg)
-
-
-@pytest.fixture(params=["Pillow", "simplejpeg", "stand-in"])
+@pytest.fixture(params=["Pillow", "simplejpeg", "fast"])
 def decoder(request, monkeypatch):
-  module = None
-  if request.param == "simplejpeg":
-    module = pytest.importorskip("simplejpeg", reason="needs the extra fast")
-  elif request.param == "stand-in":
-    module = _stand_in()
-  monkeypatch.setattr(jpeg, "_simplejpeg", lambda: module)
+  if request.param != "fast":
+    monkeypatch.setattr(shrinking, "_cykooz", lambda: None)
+  elif not shrinking.is_quick():
+    pytest.skip("cykooz.resizer has no wheel for this machine")
+  if request.param == "Pillow":
+    monkeypatch.setattr(jpeg, "_simplejpeg", lambda: None)
+  assert request.param == "Pillow" or jpeg._simplejpeg()
   return request.param
 
 
@@ -124,8 +105,10 @@ def test_the_same_files_are_damaged_for_every_decoder(decoder):
       images.decode(damaged, size_px=100)
 
 
-def test_no_decoder_goes_below_what_is_needed_or_much_above():
+@pytest.mark.parametrize("quick", [False, True])
+def test_no_decoder_goes_below_what_is_needed_or_much_above(monkeypatch, quick):
   asked = []
+  monkeypatch.setattr(shrinking, "is_quick", lambda: quick)
 
   def decode_jpeg(encoded, colorspace, min_height=None, min_width=None):
     asked.append((min_width or opened.size[0], min_height or opened.size[1]))
@@ -144,8 +127,27 @@ def test_no_decoder_goes_below_what_is_needed_or_much_above():
         assert right >= size[0] and bottom >= size[1]
         assert (np.ceil(right), np.ceil(bottom)) == decoded
       eighths = round(8 * box[2] / width)
-      less = [side * (eighths - 1) / 8 for side in (width, height)]
+      assert not quick or eighths in (1, 2, 4, 8), "the others are computed number by number"
+      less = [side * (eighths / 2 if quick else eighths - 1) / 8 for side in (width, height)]
       assert eighths == 1 or less[0] < size[0] or less[1] < size[1]
+
+
+@pytest.mark.parametrize(
+  "simplejpeg, quick, words",
+  [
+    (False, False, "Pillow V, by halves"),
+    (True, False, "simplejpeg V, by eighths"),
+    (False, True, "Pillow V, by halves, cykooz.resizer V"),
+    (True, True, "simplejpeg V, by halves, cykooz.resizer V"),
+  ],
+)
+def test_what_makes_pixels_is_named(monkeypatch, simplejpeg, quick, words):
+  monkeypatch.setattr(jpeg, "_simplejpeg", lambda: simplejpeg)
+  monkeypatch.setattr(shrinking, "_cykooz", lambda: quick or None)
+  jpeg.decoder.cache_clear()
+  said = jpeg.decoder()
+  jpeg.decoder.cache_clear()
+  assert re.sub(r" \d+(\.\d+)+", " V", said) == words
 
 
 def test_a_jpeg_above_the_limit_has_the_pixels_that_there_may_be(decoder):
