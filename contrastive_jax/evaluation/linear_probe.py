@@ -263,7 +263,7 @@ def _train(
       pending = loss
     _read(done, total, pending, options, progress)
     classifier = parallel.fetch(classifier)
-  return classifier["kernel"], classifier["bias"]
+  return classifier["kernel"].T, classifier["bias"]
 
 
 def _read(done, total, loss, options, progress):

@@ -76,6 +76,6 @@ def choose(
   for rate, kernel, bias in zip(rates, classifiers["kernel"], classifiers["bias"], strict=True):
     found[rate] = 0.0
     if np.isfinite(kernel).all():  # else it diverged
-      classifier = linear_probe.fold(kernel, bias, mean, std)
+      classifier = linear_probe.fold(kernel.T, bias, mean, std)
       found[rate] = scores.of_linear(*classifier, x, label, mesh, unseen).top1
   return max(found, key=found.get), found

@@ -10,7 +10,7 @@ not penalised. (scikit-learn's C is 1 / penalty.)
 
 Features lie on the devices once, as they are, and on CPU devices that is the host's own array: they
 are standardised a chunk at a time in the program, and a part that is held out is rows that do not
-count.
+count. On the devices weights lie with a class a row, as in `linear_steps`.
 """
 
 import contextlib
@@ -226,13 +226,13 @@ class Problem:
     """Returns the objective at `weights` and its gradient."""
     with self._precision(), parallel.use(self._mesh):
       mean, std, axes = self._basis
-      turned = _turned(axes, parallel.replicate(weights.astype(self._dtype), self._mesh))
+      turned = _turned(axes, parallel.replicate(weights.T.astype(self._dtype, "C"), self._mesh))
       value, total = 0.0, 0.0
       for chunk, real in zip(self._chunks, self._real, strict=True):
         part = parallel.fetch(_sum_and_grad(turned, mean, std, chunk.rows, *chunk.columns, real))
         value, total = value + float(part[0]), total + part[1].astype(np.float64)
       total = parallel.replicate(total.astype(self._dtype), self._mesh)
-      grad = parallel.fetch(_turned_back(axes, total)).astype(np.float64)
+      grad = parallel.fetch(_turned_back(axes, total)).astype(np.float64).T
     kernel = weights[:-1]
     value += penalty / 2 * float(np.sum(kernel * kernel))
     grad[:-1] += penalty * kernel
@@ -295,15 +295,15 @@ def _mean_squares(x: OwnRows, basis: Basis) -> Float[np.ndarray, " G"]:
 @jax.jit
 def _turned(axes, weights):
   """Returns weights of standardised features that equal these of features along the axes."""
-  kernel = jnp.matmul(axes, weights[:-1], precision=jax.lax.Precision.HIGHEST)
-  return jnp.concatenate([kernel, weights[-1:]])
+  kernel = jnp.matmul(weights[:, :-1], axes.T, precision=jax.lax.Precision.HIGHEST)
+  return jnp.concatenate([kernel, weights[:, -1:]], axis=1)
 
 
 @jax.jit
 def _turned_back(axes, grad):
   """The transpose of `_turned`, for gradients."""
-  kernel = jnp.matmul(axes.T, grad[:-1], precision=jax.lax.Precision.HIGHEST)
-  return jnp.concatenate([kernel, grad[-1:]])
+  kernel = jnp.matmul(grad[:, :-1], axes, precision=jax.lax.Precision.HIGHEST)
+  return jnp.concatenate([kernel, grad[:, -1:]], axis=1)
 
 
 @jax.jit
@@ -312,8 +312,9 @@ def _sum_and_grad(weights, mean, std, x, label, real):
   x = ((x - mean) / std).astype(weights.dtype)
 
   def total(weights):
-    logits = jnp.matmul(x, weights[:-1], precision=jax.lax.Precision.HIGHEST) + weights[-1]
-    own = label[:, None] == jnp.arange(weights.shape[-1])
+    kernel, bias = weights[:, :-1], weights[:, -1]
+    logits = jnp.matmul(x, kernel.T, precision=jax.lax.Precision.HIGHEST) + bias
+    own = label[:, None] == jnp.arange(len(weights))
     loss = jax.nn.logsumexp(logits, axis=-1) - jnp.sum(jnp.where(own, logits, 0), axis=-1)
     return jnp.sum(real * loss)
 
