@@ -99,9 +99,7 @@ def _gradient_of_kernel(x, dy, *, shape, strides, pads):
   """Sums the gradient over the images, in float32, a few at a time."""
   if shape[:2] == (1, 1) and pads == ((0, 0), (0, 0)):  # one matrix product
     x = x[:, :: strides[0], :: strides[1]]
-    images = ((0, 1, 2), (0, 1, 2))
-    product = lax.dot_general(x, dy, (images, ((), ())), preferred_element_type=jnp.float32)
-    return product[None, None]
+    return _summed_products(x, dy)[None, None]
   few = min(max(_ROW // dy.shape[2], _FEWEST), _MOST, len(x))
   gradient = functools.partial(_gradient_of_few, shape=shape, strides=strides, pads=pads)
   first = len(x) % few or few  # so that the rest is whole groups
@@ -111,6 +109,20 @@ def _gradient_of_kernel(x, dy, *, shape, strides, pads):
     return total + gradient(*part)
 
   return lax.fori_loop(0, len(x) // few - (first == few), add, gradient(x[:first], dy[:first]))
+
+
+def _summed_products(x, dy):
+  """Returns x.T @ dy over all pixels, [C, D], with the narrower of the two in front.
+
+  The other way round XLA packs the wider one anew, in up to ten times the time (`linear_steps`).
+  """
+  images = (((0, 1, 2), (0, 1, 2)), ((), ()))
+  product = functools.partial(
+    lax.dot_general, dimension_numbers=images, preferred_element_type=jnp.float32
+  )
+  if x.shape[-1] <= dy.shape[-1]:
+    return product(x, dy)
+  return lax.optimization_barrier(product(dy, x)).T  # XLA would fold the transpose back into it
 
 
 def _gradient_of_few(x, dy, *, shape, strides, pads):

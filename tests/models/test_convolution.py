@@ -20,6 +20,7 @@ CASES = {
   "stride, pixels that no window ends on": (16, 8, (3, 5), 3, 2, HALF),
   "stem": (16, 14, (3, 4), 7, 2, [(3, 3), (3, 3)]),
   "one by one": (16, 6, (3, 5), 1, 1, "SAME"),
+  "one by one, fewer channels": (16, 6, (5, 3), 1, 1, "SAME"),
   "shortcut": (16, 7, (3, 5), 1, 2, [(0, 0), (0, 0)]),
   "one by one, padded": (16, 6, (3, 5), 1, 1, HALF),
   "window larger than the image": (40, 1, (3, 5), 3, 1, "SAME"),
@@ -57,6 +58,15 @@ def assert_rounded_alike(ours, xlas):
 def test_the_gradients_are_those_of_xla(case):
   forms = (convolution.convolve, lax.conv_general_dilated)
   assert_rounded_alike(*(jax.jit(gradients_of(form, case))(*arrays(*case)) for form in forms))
+
+
+@pytest.mark.parametrize("channels", [(24, 6), (6, 24)])
+def test_of_a_one_by_one_kernel_the_narrower_side_stands_in_front(channels):
+  """The product of the wider one's transpose takes several times as long, if it is much wider."""
+  case = (64, 8, channels, 1, 1, "SAME")
+  gradient = jax.grad(loss_of(convolution.convolve, *case[-2:]), 1)
+  text = jax.jit(gradient).lower(*arrays(*case)).compile().as_text()
+  assert re.findall(r"= f32\[(6,24|24,6)\]\S* dot\(", text) == ["6,24"]
 
 
 def test_a_kernel_gradient_in_bfloat16_is_summed_in_float32():
