@@ -34,7 +34,7 @@ from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "step")
 _BATCH_SIZE = "linear_sgd.batch_size"  # in errors: an evaluation has a batch_size of its own
-_SMALL_BYTES = 2**28  # features that are standardised once, and not in every epoch
+_ON_DEVICES_BYTES = 2**30  # of features that every device holds, on CPUs all of them together
 
 Classifier = tuple[Float[np.ndarray, "F C"], Float[np.ndarray, " C"]]  # kernel, bias
 Progress = Callable[[int, int, float], None]  # (step from 1, steps in all, its loss)
@@ -132,10 +132,11 @@ def fit(
 def batches_of(x, label, options, mesh, seed, among=None):
   """Returns steps in an epoch and in all, batches of finite features, mean and deviation.
 
-  The batches hold standardised features, if the options ask for it, of the rows `among`, or of all.
-  Each process brings those of its own; what it lacks to what the one with the most brings, and to a
-  multiple of the devices, is filled with rows without a label, which do not count: any batch goes
-  on any devices, with one result.
+  The batches are what `linear_steps.steps` takes, of standardised features, if the options ask for
+  it, of the rows `among`, or of all. A single process puts few features on all devices and batches
+  are their numbers. Else each process brings those of its own; what it lacks to what the one with
+  the most brings, and to a multiple of the devices, is filled with rows without a label, which do
+  not count: any batch goes on any devices, with one result.
   """
   count = len(x) if among is None else len(among)
   mean, std = standardization(x, among) if options.standardize else as_they_are(x.shape[1])
@@ -148,16 +149,18 @@ def batches_of(x, label, options, mesh, seed, among=None):
     seed=seed,
     name=order.BEFORE,  # scores stay what they were; rows of features are far larger than the order
   )
-  at_once = probe_batches.at_once(total, options.batch_size, x.shape[1])
 
-  def standardised(rows):
+  def prepare(rows):
     rows = rows - mean
     rows /= std  # in place, without another copy of them
     return rows
 
-  prepare = standardised
-  if x.own.nbytes <= _SMALL_BYTES:
-    x, prepare = OwnRows(standardised(x.own), x.owner), lambda rows: rows
+  rows, copies = None, mesh.size if parallel.platform() == "cpu" else 1
+  if x.owner is None and copies * x.own.nbytes <= _ON_DEVICES_BYTES:
+    rows = parallel.replicate(prepare(x.own), mesh)
+    x = OwnRows(np.arange(len(x), dtype=np.int32)[:, None])
+    prepare = lambda numbers: numbers[..., 0]  # noqa: E731
+  at_once = probe_batches.at_once(total, options.batch_size, x.shape[1])
 
   def batches():
     for first in range(0, total, at_once):
@@ -165,7 +168,7 @@ def batches_of(x, label, options, mesh, seed, among=None):
       chosen = np.stack([positions(step) for step in steps], axis=1)  # [B, steps]
       chosen = chosen if among is None else among[chosen]
       put = x.put(chosen, mesh, ((label, -1),), prepare)
-      yield put.rows, *put.columns
+      yield rows, put.rows, *put.columns
 
   return steps_per_epoch, total, batches(), (mean, std)
 

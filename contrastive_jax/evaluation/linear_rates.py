@@ -65,7 +65,7 @@ def choose(
     states = parallel.replicate(jax.vmap(linear_steps.optimizer(options, 1).init)(start), mesh)
     done = 0
     for batch in batches:
-      done += batch[0].shape[1]
+      done += batch[1].shape[1]
       if progress:
         progress(done, total)
       classifiers, states = linear_steps.steps_of_rates(

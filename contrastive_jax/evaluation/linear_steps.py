@@ -2,7 +2,8 @@
 
 Its kernel lies with a class a row: the gradient is then a product of a CPU's quick form, which that
 of a kernel with a class a column is not. A step takes its batch out of several where it stands, so
-that they need not be copied one after the other.
+that they need not be copied one after the other; where all rows are on the devices, batches are
+their numbers.
 """
 
 import functools
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from contrastive_jax import losses
+from contrastive_jax import losses, parallel
 
 Weights = dict[str, np.ndarray]  # kernel [C, F], bias [C]
 
@@ -54,11 +55,11 @@ def update(options, steps_per_epoch, classifier, state, x, label, relative=1):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
-def steps(options, steps_per_epoch, classifier, state, x, label):
-  """Takes a step on each of the batches x [B, steps, F]."""
+def steps(options, steps_per_epoch, classifier, state, rows, x, label):
+  """Takes a step on each of the batches x [B, steps, F], or of the `rows` [n, F], x [B, steps]."""
 
   def one(carry, number):
-    batch = _batch(number, x, label)
+    batch = _batch(number, rows, x, label)
     classifier, state, loss = update(options, steps_per_epoch, *carry, *batch)
     return (classifier, state), loss
 
@@ -67,11 +68,11 @@ def steps(options, steps_per_epoch, classifier, state, x, label):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
-def steps_of_rates(options, steps_per_epoch, classifiers, states, relative, x, label):
-  """Takes a step on each of the batches x [B, steps, F] at each of the rates."""
+def steps_of_rates(options, steps_per_epoch, classifiers, states, relative, rows, x, label):
+  """Takes a step on each of the batches, see `steps`, at each of the rates."""
 
   def one(carry, number):
-    batch = _batch(number, x, label)
+    batch = _batch(number, rows, x, label)
     step = functools.partial(update, options, steps_per_epoch)
     stepped = jax.vmap(lambda c, s, r: step(c, s, *batch, r)[:2])(*carry, relative)
     return stepped, None
@@ -79,5 +80,6 @@ def steps_of_rates(options, steps_per_epoch, classifiers, states, relative, x, l
   return jax.lax.scan(one, (classifiers, states), jnp.arange(x.shape[1]))[0]
 
 
-def _batch(number, *columns):
-  return [jax.lax.dynamic_index_in_dim(c, number, 1, keepdims=False) for c in columns]
+def _batch(number, rows, x, label):
+  x, label = (jax.lax.dynamic_index_in_dim(a, number, 1, keepdims=False) for a in (x, label))
+  return (x if rows is None else parallel.look_up(rows, x)), label

@@ -20,7 +20,7 @@ def of_sgd():
   start = linear_steps.start(FEATURES, CLASSES, options, 0)
   state = linear_steps.optimizer(options, 1).init(start)
   batches = np.zeros((ROWS, 2, FEATURES), np.float32), np.zeros((ROWS, 2), np.int32)
-  return linear_steps.steps.lower(options, 1, start, state, *batches)
+  return linear_steps.steps.lower(options, 1, start, state, None, *batches)
 
 
 def of_rates():
@@ -30,7 +30,7 @@ def of_rates():
   states = jax.vmap(linear_steps.optimizer(options, 1).init)(start)
   batches = np.zeros((ROWS, 2, FEATURES), np.float32), np.zeros((ROWS, 2), np.int32)
   rates = np.ones(3, np.float32)
-  return linear_steps.steps_of_rates.lower(options, 1, start, states, rates, *batches)
+  return linear_steps.steps_of_rates.lower(options, 1, start, states, rates, None, *batches)
 
 
 def of_lbfgs():

@@ -22,6 +22,8 @@ from contrastive_jax.evaluation import (
 
 # The optimiser alone, for so many epochs, on features as they are.
 PLAIN = {"min_steps": 0, "standardize": False}
+# From the host batch by batch, and once.
+IN_BOTH_WAYS = pytest.mark.parametrize("most_bytes", [0, 2**30])
 
 
 def sgd(batches, dim, options, steps_per_epoch, start=0.0):
@@ -54,6 +56,7 @@ def in_order(x, label, options, seed):
     yield x[at], label[at]
 
 
+@IN_BOTH_WAYS
 @pytest.mark.parametrize("num_devices", [1, 8])
 @pytest.mark.parametrize(
   "changes",
@@ -63,7 +66,10 @@ def in_order(x, label, options, seed):
     {"nesterov": False, "schedule": "step", "step_epochs": (2, 3), "weight_decay": 0.1},
   ],
 )
-def test_sgd_agrees_with_a_loop_in_float64_on_any_devices(changes, num_devices, monkeypatch):
+def test_sgd_agrees_with_a_loop_in_float64_on_any_devices(
+  changes, num_devices, most_bytes, monkeypatch
+):
+  monkeypatch.setattr(linear_probe, "_ON_DEVICES_BYTES", most_bytes)
   monkeypatch.setattr(probe_batches, "at_once", lambda *_: 8)  # 8, 8 and 4 of the 20 steps
   x, label = data()
   options = linear_probe.Options(
@@ -79,9 +85,9 @@ def test_sgd_agrees_with_a_loop_in_float64_on_any_devices(changes, num_devices, 
   np.testing.assert_allclose(bias, expected[1], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("small_bytes", [0, 2**28])  # standardised in every epoch, and once
-def test_standardised_sgd_is_sgd_on_standardised_features(small_bytes, monkeypatch):
-  monkeypatch.setattr(linear_probe, "_SMALL_BYTES", small_bytes)
+@IN_BOTH_WAYS
+def test_standardised_sgd_is_sgd_on_standardised_features(most_bytes, monkeypatch):
+  monkeypatch.setattr(linear_probe, "_ON_DEVICES_BYTES", most_bytes)
   x, label = data()
   x[:, 2] = 3.0  # constant: its variance is nothing to divide by
   options = linear_probe.Options(
