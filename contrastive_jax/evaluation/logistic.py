@@ -28,8 +28,13 @@ from jaxtyping import Array, Bool, Float, Int
 from contrastive_jax import errors, parallel
 from contrastive_jax.evaluation import features, held_out
 from contrastive_jax.evaluation import scores as scores_lib
-from contrastive_jax.evaluation.linear_probe import Classifier, fold, standardization
-from contrastive_jax.evaluation.own_rows import OwnRows
+from contrastive_jax.evaluation.linear_probe import (
+  Classifier,
+  as_they_are,
+  fold,
+  standardization,
+)
+from contrastive_jax.evaluation.own_rows import OwnRows, moments
 from contrastive_jax.options import option
 from contrastive_jax.processes import agree
 
@@ -93,6 +98,7 @@ class Basis(NamedTuple):
   mean: Float[np.ndarray, " F"]
   std: Float[np.ndarray, " F"]
   axes: Float[np.ndarray, "F r"]
+  squares: Float[np.ndarray, " r"]  # the mean square of each coordinate
 
 
 def fit(
@@ -123,7 +129,7 @@ def fit(
   mean, std = standardization(x)
   std = std if options.standardize else np.ones_like(std)  # the mean is the free bias' business
   # Axes leave the problem the same: the penalty does not see a rotation.
-  basis = Basis(mean, std, principal_axes(x, mean, std))
+  basis = Basis(mean, std, *principal_axes(x, mean, std))
   problem = Problem(x, label, num_classes, mesh, basis=basis, float64=options.float64)
   start, validation = np.zeros((basis.axes.shape[1] + 1, num_classes)), {}
   told = progress or (lambda done, total: None)
@@ -153,8 +159,10 @@ def principal_axes(
   x: Float[np.ndarray, "n F"] | OwnRows,
   mean: Float[np.ndarray, " F"] | float = 0.0,
   std: Float[np.ndarray, " F"] | float = 1.0,
-) -> Float[np.ndarray, "F r"]:
-  """Returns the directions in which centred features (x - mean) / std vary, orthonormal.
+) -> tuple[Float[np.ndarray, "F r"], Float[np.ndarray, " r"]]:
+  """Returns the directions in which centred features (x - mean) / std vary, and how much.
+
+  The directions are orthonormal; along each stands the mean square of the features.
 
   Along them features are uncorrelated, which makes L-BFGS converge in tens of iterations where it
   would take hundreds; directions without variance get no weight anyway.
@@ -174,7 +182,8 @@ def principal_axes(
   variance, axes = np.linalg.eigh(gram)
   kept = variance > 1e-10 * max(variance[-1], 1e-30)
   variance, axes = variance[kept], axes[:, kept]
-  return (few.T @ axes / np.sqrt(variance) if wide else axes).astype(np.float32)
+  axes = few.T @ axes / np.sqrt(variance) if wide else axes
+  return axes.astype(np.float32), variance / len(x)
 
 
 class Problem:
@@ -198,7 +207,9 @@ class Problem:
     x = OwnRows.of(x)
     width = x.shape[1]
     if basis is None:
-      basis = Basis(np.zeros(width, np.float32), np.ones(width, np.float32), np.eye(width))
+      squares = sum(np.square(moment) for moment in moments(x))
+      mean, std = as_they_are(width)
+      basis = Basis(mean, std, np.eye(width), squares)
     self._num, self._mesh, self._float64 = len(x), mesh, float64
     self._dtype = np.float64 if float64 else np.float32
     self._shape = (basis.axes.shape[1] + 1, num_classes)
@@ -211,7 +222,7 @@ class Problem:
         for i in range(0, len(x), _CHUNK)
       ]
     self._real = self._counting(np.ones(len(x), bool))
-    square = np.append(_mean_squares(x, basis), 1.0)
+    square = np.append(basis.squares, 1.0)
     self._curvature = square / num_classes * (1 - 1 / num_classes)  # where all classes are equal
 
   def only(self, counted: Bool[np.ndarray, " n"]) -> "Problem":
@@ -281,15 +292,6 @@ class Problem:
 
   def _precision(self):
     return jax.enable_x64(True) if self._float64 else contextlib.nullcontext()
-
-
-def _mean_squares(x: OwnRows, basis: Basis) -> Float[np.ndarray, " G"]:
-  """Returns the mean of the squares of each feature in the basis."""
-  total = np.zeros(basis.axes.shape[1])
-  for piece in x.pieces():
-    piece = ((piece - basis.mean) / basis.std).astype(np.float32) @ basis.axes
-    total += np.einsum("nf,nf->f", piece, piece, dtype=np.float64)
-  return agree.sums(total) / len(x)
 
 
 @jax.jit

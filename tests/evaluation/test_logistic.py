@@ -111,11 +111,12 @@ def test_the_penalty_is_chosen_on_what_was_held_out_and_all_is_fitted_again():
 def test_principal_axes_turn_without_stretching_and_drop_what_does_not_vary():
   x = data()[0]
   x = x - x.mean(0)
-  axes = logistic.principal_axes(np.concatenate([x, x[:, :1]], axis=1))  # one direction is empty
+  x = np.concatenate([x, x[:, :1]], axis=1)  # one direction is empty
+  axes, squares = logistic.principal_axes(x)
   assert axes.shape == (7, 6)
   np.testing.assert_allclose(axes.T @ axes, np.eye(6), atol=1e-6)
-  turned = np.concatenate([x, x[:, :1]], axis=1) @ axes
-  covariance = turned.T @ turned
+  covariance = (x @ axes).T @ (x @ axes)
+  np.testing.assert_allclose(squares, np.diag(covariance) / len(x), rtol=1e-4)
   np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-4)
 
 
@@ -123,10 +124,11 @@ def test_principal_axes_of_few_examples_hold_all_of_them():
   """More features than examples: the axes come from the smaller of the two Gram matrices."""
   x = np.random.default_rng(0).normal(size=(5, 12)) * np.geomspace(1e-3, 10, 12)
   x = (x - x.mean(0)).astype(np.float32)
-  axes = logistic.principal_axes(x)
+  axes, squares = logistic.principal_axes(x)
   assert axes.shape == (12, 4)  # the mean took one direction
   np.testing.assert_allclose(axes.T @ axes, np.eye(4), atol=1e-6)
   np.testing.assert_allclose(x @ axes @ axes.T, x, atol=1e-5)
+  np.testing.assert_allclose(squares, np.square(x @ axes).mean(0), rtol=1e-3)
 
 
 @pytest.mark.parametrize(
