@@ -10,7 +10,7 @@ import logging
 import os
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from contrastive_jax.data import (
   prepared,
   records,
   shards,
+  text_labels,
   tf_example,
 )
 from contrastive_jax.data.identity import digest
@@ -140,7 +141,8 @@ def build(split: str, options: Options) -> Records:
   else:
     labels = _labels(files, layout, options.index)
     what = f"the values of {layout.label} in the records of {found[0]}"
-    labels, names = encoded.class_numbers(labels, names, what, "data.arrayrecord.names")
+    others = _labels_of_others(layout, options, split, wanted)
+    labels, names = encoded.class_numbers(labels, names, what, "data.arrayrecord.names", others)
   if known:
     told = known.content
   else:
@@ -149,6 +151,25 @@ def build(split: str, options: Options) -> Records:
   if known and options.label != "none":
     source.num_classes = known.num_classes
   return source
+
+
+def _labels_of_others(
+  layout: "_Layout", options: Options, split: str, wanted: shards.Wanted
+) -> Iterator[text_labels.Found]:
+  """Yields the labels of the other splits, for which all their records are read, which is told.
+
+  Raises UserError: they are afar.
+  """
+  found = [str(path) for path in shards.of_other_splits(options.path, split, wanted)]
+  files = records.Files(found, [records.length(file) for file in found]) if found else ()
+  if not len(files):
+    return
+  logging.getLogger(__name__).info(
+    "labels %s are texts: the %d records of the other splits, such as %s, are read once for "
+    "theirs; data.arrayrecord.names, a file with a class a line, does without",
+    *(layout.label, len(files), found[0]),
+  )
+  yield text_labels.found(_labels(files, layout, options.index))
 
 
 @dataclasses.dataclass(frozen=True)

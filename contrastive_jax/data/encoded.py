@@ -8,13 +8,13 @@ import abc
 import copy
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 import numpy as np
 
 from contrastive_jax import errors, paths, plural, reading
-from contrastive_jax.data import Example, images
+from contrastive_jax.data import Example, images, text_labels
 from contrastive_jax.data.labels import first_repeated, number_of_classes
 
 
@@ -68,35 +68,47 @@ class Encoded(abc.ABC):
 
 
 def class_numbers(
-  values: np.ndarray, names: Sequence[str], what: str, names_key: str
+  values: np.ndarray,
+  names: Sequence[str],
+  what: str,
+  names_key: str,
+  others: Iterable[text_labels.Found] = (),
 ) -> tuple[np.ndarray, tuple[str, ...]]:
   """Returns class numbers, int32 [n], and names, from labels as they are written.
 
   Args:
     values: [n] whole numbers, -1 for none, or texts, "" for none. Texts of digits are numbers.
-    names: of all classes, in order; () if nobody says.
+    names: of all classes, in order; () if nobody says: then texts are numbered over all splits.
     what: has these labels, in errors.
     names_key: of the config, where names are given.
+    others: the labels of the other splits, which are asked for where they matter.
 
   Raises:
-    UserError: a number is no class; a text has no number since nobody says in which order the
-      classes are, and the splits of a set must agree about it.
+    UserError: a number or a text is no class, or another split has numbers and this one texts.
   """
-  if values.dtype.kind in "US" and len(values):
-    found, inverse = np.unique(values, return_inverse=True)
+  if values.dtype.kind in text_labels.TEXTS and len(values):
+    found, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     texts = [t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in found]
     known = {name: number for number, name in enumerate(names)} | {"": -1}
     if all(text in known for text in texts):
       numbers = [known[text] for text in texts]
-    elif all(re.fullmatch(r"-?\d{1,18}|", text) for text in texts):
+    elif _are_numbers(found):
       numbers = [int(text or -1) for text in texts]
-    else:
+    elif names:
       shown = next(text for text in texts if text not in known and not text.isdecimal())
       raise errors.UserError(
-        f"{what} are texts, and no number is known of {shown!r}: all splits must number classes "
-        f"alike; set {names_key} to a file with the names of all classes, a line each, or leave "
-        "labels out"
+        f"{what} are texts, and no number is known of {shown!r}: name each class in the file of "
+        f"{names_key}, a line each, or leave that unset, or the labels out"
       )
+    else:
+      names = text_labels.names(
+        text_labels.Found(_named(found), int(sum(counts[[t not in ("", "-1") for t in texts]]))),
+        (_of_texts(other, what, names_key) for other in others if other.images),
+        what,
+        f"set {names_key} to a file with the names of all classes, a line each",
+      )
+      by_name = {name: number for number, name in enumerate(names)} | {"-1": -1}
+      numbers = [text_labels.class_of(text, by_name) for text in texts]
     values = np.array(numbers)[inverse]
   if len(values):
     count = number_of_classes(values, what)
@@ -108,6 +120,28 @@ def class_numbers(
     if not count:
       names = ()
   return values.astype(np.int32), tuple(names)
+
+
+def _are_numbers(different: np.ndarray) -> bool:
+  texts = (t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in different)
+  return all(re.fullmatch(r"-?\d{1,18}|", text) for text in texts)
+
+
+def _of_texts(other: text_labels.Found, what: str, names_key: str) -> text_labels.Found:
+  """Returns the texts of another split. Raises UserError: alone they are numbers, and read so."""
+  if other.images and _are_numbers(other.different):
+    raise errors.UserError(
+      f"{what} are texts, and the labels of another split numbers, such as "
+      f"{text_labels.text(what, max(other.different))}: every split must number classes alike; "
+      f"give both the same, or set {names_key} to a file with the names of all classes, a line each"
+    )
+  return other._replace(different=_named(other.different))
+
+
+def _named(labels: np.ndarray) -> np.ndarray:
+  """Returns texts of which none is the -1 that stands for no class beside numbers."""
+  none = b"-1" if labels.dtype.kind == "S" else "-1"
+  return np.where(labels == none, np.zeros((), labels.dtype), labels)
 
 
 def read_names(given: str, key: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from contrastive_jax import data, errors, paths, plural, reading, slow
 from contrastive_jax.buckets import address, files
-from contrastive_jax.data import Example, images, npz_labels, parts, pixels, splits
+from contrastive_jax.data import Example, images, npz_labels, parts, pixels, splits, text_labels
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.labels import first_repeated, number_of_classes
 from contrastive_jax.options import option
@@ -133,7 +133,7 @@ def _opened(split: str, options: Options) -> Arrays:
     _tell_of_no_labels(path, arrays, image_key, name, label_keys)
   labels, num_classes = None, 0
   said = np.ravel(arrays.get("label_names", ()))
-  names = tuple(npz_labels.text(f"{path}: label_names", name) for name in said)
+  names = tuple(text_labels.text(f"{path}: label_names", name) for name in said)
   if label_key is not None:
     what, others = f"{path}: {label_key}", _labels_of_others(arrays, label_key, split, options)
     read = npz_labels.read(what, arrays[label_key], len(pixels), names, others)

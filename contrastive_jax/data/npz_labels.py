@@ -10,10 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from contrastive_jax import errors
-from contrastive_jax.data import rows
+from contrastive_jax.data import text_labels
 from contrastive_jax.data.labels import from_one_hot
-
-TEXTS = "US"  # kinds of NumPy's types
 
 
 class Labels(NamedTuple):
@@ -39,7 +37,7 @@ def read(
   """
   if given.shape == (n, 1):
     given = given[:, 0]
-  if given.shape == (n,) and given.dtype.kind in TEXTS:
+  if given.shape == (n,) and given.dtype.kind in text_labels.TEXTS:
     return _of_texts(what, given, names, others)
   if given.shape == (n,):
     return Labels(_checked(what, given), (), 0)
@@ -73,40 +71,17 @@ def _checked(what: str, labels: np.ndarray) -> np.ndarray:
 def _of_texts(
   what: str, given: np.ndarray, names: Sequence[str], others: Iterator[np.ndarray]
 ) -> Labels:
-  here = [text(what, label) for label in given]
   if not names:
-    known = list(here)
-    for other in others:
-      if other.dtype.kind not in TEXTS:
-        raise errors.UserError(
-          f"{what} are texts, and the labels of another split are {other.dtype}: every split must "
-          "number classes alike; give both the same, or the texts in their order as label_names"
-        )
-      known += [text(what, label) for label in other.ravel()]
-    names = rows.classes(known, f"{what}: the label")
+    names = text_labels.names(
+      text_labels.found(given),
+      map(text_labels.found, others),
+      what,
+      "the texts in their order as label_names",
+    )
   numbers = {name: number for number, name in enumerate(names)}
-  unknown = next((label for label in here if label and _class_of(label, numbers) is None), None)
+  texts = (text_labels.text(what, label) for label in given)
+  found = [(label, text_labels.class_of(label, numbers)) for label in texts]
+  unknown = next((label for label, number in found if number is None), None)
   if unknown is not None:
     raise errors.UserError(f"{what}: {unknown!r} is not among label_names; name each class")
-  found = [_class_of(label, numbers) for label in here]
-  return Labels(np.array([-1 if c is None else c for c in found]), tuple(names), len(names))
-
-
-def _class_of(label: str, numbers: dict[str, int]) -> int | None:
-  """Returns the number of a class; None: there is none of that name. "3.0" is 3."""
-  if label in numbers:
-    return numbers[label]
-  try:
-    return rows.class_of(label, numbers) if label[:1].isdigit() else None
-  except KeyError:
-    return None
-
-
-def text(what: str, label: np.ndarray | np.generic) -> str:
-  """Returns a text of an array. Raises UserError: it is bytes and no UTF-8."""
-  try:
-    return label.decode() if isinstance(label, bytes) else str(label)
-  except UnicodeDecodeError as error:
-    raise errors.UserError(
-      f"{what} holds {bytes(label)!r}, which is no UTF-8; save them as texts"
-    ) from error
+  return Labels(np.array([number for _, number in found]), tuple(names), len(names))

@@ -7,14 +7,16 @@ set that does not fit the cache reads it as many times over as a group has rows.
 `contrastive_jax prepare`.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from contrastive_jax import errors, reading, slow
-from contrastive_jax.data import Unreadable, encoded, images, saved_folder, shards
+from contrastive_jax.data import Unreadable, encoded, images, saved_folder, shards, text_labels
 from contrastive_jax.data.columns import Columns, chosen, no_classes, tell_of_no_classes
 from contrastive_jax.data.identity import digest
 from contrastive_jax.options import option
@@ -116,10 +118,31 @@ def build(split: str, options: Options) -> Tables:
         ) from error
       tell_of_no_classes(*given)
   names = encoded.read_names(options.names, "data.parquet.names") or columns.names
-  labels, names = encoded.class_numbers(values, names, what, "data.parquet.names")
+  others = _labels_of_others(columns.label, opened.files, split, options)
+  labels, names = encoded.class_numbers(values, names, what, "data.parquet.names", others)
   factors = {key: opened.column(key) for key in columns.factors}
   opened.warn_of_cost(columns.image)
   return Tables(opened, columns, labels, names, factors, options.max_megapixels)
+
+
+def _labels_of_others(
+  label: str, own: Sequence[str], split: str, options: Options
+) -> Iterator[text_labels.Found]:
+  """Yields the labels of the other splits, of whose files nothing else is read.
+
+  Raises UserError: they are afar.
+  """
+  from contrastive_jax.data import tables
+
+  shards.check_near(options.path, "data.parquet")
+  seen = set(own)
+  for name in saved_folder.names(options.path) or shards.other_splits(options.path, split):
+    files: list[pathlib.Path] = []
+    with contextlib.suppress(errors.UserError):  # there is no such split
+      files = [f for f in _files(options.path, name, options.cache_gb) if str(f) not in seen]
+    if files:
+      seen.update(map(str, files))
+      yield tables.Tables(files, 0).labels(label)
 
 
 def _files(given: str, split: str, cache_gb: float) -> list[pathlib.Path]:

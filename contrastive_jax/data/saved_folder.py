@@ -56,13 +56,20 @@ def files(given: str, split: str) -> list[pathlib.Path]:
   return [folder / name for name in names]
 
 
+def names(given: str) -> tuple[str, ...]:
+  """Returns the splits of a folder that has one for each; () if it is of another kind."""
+  if not given or re.match(r"\w+://", given):
+    return ()
+  folder = pathlib.Path(paths.local(given, _KEY))
+  return tuple(_names(_read(folder / "dataset_dict.json"))) if reading.is_folder(folder) else ()
+
+
 def _is_named(folder: pathlib.Path, split: str) -> bool:
   return folder.name == split or splits.kind(folder.name) == splits.kind(split) != ""
 
 
 def _chosen(folder: pathlib.Path, split: str, several: Any) -> str:
-  found = several.get("splits") if isinstance(several, dict) else None
-  names = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+  names = _names(several)
   if split in names:
     return split
   alike = [name for name in names if splits.kind(name) == splits.kind(split) != ""]
@@ -71,6 +78,11 @@ def _chosen(folder: pathlib.Path, split: str, several: Any) -> str:
       f"{folder} has no split {split!r} but {', '.join(names) or 'none'}; name one of them"
     )
   return alike[0]
+
+
+def _names(several: Any) -> list[str]:
+  found = several.get("splits") if isinstance(several, dict) else None
+  return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
 
 def _read(path: pathlib.Path) -> Any:

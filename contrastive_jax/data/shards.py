@@ -13,7 +13,7 @@ import logging
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from contrastive_jax import errors, paths, plural, reading
 from contrastive_jax.buckets import address, files
@@ -82,15 +82,32 @@ def find(given: str, split: str, wanted: Wanted) -> list[pathlib.Path]:
 
 
 def of_other_splits(given: str, split: str, wanted: Wanted) -> list[pathlib.Path]:
-  """Returns the files of all splits but one, as far as a path on this machine finds them."""
-  names = ("train", "validation", "test")
-  names = splits.spelt_like(split) if "{split}" in given else names
+  """Returns the files of all splits but one, as far as a path on this machine finds them.
+
+  Raises UserError: they are in a bucket, and to number classes alike they would all be copied.
+  """
+  check_near(given, wanted.key.rpartition(".")[0])
   found: dict[pathlib.Path, None] = {}
-  for name in names:
+  for name in other_splits(given, split):
     if splits.kind(name) != splits.kind(split) or splits.kind(split) == "":
       with contextlib.suppress(errors.UserError):
         found |= dict.fromkeys(find(given, name, wanted))
   return list(found)
+
+
+def other_splits(given: str, split: str) -> Sequence[str]:
+  """Returns what the splits of a set may be called by which a path finds their files."""
+  return splits.spelt_like(split) if "{split}" in given else ("train", "validation", "test")
+
+
+def check_near(given: str, section: str) -> None:
+  """Raises UserError if the files of all splits, whose labels are needed, are in a bucket."""
+  if address.is_bucket(given):
+    raise errors.UserError(
+      f"labels of {section} are no numbers, and to number classes alike over all splits of a "
+      f"bucket would be to copy them all; set {section}.names to a file with the names of all "
+      "classes, a line each"
+    )
 
 
 def spelt_out(pattern: str, key: str = "the path") -> list[str]:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contrastive_jax import errors, reading, slow
-from contrastive_jax.data import joined
+from contrastive_jax.data import joined, text_labels
 
 _MB = 10**6
 
@@ -105,6 +105,12 @@ class Tables:
     kind = joined.types(self.schema.field(name).type, pa.null())
     parts = [part.cast(kind) if pa.types.is_null(part.type) else part for part in parts]
     return np.concatenate([_numbers(part) for part in parts])
+
+  def labels(self, name: str) -> text_labels.Found:
+    """Returns each value of a column once, and how many rows have one; of floats whole numbers."""
+    if name not in self.schema.names or pa.types.is_null(self.schema.field(name).type):
+      return text_labels.Found(np.array([], np.str_), 0)
+    return text_labels.found(self.column(name))
 
   def warn_of_cost(self, image: str) -> None:
     """Says what an image costs to read, where row groups are large and do not fit the cache."""

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from contrastive_jax import errors, plural, reading, slow
-from contrastive_jax.data import folder, kept
+from contrastive_jax.data import folder, kept, text_labels
 from contrastive_jax.data.identity import digest
 
 _FORM = "tar index 2"
@@ -100,9 +100,11 @@ def of(files: Sequence[pathlib.Path], asked: Asked, kept_in: str = "") -> Index:
   )
 
 
-def labels(files: Sequence[pathlib.Path], asked: Asked, kept_in: str = "") -> set[bytes]:
-  """Returns the different labels of some files, of which nothing else is told. Raises as `of`."""
-  return {label for part in _parts(files, asked, kept_in) for label in np.unique(part.labels)}
+def labels(files: Sequence[pathlib.Path], asked: Asked, kept_in: str = "") -> text_labels.Found:
+  """Returns the labels of some files, of which nothing else is told. Raises as `of`."""
+  found = [part.labels for part in _parts(files, asked, kept_in)]
+  different = np.unique(np.concatenate([np.unique(some) for some in found]))
+  return text_labels.Found(different, sum(int(np.count_nonzero(some != b"")) for some in found))
 
 
 def _parts(files: Sequence[pathlib.Path], asked: Asked, kept_in: str) -> list[_Part]:

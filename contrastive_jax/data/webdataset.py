@@ -8,13 +8,12 @@ same key, which is their name up to the first dot.
 
 import dataclasses
 import os
-import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 
 from contrastive_jax import errors
-from contrastive_jax.buckets import address
-from contrastive_jax.data import encoded, images, shards, tar_folders, tar_index
+from contrastive_jax.data import encoded, images, shards, tar_folders, tar_index, text_labels
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.open_files import OpenFiles
 from contrastive_jax.options import option
@@ -99,21 +98,19 @@ def build(split: str, options: Options) -> Shards:
   names = encoded.read_names(options.names, "data.webdataset.names")
   what, key = f"the labels of {wanted.key} (split {split!r})", "data.webdataset.names"
   values = index.labels
+  others = _labels_of_others(asked, options, split, wanted)
   if options.label == _FOLDER:
-    others = [] if names else _of_other_splits(options, split, wanted)
-    folders = tar_index.labels(others, asked, options.index)
+    folders = [] if names else [folder for found in others for folder in found.different.tolist()]
     values, known = tar_folders.named(values, folders, what)
-    names = names or tuple(known)
-  labels, names = encoded.class_numbers(values, names, what, key)
+    names, others = names or tuple(known), iter(())
+  labels, names = encoded.class_numbers(values, names, what, key, others)
   return Shards(dataclasses.replace(index, labels=None), labels, names, options.max_megapixels)
 
 
-def _of_other_splits(options: Options, split: str, wanted: shards.Wanted) -> list[pathlib.Path]:
-  """Returns the other files whose folders are classes, too. Raises UserError: they are afar."""
-  if address.is_bucket(options.path):
-    raise errors.UserError(
-      "data.webdataset.label is folder, and to number classes alike over all splits of a bucket "
-      "would be to copy them all; set data.webdataset.names to a file with the names of all "
-      "classes, a line each"
-    )
-  return shards.of_other_splits(options.path, split, wanted)
+def _labels_of_others(
+  asked: tar_index.Asked, options: Options, split: str, wanted: shards.Wanted
+) -> Iterator[text_labels.Found]:
+  """Yields the labels of the other splits. Raises UserError: they are afar."""
+  files = shards.of_other_splits(options.path, split, wanted)
+  if files:
+    yield tar_index.labels(files, asked, options.index)
