@@ -32,7 +32,7 @@ SUFFIXES = (
   *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".avifs"),
   *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".tga", ".qoi", ".sgi", ".pcx", ".dds"),
 )
-LAYOUTS = ("known", "plain")
+LAYOUTS = ("known-2", "known", "plain")
 PLAIN = "plain"  # of runs whose config does not say
 _SIZES = 10_000  # files whose size is part of what the set is
 
@@ -76,8 +76,8 @@ class Options(FileOptions):
   )
   layout: str | None = option(
     None,
-    "how folders are read: known (docs/data.md), or plain, as by runs from before (unset: the "
-    "run's own; of a new one known)",
+    "how folders are read: known-2 (docs/data.md), or as by runs from before, known or plain "
+    "(unset: the run's own; of a new one known-2)",
   )
   npy: bool = option(
     False, "files ending in .npy are images too, arrays [h, w] or [h, w, channels]"
@@ -183,7 +183,8 @@ def build(split: str, options: Options) -> data.Source:
     made = functools.partial(Folder, max_megapixels=options.max_megapixels)
     if not options.path or not reading.is_folder(base):
       raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
-  read = layouts.plain if options.layout == PLAIN else layouts.read
+  read = functools.partial(layouts.read, newest=options.layout in (None, LAYOUTS[0]))
+  read = layouts.plain if options.layout == PLAIN else read
   return parts.held_out(
     lambda asked: made(*read(base, asked, tree, labels, SUFFIXES)),
     split,

@@ -3,48 +3,66 @@
 Each is told by the names of these files. Images lie in the folder that the set has for them.
 """
 
-import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from contrastive_jax import errors
-from contrastive_jax.data import rows, splits
+from contrastive_jax.data import rows, set_files, sets_in_lists, sets_in_matlab, splits
 from contrastive_jax.data.rows import Row
+from contrastive_jax.data.set_files import Known
 from contrastive_jax.data.splits import Tree
 
 _KAGGLE = ("ILSVRC", "Data", "CLS-LOC")  # ImageNet, as that site packs it
-_FOLDERS = ("CUB_200_2011", "food-101")  # that a set is packed in
 _DEVKIT = ("ILSVRC2012_devkit_t12", "data")
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 
 
-class Known(NamedTuple):
-  """A set whose files name all its images."""
-
-  what: str  # how a line calls its files
-  images: Any  # the folder, below which their names are
-  rows: list[Row]
-
-
 def base_of(given: Any, tree: Tree) -> Any:
   """Returns the folder of the splits of a set that was unpacked as it was downloaded."""
-  inner = _below(given, _KAGGLE)
+  inner = set_files.below(given, _KAGGLE)
   return inner if tree.is_folder(inner) else given
 
 
-def whole(base: Any, tree: Tree) -> Known | None:
-  """Returns the set in a folder if its files name all its images; None: it is no such set."""
-  for place in (base, *(base / name for name in _FOLDERS)):
-    for files, read in _WHOLE.items():
-      if all(tree.is_file(_below(place, name.split("/"))) for name in files):
-        return read(place, tree)
+def whole(base: Any, tree: Tree, labels: str, newest: bool = True) -> Known | None:
+  """Returns the set in a folder if its files name all its images; None: it is no such set.
+
+  Args:
+    base: the folder, or that above.
+    tree: in which it lies.
+    labels: "auto", or the name of a list of the set by which it has other classes or splits.
+    newest: whether sets are among those looked for that runs from before did not know.
+  """
+  for within in ("", *_FOLDERS):
+    place = set_files.below(base, within.split("/")) if within else base
+    for one in _WHOLE:
+      chosen = re.search(rf"(?:^|/)({one.lists})$", labels) if one.lists else None
+      if within and within not in one.within or labels != "auto" and not chosen:
+        continue
+      if one.is_new and not newest:
+        continue
+      if all(tree.is_file(set_files.below(place, name.split("/"))) for name in one.files):
+        if found := one.read(place, tree, *([chosen[1]] if chosen else ())):
+          return found
   return None
 
 
-def of_split(split: Any, base: Any, given: Any, tree: Tree) -> tuple[str, list[Row]] | None:
+def in_paths(base: Any, tree: Tree) -> Any:
+  """Returns the folder of SUN397, whose classes are all folders of a path; None: it is no such set.
+
+  Its list of classes has a line such as /c/church/indoor for each.
+  """
+  for place in (base, base / "SUN397"):
+    if tree.is_file(place / "ClassName.txt"):
+      lines = tree.content(place / "ClassName.txt").decode(errors="replace").split()
+      if lines and all(re.fullmatch(r"/([a-z])/\1[^/]*(/.+)?", line) for line in lines):
+        return place
+  return None
+
+
+def of_split(
+  split: Any, base: Any, given: Any, tree: Tree, newest: bool = True
+) -> tuple[str, list[Row]] | None:
   """Returns what says of the images of one split of which class they are, and the rows of it.
 
   Args:
@@ -52,19 +70,46 @@ def of_split(split: Any, base: Any, given: Any, tree: Tree) -> tuple[str, list[R
     base: that of the set.
     given: the folder that a user named, `base` or above.
     tree: in which they lie.
+    newest: whether lists are among those looked for that runs from before did not know.
   """
+  if newest and (found := _signs(split, base, given, tree)):
+    return found
   if tree.is_file(split / "val_annotations.txt"):  # Tiny ImageNet: name, class, corners of a box
-    lines = _lines(split / "val_annotations.txt", tree, columns=2)
+    lines = set_files.lines(split / "val_annotations.txt", tree, columns=2)
     return "val_annotations.txt", [Row(n, name, label, "") for n, (name, label, *_) in lines]
   if splits.kind(split.name) != "validation":
     return None
-  for place in dict.fromkeys((split, base, given, *(_below(p, _DEVKIT) for p in (base, given)))):
+  for place in dict.fromkeys(
+    (split, base, given, *(set_files.below(p, _DEVKIT) for p in (base, given)))
+  ):
     if tree.is_file(place / "LOC_val_solution.csv"):
       content = tree.content(place / "LOC_val_solution.csv")
       return "LOC_val_solution.csv", rows.parsed(content, "LOC_val_solution.csv")
     for name in ("imagenet_2012_validation_synset_labels.txt", _TRUTH):
       if tree.is_file(place / name):
         return name, _in_order(place, name, tree)
+  return None
+
+
+def _signs(split: Any, base: Any, given: Any, tree: Tree) -> tuple[str, list[Row]] | None:
+  """Returns the list of the test images of GTSRB, as it is downloaded or as a site packs it."""
+  if split.name.casefold() not in ("final_test", "test"):
+    return None
+  for place in dict.fromkeys((split, split / "Images", base, given)):
+    for file, image, beside in (
+      ("GT-final_test.csv", "Filename", ""),
+      ("Test.csv", "Path", "Meta.csv"),
+    ):
+      if tree.is_file(place / file) and (not beside or tree.is_file(place / beside)):
+        content = tree.content(place / file)
+        if {b"ClassId", image.encode()} <= set(re.split(rb"[;,\r\n]", content[:1000])):
+          columns = rows.Columns(image, "ClassId", rows.NONE)
+          found = rows.parsed(content, file, columns, "data.table")
+          width = 0 if beside else 5  # of the names of the training images' folders
+          return file, [
+            row._replace(name=row.name.rpartition("/")[2], label=row.label.zfill(width))
+            for row in found
+          ]
   return None
 
 
@@ -79,7 +124,7 @@ def _in_order(place: Any, name: str, tree: Tree) -> list[Row]:
       f"{place / name} has numbers of classes, and what they stand for is in meta.mat of the same "
       "development kit: put that file beside it, or set data.folder.labels=none"
     )
-  synsets = _mat(place / "meta.mat", tree)["synsets"]
+  synsets = set_files.mat(place / "meta.mat", tree)["synsets"]
   names = {int(i): str(n) for i, n in zip(synsets["ILSVRC2012_ID"], synsets["WNID"], strict=True)}
   for row in found:
     if not row.label.isdigit() or int(row.label) not in names:
@@ -89,93 +134,56 @@ def _in_order(place: Any, name: str, tree: Tree) -> list[Row]:
   return [row._replace(label=names[int(row.label)]) for row in found]
 
 
-def _cub(place: Any, tree: Tree) -> Known:
-  """CUB-200-2011: images, classes and splits by number."""
-  names, labels, parts, classes = (
-    {fields[0]: fields[1] for _, fields in _lines(place / file, tree, columns=2)}
-    for file in ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
-  )
-  found = []
-  for line, (number, name) in enumerate(names.items(), 1):
-    if number not in labels or labels[number] not in classes or number not in parts:
-      raise errors.UserError(
-        f"{place / 'images.txt'}, line {line}: image {number} has no class or split in "
-        "image_class_labels.txt, classes.txt and train_test_split.txt; copy the set again"
-      )
-    split = "train" if parts[number] == "1" else "test"
-    found.append(Row(line, name, classes[labels[number]], split))
-  return Known("images.txt", place / "images", found)
+class _Set(NamedTuple):
+  """How a set is told and read."""
+
+  read: Callable[..., Known | None]
+  files: tuple[str, ...]  # which all are there
+  within: tuple[str, ...] = ("CUB_200_2011", "food-101")  # that it is packed in, one of these
+  lists: str = ""  # the form of what `labels` may name: then `read` is given it
+  is_new: bool = True  # runs with the layout "known" read it otherwise
 
 
-def _flowers(place: Any, tree: Tree) -> Known:
-  """Flowers-102: classes and splits as arrays of MATLAB, of images that are numbered from 1."""
-  labels = np.ravel(_mat(place / "imagelabels.mat", tree)["labels"]).tolist()
-  parts = _mat(place / "setid.mat", tree)
-  of = {
-    int(number): split
-    for split, key in (("train", "trnid"), ("validation", "valid"), ("test", "tstid"))
-    for number in np.ravel(parts[key])
-  }
-  found = [
-    Row(n, f"image_{n:05d}.jpg", str(label), of.get(n, "none")) for n, label in enumerate(labels, 1)
-  ]
-  folder = place / "jpg"
-  return Known("imagelabels.mat", folder if tree.is_folder(folder) else place, found)
-
-
-def _pets(place: Any, tree: Tree) -> Known:
-  """Oxford-IIIT Pets: a list a split, in which a name begins with its class."""
-  found = []
-  for split, file in (("train", "trainval.txt"), ("test", "test.txt")):
-    for line, (name, *_) in _lines(place / "annotations" / file, tree, columns=2):
-      found.append(Row(line, f"{name}.jpg", name.rpartition("_")[0], split))
-  return Known("annotations/trainval.txt", place / "images", found)
-
-
-def _food(place: Any, tree: Tree) -> Known:
-  """Food-101: a list a split, of paths without suffixes whose folder is the class."""
-  found = []
-  for split in ("train", "test"):
-    for line, (name, *_) in _lines(place / "meta" / f"{split}.txt", tree, columns=1):
-      found.append(Row(line, f"{name}.jpg", name.partition("/")[0], split))
-  return Known("meta/train.txt", place / "images", found)
-
-
-_WHOLE: dict[tuple[str, ...], Callable[[Any, Tree], Known]] = {
-  ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt"): _cub,
-  ("imagelabels.mat", "setid.mat"): _flowers,
-  ("meta/classes.txt", "meta/labels.txt", "meta/train.txt", "meta/test.txt"): _food,
-  ("annotations/trainval.txt", "annotations/test.txt", "annotations/list.txt"): _pets,
-}
-
-
-def _below(place: Any, names: Sequence[str]) -> Any:
-  for name in names:
-    place = place / name
-  return place
-
-
-def _lines(path: Any, tree: Tree, columns: int) -> list[tuple[int, list[str]]]:
-  """Returns (line, fields) of a file of text. Raises UserError: a line has too few fields."""
-  found = []
-  for number, line in enumerate(tree.content(path).decode(errors="replace").splitlines(), 1):
-    fields = re.split(r"\t" if "\t" in line else " ", line.strip())
-    if line.strip() and not line.startswith("#"):
-      if len(fields) < columns:
-        raise errors.UserError(
-          f"{path}, line {number}: {line.strip()!r} has fewer than {columns} fields; copy the file "
-          "again"
-        )
-      found.append((number, fields))
-  return found
-
-
-def _mat(path: Any, tree: Tree) -> dict[str, Any]:
-  from scipy import io as scipy_io
-
-  try:
-    return scipy_io.loadmat(io.BytesIO(tree.content(path)), squeeze_me=True)
-  except Exception as error:  # a damaged file makes it raise almost anything
-    if isinstance(error, OSError | MemoryError):
-      raise
-    raise errors.UserError(f"{path} is no file of MATLAB ({error}); copy it again") from error
+_WHOLE = (
+  _Set(
+    sets_in_lists.cub,
+    ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt"),
+    is_new=False,
+  ),
+  _Set(sets_in_matlab.flowers, ("imagelabels.mat", "setid.mat"), is_new=False),
+  _Set(
+    sets_in_lists.food,
+    ("meta/classes.txt", "meta/labels.txt", "meta/train.txt", "meta/test.txt"),
+    is_new=False,
+  ),
+  _Set(
+    sets_in_lists.pets,
+    ("annotations/trainval.txt", "annotations/test.txt", "annotations/list.txt"),
+    is_new=False,
+  ),
+  _Set(
+    sets_in_lists.pets,
+    ("annotations/trainval.txt", "annotations/test.txt", "annotations/list.txt"),
+    ("oxford-iiit-pet",),
+  ),
+  _Set(
+    sets_in_lists.aircraft,
+    ("images_variant_train.txt", "images_variant_val.txt", "images_variant_test.txt"),
+    ("data", "fgvc-aircraft-2013b/data"),
+    r"(variants|families|manufacturers)\.txt",
+  ),
+  _Set(
+    sets_in_lists.textures,
+    ("labels/train1.txt", "labels/val1.txt", "labels/test1.txt", "labels/labels_joint_anno.txt"),
+    ("dtd", "dtd/dtd"),
+    r"labels/train\d+\.txt",
+  ),
+  _Set(
+    sets_in_matlab.cars_in_splits,
+    ("devkit/cars_train_annos.mat", "devkit/cars_meta.mat"),
+    ("stanford_cars",),
+  ),
+  _Set(sets_in_matlab.cars, ("cars_annos.mat",), ("stanford_cars",)),
+  _Set(sets_in_matlab.dogs, ("train_list.mat", "test_list.mat"), ()),
+)
+_FOLDERS = tuple(dict.fromkeys(name for one in _WHOLE for name in one.within))

@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from contrastive_jax import errors, plural
-from contrastive_jax.data import folder_lists, known_sets, named, rows, splits, splits_in_part
+from contrastive_jax.data import (
+  folder_lists,
+  known_sets,
+  named,
+  places365,
+  rows,
+  splits,
+  splits_in_part,
+)
 from contrastive_jax.data.labels import tell_alike
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
@@ -27,6 +35,7 @@ _OTHER_SOURCES = {  # that read what may lie in a folder without images
 }
 _LISTS = (".csv", ".tsv", ".jsonl", ".ndjson")  # that may tell of images
 _DEEPEST = 8  # folders around all; a link may lead up
+_MOST_FORMS = 4  # of one set, beside each other
 _MOST_LOOKED_AT = 100_000  # images of a flat folder in which lists are looked for
 
 
@@ -58,7 +67,9 @@ def plain(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str
   return Reading(root, paths, _by_folder(paths, names), names)
 
 
-def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]) -> Reading:
+def read(
+  base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str], newest: bool = True
+) -> Reading:
   """Reads a split.
 
   Args:
@@ -67,14 +78,20 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
     tree: in which it lies.
     labels: one of `LABELS`, or the name of a list in `base`.
     suffixes: of images, for an error.
+    newest: whether sets are known that runs from before did not know, which read them otherwise.
 
   Raises:
     UserError: there is no such split, no image in it, or its classes are not clear.
   """
-  if labels == "auto" and (known := known_sets.whole(base, tree)):
+  if known := known_sets.whole(base, tree, labels, newest):
     return Reading(
       *named.read(known.images, known.rows, split, tree, known.what, without="copy the set again")
     )
+  if labels == "auto" and newest:
+    if categories := places365.find(base, tree):
+      return _by_category(categories, base, split, tree, suffixes)
+    if place := known_sets.in_paths(base, tree):
+      base, labels = place, "path"
   given, base = base, _inner(known_sets.base_of(base, tree), tree, labels)
   listed = None if labels in LABELS else folder_lists.read(given, base, tree, labels, LABELS)
   if listed and any(row.split for row in listed) and not any(map(splits.kind, tree.folders(base))):
@@ -110,7 +127,9 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
   lists = {}
   if labels == "auto":
     flat = [part for part in parts.values() if not part.classes]
-    lists = {part.folder: known_sets.of_split(part.folder, base, given, tree) for part in flat}
+    lists = {
+      part.folder: known_sets.of_split(part.folder, base, given, tree, newest) for part in flat
+    }
     lists = {folder: found for folder, found in lists.items() if found}
   folders = {name for part in parts.values() for name in part.classes}
   names = _sorted(folders | {row.label for _, found in lists.values() for row in found})
@@ -124,7 +143,32 @@ def read(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]
     return _unlabelled(root, paths)
   if labels == "auto":
     _hint_of_parts(names, given, tree)
+    _hint_of_letters(names, root, tree)
+    _hint_of_forms(names, root, tree)
   return Reading(root, paths, _by_folder(paths, names), names)
+
+
+def _by_category(
+  found: places365.Found, base: Any, split: str, tree: Tree, suffixes: Sequence[str]
+) -> Reading:
+  root = places365.folder(found, split, base)
+  paths, names = _listed(root, tree, suffixes), _sorted(set(found.names))
+  kind = splits.kind(split)
+  if kind == "validation" and found.validation:
+    file = places365.VALIDATION
+    labels = folder_lists.labels(found.validation, paths, "", file, names, root)
+    return _unless_none(Reading(root, paths, labels, names))
+  if kind != "train":
+    return _unlabelled(root, paths)
+  numbers = {name: number for number, name in enumerate(names)}
+  other = next((path for path in paths if os.path.dirname(path) not in numbers), None)
+  if other is not None:
+    raise errors.UserError(
+      f"{root}: {other!r} lies in no category of {places365.CATEGORIES}; copy the set again, or "
+      "set data.folder.labels=path"
+    )
+  labels = np.array([numbers[os.path.dirname(path)] for path in paths], np.int32)
+  return Reading(root, paths, labels, names)
 
 
 def _found(base: Any, split: str, tree: Tree) -> tuple[Any, list[Any]]:
@@ -280,6 +324,32 @@ def _hint_of_parts(names: Sequence[str], given: Any, tree: Tree) -> None:
       "warning: %s differ by a number alone and are taken as classes; if they are parts of one set "
       "data.folder.labels=%s reads that list",
       *(" and ".join(names[:2]), lists[0]),
+    )
+
+
+def _hint_of_letters(names: Sequence[str], root: Any, tree: Tree) -> None:
+  """Says where classes may be the letters that folders of classes are sorted by: a/abbey."""
+  if len(names) < 2 or any(len(name) != 1 or not name.isalpha() for name in names):
+    return
+  first = {name: next(iter(tree.folders(root / name)), "") for name in names}
+  if all(inside.casefold().startswith(name.casefold()) for name, inside in first.items()):
+    logging.getLogger(__name__).warning(
+      "warning: %s are taken as classes, and seem to be letters by which folders are sorted (%s): "
+      "data.folder.labels=path takes all folders of a path as the class",
+      *(" and ".join(names[:2]), "/".join(next(iter(first.items())))),
+    )
+
+
+def _hint_of_forms(names: Sequence[str], root: Any, tree: Tree) -> None:
+  """Says where classes may be two forms of one set: EuroSAT/River and EuroSATallBands/River."""
+  if not 2 <= len(names) <= _MOST_FORMS or not names[1].startswith(names[0]):
+    return
+  inside = [tree.folders(root / name) if tree.is_folder(root / name) else [] for name in names]
+  if len(inside[0]) > 1 and all(some == inside[0] for some in inside):
+    logging.getLogger(__name__).warning(
+      "warning: %s are taken as classes, and hold folders of the same names (%s, ...): if these "
+      "are the classes set data.folder.path to one of them",
+      *(" and ".join(names[:2]), inside[0][0]),
     )
 
 

@@ -26,6 +26,8 @@ _FORMS = {re.compile(rf"({_BESIDE}[ _.-]?)?{w}([ _.-]?{_BESIDE})*"): k for w, k 
 BESIDE_TRAIN = {"dev": "validation", "development": "validation"} | dict.fromkeys(
   ("eval", "evaluation", "holdout", "held_out", "extra", "unlabeled", "unlabelled"), ""
 )
+_MINI = "train_mini"  # of iNaturalist, which may be there in place of train
+BESIDE_TRAIN |= {"final_test": "test", _MINI: "", "public_test": ""}  # of GTSRB and iNaturalist
 _SPELT = (
   *("train", "training", "trn", "val", "valid", "validation", "dev"),
   *("test", "testing", "tst"),
@@ -113,7 +115,9 @@ def find(base: T, split: str, tree: Tree) -> tuple[T, list[T]]:
   """
   folders = tree.folders(base)
   present, beside = [name for name in folders if kind(name)], []
-  if any(kind(name) == "train" for name in present):
+  has_train = any(kind(name) == "train" for name in present)
+  mini = [] if has_train else [name for name in folders if name.casefold() == _MINI]
+  if has_train or mini:
     beside = [name for name in folders if name.casefold() in BESIDE_TRAIN]
   if tree.is_folder(base / split):
     name = split
@@ -136,7 +140,7 @@ def find(base: T, split: str, tree: Tree) -> tuple[T, list[T]]:
         "out a part of the images as split test, --config.data.folder.holdout=0.1"
       )
     name = alike[0]
-  return base / name, [base / n for n in sorted({name, *present})]
+  return base / name, [base / n for n in sorted({name, *present, *mini})]
 
 
 def check_not_a_class(root: pathlib.Path, with_images: Iterable[str]) -> None:

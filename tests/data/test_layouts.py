@@ -3,6 +3,7 @@
 import collections
 import logging
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -17,6 +18,21 @@ from contrastive_jax.data import folder, identity, layouts
 SYNSETS = np.array(
   [(1, "n01443537"), (2, "n01440764")], [("ILSVRC2012_ID", object), ("WNID", object)]
 )
+CAR_NAMES = np.array(["AM General Hummer SUV 2000", "Acura RL Sedan 2012"], object)
+SIGNS = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId\n"
+
+
+def annotations(*rows):
+  """An array of MATLAB with fields, [1, n], and beside it the names of classes."""
+  kinds = [(field, object) for field in rows[0]]
+  return {"annotations": np.array([[tuple(row.values()) for row in rows]], kinds)}
+
+
+def cells(*texts):
+  """An array of MATLAB with texts, [n, 1]."""
+  return np.array([[text] for text in texts], object)
+
+
 # What the files of the table's rows hold.
 CONTENT = {
   "LOC_val_solution.csv": "ImageId,PredictionString\n"
@@ -46,6 +62,43 @@ CONTENT = {
   "train/metadata.csv": "file_name,label\na.jpg,rose\nb.jpg,tulip\n",
   "test/metadata.csv": "file_name,label\na.jpg,tulip\n",
   "in_order.txt": "10\n2\n10\n",
+  "images_variant_train.txt": "1000001 A340-300\n1000002 707-320\n",
+  "images_variant_val.txt": "1000003 707-320\n",
+  "images_variant_test.txt": "1000004 A340-500\n",
+  "images_family_train.txt": "1000001 A340\n1000002 Boeing 707\n",
+  "images_family_val.txt": "1000003 Boeing 707\n",
+  "images_family_test.txt": "1000004 A340\n",
+  "families.txt": "A340\nBoeing 707\n",
+  "train1.txt": "banded/banded_0002.jpg\n",
+  "val1.txt": "zigzagged/zigzagged_0001.jpg\n",
+  "test1.txt": "banded/banded_0004.jpg\n",
+  "train2.txt": "zigzagged/zigzagged_0001.jpg\n",
+  "val2.txt": "banded/banded_0004.jpg\n",
+  "test2.txt": "banded/banded_0002.jpg\n",
+  "cars_meta.mat": {"class_names": CAR_NAMES[None]},
+  "cars_train_annos.mat": annotations(
+    {"bbox_x1": 39, "class": 2, "fname": "00001.jpg"},
+    {"bbox_x1": 36, "class": 1, "fname": "00002.jpg"},
+  ),
+  "cars_test_annos.mat": annotations({"bbox_x1": 30, "fname": "00001.jpg"}),
+  "cars_test_annos_withlabels.mat": annotations({"class": 2, "fname": "00001.jpg"}),
+  "cars_annos.mat": {"class_names": CAR_NAMES[None]}
+  | annotations(
+    {"relative_im_path": "car_ims/000001.jpg", "class": 1, "test": 0},
+    {"relative_im_path": "car_ims/000002.jpg", "class": 2, "test": 1},
+  ),
+  "train_list.mat": {
+    "file_list": cells("n02085620-Chihuahua/n02085620_1.jpg", "n02086079-Pekinese/n02086079_3.jpg")
+  },
+  "test_list.mat": {"file_list": cells("n02085620-Chihuahua/n02085620_2.jpg")},
+  "ClassName.txt": "/a/abbey\n/c/church/indoor\n/c/church/outdoor\n",
+  "categories_places365.txt": "/a/abbey 0\n/c/church/indoor 1\n",
+  "places365_val.txt": "Places365_val_00000001.jpg 1\n",
+  "GT-00001.csv": f"{SIGNS}00000_00000.ppm;29;30;5;6;24;25;1\n",
+  "GT-final_test.csv": f"{SIGNS}00000.ppm;53;54;6;5;48;49;1\n00001.ppm;42;45;5;5;36;40;0\n",
+  "Train.csv": "Width,Height,ClassId,Path\n27,26,0,Train/0/1.png\n",
+  "Test.csv": "Width,Height,ClassId,Path\n53,54,10,Test/00000.png\n",
+  "Meta.csv": "Path,ClassId,ShapeId,ColorId,SignId\nMeta/0.png,0,1,0,3.29\n",
   "labels.jsonl": '{"path": "train/a.jpg", "label": "rose"}\n'
   '{"path": "train/b.jpg", "label": "tulip"}\n'
   '{"path": "test/c.jpg", "label": "tulip"}\n',
@@ -59,7 +112,7 @@ def read_rows():
   for line in table.splitlines():
     name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
     files, labels, found = (re.findall(r"`([^`]+)`", cell) for cell in cells)
-    wanted = {split: classes for split, *classes in (part.split() for part in found)}
+    wanted = {split: classes for split, *classes in map(shlex.split, found)}
     yield pytest.param(files, labels[0] if labels else "auto", wanted, id=name)
 
 
@@ -81,8 +134,8 @@ def write(root, files):
       continue
     path.parent.mkdir(parents=True, exist_ok=True)
     held = CONTENT.get(name, CONTENT.get(path.name, ""))
-    if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
-      kind = "PNG" if path.suffix == ".png" else "JPEG"
+    if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".ppm"):
+      kind = {".png": "PNG", ".ppm": "PPM"}.get(path.suffix, "JPEG")
       with path.open("wb") as file:
         Image.fromarray(np.full((4, 4, 3), number, np.uint8)).save(file, kind)
     elif isinstance(held, dict):
@@ -137,6 +190,9 @@ def test_a_layout_is_read_as_the_table_says(files, labels, wanted, tmp_path):
       "is in meta.mat of the same development kit: put that file beside it",
     ),
     (CUB, "auto", "images.txt, line 2: image 2 has no class or split in"),
+    (["data_256/z/zoo/1.jpg", "categories_places365.txt"], "auto", "'z/zoo/1.jpg' lies in no cat"),
+    (["val_256/1.jpg", "categories_places365.txt"], "auto", "no images of split 'train'"),
+    (["car_ims/1.jpg", "cars_annos.mat"], "auto", "1 of the 1 image that cars_annos.mat names is not below"),
   ],
 )
 def test_what_does_not_fit_is_told_in_a_line(files, labels, message, tmp_path):
@@ -204,6 +260,46 @@ def test_a_run_from_before_goes_on_with_its_numbering(tmp_path):
     assert found.data.folder.layout == "plain"
     assert not [c for c in config.differences(found, then) if "layout" in c]
   assert identity.of(opened(tmp_path)) != identity.of(source)
+
+
+OLDER = [
+  ("DTD", {"train": ["banded", "banded", "zigzagged"]}),
+  ("Stanford Cars", {"train": ["-", "-"], "test": ["-"]}),
+  ("the same, in one folder", {"train": ["car_ims", "car_ims"]}),
+  ("SUN397", {"train": ["a", "c", "c"]}),
+  ("GTSRB", {"train": ["00000", "00001"], "test": ["-", "-"]}),
+]
+
+
+@pytest.mark.parametrize(("name", "wanted"), OLDER, ids=[name for name, _ in OLDER])
+def test_a_run_from_before_a_set_was_known_goes_on_with_its_classes(name, wanted, tmp_path):
+  """As they were read at a7e250d."""
+  (files,) = (row.values[0] for row in ROWS if row.id == name)
+  write(tmp_path, files)
+  sources = {split: opened(tmp_path, split, layout="known") for split in wanted}
+  assert {split: classes(source) for split, source in sources.items()} == wanted
+
+
+def test_letters_and_forms_of_a_set_that_are_taken_as_classes_are_told(tmp_path, caplog):
+  write(tmp_path / "one", ["a/abbey/1.jpg", "c/church/2.jpg"])
+  assert opened(tmp_path / "one").label_names == ("a", "c")
+  assert "a and c are taken as classes, and seem to be letters" in caplog.text
+  assert "(a/abbey): data.folder.labels=path takes" in caplog.text
+  assert opened(tmp_path / "one", labels="path").label_names == ("a/abbey", "c/church")
+  caplog.clear()
+  files = [f"{form}/{name}/1.jpg" for form in ("Set", "SetAllBands") for name in ("Lake", "Wood")]
+  write(tmp_path / "two", files)
+  assert opened(tmp_path / "two").label_names == ("Set", "SetAllBands")
+  assert "Set and SetAllBands are taken as classes, and hold folders of the same" in caplog.text
+  assert opened(tmp_path / "two" / "Set").label_names == ("Lake", "Wood")
+  caplog.clear()
+  write(tmp_path / "digits", ["A/1.jpg", "B/2.jpg"])  # of letters, as of notMNIST
+  write(
+    tmp_path / "rooms", ["cat/day/1.jpg", "cat/night/1.jpg", "dog/day/1.jpg", "dog/night/2.jpg"]
+  )
+  opened(tmp_path / "digits")
+  opened(tmp_path / "rooms")
+  assert not caplog.records
 
 
 def test_a_new_run_writes_down_how_it_reads(tmp_path):

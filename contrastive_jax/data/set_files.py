@@ -1,0 +1,52 @@
+"""Files in which well-known sets say of which class and split their images are."""
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from contrastive_jax import errors
+from contrastive_jax.data.rows import Row
+from contrastive_jax.data.splits import Tree
+
+
+class Known(NamedTuple):
+  """A set whose files name all its images."""
+
+  what: str  # how a line calls its files
+  images: Any  # the folder, below which their names are
+  rows: list[Row]
+
+
+def below(place: Any, names: Sequence[str]) -> Any:
+  """Returns what lies in a folder by these names, one in the other."""
+  for name in names:
+    place = place / name
+  return place
+
+
+def lines(path: Any, tree: Tree, columns: int) -> list[tuple[int, list[str]]]:
+  """Returns (line, fields) of a file of text. Raises UserError: a line has too few fields."""
+  found = []
+  for number, line in enumerate(tree.content(path).decode(errors="replace").splitlines(), 1):
+    fields = re.split(r"\t" if "\t" in line else " ", line.strip())
+    if line.strip() and not line.startswith("#"):
+      if len(fields) < columns:
+        raise errors.UserError(
+          f"{path}, line {number}: {line.strip()!r} has fewer than {columns} fields; copy the file "
+          "again"
+        )
+      found.append((number, fields))
+  return found
+
+
+def mat(path: Any, tree: Tree) -> dict[str, Any]:
+  """Returns the arrays of a file of MATLAB. Raises UserError: it is none."""
+  from scipy import io as scipy_io
+
+  try:
+    return scipy_io.loadmat(io.BytesIO(tree.content(path)), squeeze_me=True)
+  except Exception as error:  # a damaged file makes it raise almost anything
+    if isinstance(error, OSError | MemoryError):
+      raise
+    raise errors.UserError(f"{path} is no file of MATLAB ({error}); copy it again") from error
