@@ -1,4 +1,4 @@
-"""Lists of images in JSON: objects, one a line or in an array, or one of labels by image."""
+"""Lists of images in JSON: objects, one a line or in an array, or one of all images, as of COCO."""
 
 import json
 import re
@@ -17,15 +17,17 @@ def parsed(
   """Returns names of columns and (line, values) of each image.
 
   Args:
-    text: of the file: objects, one a line, or in one array, or one object of labels by image.
+    text: of the file: objects, one a line, or in one array, or one object of labels by image, or
+      of images, annotations and categories.
     file: how an error calls it.
     images: suffixes of files of images.
 
   Raises:
     UserError: it is no such text; the message has the number of the line.
   """
-  if by_image := _by_image(text, images):
-    return ["image", "label"], ((number, pair) for number, pair in enumerate(by_image, 1))
+  whole = _whole(text) if images and text.lstrip().startswith("{") else {}
+  if pairs := _by_image(whole, images) or _annotated(whole):
+    return ["image", "label"], ((number, pair) for number, pair in enumerate(pairs, 1))
   if text.lstrip().startswith("["):
     try:
       objects = [(number, found) for number, found in enumerate(json.loads(text), 1)]
@@ -69,15 +71,47 @@ def _flat(found: dict[str, object], depth: int = _DEEPEST) -> dict[str, object]:
   return {f"{k}.{name}": value for k, some in inside for name, value in some.items()} | found
 
 
-def _by_image(text: str, images: tuple[str, ...]) -> list[list[object]]:
-  """Returns (image, label) of one object such as {"cat/1.jpg": "cat", ...}; [] if it is none."""
+def _whole(text: str) -> dict[str, object]:
+  """Returns the object that a text is; {} if it is none, as of an object a line."""
   try:
-    found = json.loads(text) if images and text.lstrip().startswith("{") else None
-  except (ValueError, RecursionError):  # an object a line, perhaps
+    found = json.loads(text)
+  except (ValueError, RecursionError):
+    return {}
+  return found if isinstance(found, dict) else {}
+
+
+def _by_image(whole: dict[str, object], images: tuple[str, ...]) -> list[list[object]]:
+  """Returns (image, label) of an object such as {"cat/1.jpg": "cat", ...}; [] if it is none."""
+  if not all(name.lower().endswith(images) for name in whole):
     return []
-  if not isinstance(found, dict) or not all(name.lower().endswith(images) for name in found):
+  return [list(pair) for pair in whole.items()]
+
+
+def _annotated(whole: dict[str, object]) -> list[list[object]]:
+  """Returns (image, label) of an object as of COCO and iNaturalist; [] if it is none.
+
+  It lists images, annotations (of which image and category, by their numbers) and categories. An
+  image of several categories has all of them as its label, which is told where it is looked at.
+  """
+  images, marks, kinds = (
+    [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    for found in (whole.get(key) for key in ("images", "annotations", "categories"))
+  )
+  if not images or not all(isinstance(one.get("file_name"), str) and "id" in one for one in images):
     return []
-  return [list(pair) for pair in found.items()]
+  numbers = [one["id"] for one in images] + [kind.get("id") for kind in kinds]
+  numbers += [mark.get(key) for mark in marks for key in ("image_id", "category_id")]
+  if not all(isinstance(number, int | str | None) for number in numbers):
+    return []
+  names = {kind.get("id"): str(kind.get("name", kind.get("id"))) for kind in kinds}
+  if len(set(names.values())) < len(names):
+    names = {}
+  labels: dict[object, dict[object, None]] = {}
+  for mark in marks:
+    number = mark.get("category_id")
+    labels.setdefault(mark.get("image_id"), {})[names.get(number, number)] = None
+  each = ((one["file_name"], list(labels.get(one["id"], (None,)))) for one in images)
+  return [[name, found if len(found) > 1 else found[0]] for name, found in each]
 
 
 def short(value: object) -> str:

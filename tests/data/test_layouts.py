@@ -1,6 +1,7 @@
 """Folders are read as a person reads them: the table of docs/data.md, row by row."""
 
 import collections
+import json
 import logging
 import re
 import shlex
@@ -91,6 +92,16 @@ CONTENT = {
     "file_list": cells("n02085620-Chihuahua/n02085620_1.jpg", "n02086079-Pekinese/n02086079_3.jpg")
   },
   "test_list.mat": {"file_list": cells("n02085620-Chihuahua/n02085620_2.jpg")},
+  "train2018.json": json.dumps(
+    {
+      "images": [
+        {"id": 1, "file_name": "train_val2018/Aves/3/a.jpg"},
+        {"id": 2, "file_name": "train_val2018/Plantae/8/b.jpg"},
+      ],
+      "annotations": [{"image_id": 1, "category_id": 3}, {"image_id": 2, "category_id": 8}],
+      "categories": [{"id": 3, "name": "Lark"}, {"id": 8, "name": "Fern"}],
+    }
+  ),
   "ClassName.txt": "/a/abbey\n/c/church/indoor\n/c/church/outdoor\n",
   "categories_places365.txt": "/a/abbey 0\n/c/church/indoor 1\n",
   "places365_val.txt": "Places365_val_00000001.jpg 1\n",
@@ -192,7 +203,11 @@ def test_a_layout_is_read_as_the_table_says(files, labels, wanted, tmp_path):
     (CUB, "auto", "images.txt, line 2: image 2 has no class or split in"),
     (["data_256/z/zoo/1.jpg", "categories_places365.txt"], "auto", "'z/zoo/1.jpg' lies in no cat"),
     (["val_256/1.jpg", "categories_places365.txt"], "auto", "no images of split 'train'"),
-    (["car_ims/1.jpg", "cars_annos.mat"], "auto", "1 of the 1 image that cars_annos.mat names is not below"),
+    (
+      ["car_ims/1.jpg", "cars_annos.mat"],
+      "auto",
+      "1 of the 1 image that cars_annos.mat names is not below",
+    ),
   ],
 )
 def test_what_does_not_fit_is_told_in_a_line(files, labels, message, tmp_path):

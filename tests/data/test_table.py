@@ -33,6 +33,12 @@ def told(source):
 
 
 ABC = {"a.png": "cat", "b.png": "dog", "c.png": "-"}
+ANNOTATED = {  # as of COCO and iNaturalist
+  "info": {"year": 2021},
+  "images": [{"id": i, "file_name": name, "width": 4} for i, name in enumerate(ABC)],
+  "annotations": [{"id": 7, "image_id": i, "category_id": 3 + i} for i in (1, 0, 0)],
+  "categories": [{"id": 3, "name": "cat"}, {"id": 4, "name": "dog"}, {"id": 5, "name": "eel"}],
+}
 LISTS = {
   "header": "path,label\na.png,cat\nb.png,dog\nc.png,\n",
   "other names": "Breed;note;File Name\ncat;x;a.png\ndog;y;b.png\n;z;c.png\n",
@@ -88,6 +94,8 @@ def test_lines_below_that_of_the_separator_keep_their_numbers_and_fields_their_m
       "l.json",
       json.dumps([{"image": n, "class": None if c == "-" else c} for n, c in ABC.items()]),
     ),
+    ("l.json", json.dumps(ANNOTATED, indent=1)),
+    ("l.json", json.dumps(ANNOTATED)),
   ],
 )
 def test_so_are_lists_of_other_forms(name, text, tmp_path):
@@ -331,6 +339,28 @@ def test_one_object_of_json_may_have_the_label_of_each_image(tmp_path):
     {name: None if label == "-" else label for name, label in ABC.items()}, indent=2
   )
   assert told(opened(listed(tmp_path, text, "list.json"))) == ABC
+
+
+def test_an_image_of_several_categories_has_no_class_of_its_own(tmp_path):
+  write(tmp_path, *ABC)
+  more = ANNOTATED["annotations"] + [{"id": 8, "image_id": 1, "category_id": 5}]
+  path = listed(tmp_path, json.dumps(ANNOTATED | {"annotations": more}), "l.json")
+  with pytest.raises(errors.UserError, match=r"line 2: the label \['dog', 'eel'\] is no text and"):
+    opened(path)
+  assert list(opened(path, label_column="none").paths) == list(ABC)
+
+
+def test_categories_of_one_name_or_none_go_by_their_numbers(tmp_path):
+  write(tmp_path, *ABC)
+  alike = [{"id": number, "name": "x"} for number in (3, 4)]
+  path = listed(tmp_path, json.dumps(ANNOTATED | {"categories": alike}), "l.json")
+  assert opened(path).label_names == ("3", "4")
+  path = listed(tmp_path, json.dumps(ANNOTATED | {"categories": []}), "l.json")
+  assert opened(path).label_names == ("3", "4")
+  odd = [{"id": [1], "file_name": "a.png"}]
+  path = listed(tmp_path, json.dumps(ANNOTATED | {"images": odd}), "l.json")
+  with pytest.raises(errors.UserError, match="no column of images"):
+    opened(path)
 
 
 @pytest.mark.parametrize(
