@@ -74,6 +74,11 @@ class Options(FileOptions):
     "classes: auto (sub-folders, or as a known set has them), folder (required), path (all folders "
     "of a path), name (of a file, before its number), none, or a list in PATH (CSV, JSON lines)",
   )
+  label_column: str = option(
+    "",
+    "column of classes in that list; empty: label, class, target, ...; A,B,C or one_hot: a column "
+    "a class, of 0 and 1",
+  )
   layout: str | None = option(
     None,
     "how folders are read: known-2 (docs/data.md), or as by runs from before, known or plain "
@@ -162,6 +167,11 @@ def build(split: str, options: Options) -> data.Source:
       f"data.folder.labels is {labels!r}; use {', '.join(layouts.LABELS)}, or the name of a list "
       f"in data.folder.path that ends in {', '.join(rows.SUFFIXES)}"
     )
+  if options.label_column and labels in layouts.LABELS:
+    raise errors.UserError(
+      f"data.folder.label_column is {options.label_column!r}, and data.folder.labels is {labels!r}"
+      ", no list with columns; set data.folder.labels to the name of a list in data.folder.path"
+    )
   if options.layout not in (None, *LAYOUTS):
     raise errors.UserError(
       f"data.folder.layout is {options.layout!r}; use {' or '.join(LAYOUTS)}, or leave it unset"
@@ -183,7 +193,8 @@ def build(split: str, options: Options) -> data.Source:
     made = functools.partial(Folder, max_megapixels=options.max_megapixels)
     if not options.path or not reading.is_folder(base):
       raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
-  read = functools.partial(layouts.read, newest=options.layout in (None, LAYOUTS[0]))
+  newest = options.layout in (None, LAYOUTS[0])
+  read = functools.partial(layouts.read, newest=newest, column=options.label_column)
   read = layouts.plain if options.layout == PLAIN else read
   return parts.held_out(
     lambda asked: made(*read(base, asked, tree, labels, SUFFIXES)),

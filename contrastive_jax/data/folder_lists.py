@@ -1,5 +1,6 @@
 """Lists that a user names for the classes, or the splits, of the images in a folder."""
 
+import functools
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,7 +14,9 @@ from contrastive_jax.data.rows import Row
 from contrastive_jax.data.splits import Tree
 
 
-def read(given: Any, base: Any, tree: Tree, file: str, ways: Sequence[str]) -> list[Row]:
+def read(
+  given: Any, base: Any, tree: Tree, file: str, ways: Sequence[str], column: str = ""
+) -> list[Row]:
   """Reads the list that a user names, or those of that name in the folders of all splits.
 
   Args:
@@ -22,10 +25,13 @@ def read(given: Any, base: Any, tree: Tree, file: str, ways: Sequence[str]) -> l
     tree: in which both lie.
     file: its name in `given`.
     ways: what the option can be but for the name of a list.
+    column: of labels; "": found by its usual names.
 
   Raises:
     UserError: there is none, or it is no list.
   """
+  columns = rows.Columns(label=column)
+  parsed = functools.partial(rows.parsed, columns=columns, key="data.folder", images=tree.suffixes)
   place = given
   for name in file.split("/"):
     place = place / name
@@ -35,7 +41,7 @@ def read(given: Any, base: Any, tree: Tree, file: str, ways: Sequence[str]) -> l
       row._replace(name=f"{below(folder, given)}{row.name}")
       for folder in folders
       if tree.is_file(folder / file)
-      for row in rows.parsed(tree.content(folder / file), file, images=tree.suffixes)
+      for row in parsed(tree.content(folder / file), file)
     ]
     if found:
       return rows.with_booleans_alike(found)
@@ -44,7 +50,7 @@ def read(given: Any, base: Any, tree: Tree, file: str, ways: Sequence[str]) -> l
       "a file in data.folder.path, or in the folder of each split, that ends in "
       f"{', '.join(rows.SUFFIXES)}"
     )
-  return rows.parsed(tree.content(place), file, images=tree.suffixes)
+  return parsed(tree.content(place), file)
 
 
 def of_split(

@@ -68,7 +68,13 @@ def plain(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str
 
 
 def read(
-  base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str], newest: bool = True
+  base: Any,
+  split: str,
+  tree: Tree,
+  labels: str,
+  suffixes: Sequence[str],
+  newest: bool = True,
+  column: str = "",
 ) -> Reading:
   """Reads a split.
 
@@ -79,6 +85,7 @@ def read(
     labels: one of `LABELS`, or the name of a list in `base`.
     suffixes: of images, for an error.
     newest: whether sets are known that runs from before did not know, which read them otherwise.
+    column: of labels in that list; "": found by its usual names.
 
   Raises:
     UserError: there is no such split, no image in it, or its classes are not clear.
@@ -93,7 +100,9 @@ def read(
     if place := known_sets.in_paths(base, tree):
       base, labels = place, "path"
   given, base = base, _inner(known_sets.base_of(base, tree), tree, labels)
-  listed = None if labels in LABELS else folder_lists.read(given, base, tree, labels, LABELS)
+  listed = None
+  if labels not in LABELS:
+    listed = folder_lists.read(given, base, tree, labels, LABELS, column)
   if listed and any(row.split for row in listed) and not any(map(splits.kind, tree.folders(base))):
     part = _split(base, tree)
     paths = _listed(part.images, tree, suffixes)

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from contrastive_jax import errors, plural
-from contrastive_jax.data import json_lists
+from contrastive_jax.data import json_lists, one_hot
 from contrastive_jax.data.labels import distinct, tell_alike
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
 _MAY_BE_SPLIT = re.compile(r"(is_)?(train|val|valid|validation|test)(ing)?(_img)?|fold|phase|usage")
+_TABLE = "data.table"  # the section of a config that names every column; others that of labels
 NONE = "none"  # in place of a column: the list has it, and it is not to be read
 _JSON = (".jsonl", ".ndjson", ".json")
 _NAMES_OF = {
@@ -81,6 +82,10 @@ def parsed(
       if not found[0][1][0].lower().endswith(tuple(images)):
         return with_booleans_alike([Row(line, "", fields[0], "") for line, fields in found])
     header, lines = _with_header(found, file, columns, tuple(images))
+  if one_hot.asked(columns.label, header):
+    others = [_at(header, what, columns) for what in ("image", "split")]
+    option = f"{key}.label_column"
+    header, lines = one_hot.joined(header, list(lines), columns.label, others, file, option)
   where = _where(header, file, columns, key)
   first_word = where["label"] is not None and _folded(header[where["label"]]) == _FIRST_WORD
   rows = []
@@ -198,12 +203,13 @@ def _value(value: object, place: str, what: str, key: str, column: str) -> str:
   if value is None or isinstance(value, float) and math.isnan(value):
     return ""
   if isinstance(value, list | dict):
+    known = key == _TABLE or key and what == "label"
     inner = next(iter(value), "") if isinstance(value, dict) else ""
     inner = inner and f"{column}.{inner}, to "
-    other = f"set {key}.{what}_column to {inner}another column" if key else "write one"
+    other = f"set {key}.{what}_column to {inner}another column" if known else "write one"
     raise errors.UserError(
       f"{place}: the {what} {json_lists.short(value)} is no text and no number; {other}"
-      f"{', or none' if key and what != 'image' else ''}"
+      f"{', or none' if known and what != 'image' else ''}"
     )
   return value if isinstance(value, str) else json.dumps(value)
 
@@ -290,24 +296,18 @@ def _folded(name: str) -> str:
 
 def _where(header: list[str], file: str, columns: Columns, key: str) -> dict[str, int | None]:
   """Returns the numbers of the columns that are read. Raises UserError: there is none of images."""
-  folded, found = [_folded(name) for name in header], {}
   for what, given in columns._asdict().items():
-    if given == NONE:
-      found[what] = None
-    elif given:
-      if given not in header:
-        raise errors.UserError(
-          f"{file} has no column {given!r} but {', '.join(map(repr, header))}; set "
-          f"{key}.{what}_column to one"
-        )
-      found[what] = header.index(given)
-    else:
-      at = next((folded.index(name) for name in _NAMES_OF[what] if name in folded), None)
-      found[what] = at
+    if given not in ("", NONE, *header):
+      raise errors.UserError(
+        f"{file} has no column {given!r} but {', '.join(map(repr, header))}; set "
+        f"{key}.{what}_column to one"
+      )
+  found = {what: _at(header, what, columns) for what in _NAMES_OF}
   if found["image"] is None:
+    by = f" by {key}.image_column" if key == _TABLE else ""
     raise errors.UserError(
-      f"{file} has no column of images, such as path, among {_shown(header)}; name one"
-      f"{f' by {key}.image_column' if key else ''}, or write path,label into the first line"
+      f"{file} has no column of images, such as path, among {_shown(header)}; name one{by}, or "
+      "write path,label into the first line"
     )
   if key:
     _tell_of_unread(header, found, file, columns, key)
@@ -320,6 +320,15 @@ def _where(header: list[str], file: str, columns: Columns, key: str) -> dict[str
   return found
 
 
+def _at(header: list[str], what: str, columns: Columns) -> int | None:
+  """Returns the number of the column of images, labels or splits; None: there is none."""
+  given = getattr(columns, what)
+  if given:
+    return header.index(given) if given in header and given != NONE else None
+  folded = [_folded(name) for name in header]
+  return next((folded.index(name) for name in _NAMES_OF[what] if name in folded), None)
+
+
 def _tell_of_unread(
   header: list[str], found: dict[str, int | None], file: str, columns: Columns, key: str
 ) -> None:
@@ -329,11 +338,11 @@ def _tell_of_unread(
   if found["label"] is None and columns.label != NONE and others:
     log.warning(
       "warning: %s has no column of labels, such as label, among %s: images are taken without; "
-      "name one by %s.label_column, or set that to none",
+      "name one by %s.label_column (one_hot: a column a class, of 0 and 1), or set that to none",
       *(file, _shown(header), key),
     )
   meant = next((name for name in others if _MAY_BE_SPLIT.fullmatch(_folded(name))), None)
-  if found["split"] is None and columns.split != NONE and meant is not None:
+  if found["split"] is None and columns.split != NONE and meant is not None and key == _TABLE:
     log.warning(
       "warning: %s: the column %r may say of which split an image is and is not read, so all are "
       "of split train; write train and test there and name it by %s.split_column, or set that to "

@@ -28,7 +28,9 @@ class Options(folder.FileOptions):
   root: str = option("", "folder that paths begin in; empty: that of the list", identity=False)
   image_column: str = option("", "column of paths; empty: path, file, image, ...")
   label_column: str = option(
-    "", "column of classes; empty: label, class, target, ...; none: no labels"
+    "",
+    "column of classes; empty: label, class, target, ...; A,B,C or one_hot: a column a class, of 0 "
+    "and 1; none: no labels",
   )
   split_column: str = option(
     "", "column of splits; empty: split, set, ...; none: all are of split train"

@@ -102,6 +102,8 @@ CONTENT = {
       "categories": [{"id": 3, "name": "Lark"}, {"id": 8, "name": "Fern"}],
     }
   ),
+  "ISIC_GroundTruth.csv": "image,MEL,NV,BCC\nISIC_1,0.0,1.0,0.0\nISIC_2,1.0,0.0,0.0\n",
+  "HAM_metadata.csv": "lesion_id,image_id,dx\nHAM_7,ISIC_1,nv\nHAM_8,ISIC_2,mel\n",
   "ClassName.txt": "/a/abbey\n/c/church/indoor\n/c/church/outdoor\n",
   "categories_places365.txt": "/a/abbey 0\n/c/church/indoor 1\n",
   "places365_val.txt": "Places365_val_00000001.jpg 1\n",
@@ -117,14 +119,16 @@ CONTENT = {
 
 
 def read_rows():
-  """The table's rows: layout, files, labels, {split: [class of each image]}."""
+  """The table's rows: layout, files, options, {split: [class of each image]}."""
   text = (REPOSITORY / "docs" / "data.md").read_text()
   (table,) = re.findall(r"\n\| layout \|.*\n\|[-|]+\n((?:\|.*\n)+)", text)
   for line in table.splitlines():
     name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
     files, labels, found = (re.findall(r"`([^`]+)`", cell) for cell in cells)
     wanted = {split: classes for split, *classes in map(shlex.split, found)}
-    yield pytest.param(files, labels[0] if labels else "auto", wanted, id=name)
+    options = {"labels": labels[0]} if labels else {}
+    options |= dict(option.split("=") for option in labels[1:])
+    yield pytest.param(files, options, wanted, id=name)
 
 
 CUB = [
@@ -173,10 +177,10 @@ def test_the_table_has_what_people_download():
   assert len(ROWS) >= 20
 
 
-@pytest.mark.parametrize(("files", "labels", "wanted"), ROWS)
-def test_a_layout_is_read_as_the_table_says(files, labels, wanted, tmp_path):
+@pytest.mark.parametrize(("files", "options", "wanted"), ROWS)
+def test_a_layout_is_read_as_the_table_says(files, options, wanted, tmp_path):
   write(tmp_path, files)
-  sources = {split: opened(tmp_path, split, labels=labels) for split in wanted}
+  sources = {split: opened(tmp_path, split, **options) for split in wanted}
   assert {split: classes(source) for split, source in sources.items()} == wanted
   numbered = {source.label_names for source in sources.values()} - {()}
   assert len(numbered) <= 1, "one numbering for all splits"
@@ -239,6 +243,14 @@ def test_a_list_without_a_column_of_labels_is_told(tmp_path, caplog):
   assert opened(tmp_path, labels="meta.csv").label_names == ("mel", "nv") and not caplog.records
   write(tmp_path / "digits", ["0/a.jpg", "1/b.jpg", "list.csv"])
   assert opened(tmp_path / "digits").num_classes == 2 and not caplog.records
+
+
+def test_a_column_of_labels_without_a_list_is_refused(tmp_path):
+  write(tmp_path, ["cat/a.jpg", "dog/b.jpg", "HAM_metadata.csv"])
+  with pytest.raises(errors.UserError, match="label_column is 'dx', and data.folder.labels is 'au"):
+    opened(tmp_path, label_column="dx")
+  with pytest.raises(errors.UserError, match="no column 'x' but .*; set data.folder.label_column"):
+    opened(tmp_path, labels="HAM_metadata.csv", label_column="x")
 
 
 def test_a_list_in_the_folder_of_a_split_is_named_as_it_is_read(tmp_path, caplog):

@@ -341,6 +341,65 @@ def test_one_object_of_json_may_have_the_label_of_each_image(tmp_path):
   assert told(opened(listed(tmp_path, text, "list.json"))) == ABC
 
 
+ONE_HOT = "image,age,cat,dog,eel\na.png,50,1.0,0.0,0.0\nb.png,1,0,1,0\nc.png,0,0,0.0,0\n"
+
+
+@pytest.mark.parametrize("column", ["one_hot", "cat,dog,eel", "dog, cat"])
+def test_a_column_for_each_class_says_it_by_its_one(tmp_path, caplog, column):
+  """As ISIC's lists. The class eel has no image, and c.png no class, which is told."""
+  write(tmp_path, *ABC)
+  path = listed(tmp_path, ONE_HOT)
+  source = opened(path, label_column=column)
+  assert told(source) == ABC and source.label_names == ("cat", "dog")
+  assert "1 of 3 images is 1 in none of" in caplog.text and "(line 4) and without" in caplog.text
+  assert opened(path).num_classes == 0  # as before
+  assert "(one_hot: a column a class, of 0 and 1)" in caplog.text
+
+
+@pytest.mark.parametrize(
+  ("name", "text"),
+  [
+    (
+      "l.jsonl",
+      '{"image": "a.png", "cat": 1, "dog": 0}\n{"dog": true, "cat": false, "image": "b.png"}',
+    ),
+    ("l.csv", "path;cat;dog;split\na.png;TRUE;FALSE;train\nb.png;False;True;train\n"),
+    ("l.csv", ",sample,cat,dog\n0,a.png,1,0\n1,b.png,0,1\n"),  # pandas' index
+  ],
+)
+def test_so_it_is_in_other_forms_of_lists(tmp_path, name, text):
+  write(tmp_path, *ABC)
+  columns = {"image_column": "sample"} if "sample" in text else {}
+  names = "one_hot" if "sample" not in text else "cat,dog"
+  source = opened(listed(tmp_path, text, name), label_column=names, **columns)
+  assert told(source) == {"a.png": "cat", "b.png": "dog"}
+
+
+@pytest.mark.parametrize(
+  ("rows_of", "column", "message"),
+  [
+    ("a.png,1,1,0\n", "one_hot", "list.csv, line 2: cat and dog are 1, and an image has one class"),
+    ("a.png,1,0,0\nb.png,1,2,0\n", "cat,dog", "line 3: the column dog holds '2', not 0 or 1; name"),
+    ("a.png,1,0,0\nb.png,,1,0\n", "cat,dog", "line 3: the column cat holds '', not 0 or 1; name"),
+    ("a.png,1,0,0\n", "cat,cow", "no column 'cow' but .*; set data.table.label_column to columns"),
+    ("a.png,1,x,0.5\n", "one_hot", "has not two columns that hold 0 and 1 alone among .*; set"),
+  ],
+)
+def test_what_is_no_column_a_class_is_told_with_its_line(tmp_path, rows_of, column, message):
+  write(tmp_path, *ABC)
+  path = listed(tmp_path, "image,cat,dog,eel\n" + rows_of)
+  with pytest.raises(errors.UserError, match=message) as raised:
+    opened(path, label_column=column)
+  assert "data.table.label_column" in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_column_that_is_called_so_is_that_of_labels(tmp_path):
+  write(tmp_path, *ABC)
+  text = 'image,one_hot,"a,b"\na.png,x,p\nb.png,y,q\n'
+  assert opened(listed(tmp_path, text), label_column="one_hot").label_names == ("x", "y")
+  assert opened(listed(tmp_path, text), label_column="a,b").label_names == ("p", "q")
+
+
 def test_an_image_of_several_categories_has_no_class_of_its_own(tmp_path):
   write(tmp_path, *ABC)
   more = ANNOTATED["annotations"] + [{"id": 8, "image_id": 1, "category_id": 5}]

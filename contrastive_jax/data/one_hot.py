@@ -1,0 +1,104 @@
+"""Lists with a column for each class, of 0 and 1: image,MEL,NV,BCC as of ISIC.
+
+They are made lists with one column of labels, in which the class is the name of the column that
+is 1.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from contrastive_jax import errors, plural
+from contrastive_jax.data import json_lists
+
+ANY = "one_hot"  # in place of a column: all that hold 0 and 1 alone
+_SHOWN = 4  # columns
+
+Lines = Sequence[tuple[int, list[object]]]  # (line, values)
+
+
+def asked(column: str, header: Sequence[str]) -> bool:
+  """Returns whether a column of labels stands for several: none is called so."""
+  return column not in header and (column == ANY or "," in column)
+
+
+def joined(
+  header: Sequence[str],
+  lines: Lines,
+  column: str,
+  others: Sequence[int | None],
+  file: str,
+  option: str,
+) -> tuple[list[str], Lines]:
+  """Returns a list with one more column, of that name, which holds the class of each image.
+
+  Args:
+    header: names of columns.
+    lines: of the list.
+    column: `ANY`, or names of columns with commas between them.
+    others: places of columns that are none of classes.
+    file: how an error calls the list.
+    option: of a config, by which columns are named.
+
+  Raises:
+    UserError: there are no such columns, one holds something else, or an image is of several.
+  """
+  given = [name.strip() for name in column.split(",") if name.strip()] if column != ANY else []
+  absent = next((name for name in given if name not in header), None)
+  if absent is not None:
+    raise errors.UserError(
+      f"{file} has no column {absent!r} but {', '.join(map(repr, header))}; set {option} to "
+      "columns that it has"
+    )
+  places = [header.index(name) for name in given] or [
+    place
+    for place in range(len(header))
+    if place not in others and all(_bit(values[place]) is not None for _, values in lines)
+  ]
+  if len(places) < 2:
+    raise errors.UserError(
+      f"{file} has not two columns that hold 0 and 1 alone among {', '.join(map(repr, header))}; "
+      f"set {option} to the columns of classes, such as A,B, to one column of labels, or to none"
+    )
+  names = [header[place] for place in places]
+  if not given:
+    logging.getLogger(__name__).info(
+      "%s: classes are the columns %s; %s names others", file, ", ".join(names), option
+    )
+  found, without = [], []
+  for line, values in lines:
+    bits = [_bit(values[place]) for place in places]
+    if None in bits:
+      place = places[bits.index(None)]
+      raise errors.UserError(
+        f"{file}, line {line}: the column {header[place]} holds {json_lists.short(values[place])}, "
+        f"not 0 or 1; name other columns by {option}, or set that to none"
+      )
+    ones = [name for name, bit in zip(names, bits, strict=True) if bit]
+    if len(ones) > 1:
+      raise errors.UserError(
+        f"{file}, line {line}: {' and '.join(ones[:_SHOWN])} are 1, and an image has one class "
+        f"here; leave out the line, name by {option} columns of which one is 1, or set that to none"
+      )
+    if not ones:
+      without.append(line)
+    found.append((line, [*values, *(ones or [""])]))
+  if without:
+    said = plural.of(len(without), f"of {len(found):,} images is", f"of {len(found):,} images are")
+    logging.getLogger(__name__).warning(
+      "warning: %s: %s 1 in none of %s (line %d%s) and without a label; if that is a class give it "
+      "a column",
+      *(file, said, ", ".join(names), without[0], ", ..." if len(without) > 1 else ""),
+    )
+  return [*header, column], found
+
+
+def _bit(value: object) -> int | None:
+  """Returns 0 or 1; None: it is neither."""
+  text = str(value).strip().casefold()
+  if text in ("true", "false"):
+    return int(text == "true")
+  try:
+    number = float(text)
+  except ValueError:
+    return None
+  return int(number) if number in (0.0, 1.0) else None
