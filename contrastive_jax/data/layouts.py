@@ -33,6 +33,14 @@ _OTHER_SOURCES = {  # that read what may lie in a folder without images
   **{".parquet": "parquet", ".arrow": "parquet", ".tar": "webdataset", ".npz": "npz"},
   **{".arrayrecord": "arrayrecord", ".array_record": "arrayrecord"},
 }
+_OTHER_WAYS = {  # to read sets that are downloaded as arrays
+  r".+_X\.bin": "STL-10's files are read by --config.data.source=npz "
+  "--config.data.npz.path='DIR/{split}_X.bin'",
+  r".+_32x32\.mat": "SVHN's files are read by --config.data.source=npz "
+  "--config.data.npz.path='DIR/{split}_32x32.mat'",
+  r".+\.(h5|hdf5)": "HDF5 files are opened by h5py in Python, and their arrays given to train: "
+  'images={"train": (file["x"], file["y"])} (docs/data.md, Objects in Python)',
+}
 _LISTS = (".csv", ".tsv", ".jsonl", ".ndjson")  # that may tell of images
 _DEEPEST = 8  # folders around all; a link may lead up
 _MOST_FORMS = 4  # of one set, beside each other
@@ -192,7 +200,14 @@ def _found(base: Any, split: str, tree: Tree) -> tuple[Any, list[Any]]:
 def _listed(root: Any, tree: Tree, suffixes: Sequence[str]) -> Listing:
   paths = tree.listed(root)
   if not len(paths):
-    ends = [end for name in tree.files(root) for end in _OTHER_SOURCES if name.endswith(end)]
+    names = [
+      *tree.files(root),
+      *(n for name in tree.folders(root) for n in tree.files(root / name)),
+    ]
+    for form, way in _OTHER_WAYS.items():
+      if any(re.fullmatch(form, name, re.IGNORECASE) for name in names):
+        raise errors.Absent(f"no image under {root}; {way}")
+    ends = [end for name in names for end in _OTHER_SOURCES if name.endswith(end)]
     if ends:
       raise errors.Absent(
         f"no image under {root}; files ending in {ends[0]} are read by "

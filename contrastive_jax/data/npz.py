@@ -19,7 +19,16 @@ import numpy as np
 
 from contrastive_jax import data, errors, paths, plural, reading, slow
 from contrastive_jax.buckets import address, files
-from contrastive_jax.data import Example, images, npz_labels, parts, pixels, splits, text_labels
+from contrastive_jax.data import (
+  Example,
+  array_files,
+  images,
+  npz_labels,
+  parts,
+  pixels,
+  splits,
+  text_labels,
+)
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.labels import first_repeated, number_of_classes
 from contrastive_jax.options import option
@@ -231,6 +240,11 @@ def _path(given: str, cache_gb: float) -> pathlib.Path:
   if not address.is_bucket(given):
     return pathlib.Path(paths.local(given, key))
   folder, _, name = given.rpartition("/")
+  if name.lower().endswith(array_files.SUFFIXES):
+    raise errors.UserError(
+      f'"{given}" is in a bucket, and files as of STL-10 and SVHN are read on this machine: copy '
+      f"the set here, or save its arrays as .npz; then set {key}"
+    )
   place = address.parsed(folder, key)
   found = files.Files(place, key, under=name, whole_folder=False)
   if name not in found.sizes:
@@ -242,6 +256,8 @@ def _load(path: pathlib.Path, wanted: Collection[str] = ()) -> dict[str, np.ndar
   """Returns the arrays of a file, or those of them that are wanted. Raises UserError."""
   if not path.is_file():
     raise errors.Absent(f'no file "{path}"; set data.npz.path to a .npz file')
+  if (found := array_files.read(path)) is not None:
+    return found
   try:
     _check_sizes(path)
     with slow.named(str(path)), np.load(path, allow_pickle=False) as file:

@@ -42,10 +42,18 @@ def lines(path: Any, tree: Tree, columns: int) -> list[tuple[int, list[str]]]:
 
 def mat(path: Any, tree: Tree) -> dict[str, Any]:
   """Returns the arrays of a file of MATLAB. Raises UserError: it is none."""
+  return arrays(tree.content(path), path)
+
+
+def arrays(content: bytes, path: Any, squeeze: bool = True) -> dict[str, Any]:
+  """Returns the arrays that a file of MATLAB holds, without dimensions of 1 if these are squeezed.
+
+  Raises UserError: it is no such file.
+  """
   from scipy import io as scipy_io
 
   try:
-    return scipy_io.loadmat(io.BytesIO(tree.content(path)), squeeze_me=True)
+    return scipy_io.loadmat(io.BytesIO(content), squeeze_me=squeeze)
   except Exception as error:  # a damaged file makes it raise almost anything
     if isinstance(error, OSError | MemoryError):
       raise
