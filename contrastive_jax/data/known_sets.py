@@ -42,7 +42,8 @@ def whole(base: Any, tree: Tree, labels: str, newest: bool = True) -> Known | No
       if one.is_new and not newest:
         continue
       if all(tree.is_file(set_files.below(place, name.split("/"))) for name in one.files):
-        if found := one.read(place, tree, *([chosen[1]] if chosen else ())):
+        found = one.read(place, tree, *([chosen[1]] if chosen else ()))
+        if found and (tree.is_folder(found.images) or not one.is_new):
           return found
   return None
 
@@ -55,7 +56,7 @@ def in_paths(base: Any, tree: Tree) -> Any:
   for place in (base, base / "SUN397"):
     if tree.is_file(place / "ClassName.txt"):
       lines = tree.content(place / "ClassName.txt").decode(errors="replace").split()
-      if lines and all(re.fullmatch(r"/([a-z])/\1[^/]*(/.+)?", line) for line in lines):
+      if lines and all(re.fullmatch(r"/[a-z]/.+", line) for line in lines):
         return place
   return None
 

@@ -99,9 +99,9 @@ def read(
     UserError: there is no such split, no image in it, or its classes are not clear.
   """
   if known := known_sets.whole(base, tree, labels, newest):
-    return Reading(
-      *named.read(known.images, known.rows, split, tree, known.what, without="copy the set again")
-    )
+    without = "copy the set again, or set data.folder.labels to folder or none"
+    read = named.read(known.images, known.rows, split, tree, known.what, without=without)
+    return Reading(*read)
   if labels == "auto" and newest:
     if categories := places365.find(base, tree):
       return _by_category(categories, base, split, tree, suffixes)

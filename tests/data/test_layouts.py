@@ -307,6 +307,17 @@ def test_a_run_from_before_a_set_was_known_goes_on_with_its_classes(name, wanted
   assert {split: classes(source) for split, source in sources.items()} == wanted
 
 
+def test_a_set_of_which_images_are_gone_can_be_read_without_its_lists(tmp_path):
+  (files,) = (row.values[0] for row in ROWS if row.id == "DTD")
+  write(tmp_path, files)
+  (tmp_path / "dtd/labels/train1.txt").write_text("banded/banded_0002.jpg\nbanded/gone.jpg\n")
+  with pytest.raises(errors.UserError, match="line 2: banded/gone.jpg.; copy the set again, or se"):
+    opened(tmp_path)
+  assert classes(opened(tmp_path, labels="folder")) == ["banded", "banded", "zigzagged"]
+  (tmp_path / "dtd/images").rename(tmp_path / "dtd/pictures")
+  assert classes(opened(tmp_path)) == ["banded", "banded", "zigzagged"]  # as before it was known
+
+
 def test_letters_and_forms_of_a_set_that_are_taken_as_classes_are_told(tmp_path, caplog):
   write(tmp_path / "one", ["a/abbey/1.jpg", "c/church/2.jpg"])
   assert opened(tmp_path / "one").label_names == ("a", "c")
