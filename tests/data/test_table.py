@@ -393,6 +393,15 @@ def test_what_is_no_column_a_class_is_told_with_its_line(tmp_path, rows_of, colu
   assert "data.table.label_column" in str(raised.value) and "\n" not in str(raised.value)
 
 
+def test_numbers_of_images_and_splits_are_no_classes():
+  text, columns = (
+    b"id,fold,cat,dog\n0,0,1,0\n1,1,0,1\n",
+    rows.Columns(split="fold", label="one_hot"),
+  )
+  found = rows.parsed(text, "l.csv", columns, "data.table")
+  assert [row[1:] for row in found] == [("0", "cat", "0"), ("1", "dog", "1")]
+
+
 def test_a_column_that_is_called_so_is_that_of_labels(tmp_path):
   write(tmp_path, *ABC)
   text = 'image,one_hot,"a,b"\na.png,x,p\nb.png,y,q\n'
