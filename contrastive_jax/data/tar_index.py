@@ -288,6 +288,7 @@ def _label(file: io.BufferedReader, key: str, members: list[_Member], asked: str
   if asked == "folder":
     return os.fsencode(key.rpartition("/")[0])
   wanted, _, key = asked.partition(":") if asked != "auto" else ("cls", "", "")
+  wanted = wanted.removeprefix(".").lower()
   member = next((m for m in members if m.suffix.lower() == wanted), None)
   if member is None:
     return b""
@@ -295,7 +296,7 @@ def _label(file: io.BufferedReader, key: str, members: list[_Member], asked: str
     raise ValueError(f"a label of {member.size:,} bytes")
   file.seek(member.offset)
   content = file.read(member.size)
-  if wanted == "json":
+  if wanted == "json" and asked[:1] != ".":
     found = json.loads(content)
     found = found.get(key) if isinstance(found, dict) else None
     content = _written(found).encode()

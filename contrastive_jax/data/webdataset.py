@@ -8,6 +8,7 @@ same key, which is their name up to the first dot.
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -31,8 +32,8 @@ class Options:
   image: str = option("", "suffix of the image, after the key's dot; empty: any image format")
   label: str = option(
     "auto",
-    "suffix of the label: cls, or json:KEY; folder: the folder of a sample; auto: cls, if there; "
-    "none: no labels",
+    "suffix of the label: cls, json:KEY, or another that begins with a dot; folder: the folder of "
+    "a sample; auto: cls, if there; none: no labels",
   )
   names: str = option("", "file with the names of all classes, a line each", identity=False)
   index: str = option(
@@ -49,9 +50,11 @@ class Options:
   def __post_init__(self):
     images.check_cache(self.cache_gb, "data.webdataset.cache_gb")
     images.check_limit(self.max_megapixels, "data.webdataset.max_megapixels")
-    if self.label not in ("auto", "none", "cls", _FOLDER) and not self.label.startswith("json:"):
+    words = ("auto", "none", "cls", _FOLDER)
+    if self.label not in words and not re.match(r"json:|\.[^.:]", self.label):
       raise errors.UserError(
-        f"data.webdataset.label is {self.label!r}; use auto, none, cls, folder or json:KEY"
+        f"data.webdataset.label is {self.label!r}; use auto, none, cls, folder, json:KEY, or a "
+        "suffix with its dot, such as .cls.txt"
       )
 
 

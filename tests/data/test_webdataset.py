@@ -181,6 +181,21 @@ def test_labels_of_json_are_those_of_other_sources(tmp_path, values, wanted):
   assert opened(write(tmp_path / "a.tar", members), label="json:label").labels.tolist() == wanted
 
 
+def test_any_member_may_be_the_label_by_its_suffix(tmp_path):
+  members = [
+    (f"{i}.{s}", c)
+    for i, name in enumerate(("newt", "eel", "newt"))
+    for s, c in (("png", picture(i)), ("Cls.txt", f"{name}\n".encode()), ("cls", b"7"))
+  ]
+  path = write(tmp_path / "a.tar", members)
+  source = opened(path, label=".cls.txt")
+  assert source.labels.tolist() == [1, 0, 1] and source.label_names == ("eel", "newt")
+  assert opened(path, label="auto").labels.tolist() == [7, 7, 7]
+  for label in ("cls.txt", ".", "..txt"):
+    with pytest.raises(errors.UserError, match="a suffix with its dot, such as .cls.txt"):
+      opened(path, label=label)
+
+
 def test_a_label_that_no_sample_has_is_told(tmp_path, caplog):
   path = write(tmp_path / "a.tar", [("0.png", picture(0)), ("0.json", b'{"label": 1}')])
   for label in ("json:lable", "cls"):
@@ -320,7 +335,7 @@ def test_that_folders_could_be_classes_is_told_and_changes_nothing(tmp_path, cap
   labelled = [("n1/a.png", picture(0)), ("n1/a.cls", b"1"), ("n2/b.png", picture(0))]
   opened(write(tmp_path / "b.tar", labelled))
   assert "folders" not in caplog.text
-  with pytest.raises(errors.UserError, match="use auto, none, cls, folder or json:KEY"):
+  with pytest.raises(errors.UserError, match="use auto, none, cls, folder, json:KEY, or a suf"):
     opened(path, label="folders")
 
 
