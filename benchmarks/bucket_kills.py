@@ -35,7 +35,7 @@ import damage
 import jax
 import members
 import numpy as np
-import test_launch
+import supervised
 import tiny_config
 from absl import app, flags
 
@@ -152,7 +152,7 @@ def undisturbed(folder: pathlib.Path):
     stderr=subprocess.DEVNULL,
     check=True,
   )
-  return test_launch.final_state(folder / "whole")
+  return supervised.final_state(folder / "whole")
 
 
 def of_run(server) -> dict[str, bytes]:

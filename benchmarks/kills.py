@@ -16,14 +16,14 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
 
 import numpy as np
-import test_launch
+import supervised
 from absl import app, flags
 from PIL import Image
-from test_launch import Run
+from supervised import Run
 
 # MoCo v3 with a transformer of two blocks in the place of twelve; a folder of JPEGs, which is
 # read by two worker processes.
-RUNS = test_launch.RUNS | {
+RUNS = supervised.RUNS | {
   "looc": Run(
     "looc", {"method__queue_size": 64, "augment__recipe": "simclr", "augment__rotate": 1.0}
   ),
@@ -54,7 +54,7 @@ RUNS = test_launch.RUNS | {
 }
 
 _KILLS = flags.DEFINE_integer("kills", 50, "Of each method's run.")
-_METHODS = flags.DEFINE_list("methods", list(test_launch.RUNS), ", ".join(RUNS))
+_METHODS = flags.DEFINE_list("methods", list(supervised.RUNS), ", ".join(RUNS))
 _PROCESSES = flags.DEFINE_integer("processes", 1, "Of each run; a random one is killed.")
 _EPOCHS = flags.DEFINE_integer("epochs", 200, "Of a run: enough to be killed that often.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> None:
       run = RUNS[method]
       if "folder" in run.changes.values():
         run = _with_images(run, pathlib.Path(folder, "images"))
-      expected, found, moments, log = test_launch.undisturbed_and_killed(
+      expected, found, moments, log = supervised.undisturbed_and_killed(
         pathlib.Path(folder), run, _EPOCHS.value, _KILLS.value, rng, _PROCESSES.value
       )
     counts = " | ".join(str(moments.count(m)) for m in ("starting", "stepping", "saving"))
