@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from contrastive_jax import errors, plural, reading
-from contrastive_jax.data import Unreadable, images, white_is_zero
+from contrastive_jax.data import Unreadable, images, shrinking, white_is_zero
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
 _NPY, _TIFF = b"\x93NUMPY", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -143,11 +143,10 @@ def _unit(pixels: np.ndarray, form: Form, name: str) -> np.ndarray:
 
 
 def shrunk(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  """Returns an image [h, w, C] of 8 or 16 bits at width and height `size`, by Pillow's bicubic."""
+  """Returns an image [h, w, C] of 8 or 16 bits at width and height `size`, see `shrinking`."""
   most, channels = np.iinfo(image.dtype).max, []
   for channel in np.moveaxis(image, -1, 0):
-    floats = Image.fromarray(np.ascontiguousarray(channel, np.float32))
-    channels.append(np.asarray(floats.resize(size, Image.Resampling.BICUBIC)))
+    channels.append(shrinking.shrink(np.ascontiguousarray(channel, np.float32), size))
   return np.clip(np.round(np.stack(channels, axis=-1)), 0, most).astype(image.dtype)
 
 

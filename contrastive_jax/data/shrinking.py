@@ -1,9 +1,9 @@
-"""8-bit RGB images made smaller: by cykooz.resizer where it is installed (extra `fast`), or Pillow.
+"""Images made smaller: by cykooz.resizer where it is installed (extra `fast`), or by Pillow.
 
 Both lay the same cubic over the image (Keys 1981, a = -1/2), made wider by as much as the image
 shrinks, so that nothing finer than the new pixels comes through. cykooz.resizer computes it with
-the processor's vectors, in an eighth of the time, to within a level on photographs
-(docs/results/decoding.md).
+the processor's vectors: 8-bit RGB in an eighth of the time, to within a level on photographs,
+floats in half of it (docs/results/decoding.md).
 """
 
 import functools
@@ -41,10 +41,10 @@ def shrink(
   box: tuple[float, float, float, float] | None = None,
   resampling: Image.Resampling = Image.Resampling.BICUBIC,
 ) -> np.ndarray:
-  """Returns a part of an image at another size, uint8 [h, w, 3].
+  """Returns a part of an image at another size, [h, w, 3] or [h, w], of the same type.
 
   Args:
-    image: uint8 [H, W, 3], or an image of Pillow's in RGB.
+    image: uint8 [H, W, 3], float32 [H, W], or an image of Pillow's in RGB.
     size: w and h.
     box: left, top, right and bottom of the part, in pixels, also between them; None: all.
     resampling: the filter, if it is Pillow that shrinks.
@@ -54,15 +54,15 @@ def shrink(
     image = Image.fromarray(image) if isinstance(image, np.ndarray) else image
     return np.asarray(image.resize(size, resampling, box))
   pixels = np.asarray(image)
-  height, width, _ = pixels.shape
+  height, width, *channels = pixels.shape
   left, top, right, bottom = box or (0, 0, width, height)
   options = library.ResizeOptions(
     library.ResizeAlg.convolution(library.FilterType.catmull_rom),
     use_alpha=False,
     crop_box=library.CropBox(left, top, right - left, bottom - top),
   )
-  kind = library.PixelType.U8x3
+  kind = library.PixelType.U8x3 if channels else library.PixelType.F32
   source = library.ImageData(width, height, kind, pixels.tobytes())
   found = library.ImageData(*size, kind)
   library.Resizer().resize(source, found, options)  # one of its own: it is for one thread
-  return np.frombuffer(found.get_buffer(), np.uint8).reshape(size[1], size[0], 3)
+  return np.frombuffer(found.get_buffer(), pixels.dtype).reshape(size[1], size[0], *channels)

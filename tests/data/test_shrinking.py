@@ -47,6 +47,16 @@ def test_both_libraries_lay_the_same_filter_over_an_image(whole, size, box, make
     assert apart.mean() <= mean and apart.max() <= most
 
 
+@quick
+@pytest.mark.parametrize("whole, size, box", CASES)
+def test_floats_are_the_same_by_both_libraries(whole, size, box):
+  image = 256 * _noise(*whole)[..., 0].astype(np.float32) - 3000
+  wanted = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, box))
+  found = shrinking.shrink(image, size, box)
+  assert found.dtype == np.float32
+  np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=0.02)
+
+
 def test_without_the_extra_it_is_pillow_with_the_filter_that_was_asked_for(monkeypatch):
   monkeypatch.setattr(shrinking, "_cykooz", lambda: None)
   image, box = Image.fromarray(_noise(50, 40)), (1.5, 0, 49, 40)
