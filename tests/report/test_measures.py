@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from contrastive_jax.evaluation import knn
+from contrastive_jax.evaluation import knn, picture
 from contrastive_jax.report import captions, measures
 from contrastive_jax.step import collapse
 
@@ -23,6 +23,20 @@ def test_directions_that_are_equally_strong_all_count():
   assert measures.spread(x) == pytest.approx(1)
   few = np.random.default_rng(0).normal(size=(3, 10))  # fewer images than numbers
   assert measures.spectrum(few).shape == (10,)
+
+
+def test_the_spectrum_of_a_layer_that_collapsed_is_that_of_its_differences():
+  rng = np.random.default_rng(0)  # 1e-4 of a mean cosine of 1: squares of float32 end at 1e-7
+  z = rng.normal(size=16) + 1e-4 * rng.normal(size=(20_000, 16)) / np.arange(1, 17)
+  z = (z / np.linalg.norm(z, axis=1, keepdims=True)).astype(np.float32)
+  u = z.astype(np.float64)
+  u /= np.linalg.norm(u, axis=1, keepdims=True)
+  wanted = np.linalg.svd(u - u.mean(0), compute_uv=False) ** 2 / len(u)
+  found = measures.spectrum(z)
+  np.testing.assert_allclose(found[:15], wanted[:15], rtol=1e-5)  # the last is that of the lengths
+  points, share = picture.pca(u.astype(np.float32))
+  assert share == pytest.approx(wanted[:2] / wanted.sum(), rel=1e-2)  # rounded anew to float32
+  assert np.mean(points**2, axis=0) == pytest.approx(wanted[:2], rel=1e-2)
 
 
 def test_figures_are_those_that_a_run_tells():
