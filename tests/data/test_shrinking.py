@@ -1,6 +1,7 @@
 """What shrinks images: both libraries give nearly the same pixels, and threads share nothing."""
 
 import concurrent.futures
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -74,3 +75,16 @@ def test_threads_shrink_at_the_same_time():
     found = list(pool.map(lambda picture: shrinking.shrink(picture, (100, 70)), pictures * 4))
   for one, other in zip(found, wanted * 4, strict=True):
     np.testing.assert_array_equal(one, other)
+
+
+@quick
+def test_an_image_of_pillows_is_shrunk_without_a_copy_of_its_pixels():
+  large = Image.new("RGB", (2000, 1000), "red")
+  shrinking.shrink(large, (20, 10))
+  tracemalloc.start()
+  try:
+    shrinking.shrink(large, (20, 10))
+    peak = tracemalloc.get_traced_memory()[1]
+  finally:
+    tracemalloc.stop()
+  assert peak < 2**18, "its pixels are 6 MB"
