@@ -29,12 +29,13 @@ from contrastive_jax import augment as augment_lib
 from contrastive_jax import errors, parallel, plural
 from contrastive_jax.data import Source, order, pipeline
 from contrastive_jax.evaluation import features, held_out, linear_steps, probe_batches
+from contrastive_jax.evaluation import rows as rows_lib
 from contrastive_jax.evaluation.own_rows import OwnRows, moments
 from contrastive_jax.options import option
 
 SCHEDULES = ("cosine", "step")
 _BATCH_SIZE = "linear_sgd.batch_size"  # in errors: an evaluation has a batch_size of its own
-_ON_DEVICES_BYTES = 2**30  # of features that every device holds, on CPUs all of them together
+_ON_DEVICES_BYTES = 2**30  # of float32 that every device holds, on CPUs all of them together
 
 Classifier = tuple[Float[np.ndarray, "F C"], Float[np.ndarray, " C"]]  # kernel, bias
 Progress = Callable[[int, int, float], None]  # (step from 1, steps in all, its loss)
@@ -156,8 +157,12 @@ def batches_of(x, label, options, mesh, seed, among=None):
     return rows
 
   rows, copies = None, mesh.size if parallel.platform() == "cpu" else 1
-  if x.owner is None and copies * x.own.nbytes <= _ON_DEVICES_BYTES:
-    rows = parallel.replicate(prepare(x.own), mesh)
+  if x.owner is None and copies * 4 * x.own.size <= _ON_DEVICES_BYTES:
+    prepared = rows_lib.aligned(x.own.shape, np.float32)  # which a CPU device takes as it is
+    for first, piece in zip(range(0, len(x), rows_lib.PIECE), x.pieces(), strict=True):
+      prepared[first : first + len(piece)] = prepare(piece)
+    rows = parallel.replicate(prepared, mesh)
+    del prepared
     x = OwnRows(np.arange(len(x), dtype=np.int32)[:, None])
     prepare = lambda numbers: numbers[..., 0]  # noqa: E731
   at_once = probe_batches.at_once(total, options.batch_size, x.shape[1])

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 PIECE = 8_192  # rows looked at at a time
-_ALIGNED = 64  # bytes; see `_aligned`
+_ALIGNED = 64  # bytes; see `aligned`
 
 
 class Rows:
@@ -29,12 +29,12 @@ class Rows:
     for key, values in rows.items():
       if key not in self._arrays:  # pages that are never written take no memory
         size = self._size or max(1, end)
-        self._arrays[key] = _aligned((size, *values.shape[1:]), values.dtype)
+        self._arrays[key] = aligned((size, *values.shape[1:]), values.dtype)
       whole = self._arrays[key]
       if end > len(whole):
         if self._size is not None:
           raise ValueError(f"{end} rows came, {self._size} were to come")
-        grown = _aligned((max(end, 2 * len(whole)), *whole.shape[1:]), whole.dtype)
+        grown = aligned((max(end, 2 * len(whole)), *whole.shape[1:]), whole.dtype)
         grown[: self._count] = whole[: self._count]
         self._arrays[key] = whole = grown
       whole[self._count : end] = values
@@ -48,13 +48,13 @@ class Rows:
       return found
     order = np.argsort(index, kind="stable")
     for key in found:
-      ordered = _aligned(found[key].shape, found[key].dtype)
+      ordered = aligned(found[key].shape, found[key].dtype)
       np.take(found[key], order, axis=0, out=ordered, mode="clip")  # without a copy of all
       found[key] = self._arrays[key] = ordered  # one array at a time is there twice
     return found
 
 
-def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
   """Returns an empty array at an address of which a CPU device takes it without a copy."""
   size = math.prod(shape) * np.dtype(dtype).itemsize
   raw = np.empty(size + _ALIGNED, np.uint8)

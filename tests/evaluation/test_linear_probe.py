@@ -19,6 +19,7 @@ from contrastive_jax.evaluation import (
   probe_batches,
   scores,
 )
+from contrastive_jax.evaluation.own_rows import OwnRows
 
 # The optimiser alone, for so many epochs, on features as they are.
 PLAIN = {"min_steps": 0, "standardize": False}
@@ -83,6 +84,23 @@ def test_sgd_agrees_with_a_loop_in_float64_on_any_devices(
   # 20 steps of float32 rounding.
   np.testing.assert_allclose(kernel, expected[0], rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(bias, expected[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_what_lies_on_the_devices_is_counted_in_float32_and_taken_without_a_copy(
+  dtype, monkeypatch
+):
+  x, label = data()
+  options, put, replicate = linear_probe.Options(batch_size=16), [], parallel.replicate
+  monkeypatch.setattr(
+    parallel, "replicate", lambda tree, mesh: put.append(tree) or replicate(tree, mesh)
+  )
+  for most_bytes in (4 * x.size, 4 * x.size - 1):
+    monkeypatch.setattr(linear_probe, "_ON_DEVICES_BYTES", most_bytes)
+    *_, batches, _ = linear_probe.batches_of(OwnRows(x.astype(dtype)), label, options, ONE, 0)
+    assert (next(batches)[0] is not None) == (most_bytes >= 4 * x.size)
+  assert [rows.dtype for rows in put] == [np.float32]
+  assert put[0].ctypes.data % 64 == 0, "the address of an array that XLA takes as it is"
 
 
 @IN_BOTH_WAYS
