@@ -39,6 +39,7 @@ def decoder() -> str:
 def _simplejpeg() -> ModuleType | None:
   try:
     import simplejpeg
+    from simplejpeg import decode_jpeg  # noqa: F401  a thread may be given what another failed at
   except ImportError:  # also one that was built for another NumPy
     return None
   return simplejpeg

@@ -20,6 +20,7 @@ _PACKAGE = "cykooz.resizer"
 def _cykooz() -> ModuleType | None:
   try:
     import cykooz_resizer
+    from cykooz_resizer import Resizer  # noqa: F401  a thread may be given what another failed at
   except ImportError:
     return None
   return cykooz_resizer

@@ -1,13 +1,15 @@
 """What shrinks images: both libraries give nearly the same pixels, and threads share nothing."""
 
 import concurrent.futures
+import sys
 import tracemalloc
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from contrastive_jax.data import shrinking
+from contrastive_jax.data import jpeg, shrinking
 
 quick = pytest.mark.skipif(
   not shrinking.is_quick(), reason="cykooz.resizer has no wheel for this machine"
@@ -88,3 +90,12 @@ def test_an_image_of_pillows_is_shrunk_without_a_copy_of_its_pixels():
   finally:
     tracemalloc.stop()
   assert peak < 2**18, "its pixels are 6 MB"
+
+
+@pytest.mark.parametrize(
+  "package, found", [("cykooz_resizer", shrinking._cykooz), ("simplejpeg", jpeg._simplejpeg)]
+)
+def test_a_package_that_another_thread_failed_to_import_is_none(package, found, monkeypatch):
+  """Threads that wait for an import that fails get its module, of which nothing is there."""
+  monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
+  assert found.__wrapped__() is None
