@@ -6,7 +6,8 @@ examples, then the classifier is fitted again to all of them. No learning rate, 
 result depends on the features alone.
 
 The objective is sum_i CE(i) + penalty / 2 |W|^2, divided by the number of examples. The bias is
-not penalised. (scikit-learn's C is 1 / penalty.)
+not penalised. (scikit-learn's C is 1 / penalty; of two classes, for which it has one set of weights
+in place of two, 2 / penalty.)
 
 Features lie on the devices once, as they are, and on CPU devices that is the host's own array: they
 are standardised a chunk at a time in the program, and a part that is held out is rows that do not
