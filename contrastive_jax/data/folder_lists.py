@@ -1,8 +1,11 @@
 """Lists that a user names for the classes, or the splits, of the images in a folder."""
 
+import collections
 import functools
+import itertools
 import logging
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +118,61 @@ def names_others(
   return any(named.matched(found, other, "", file) is not None for other in others)
 
 
+def of_one(
+  found: list[Row],
+  paths: Listing,
+  prefix: str,
+  file: str,
+  split: str,
+  others: Mapping[str, Callable[[], Listing]],
+) -> list[Row]:
+  """Returns the rows of a list that may name images of a split, [] if those of another are meant.
+
+  A list such as trainLabels.csv may name 1.png where train/1.png and test/1.png lie. Then a row
+  says of which split it is, or else the list's own name.
+
+  Args:
+    found: the rows of the list.
+    paths: of the split.
+    prefix: of these paths in the set.
+    file: the list's name.
+    split: the name of the folder of the split.
+    others: what lists the files of each other split, by the names of their folders.
+
+  Raises:
+    UserError: it is not told, and the split is not that of training images.
+  """
+  each, way = named.by_way(found, paths, prefix, file)
+  if each is None or way is None:
+    return found
+  called = {row.name: path for row, path in zip(each, paths, strict=True) if row is not None}
+  of_others = ((name, path) for name, listed in others.items() for path in listed())
+  also = next(((name, path) for name, path in of_others if way(path) in called), None)
+  if also is None:
+    return found
+  if any(splits.kind(row.split, short=True) for row in found):
+    return named.of_split(found, split)
+  if meant := _split_of_list(file):
+    return found if meant == splits.kind(split) else []
+  said = (
+    f"{file} names {way(also[1])!r}, and {prefix}{called[way(also[1])]} and {'/'.join(also)} are "
+    f"called so: write paths in data.folder.path ({prefix}{called[way(also[1])]}) there, or a "
+    "column split, or call the list after its split (train_labels.csv)"
+  )
+  if splits.kind(split) != "train":
+    raise errors.UserError(said)
+  logging.getLogger(__name__).warning("warning: %s; its labels are taken for %s", said, split)
+  return found
+
+
+def _split_of_list(file: str) -> str:
+  """Returns the split that a list is called after: trainLabels.csv, train/labels.csv; "": none."""
+  words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", file.rpartition(".")[0])
+  words = [re.sub("labels?$", "", word.casefold()) for word in words]
+  kinds = {splits.kind(word, short=True) for word in words} - {""}
+  return kinds.pop() if len(kinds) == 1 else ""
+
+
 def below(place: Any, given: Any) -> str:
   """Returns the path of a folder in another, with a slash at its end; "" if it is the same."""
   inside = str(place)[len(str(given)) :].strip("/")
@@ -131,6 +189,16 @@ def _matched(
       f"{file} names none of the {plural.of(len(paths), 'image')} in {root}, such as {paths[0]!r} "
       f"(its line {found[0].line} has {found[0].name!r}): write paths in data.folder.path, or "
       "set data.folder.labels=none"
+    )
+  counts = collections.Counter(row.name for row in each if row is not None and row.name)
+  several = [name for name, count in counts.items() if count > 1]
+  if several:
+    of_first = (p for p, row in zip(paths, each, strict=True) if row and row.name == several[0])
+    logging.getLogger(__name__).warning(
+      "warning: %s: %r names several images in %s (%s; %s): they have one label; if they are "
+      "of several classes write their paths there",
+      *(file, several[0], root, ", ".join(itertools.islice(of_first, 2))),
+      plural.of(len(several), "such name"),
     )
   return each
 

@@ -4,6 +4,7 @@ As a person reads them: see the table of layouts in docs/data.md, which is teste
 runs from before have read them, and go on.
 """
 
+import functools
 import itertools
 import logging
 import os
@@ -132,14 +133,20 @@ def read(
   if listed:
     names = rows.classes([row.label for row in listed], f"{labels}: the label")
     prefix = folder_lists.below(root, given)
-    others = (tree.listed(part.images) for part in parts.values() if part != here)
-    if folder_lists.names_others(listed, paths, prefix, labels, others):
+    others = {
+      str(part.folder.name): functools.partial(tree.listed, part.images)
+      for part in parts.values()
+      if part != here
+    }
+    meant = folder_lists.of_one(listed, paths, prefix, labels, here.folder.name, others)
+    beside = (listed_there() for listed_there in others.values())
+    if not meant or folder_lists.names_others(meant, paths, prefix, labels, beside):
       logging.getLogger(__name__).warning(
         "warning: %s names images of other splits, and none of the %s in %s: they have no label",
         *(labels, plural.of(len(paths), "image"), root),
       )
       return _unlabelled(root, paths)
-    found = folder_lists.labels(listed, paths, prefix, labels, names, root)
+    found = folder_lists.labels(meant, paths, prefix, labels, names, root)
     return _unless_none(Reading(root, paths, found, names))
   lists = {}
   if labels == "auto":

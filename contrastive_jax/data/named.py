@@ -127,26 +127,32 @@ def matched(
     prefix: of these paths in the set, e.g. "train/".
     file: how an error calls the list.
   """
+  return by_way(named, paths, prefix, file)[0]
+
+
+def by_way(
+  named: Sequence[Row], paths: Listing, prefix: str, file: str
+) -> tuple[list[Row | None] | None, Callable[[str], str] | None]:
+  """Returns `matched`, and what makes a path the name of a list; None: names are whole paths."""
   if named and not any(row.name for row in named):
     if len(named) != len(paths):
       raise errors.UserError(
         f"{file} has {plural.of(len(named), 'line')} for {plural.of(len(paths), 'image')}: it must "
         "have a label for each, in the order of their names"
       )
-    return list(named)
+    return list(named), None
   by_name = rows.by_name(named, file)
-  ways: tuple[Callable[[str], str], ...] = (
-    lambda path: prefix + path,
-    lambda path: path,
-    os.path.basename,
-    lambda path: os.path.splitext(prefix + path)[0],
-    lambda path: os.path.splitext(path)[0],
-    lambda path: os.path.splitext(os.path.basename(path))[0],
-  )
-  best, most = None, 0
-  for way in ways:
+  best, most, by = None, 0, None
+  for is_whole, way in (
+    (True, lambda path: prefix + path),
+    (not prefix, lambda path: path),
+    (False, os.path.basename),
+    (True, lambda path: os.path.splitext(prefix + path)[0]),
+    (not prefix, lambda path: os.path.splitext(path)[0]),
+    (False, lambda path: os.path.splitext(os.path.basename(path))[0]),
+  ):
     found = [by_name.get(way(path)) for path in paths]
     count = sum(row is not None for row in found)
     if count > most:
-      best, most = found, count
-  return best
+      best, most, by = found, count, None if is_whole else way
+  return best, by

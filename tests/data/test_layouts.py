@@ -267,6 +267,39 @@ def test_a_list_in_the_folder_of_a_split_is_named_as_it_is_read(tmp_path, caplog
     opened(tmp_path / "other", "test", labels="train.csv")
 
 
+def test_a_list_of_one_split_labels_no_images_of_the_same_names_in_another(tmp_path, caplog):
+  """As trainLabels.csv of CIFAR-10 at Kaggle: test/1.png had the label of train/1.png."""
+  write(tmp_path, ["train/1.png", "train/2.png", "test/1.png", "test/2.png"])
+  text = "id,label\n1,frog\n2,cat\n"
+  for name in ("trainLabels.csv", "trainlabels.csv", "train/labels.csv", "my_train.csv"):
+    (tmp_path / name).write_text(text)
+    assert classes(opened(tmp_path, labels=name)) == ["frog", "cat"]
+    assert not caplog.records
+    assert opened(tmp_path, "test", labels=name).num_classes == 0
+    assert f"{name} names images of other splits, and none of the 2 images in" in caplog.text
+    caplog.clear()
+  (tmp_path / "latest.csv").write_text(text)
+  assert classes(opened(tmp_path, labels="latest.csv")) == ["frog", "cat"]
+  assert "latest.csv names '1', and train/1.png and test/1.png are called so" in caplog.text
+  message = r"write paths in data.folder.path \(test/1.png\) there, or a column split"
+  with pytest.raises(errors.UserError, match=message):
+    opened(tmp_path, "test", labels="latest.csv")
+  (tmp_path / "latest.csv").write_text("id,label\ntrain/1,frog\ntest/1,cat\n")
+  assert classes(opened(tmp_path, "test", labels="latest.csv")) == ["cat", "-"]
+  (tmp_path / "latest.csv").write_text("id,label,split\n1,frog,trn\n2,cat,tst\n")
+  assert classes(opened(tmp_path, "test", labels="latest.csv")) == ["-", "cat"]
+  (tmp_path / "latest.csv").write_text("id,label,set\n1,frog,left\n2,cat,right\n")
+  assert classes(opened(tmp_path, labels="latest.csv")) == ["frog", "cat"]
+
+
+def test_a_name_of_several_images_in_a_list_is_told(tmp_path, caplog):
+  write(tmp_path, ["a/1.png", "b/1.png", "b/2.png"])
+  (tmp_path / "list.csv").write_text("id,label\n1,frog\n2,cat\n")
+  assert classes(opened(tmp_path, labels="list.csv")) == ["frog", "frog", "cat"]
+  assert "list.csv: '1' names several images in" in caplog.text
+  assert "(a/1.png, b/1.png; 1 such name): they have one label" in caplog.text
+
+
 def tiny_imagenet(root):
   (files,) = (row.values[0] for row in ROWS if row.id == "Tiny ImageNet")
   write(root, files)
