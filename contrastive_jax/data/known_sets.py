@@ -3,12 +3,14 @@
 Each is told by the names of these files. Images lie in the folder that the set has for them.
 """
 
+import itertools
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from contrastive_jax import errors
-from contrastive_jax.data import rows, set_files, sets_in_lists, sets_in_matlab, splits
+from contrastive_jax.data import places365, rows, set_files, sets_in_lists, sets_in_matlab, splits
 from contrastive_jax.data.rows import Row
 from contrastive_jax.data.set_files import Known
 from contrastive_jax.data.splits import Tree
@@ -16,6 +18,8 @@ from contrastive_jax.data.splits import Tree
 _KAGGLE = ("ILSVRC", "Data", "CLS-LOC")  # ImageNet, as that site packs it
 _DEVKIT = ("ILSVRC2012_devkit_t12", "data")
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+_ALONE = (places365.CATEGORIES, "ClassName.txt", "GT-final_test.csv", "LOC_val_solution.csv")
+_DEEPEST = 8  # folders that hold nothing else; a link may lead up
 
 
 def base_of(given: Any, tree: Tree) -> Any:
@@ -33,19 +37,81 @@ def whole(base: Any, tree: Tree, labels: str, newest: bool = True) -> Known | No
     labels: "auto", or the name of a list of the set by which it has other classes or splits.
     newest: whether sets are among those looked for that runs from before did not know.
   """
+  for one, place, there in _there(base, tree):
+    chosen = re.search(rf"(?:^|/)({one.lists})$", labels) if one.lists else None
+    if labels != "auto" and not chosen or one.is_new and not newest:
+      continue
+    if len(there) == len(one.files):
+      found = _read(one, place, tree, *([chosen[1]] if chosen else ()))
+      if found and (tree.is_folder(found.images) or not one.is_new):
+        return found
+      if found:
+        logging.getLogger(__name__).warning(
+          "warning: %s names images in %s, and there is no such folder: %s is read as one of any "
+          "other set",
+          *(place / found.what, found.images, base),
+        )
+  return None
+
+
+def _there(base: Any, tree: Tree) -> Iterator[tuple["_Set", Any, list[str]]]:
+  """Yields each set, the folder in which it may lie, and which of its files are there."""
   for within in ("", *_FOLDERS):
     place = set_files.below(base, within.split("/")) if within else base
     for one in _WHOLE:
-      chosen = re.search(rf"(?:^|/)({one.lists})$", labels) if one.lists else None
-      if within and within not in one.within or labels != "auto" and not chosen:
-        continue
-      if one.is_new and not newest:
-        continue
-      if all(tree.is_file(set_files.below(place, name.split("/"))) for name in one.files):
-        found = one.read(place, tree, *([chosen[1]] if chosen else ()))
-        if found and (tree.is_folder(found.images) or not one.is_new):
-          return found
-  return None
+      if not within or within in one.within:
+        is_there = (tree.is_file(set_files.below(place, name.split("/"))) for name in one.files)
+        yield one, place, list(itertools.compress(one.files, is_there))
+
+
+def _read(one: "_Set", place: Any, tree: Tree, *chosen: str) -> Known | None:
+  """Reads a set. Raises UserError: a file is damaged, or is that of another set."""
+  instead = "or set data.folder.labels to folder or none"
+  try:
+    return one.read(place, tree, *chosen)
+  except errors.UserError as error:
+    raise errors.UserError(f"{error}, {instead}") from error
+  except (LookupError, ValueError, TypeError, AttributeError) as error:  # of arrays of MATLAB
+    raise errors.UserError(
+      f"{place}: files are called as those of a known set ({', '.join(one.files)}) and hold "
+      f"something else ({type(error).__name__}: {error}); copy the set again, {instead}"
+    ) from error
+
+
+def tell_of_others(base: Any, tree: Tree) -> None:
+  """Says where a set may be known and is not: some of its files are gone, or it lies deeper.
+
+  Args:
+    base: a folder that holds no known set.
+    tree: in which it lies.
+  """
+  log = logging.getLogger(__name__)
+  for one, place, there in _there(base, tree):
+    gone = [name for name in one.files if name not in there]
+    if gone and 2 * len(there) >= len(one.files):
+      log.warning(
+        "warning: %s has %s as a known set does, and not %s: it is read as any other folder, "
+        "without the splits and classes of that set; if it is that set copy what is not there",
+        *(place, " and ".join(there), " and ".join(gone)),
+      )
+      return
+  place = base
+  for _ in range(_DEEPEST):
+    names = (name for name in tree.folders(place) if tree.has_images(place / name))
+    with_images = list(itertools.islice(names, 2))
+    if len(with_images) != 1:
+      return
+    place = place / with_images[0]
+    whole_sets = (one for one, _, there in _there(place, tree) if len(there) == len(one.files))
+    found = next(whole_sets, None)
+    file = next((name for name in _ALONE if tree.is_file(place / name)), "")
+    if found is not None or file:
+      log.warning(
+        "warning: %s has %s as a known set does, and is not read so from %s: if it is that set let "
+        "data.folder.path=%s",
+        *(place, file or " and ".join(found.files), base, place),
+      )
+      return
 
 
 def in_paths(base: Any, tree: Tree) -> Any:
@@ -125,8 +191,15 @@ def _in_order(place: Any, name: str, tree: Tree) -> list[Row]:
       f"{place / name} has numbers of classes, and what they stand for is in meta.mat of the same "
       "development kit: put that file beside it, or set data.folder.labels=none"
     )
-  synsets = set_files.mat(place / "meta.mat", tree)["synsets"]
-  names = {int(i): str(n) for i, n in zip(synsets["ILSVRC2012_ID"], synsets["WNID"], strict=True)}
+  kit = set_files.mat(place / "meta.mat", tree)
+  try:
+    numbers, synsets = (kit["synsets"][field] for field in ("ILSVRC2012_ID", "WNID"))
+    names = {int(number): str(name) for number, name in zip(numbers, synsets, strict=True)}
+  except (LookupError, TypeError, ValueError) as error:
+    raise errors.UserError(
+      f"{place / 'meta.mat'} has no synsets of ILSVRC2012_ID and WNID, as that of the development "
+      "kit; copy it again, or set data.folder.labels=none"
+    ) from error
   for row in found:
     if not row.label.isdigit() or int(row.label) not in names:
       raise errors.UserError(

@@ -101,13 +101,15 @@ def read(
   """
   if known := known_sets.whole(base, tree, labels, newest):
     without = "copy the set again, or set data.folder.labels to folder or none"
-    read = named.read(known.images, known.rows, split, tree, known.what, without=without)
+    read = named.read(known.images, known.rows, split, tree, known.what, False, without, without)
     return Reading(*read)
   if labels == "auto" and newest:
     if categories := places365.find(base, tree):
       return _by_category(categories, base, split, tree, suffixes)
     if place := known_sets.in_paths(base, tree):
       base, labels = place, "path"
+    else:
+      known_sets.tell_of_others(base, tree)
   given, base = base, _inner(known_sets.base_of(base, tree), tree, labels)
   listed = None
   if labels not in LABELS:
@@ -182,6 +184,11 @@ def _by_category(
     file = places365.VALIDATION
     labels = folder_lists.labels(found.validation, paths, "", file, names, root)
     return _unless_none(Reading(root, paths, labels, names))
+  if kind == "validation":
+    logging.getLogger(__name__).warning(
+      "warning: there is no %s beside %s: its images have no label; copy that file of the set",
+      *(places365.VALIDATION, places365.CATEGORIES),
+    )
   if kind != "train":
     return _unlabelled(root, paths)
   numbers = {name: number for number, name in enumerate(names)}

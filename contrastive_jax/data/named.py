@@ -28,6 +28,7 @@ def read(
   file: str,
   skip_missing: bool = False,
   without: str = "leave out these lines",
+  without_all: str = "",
 ) -> tuple[Any, Listing, np.ndarray, tuple[str, ...]]:
   """Returns the images of a split: root, files in the order of their names, labels, class names.
 
@@ -39,6 +40,7 @@ def read(
     file: how an error calls the list.
     skip_missing: whether files that are not there are left out, with a line.
     without: the remedy where some are not there.
+    without_all: where none is; "": the list is a user's own.
 
   Raises:
     UserError: there is no such split, files are not there, or labels name no classes.
@@ -85,9 +87,8 @@ def read(
     if len(gone) == len(chosen):
       suffixes = any(name.lower().endswith(tree.suffixes) for name in (row.name for row in gone))
       other = f", or read the folder with it (data.source=folder, data.folder.labels={file})"
-      raise errors.Absent(
-        f"{said}; set the folder that their names begin in{'' if suffixes else other}"
-      )
+      place = f"set the folder that their names begin in{'' if suffixes else other}"
+      raise errors.Absent(f"{said}; {without_all or place}")
     if not skip_missing:
       raise errors.UserError(f"{said}; {without}")
     logging.getLogger(__name__).warning("warning: %s: left out", said)

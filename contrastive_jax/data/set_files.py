@@ -28,8 +28,9 @@ def below(place: Any, names: Sequence[str]) -> Any:
 def lines(path: Any, tree: Tree, columns: int) -> list[tuple[int, list[str]]]:
   """Returns (line, fields) of a file of text. Raises UserError: a line has too few fields."""
   found = []
-  for number, line in enumerate(tree.content(path).decode(errors="replace").splitlines(), 1):
-    fields = re.split(r"\t" if "\t" in line else " ", line.strip())
+  text = content(path, tree).decode("utf-8-sig", errors="replace")
+  for number, line in enumerate(text.splitlines(), 1):
+    fields = re.split(r"\t" if "\t" in line else " +", line.strip())
     if line.strip() and not line.startswith("#"):
       if len(fields) < columns:
         raise errors.UserError(
@@ -40,9 +41,16 @@ def lines(path: Any, tree: Tree, columns: int) -> list[tuple[int, list[str]]]:
   return found
 
 
+def content(path: Any, tree: Tree) -> bytes:
+  """Returns what a file holds. Raises UserError: it is not there, though others of its set are."""
+  if not tree.is_file(path):
+    raise errors.UserError(f"there is no {path}, and others of its set are there; copy it again")
+  return tree.content(path)
+
+
 def mat(path: Any, tree: Tree) -> dict[str, Any]:
   """Returns the arrays of a file of MATLAB. Raises UserError: it is none."""
-  return arrays(tree.content(path), path)
+  return arrays(content(path, tree), path)
 
 
 def arrays(content: bytes, path: Any, squeeze: bool = True) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Folders are read as a person reads them: the table of docs/data.md, row by row."""
 
 import collections
+import contextlib
 import json
 import logging
 import re
@@ -349,6 +350,83 @@ def test_a_set_of_which_images_are_gone_can_be_read_without_its_lists(tmp_path):
   assert classes(opened(tmp_path, labels="folder")) == ["banded", "banded", "zigzagged"]
   (tmp_path / "dtd/images").rename(tmp_path / "dtd/pictures")
   assert classes(opened(tmp_path)) == ["banded", "banded", "zigzagged"]  # as before it was known
+
+
+def files_of(name):
+  return next(row.values[0] for row in ROWS if row.id == name)
+
+
+@pytest.mark.parametrize(
+  "name", ["DTD", "Flowers-102", "Oxford-IIIT Pets", "CUB-200-2011", "Stanford Cars", "GTSRB"]
+)
+def test_a_known_set_that_lies_deeper_is_told(name, tmp_path, caplog):
+  """Its test images were among those trained on, as of one folder of classes."""
+  place = tmp_path / "x" / "y"
+  write(place, files_of(name))
+  with contextlib.suppress(errors.NoSplit):
+    opened(tmp_path, "test")
+  assert f"is not read so from {tmp_path}: if it is that set let data.folder.path={place}" in (
+    caplog.text
+  )
+  caplog.clear()
+  opened(place, "test")
+  assert "a known set" not in caplog.text
+
+
+@pytest.mark.parametrize("gone", ["labels/val1.txt", "labels/test1.txt", "images"])
+def test_a_known_set_of_which_a_file_is_gone_is_told(gone, tmp_path, caplog):
+  write(tmp_path, [name.removeprefix("dtd/") for name in files_of("DTD")])
+  (tmp_path / gone).rename(tmp_path / "away")
+  assert classes(opened(tmp_path)) == ["banded", "banded", "zigzagged"]
+  said = "there is no such folder" if gone == "images" else f"and not {gone}: it is read as any oth"
+  assert said in caplog.text
+  caplog.clear()
+  write(tmp_path / "own", ["cat/1.jpg", "dog/2.jpg"])
+  (tmp_path / "own" / "classes.txt").write_text("cat\ndog\n")
+  opened(tmp_path / "own")
+  assert not caplog.records
+
+
+def test_a_level_of_a_known_set_whose_lists_are_gone_is_refused(tmp_path):
+  """It was waited for as for a disk that does not answer."""
+  write(tmp_path, files_of("the same, by family, or by `manufacturers.txt`"))
+  (tmp_path / "images_family_val.txt").unlink()
+  with pytest.raises(errors.UserError, match="no .*images_family_val.txt, and others of its se"):
+    opened(tmp_path, labels="families.txt")
+
+
+def test_files_called_as_those_of_a_known_set_that_hold_something_else(tmp_path):
+  write(tmp_path, ["cat/1.jpg", "dog/2.jpg", "car_ims/3.jpg"])
+  for name, held in (
+    ("imagelabels.mat", {"labels": np.array([1, 2])}),
+    ("setid.mat", {"trnid": np.array([1])}),
+    ("cars_annos.mat", {"class_names": CAR_NAMES, "annotations": np.array([1, 2])}),
+  ):
+    scipy.io.savemat(tmp_path / name, held)
+  message = "called as those of a known set .* hold something else .*; copy .* to folder or none"
+  with pytest.raises(errors.UserError, match=message):
+    opened(tmp_path)
+  assert classes(opened(tmp_path, labels="folder")) == ["car_ims", "cat", "dog"]
+  (tmp_path / "setid.mat").unlink()
+  with pytest.raises(errors.UserError, match=message):
+    opened(tmp_path)
+  scipy.io.savemat(tmp_path / "cars_annos.mat", {"x": 1})
+  with pytest.raises(errors.UserError, match="no class_names; copy it again, or set data.folder.l"):
+    opened(tmp_path)
+  write(tmp_path / "kit", files_of("ImageNet with its development kit"))
+  scipy.io.savemat(tmp_path / "kit/ILSVRC2012_devkit_t12/data/meta.mat", {"x": 1})
+  with pytest.raises(errors.UserError, match="meta.mat has no synsets of ILSVRC2012_ID"):
+    opened(tmp_path / "kit", "val")
+  scipy.io.savemat(tmp_path / "kit/ILSVRC2012_devkit_t12/data/meta.mat", {"synsets": [1, 2]})
+  with pytest.raises(errors.UserError, match="meta.mat has no synsets of ILSVRC2012_ID"):
+    opened(tmp_path / "kit", "val")
+
+
+def test_validation_images_of_places_without_their_list_are_told(tmp_path, caplog):
+  write(tmp_path, files_of("Places365"))
+  (tmp_path / "places365_val.txt").unlink()
+  assert opened(tmp_path, "val").num_classes == 0
+  assert "there is no places365_val.txt beside categories_places365.txt" in caplog.text
 
 
 def test_letters_and_forms_of_a_set_that_are_taken_as_classes_are_told(tmp_path, caplog):
