@@ -65,4 +65,7 @@ def arrays(content: bytes, path: Any, squeeze: bool = True) -> dict[str, Any]:
   except Exception as error:  # a damaged file makes it raise almost anything
     if isinstance(error, OSError | MemoryError):
       raise
-    raise errors.UserError(f"{path} is no file of MATLAB ({error}); copy it again") from error
+    again = (
+      "save it in form 7" if isinstance(error, NotImplementedError) else "copy it again"
+    )  # 7.3
+    raise errors.UserError(f"{path} is no file of MATLAB ({error}); {again}") from error

@@ -49,6 +49,32 @@ def test_digits_of_svhn_are_their_own_classes(tmp_path, count):
   assert source.labels.tolist() == [1, 0, 3, 9][:count]
 
 
+@pytest.mark.parametrize(
+  "labels", [[0, 1, 12], [0, 10], [-1, 3], [1.5, 2], [np.nan, 1], ["a", "b"]]
+)
+def test_labels_of_another_set_are_not_taken_for_digits(tmp_path, labels):
+  """Class 12 of a set of one's own in such arrays was class 2."""
+  held = np.array(labels, object if isinstance(labels[0], str) else None)[:, None]
+  pixels = PIXELS[: len(labels), :4, :4].transpose(1, 2, 3, 0)
+  scipy.io.savemat(tmp_path / "my_train.mat", {"X": pixels, "y": held})
+  with pytest.raises(
+    errors.UserError, match="y (goes from|holds no numbers).*; save its arrays by"
+  ):
+    opened(tmp_path / "my_train.mat")
+
+
+def test_classes_of_stl_10_begin_with_one_and_are_told_where_they_are_gone(tmp_path, caplog):
+  path = stl10(tmp_path)
+  opened(path, "unlabeled")
+  assert not caplog.records
+  (tmp_path / "test_y.bin").unlink()
+  assert opened(path, "test").num_classes == 0
+  assert "there is no test_y.bin beside" in caplog.text
+  (tmp_path / "train_y.bin").write_bytes(b"\0\1\2")
+  with pytest.raises(errors.UserError, match="train_y.bin holds the class 0, and those of STL-10"):
+    opened(path)
+
+
 def test_what_is_no_such_file_is_told_in_a_line(tmp_path):
   path = stl10(tmp_path)
   with pytest.raises(errors.UserError, match="holds 3 images, and there are 2 labels; copy the"):
