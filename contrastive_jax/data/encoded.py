@@ -101,14 +101,15 @@ def class_numbers(
         f"{names_key}, a line each, or leave that unset, or the labels out"
       )
     else:
+      known_only = text_labels.without_none(found)
       names = text_labels.names(
-        text_labels.Found(_named(found), int(sum(counts[[t not in ("", "-1") for t in texts]]))),
+        text_labels.Found(known_only, int(sum(counts[known_only != np.zeros((), found.dtype)]))),
         (_of_texts(other, what, names_key) for other in others if other.images),
         what,
         f"set {names_key} to a file with the names of all classes, a line each",
       )
-      by_name = {name: number for number, name in enumerate(names)} | {"-1": -1}
-      numbers = [text_labels.class_of(text, by_name) for text in texts]
+      by_name = {name: number for number, name in enumerate(names)}
+      numbers = [text_labels.class_of(text_labels.text(what, t), by_name) for t in known_only]
     values = np.array(numbers)[inverse]
   if len(values):
     count = number_of_classes(values, what)
@@ -135,13 +136,7 @@ def _of_texts(other: text_labels.Found, what: str, names_key: str) -> text_label
       f"{text_labels.text(what, max(other.different))}: every split must number classes alike; "
       f"give both the same, or set {names_key} to a file with the names of all classes, a line each"
     )
-  return other._replace(different=_named(other.different))
-
-
-def _named(labels: np.ndarray) -> np.ndarray:
-  """Returns texts of which none is the -1 that stands for no class beside numbers."""
-  none = b"-1" if labels.dtype.kind == "S" else "-1"
-  return np.where(labels == none, np.zeros((), labels.dtype), labels)
+  return other._replace(different=text_labels.without_none(other.different))
 
 
 def read_names(given: str, key: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Imports: errors.
 
 import collections
 import logging
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -67,15 +68,19 @@ def distinct(count: int, images: int, what: str) -> None:
 
 
 def tell_alike(names: Iterable[str], what: str) -> None:
-  """Says of the first two names that differ in capitals alone: they are two classes."""
+  """Says of the first two names that look alike: they are two classes."""
   known: dict[str, str] = {}
   for name in names:
-    first = known.setdefault(name.casefold(), name)
+    alike = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+    first = known.setdefault(alike, name)
     if first != name:
+      capitals = first.casefold() == name.casefold()
       logging.getLogger(__name__).warning(
-        "warning: %s: %r and %r differ in capitals alone and are two classes; if they are one, "
-        "give both one name",
-        *(what, first, name),
+        "warning: %s: %s and %s differ in %s and are two classes; if they are one, give both one "
+        "name",
+        what,
+        *(map(repr, (first, name)) if capitals else map(ascii, (first, name))),
+        "capitals alone" if capitals else "blanks or in how letters are encoded",
       )
       return
 

@@ -72,9 +72,13 @@ def _of_texts(
   what: str, given: np.ndarray, names: Sequence[str], others: Iterator[np.ndarray]
 ) -> Labels:
   if not names:
+    given = text_labels.without_none(given)
+    clean = (
+      text_labels.without_none(o) if o.dtype.kind in text_labels.TEXTS else o for o in others
+    )
     names = text_labels.names(
       text_labels.found(given),
-      map(text_labels.found, others),
+      map(text_labels.found, clean),
       what,
       "the texts in their order as label_names",
     )

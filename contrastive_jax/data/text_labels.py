@@ -3,6 +3,7 @@
 So a class has one number wherever it comes, also one that only some of the splits have.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -27,6 +28,18 @@ def found(labels: np.ndarray) -> Found:
   is_text = labels.dtype.kind in TEXTS
   known = labels != np.zeros((), labels.dtype) if is_text else labels >= 0
   return Found(np.unique(labels), int(np.count_nonzero(known)))
+
+
+def without_none(labels: np.ndarray) -> np.ndarray:
+  """Returns texts with "" for those that stand for no class: "-1", and "nan" beside numbers."""
+  different = np.unique(labels)
+  texts = [t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in different]
+  is_none = np.array([text in ("-1", "-1.0") for text in texts], bool)
+  is_nan = np.array([text.casefold() == "nan" for text in texts], bool)
+  others = [t for t, *no in zip(texts, is_none, is_nan, strict=True) if t and not any(no)]
+  if others and all(re.fullmatch(r"\d{1,18}(\.0+)?", text) for text in others):  # not naan
+    is_none |= is_nan
+  return np.where(np.isin(labels, different[is_none]), np.zeros((), labels.dtype), labels)
 
 
 def names(here: Found, others: Iterable[Found], what: str, instead: str) -> tuple[str, ...]:

@@ -309,6 +309,18 @@ def test_classes_that_differ_in_capitals_alone_are_two_and_told(tmp_path, caplog
   assert "list.csv: the label: 'Cat' and 'cat' differ in capitals alone" in caplog.text
 
 
+@pytest.mark.parametrize("other", ["great  dane", "great\u00a0dane", "Great dane "])
+def test_classes_that_look_alike_are_told(tmp_path, caplog, other):
+  """Blanks that nobody sees, and letters that systems encode in two ways."""
+  write(tmp_path, "a.png", "b.png", "c.png")
+  text = 'path,label\na.png,great dane\nb.png,"{}"\nc.png,pug\n'
+  opened(listed(tmp_path, text.format(other)))
+  assert "and are two classes" in caplog.text
+  caplog.clear()
+  opened(listed(tmp_path, text.format("cafe\u0301").replace("pug", "caf\u00e9")))
+  assert r"'cafe\u0301' and 'caf\xe9' differ in blanks or in how letters are encoded" in caplog.text
+
+
 @pytest.mark.parametrize(
   ("labels", "names", "wanted"),
   [

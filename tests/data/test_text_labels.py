@@ -200,3 +200,17 @@ def test_that_records_are_read_for_others_labels_is_told_with_what_does_without(
 def test_texts_in_a_bucket_need_names(section):
   with pytest.raises(errors.UserError, match=f"copy them all; set data.{section}.names to a file"):
     shards.check_near("gs://b/x-{split}", f"data.{section}")
+
+
+@pytest.mark.parametrize(("source", "write"), CASES)
+def test_minus_one_and_nan_beside_numbers_are_no_classes(tmp_path, source, write):
+  """In npz -1 was a class, and so others were in the order of texts."""
+  train, val = both(source, write, tmp_path, ["10.0", "2.0", "nan", "-1.0"], ["2.0", "10.0"])
+  assert train.label_names == val.label_names == ("2", "10")
+  assert train.labels.tolist() == [1, 0, -1, -1] and val.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("source", "write"), CASES)
+def test_nan_beside_words_is_a_class(tmp_path, source, write):
+  train, _ = both(source, write, tmp_path, ["nan", "pita", "-1"], ["pita"])
+  assert train.label_names == ("nan", "pita") and train.labels.tolist() == [0, 1, -1]
