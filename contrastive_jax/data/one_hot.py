@@ -5,6 +5,7 @@ is 1.
 """
 
 import logging
+import re
 from collections.abc import Sequence
 
 from contrastive_jax import errors, plural
@@ -12,6 +13,7 @@ from contrastive_jax.data import json_lists
 
 ANY = "one_hot"  # in place of a column: all that hold 0 and 1 alone
 _SHOWN = 4  # columns
+_TELLS_SPLIT = re.compile("(is_?)?(train|val|valid|validation|test)(ing)?|fold")
 
 Lines = Sequence[tuple[int, list[object]]]  # (line, values)
 
@@ -49,11 +51,7 @@ def joined(
       f"{file} has no column {absent!r} but {', '.join(map(repr, header))}; set {option} to "
       "columns that it has"
     )
-  places = [header.index(name) for name in given] or [
-    place
-    for place in range(len(header))
-    if place not in others and all(_bit(values[place]) is not None for _, values in lines)
-  ]
+  places = [header.index(name) for name in given] or _of_bits(header, lines, others, file, option)
   if len(places) < 2:
     raise errors.UserError(
       f"{file} has not two columns that hold 0 and 1 alone among {', '.join(map(repr, header))}; "
@@ -90,6 +88,31 @@ def joined(
       *(file, said, ", ".join(names), without[0], ", ..." if len(without) > 1 else ""),
     )
   return [*header, column], found
+
+
+def _of_bits(
+  header: Sequence[str], lines: Lines, others: Sequence[int | None], file: str, option: str
+) -> list[int]:
+  """Returns the places of columns that hold 0 and 1 alone, but for those that tell splits.
+
+  A line says of one that does so in most lines alone, since images of that class would have none.
+  """
+  found, told = [], False
+  for place in range(len(header)):
+    if place in others or _TELLS_SPLIT.fullmatch(header[place].strip().casefold()):
+      continue
+    wrong = [(line, values[place]) for line, values in lines if _bit(values[place]) is None]
+    if not wrong:
+      found.append(place)
+    elif 2 * len(wrong) < len(lines) and not told:
+      logging.getLogger(__name__).warning(
+        "warning: %s: the column %s is none of a class, for it holds 0 and 1 but in %s (line %d: "
+        "%s); if it is one set that right, else name the columns by %s",
+        *(file, header[place], plural.of(len(wrong), "line"), wrong[0][0]),
+        *(json_lists.short(wrong[0][1]), option),
+      )
+      told = True
+  return found
 
 
 def _bit(value: object) -> int | None:

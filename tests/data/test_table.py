@@ -430,6 +430,41 @@ def test_an_image_of_several_categories_has_no_class_of_its_own(tmp_path):
   assert list(opened(path, label_column="none").paths) == list(ABC)
 
 
+def test_annotations_find_their_images_or_are_told(tmp_path, caplog):
+  """Numbers beside texts of them: all images were without a label, and nothing said so."""
+  write(tmp_path, *ABC)
+  marks = [mark | {"image_id": str(mark["image_id"])} for mark in ANNOTATED["annotations"]]
+  path = listed(tmp_path, json.dumps(ANNOTATED | {"annotations": marks}), "l.json")
+  assert told(opened(path)) == ABC
+  assert "l.json: 1 of 3 images has no annotation ('c.png')" in caplog.text
+  marks = [{"image_id": 0, "category_id": 9}, {"image_id": 2, "category_id": 3}]
+  marks += [{"image_id": number, "category_id": 3} for number in (70, 1)]
+  caplog.clear()
+  opened(listed(tmp_path, json.dumps(ANNOTATED | {"annotations": marks}), "l.json"))
+  line = "l.json: 1 image of annotations not listed (70); 1 category without a name (9)"
+  assert line in caplog.text
+
+
+def test_images_of_one_number_are_refused(tmp_path):
+  """As where lists were put together: each had the labels of both."""
+  write(tmp_path, *ABC)
+  images = [one | {"id": min(one["id"], 1)} for one in ANNOTATED["images"]]
+  path = listed(tmp_path, json.dumps(ANNOTATED | {"images": images}), "l.json")
+  with pytest.raises(errors.UserError, match="'b.png' and 'c.png' have the id 1, and annotations"):
+    opened(path)
+
+
+def test_a_column_of_ones_that_is_none_of_a_class_is_told(tmp_path, caplog):
+  write(tmp_path, *ABC)
+  text = "image,cat,dog,eel,is_val\na.png,1,0,0,0\nb.png,0,1,0,1\nc.png,0,0,{},1\n"
+  assert opened(listed(tmp_path, text.format(1)), label_column="one_hot").num_classes == 3
+  assert "the column eel" not in caplog.text
+  source = opened(listed(tmp_path, text.format("0.9")), label_column="one_hot")
+  assert told(source) == ABC
+  line = "the column eel is none of a class, for it holds 0 and 1 but in 1 line (line 4: '0.9'); if"
+  assert line in caplog.text
+
+
 def test_categories_of_one_name_or_none_go_by_their_numbers(tmp_path):
   write(tmp_path, *ABC)
   alike = [{"id": number, "name": "x"} for number in (3, 4)]
