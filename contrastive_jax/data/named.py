@@ -156,4 +156,6 @@ def by_way(
     count = sum(row is not None for row in found)
     if count > most:
       best, most, by = found, count, None if is_whole else way
+    if most == len(paths):
+      break
   return best, by

@@ -6,13 +6,14 @@ is 1.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from contrastive_jax import errors, plural
 from contrastive_jax.data import json_lists
 
 ANY = "one_hot"  # in place of a column: all that hold 0 and 1 alone
-_SHOWN = 4  # columns
+_SHOWN = 4  # columns that are 1
+_MOST_SHOWN = 30  # columns of a list
 _TELLS_SPLIT = re.compile("(is_?)?(train|val|valid|validation|test)(ing)?|fold")
 
 Lines = Sequence[tuple[int, list[object]]]  # (line, values)
@@ -48,19 +49,18 @@ def joined(
   absent = next((name for name in given if name not in header), None)
   if absent is not None:
     raise errors.UserError(
-      f"{file} has no column {absent!r} but {', '.join(map(repr, header))}; set {option} to "
-      "columns that it has"
+      f"{file} has no column {absent!r} but {_shown(header)}; set {option} to columns that it has"
     )
   places = [header.index(name) for name in given] or _of_bits(header, lines, others, file, option)
   if len(places) < 2:
     raise errors.UserError(
-      f"{file} has not two columns that hold 0 and 1 alone among {', '.join(map(repr, header))}; "
+      f"{file} has not two columns that hold 0 and 1 alone among {_shown(header)}; "
       f"set {option} to the columns of classes, such as A,B, to one column of labels, or to none"
     )
   names = [header[place] for place in places]
   if not given:
     logging.getLogger(__name__).info(
-      "%s: classes are the columns %s; %s names others", file, ", ".join(names), option
+      "%s: classes are the columns %s; %s names others", file, _shown(names, str), option
     )
   found, without = [], []
   for line, values in lines:
@@ -85,7 +85,7 @@ def joined(
     logging.getLogger(__name__).warning(
       "warning: %s: %s 1 in none of %s (line %d%s) and without a label; if that is a class give it "
       "a column",
-      *(file, said, ", ".join(names), without[0], ", ..." if len(without) > 1 else ""),
+      *(file, said, _shown(names, str), without[0], ", ..." if len(without) > 1 else ""),
     )
   return [*header, column], found
 
@@ -113,6 +113,11 @@ def _of_bits(
       )
       told = True
   return found
+
+
+def _shown(names: Sequence[str], form: Callable[[str], str] = repr) -> str:
+  more = len(names) - _MOST_SHOWN
+  return ", ".join(map(form, names[:_MOST_SHOWN])) + (f", ... ({more:,} more)" if more > 0 else "")
 
 
 def _bit(value: object) -> int | None:

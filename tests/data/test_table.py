@@ -430,6 +430,14 @@ def test_an_image_of_several_categories_has_no_class_of_its_own(tmp_path):
   assert list(opened(path, label_column="none").paths) == list(ABC)
 
 
+def test_thousands_of_columns_are_no_line_of_thousands(tmp_path, caplog):
+  caplog.set_level("INFO")
+  names = ",".join(f"k{i}" for i in range(3000))
+  text = f"image,{names}\n" + "".join(f"{i}.png,1{',0' * 2999}\n" for i in range(2))
+  rows.parsed(text.encode(), "l.csv", rows.Columns(label="one_hot"), "data.table")
+  assert "k28, k29, ... (2,970 more); data.table.label_column names others" in caplog.text
+
+
 def test_annotations_find_their_images_or_are_told(tmp_path, caplog):
   """Numbers beside texts of them: all images were without a label, and nothing said so."""
   write(tmp_path, *ABC)
