@@ -141,6 +141,41 @@ def test_what_lies_around_and_beside_in_a_bucket_is_as_on_a_disk(
     assert here.num_classes == (2 if options or files is not LISTED else 0)
 
 
+NUMBERED = {f"{split}/{i}.png": png(i) for split in ("train", "test") for i in (1, 2)}
+NUMBERED |= {"trainLabels.csv": b"id,label\n1,ant\n2,bee\n"}
+TEXTURES = {f"x/dtd/images/{kind}/{i}.png": png(i) for kind in ("ant", "bee") for i in (1, 2, 3)}
+TEXTURES |= {
+  f"x/dtd/labels/{name}1.txt": b"ant/%d.png\r\nbee/%d.png\r\n" % (i, i)
+  for i, name in enumerate(("train", "val", "test"), 1)
+}
+TEXTURES |= {"x/dtd/labels/labels_joint_anno.txt": b"\n"}
+
+
+@pytest.mark.parametrize(
+  ("files", "split", "options", "line"),
+  [
+    (NUMBERED, "test", {"labels": "trainLabels.csv"}, "trainLabels.csv names images of other sp"),
+    (TEXTURES, "train", {}, "if it is that set let data.folder.path={}/x"),
+  ],
+  ids=["a list of one split", "a known set that lies deeper"],
+)
+def test_what_is_told_of_a_folder_is_told_of_a_bucket(
+  files, split, options, line, server, tmp_path, caplog
+):
+  place = objects.Objects(parsed(server.address("told"), "path"))
+  put_in_both(place, tmp_path, files)
+  for path in (str(place.address), str(tmp_path)):
+    caplog.clear()
+    data.build("folder", split=split, path=path, **options)
+    assert line.format(path) in caplog.text
+  if files is TEXTURES:
+    here, there = (
+      data.build("folder", split="test", path=f"{path}/x") for path in (place.address, tmp_path)
+    )
+    assert_same(here, there)
+    assert len(here) == here.num_classes == 2
+
+
 def test_a_list_in_a_bucket_names_what_is_missing(server):
   place = objects.Objects(parsed(server.address("lists"), "path"))
   place.put("list.csv", b"path\na.png\ngone.png\n")
