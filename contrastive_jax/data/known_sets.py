@@ -3,6 +3,7 @@
 Each is told by the names of these files. Images lie in the folder that the set has for them.
 """
 
+import codecs
 import itertools
 import logging
 import re
@@ -85,8 +86,9 @@ def tell_of_others(base: Any, tree: Tree) -> None:
     base: a folder that holds no known set.
     tree: in which it lies.
   """
-  log = logging.getLogger(__name__)
+  log, tried = logging.getLogger(__name__), set()  # what `whole` has told of
   for one, place, there in _there(base, tree):
+    tried |= {str(place)} if len(there) == len(one.files) else set()
     gone = [name for name in one.files if name not in there]
     if gone and 2 * len(there) >= len(one.files):
       log.warning(
@@ -102,7 +104,11 @@ def tell_of_others(base: Any, tree: Tree) -> None:
     if len(with_images) != 1:
       return
     place = place / with_images[0]
-    whole_sets = (one for one, _, there in _there(place, tree) if len(there) == len(one.files))
+    whole_sets = (
+      one
+      for one, at, there in _there(place, tree)
+      if len(there) == len(one.files) and str(at) not in tried
+    )
     found = next(whole_sets, None)
     file = next((name for name in _ALONE if tree.is_file(place / name)), "")
     if found is not None or file:
@@ -121,7 +127,7 @@ def in_paths(base: Any, tree: Tree) -> Any:
   """
   for place in (base, base / "SUN397"):
     if tree.is_file(place / "ClassName.txt"):
-      lines = tree.content(place / "ClassName.txt").decode(errors="replace").split()
+      lines = tree.content(place / "ClassName.txt").decode("utf-8-sig", errors="replace").split()
       if lines and all(re.fullmatch(r"/[a-z]/.+", line) for line in lines):
         return place
   return None
@@ -169,7 +175,9 @@ def _signs(split: Any, base: Any, given: Any, tree: Tree) -> tuple[str, list[Row
     ):
       if tree.is_file(place / file) and (not beside or tree.is_file(place / beside)):
         content = tree.content(place / file)
-        if {b"ClassId", image.encode()} <= set(re.split(rb"[;,\r\n]", content[:1000])):
+        if {b"ClassId", image.encode()} <= set(
+          re.split(rb"[;,\r\n]", content[:1000].removeprefix(codecs.BOM_UTF8))
+        ):
           columns = rows.Columns(image, "ClassId", rows.NONE)
           found = rows.parsed(content, file, columns, "data.table")
           width = 0 if beside else 5  # of the names of the training images' folders

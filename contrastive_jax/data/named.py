@@ -3,9 +3,11 @@
 For lists of a user's own (source `table`) and those of sets that are known as they are downloaded.
 """
 
+import functools
 import logging
 import os
 import posixpath
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +20,13 @@ from contrastive_jax.data.rows import Row
 from contrastive_jax.data.splits import Tree
 
 _SHOWN = 3  # files that are not there
+# Of names that are not there: joined on Windows to a path of another system, or written where
+# letters with accents are encoded as one (NFC), or as several (NFD, on macOS).
+_OTHER_FORMS = (
+  lambda name: posixpath.normpath(name.replace("\\", "/")),
+  functools.partial(unicodedata.normalize, "NFC"),
+  functools.partial(unicodedata.normalize, "NFD"),
+)
 
 
 def read(
@@ -66,13 +75,18 @@ def read(
       "): this image is" if len(without_split) == 1 else ", ...): these images are",
     )
   sizes, times = tree.measured(root, [row.name for row in chosen])
-  if any(s == listing.GONE and "\\" in r.name for r, s in zip(chosen, sizes.tolist(), strict=True)):
-    chosen = [
-      row._replace(name=posixpath.normpath(row.name.replace("\\", "/")))
-      if size == listing.GONE
-      else row
+  for other in _OTHER_FORMS:
+    forms = [
+      other(row.name) if size == listing.GONE else row.name
       for row, size in zip(chosen, sizes.tolist(), strict=True)
-    ]  # joined on Windows to a path of another system
+    ]
+    if all(form == row.name for form, row in zip(forms, chosen, strict=True)):
+      continue
+    there = tree.measured(root, forms)[0] != listing.GONE
+    chosen = [
+      row._replace(name=form) if is_there else row
+      for row, form, is_there in zip(chosen, forms, there.tolist(), strict=True)
+    ]
     by_name = rows.by_name(chosen, file)
     chosen = list(by_name.values())
     sizes, times = tree.measured(root, [row.name for row in chosen])
@@ -143,6 +157,17 @@ def by_way(
       )
     return list(named), None
   by_name = rows.by_name(named, file)
+  by_form = {}  # of names that are not ASCII, in one encoding of letters with accents
+  for name, row in by_name.items():
+    if not name.isascii():
+      by_form.setdefault(unicodedata.normalize("NFC", name), row)
+
+  def row_of(name: str) -> Row | None:
+    found = by_name.get(name)
+    if found is None and by_form and not name.isascii():
+      found = by_form.get(unicodedata.normalize("NFC", name))
+    return found
+
   best, most, by = None, 0, None
   for is_whole, way in (
     (True, lambda path: prefix + path),
@@ -152,7 +177,7 @@ def by_way(
     (not prefix, lambda path: os.path.splitext(path)[0]),
     (False, lambda path: os.path.splitext(os.path.basename(path))[0]),
   ):
-    found = [by_name.get(way(path)) for path in paths]
+    found = [row_of(way(path)) for path in paths]
     count = sum(row is not None for row in found)
     if count > most:
       best, most, by = found, count, None if is_whole else way

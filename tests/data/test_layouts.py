@@ -380,6 +380,7 @@ def test_a_known_set_of_which_a_file_is_gone_is_told(gone, tmp_path, caplog):
   assert classes(opened(tmp_path)) == ["banded", "banded", "zigzagged"]
   said = "there is no such folder" if gone == "images" else f"and not {gone}: it is read as any oth"
   assert said in caplog.text
+  assert "let data.folder.path" not in caplog.text
   caplog.clear()
   write(tmp_path / "own", ["cat/1.jpg", "dog/2.jpg"])
   (tmp_path / "own" / "classes.txt").write_text("cat\ndog\n")
@@ -420,6 +421,16 @@ def test_files_called_as_those_of_a_known_set_that_hold_something_else(tmp_path)
   scipy.io.savemat(tmp_path / "kit/ILSVRC2012_devkit_t12/data/meta.mat", {"synsets": [1, 2]})
   with pytest.raises(errors.UserError, match="meta.mat has no synsets of ILSVRC2012_ID"):
     opened(tmp_path / "kit", "val")
+
+
+@pytest.mark.parametrize("name", ["CUB-200-2011", "SUN397", "Places365", "GTSRB", "FGVC-Aircraft"])
+def test_lists_of_known_sets_may_begin_and_end_lines_as_on_windows(name, tmp_path):
+  files, _, wanted = next(row.values for row in ROWS if row.id == name)
+  write(tmp_path, files)
+  for path in tmp_path.rglob("*"):
+    if path.suffix in (".txt", ".csv"):
+      path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+  assert {split: classes(opened(tmp_path, split)) for split in wanted} == wanted
 
 
 def test_validation_images_of_places_without_their_list_are_told(tmp_path, caplog):

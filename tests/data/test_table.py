@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -505,6 +506,18 @@ def test_columns_that_may_be_meant_and_are_not_read_are_told(tmp_path, caplog, t
   listed(tmp_path, "path,label,fold\na.png,cat,1\n", "set_train.csv")
   opened(str(tmp_path / "set_{split}.csv"))
   assert not caplog.text
+
+
+@pytest.mark.parametrize(("here", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_whose_letters_are_encoded_otherwise_are_found(tmp_path, here, there):
+  """As of files that macOS packed; they were "not below" the folder, or had no label."""
+  file, named = (unicodedata.normalize(form, "caf\u00e9") for form in (here, there))
+  assert file != named
+  write(tmp_path, f"{file}.png", "b.png")
+  path = listed(tmp_path, f"path,label\n{named}.png,cat\nb.png,dog\n")
+  assert told(opened(path)) == {f"{file}.png": "cat", "b.png": "dog"}
+  source = data.build("folder", split="train", path=str(tmp_path), labels="list.csv")
+  assert told(source) == {f"{file}.png": "cat", "b.png": "dog"}
 
 
 def test_addresses_and_names_without_suffixes_are_refused_with_a_remedy(tmp_path):
