@@ -142,7 +142,7 @@ def of_one(
   Raises:
     UserError: it is not told, and the split is not that of training images.
   """
-  each, way = named.by_way(found, paths, prefix, file)
+  each, way = named.by_way(found, paths, prefix, file) if others else (None, None)
   if each is None or way is None:
     return found
   called = {row.name: path for row, path in zip(each, paths, strict=True) if row is not None}

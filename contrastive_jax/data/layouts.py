@@ -142,7 +142,7 @@ def read(
     }
     meant = folder_lists.of_one(listed, paths, prefix, labels, here.folder.name, others)
     beside = (listed_there() for listed_there in others.values())
-    if not meant or folder_lists.names_others(meant, paths, prefix, labels, beside):
+    if not meant or others and folder_lists.names_others(meant, paths, prefix, labels, beside):
       logging.getLogger(__name__).warning(
         "warning: %s names images of other splits, and none of the %s in %s: they have no label",
         *(labels, plural.of(len(paths), "image"), root),

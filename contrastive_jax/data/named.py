@@ -168,6 +168,7 @@ def by_way(
       found = by_form.get(unicodedata.normalize("NFC", name))
     return found
 
+  known = list(paths)
   best, most, by = None, 0, None
   for is_whole, way in (
     (True, lambda path: prefix + path),
@@ -177,10 +178,10 @@ def by_way(
     (not prefix, lambda path: os.path.splitext(path)[0]),
     (False, lambda path: os.path.splitext(os.path.basename(path))[0]),
   ):
-    found = [row_of(way(path)) for path in paths]
+    found = [row_of(way(path)) for path in known]
     count = sum(row is not None for row in found)
     if count > most:
       best, most, by = found, count, None if is_whole else way
-    if most == len(paths):
+    if most == len(known):
       break
   return best, by
