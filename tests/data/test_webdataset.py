@@ -188,8 +188,9 @@ def test_any_member_may_be_the_label_by_its_suffix(tmp_path):
     for s, c in (("png", picture(i)), ("Cls.txt", f"{name}\n".encode()), ("cls", b"7"))
   ]
   path = write(tmp_path / "a.tar", members)
-  source = opened(path, label=".cls.txt")
-  assert source.labels.tolist() == [1, 0, 1] and source.label_names == ("eel", "newt")
+  for label in (".cls.txt", ".CLS.txt"):
+    source = opened(path, label=label)
+    assert source.labels.tolist() == [1, 0, 1] and source.label_names == ("eel", "newt")
   assert opened(path, label="auto").labels.tolist() == [7, 7, 7]
   for label in ("cls.txt", ".", "..txt"):
     with pytest.raises(errors.UserError, match="a suffix with its dot, such as .cls.txt"):
