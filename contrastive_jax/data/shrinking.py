@@ -61,7 +61,7 @@ def shrink(
     use_alpha=False,
     crop_box=library.CropBox(left, top, right - left, bottom - top),
   )
-  resizer = library.Resizer()  # one of its own: it is for one thread
+  resizer = library.Resizer()  # a new one costs nothing, and nothing says that threads may share it
   if isinstance(image, Image.Image):  # where it stands: copies of 64 megapixels take 0.5 GiB
     shrunk = Image.new(image.mode, size)
     resizer.resize_pil(image, shrunk, options)
