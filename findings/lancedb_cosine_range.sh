@@ -15,8 +15,8 @@
 #           _distance is doubled until it is refined is known: issue 3530 of lancedb/lancedb.)
 # Why:      the compressed indices of Lance keep unit vectors and take the squared distance of
 #           these, which is twice the cosine distance (in lance-index DistanceType::Cosine becomes
-#           L2), and the bounds are compared with that before anything is refined. No report of
-#           the range was found.
+#           L2), and by what comes out the bounds are compared with that before anything is
+#           refined. No report of the range was found.
 # For us:   our search compares cosines of all images (contrastive_jax/embedding/nearest.py).
 #           Features that leave us for LanceDB: docs/embed.md says what to give it.
 set -eu

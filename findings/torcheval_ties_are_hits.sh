@@ -3,7 +3,7 @@
 # score the same: the vote of one neighbour has a top-5 of 100 %, and so has a network of NaN.
 #
 # Version:  torcheval 0.0.7, the newest, torch 2.13.0 on a CPU, scikit-learn 1.9.1, numpy 2.4.6;
-#           Python 3.11 or newer. It installs torch as it is on PyPI: 6 GB of a temporary folder.
+#           Python 3.11 or newer. torch 2.13.0 came as a build for CPUs; one for CUDA takes gigabytes.
 # Expected: of n classes that score the same some are among the first k and the others are not: by
 #           chance, or those that come first, as torch.topk and scikit-learn have it. NaN hits
 #           nothing, or as much as chance.
@@ -15,8 +15,8 @@
 #           and scores of NaN: 1 % by MulticlassAccuracy(k=1), 100 % by everything else. Nothing is
 #           said. (A class without a vote scores 0, as most do.)
 # Why:      the rank is the number of classes that score more than the right one, torch.gt(input,
-#           y_score): equal scores and NaN are not more. MulticlassAccuracy(k=1) takes argmax,
-#           another path. No report of it was found.
+#           y_score), in top-k accuracy and hit rate: equal scores and NaN are not more.
+#           MulticlassAccuracy(k=1) takes argmax, another path. No report of it was found.
 # For us:   of equal scores the lower class stands first, as for argmax, and NaN never helps
 #           (contrastive_jax/evaluation/scores.py, `ranks`; tests/evaluation/test_knn.py looks for
 #           both). Features that leave us for torcheval: docs/embed.md says what to give it.
