@@ -3,7 +3,7 @@
 # score the same: the vote of one neighbour has a top-5 of 100 %, and so has a network of NaN.
 #
 # Version:  torcheval 0.0.7, the newest, torch 2.13.0 on a CPU, scikit-learn 1.9.1, numpy 2.4.6;
-#           Python 3.11 or newer. torch 2.13.0 came as a build for CPUs; one for CUDA takes gigabytes.
+#           Python 3.11 or newer. torch 2.13.0 came as a build for CPUs; one for CUDA takes GBs.
 # Expected: of n classes that score the same some are among the first k and the others are not: by
 #           chance, or those that come first, as torch.topk and scikit-learn have it. NaN hits
 #           nothing, or as much as chance.
