@@ -65,7 +65,6 @@ def arrays(content: bytes, path: Any, squeeze: bool = True) -> dict[str, Any]:
   except Exception as error:  # a damaged file makes it raise almost anything
     if isinstance(error, OSError | MemoryError):
       raise
-    again = (
-      "save it in form 7" if isinstance(error, NotImplementedError) else "copy it again"
-    )  # 7.3
+    of_hdf5 = isinstance(error, NotImplementedError)  # SciPy's word for MATLAB's form 7.3
+    again = "save it in form 7 (save -v7)" if of_hdf5 else "copy it again"
     raise errors.UserError(f"{path} is no file of MATLAB ({error}); {again}") from error

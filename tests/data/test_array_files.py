@@ -93,6 +93,13 @@ def test_what_is_no_such_file_is_told_in_a_line(tmp_path):
     opened("gs://b/{split}_X.bin")
 
 
+def test_a_file_of_matlab_in_the_form_of_hdf5_is_to_be_saved_in_another(tmp_path):
+  path = tmp_path / "train_32x32.mat"
+  path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(400))
+  with pytest.raises(errors.UserError, match="save it in form 7"):
+    data.build("npz", split="train", path=str(path))
+
+
 def test_a_file_of_numpy_is_one_by_any_name(tmp_path):
   np.savez(tmp_path / "a.npz", images=PIXELS, labels=[1, 0, 1, 0])
   (tmp_path / "a.npz").rename(tmp_path / "a.mat")
