@@ -44,12 +44,13 @@ class Loop:
   reporter: Reporter
   watchdog: Watchdog
   spent: Spent
+  scored: bool  # the state that the run begins with
 
   def run(
     self, step_fn: Step, state: TrainState, batches: Iterable[Batch], preemption: Preemption
   ) -> Result:
     """Runs a step for every batch; raises what `trainer.train` names."""
-    step = int(parallel.fetch(state.step))
+    begun = step = int(parallel.fetch(state.step))
     self.readings.start(step)
     self.minutes.start()
     for host_batch in self._loaded(batches, step):
@@ -64,7 +65,7 @@ class Loop:
       if leaving:
         self._leave(step)
     self.readings.catch_up()
-    if not self.readings.latest:  # resumed when all was done
+    if step == begun and not self.scored:  # resumed when all was done, but its line was lost
       self._score(step, state, preemption)
     self.spent.doing("save")
     self.checkpoints.wait()

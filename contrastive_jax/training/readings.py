@@ -21,7 +21,7 @@ class Readings:
   """Holds the metrics of one step back, since to read them is to wait for the step.
 
   Attributes:
-    latest: the last value of every metric that was told.
+    latest: the last value of every metric that was told, by this process or before it.
   """
 
   def __init__(
@@ -34,8 +34,9 @@ class Readings:
     alarms: Alarms,
     noise: Noise,
     spent: Spent,
+    earlier: dict[str, float],
   ):
-    self.latest: dict[str, float] = {}
+    self.latest = dict(earlier)
     self._reporter, self._due, self._schedule = reporter, due, schedule
     self._batch_size, self._skips, self._alarms = batch_size, skips, alarms
     self._noise, self._spent = noise, spent

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import pathlib
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ from contrastive_jax.training.spent import Spent
 from contrastive_jax.weights import start as start_lib
 from contrastive_jax.workdir import bucket, files, lock
 from contrastive_jax.workdir.checkpoint import Checkpoints
-from contrastive_jax.workdir.report import Reporter
+from contrastive_jax.workdir.report import Earlier, Reporter
 
 
 def train(
@@ -295,6 +296,7 @@ def _loop(
     score_every_epochs=config.monitor.every_epochs,
   )
   noise = Noise(jax.jit(run.noise) if run.noise else None, due)
+  earlier = Earlier(*json.loads(agree.texts(json.dumps(reporter.earlier))[0]))
   alarms = Alarms(
     run.chance,
     warmup_steps=run.schedule.warmup_steps,
@@ -313,6 +315,10 @@ def _loop(
     alarms,
     noise,
     spent,
+    earlier.latest,
   )
   minutes = Minutes(config.checkpoint.every_minutes, mesh)
-  return Loop(mesh, due, minutes, noise, readings, monitor, checkpoints, reporter, watchdog, spent)
+  scored = "knn_top1" in earlier.of_last
+  return Loop(
+    *(mesh, due, minutes, noise, readings, monitor, checkpoints, reporter, watchdog, spent, scored)
+  )

@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 
@@ -18,10 +19,27 @@ from contrastive_jax.workdir.events import Events
 from contrastive_jax.workdir.wandb_log import WandbLog
 
 _GIB = 2**30
+_BESIDE = ("step", "time", "host_gib", "device_gib", "alarms")  # of a line, and no metrics
+
+
+class Earlier(NamedTuple):
+  """What the lines up to a step say.
+
+  Attributes:
+    latest: the last value of every metric.
+    of_last: the metrics that the step itself has.
+  """
+
+  latest: dict[str, float]
+  of_last: list[str]
 
 
 class Reporter:
-  """Writes metrics of a run; a resumed run continues the files where its checkpoint left off."""
+  """Writes metrics of a run; a resumed run continues the files where its checkpoint left off.
+
+  Attributes:
+    earlier: what was told up to the step at which it starts; of process 0 alone.
+  """
 
   def __init__(
     self,
@@ -35,6 +53,7 @@ class Reporter:
     self.console = Console(total_steps)
     self._active = jax.process_index() == 0
     self._jsonl = self._events = self._wandb = None
+    self.earlier = Earlier({}, [])
     if self._active:
       path = pathlib.Path(workdir) / "metrics.jsonl"
       with contextlib.ExitStack() as undone, errors.placing(str(path)):
@@ -43,7 +62,7 @@ class Reporter:
           self._events = Events(path.with_name("tensorboard"), start_step)
         if wandb_config:
           self._wandb = WandbLog(path.parent, wandb_config)
-        dropped = _keep_until(path, start_step)
+        dropped, self.earlier = _keep_until(path, start_step)
         self._jsonl = path.open("a")
         undone.pop_all()
       if dropped:
@@ -138,12 +157,13 @@ def _now() -> dict[str, float]:
   return found
 
 
-def _keep_until(path: pathlib.Path, step: int) -> int:
+def _keep_until(path: pathlib.Path, step: int) -> tuple[int, Earlier]:
   """Drops the lines after `step`, which the resumed run will write again, and damaged ones.
 
-  Returns how many were damaged: the last line of a killed run may be cut off.
+  Returns how many were damaged (the last line of a killed run may be cut off), and what the others
+  say.
   """
-  damaged = 0
+  damaged, earlier = 0, Earlier({}, [])
   temporary = path.with_name(path.name + ".tmp")
   with temporary.open("wb") as kept:
     for line in reading.lines(path):
@@ -152,5 +172,14 @@ def _keep_until(path: pathlib.Path, step: int) -> int:
         damaged += 1
       elif found["step"] <= step:
         kept.write(line + b"\n")
+        metrics = _metrics(found)
+        earlier.latest.update(metrics)
+        earlier.of_last.extend(metrics if found["step"] == step else ())
   temporary.replace(path)
-  return damaged
+  return damaged, earlier
+
+
+def _metrics(line: Mapping[str, Any]) -> dict[str, float]:
+  """Returns the metrics of a line, in which null stands for what was not finite."""
+  numbers = {k: math.nan if v is None else v for k, v in line.items() if k not in _BESIDE}
+  return {k: v for k, v in numbers.items() if isinstance(v, int | float)}

@@ -31,7 +31,7 @@ class Alarms:
 def test_the_first_step_is_told_and_then_what_breaks_a_silence_with_its_rate():
   due = Due(100, 1000, log_every_steps=10**6, save_every_epochs=0, score_every_epochs=0)
   reporter = Reporter()
-  made = Readings(reporter, due, lambda step: 0.1, 16, Skips(3), Alarms(), None, None)
+  made = Readings(reporter, due, lambda step: 0.1, 16, Skips(3), Alarms(), None, None, {})
   metrics = {k: jnp.asarray(0.0) for k in ("loss", "replaced", "skipped")}
   made.start(0)
   for step in (1, 2, 3):

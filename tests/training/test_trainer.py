@@ -14,7 +14,7 @@ import members
 import numpy as np
 import pytest
 import whole_runs
-from tiny_config import tiny
+from tiny_config import tiny, with_monitor
 
 from contrastive_jax import config, errors, methods
 from contrastive_jax import workdir as workdir_lib
@@ -55,9 +55,23 @@ def test_evaluation_reads_the_trained_weights(undisturbed):
 def test_a_finished_run_started_again_changes_nothing(undisturbed):
   result, workdir = undisturbed
   before = loading.saved_steps(str(workdir))
+  lines = (workdir / "metrics.jsonl").read_bytes()
   again = trainer.train(tiny(), str(workdir), whole_runs.one_device())
   whole_runs.assert_equal(again.state, result.state)
   assert loading.saved_steps(str(workdir)) == before
+  assert (workdir / "metrics.jsonl").read_bytes() == lines
+  assert again.metrics == result.metrics
+
+
+def test_a_finished_run_is_scored_again_only_if_its_score_is_gone(tmp_path):
+  result = trainer.train(with_monitor(), str(tmp_path), whole_runs.one_device())
+  lines = (tmp_path / "metrics.jsonl").read_bytes()
+  again = trainer.train(with_monitor(), str(tmp_path), whole_runs.one_device())
+  assert again.metrics == result.metrics and {"loss", "knn_top1"} <= again.metrics.keys()
+  assert (tmp_path / "metrics.jsonl").read_bytes() == lines
+  (tmp_path / "metrics.jsonl").unlink()
+  again = trainer.train(with_monitor(), str(tmp_path), whole_runs.one_device())
+  assert again.metrics == {name: result.metrics[name] for name in ("knn_top1", "knn_top5")}
 
 
 def test_another_config_in_the_same_workdir_is_refused_by_key(undisturbed):
