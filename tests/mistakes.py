@@ -688,7 +688,7 @@ MISTAKES = {
   ),
   "slice of a set to be prepared": (
     prepare("--out={here}/out", "--splits=train[:9]"),
-    'split "train[:9]" is no file name',
+    'split "train[:9]" is a slice, and files are named after whole splits: prepare train, and give',
   ),
   "workdir of a preparation": (
     prepare("--out={here}/out", "--workdir={here}/w"),

@@ -55,6 +55,12 @@ def _run(asked: Asked) -> None:
   part, parts = _part(given["shard"].value)
   splits = given["splits"].value or [asked.config.data.split]
   for split in splits:
+    if "[" in split:
+      raise errors.UserError(
+        f'split "{split}" is a slice, and files are named after whole splits: prepare '
+        f"{split.partition('[')[0]}, and give the slice where that is read, "
+        f"--config.data.split='{split}'"
+      )
     paths.check_name("split", split)
   keys = ("size_px", "quality", "images_per_shard")
   how = preparing.Kept(kind=given["format"].value, **{key: given[key].value for key in keys})
