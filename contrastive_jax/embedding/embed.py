@@ -57,16 +57,22 @@ def run(
       places.check_folder(path.parent, "--out", "give another --out")
     asked = pieces.opened(config, workdir, images, split, devices)
     question = _question(asked)
-    agree.check_equal(question | workdir_lib.versions())
+    versions = workdir_lib.versions()
+    agree.check_equal(question | versions)
     total = len(asked.split.source)
     with contextlib.ExitStack() as stack:
       kept = None
       with agree.mistakes_shared():
         if jax.process_index() == 0:
           folder = path.with_name(f"{path.name}.parts")
-          kept = stack.enter_context(Kept(folder, question, asked.widths, total))
+          kept = stack.enter_context(Kept(folder, question, asked.widths, total, versions))
       (done,) = agree.first_process_says([kept.images if kept else 0])
       _tell(asked, done, total)
+      if kept and kept.changes and done < total:
+        logging.getLogger(__name__).warning(
+          "warning: other than for the first %s: %s; the file's history has both",
+          *(plural.of(done, "image"), "; ".join(kept.changes)),
+        )
       if done < total:
         _compute(asked, kept, done, total, preemption)
       with agree.mistakes_shared():
@@ -119,6 +125,7 @@ def _table(asked: pieces.Asked, kept: Kept, question: dict[str, Any]) -> table.T
   about = {k: v for k, v in question.items() if k != "images"}
   about |= {"method": asked.loaded.config.method.name, "model": asked.loaded.config.model.name}
   about |= {"unreadable": kept.replaced, "versions": workdir_lib.versions()}
+  about |= {"history": kept.history} if len(kept.history) > 1 else {}
   return table.Table(
     kept.rows,
     tuple(asked.config.layers),

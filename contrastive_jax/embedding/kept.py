@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import errors, locking, places, reading
+from contrastive_jax.workdir import version_history
 
 _NOTE = "progress.json"
 _SHOWN = 80  # characters of a value
@@ -25,18 +26,29 @@ class Kept:
     images: that have been looked at.
     rows: that are kept: images that could be read.
     replaced: unreadable images, which are not among the rows.
+    history: with which versions rows were computed: each entry from its "images" on.
+    changes: what is other now than for the rows that are there, as "name old -> new".
 
   Args:
     folder: of the files, made if missing.
     asked: what the rows answer, by key; rows of another question are refused.
     widths: numbers of a row, by layer.
     num_images: that are to come in all, for which there must be room.
+    versions: with which rows are computed now.
   """
 
   def __init__(
-    self, folder: pathlib.Path, asked: dict[str, Any], widths: dict[str, int], num_images: int
+    self,
+    folder: pathlib.Path,
+    asked: dict[str, Any],
+    widths: dict[str, int],
+    num_images: int,
+    versions: dict[str, Any],
   ):
     self.folder, self.images, self.rows, self.replaced = folder, 0, 0, 0
+    self.history: list[dict[str, Any]] = []
+    self.changes: list[str] = []
+    self._versions = versions
     self._asked = json.loads(json.dumps(asked))
     self._forms = {name: (np.dtype(np.float32), width) for name, width in widths.items()}
     self._forms |= {"label": (np.dtype(np.int32), 1), "index": (np.dtype(np.int64), 1)}
@@ -51,6 +63,9 @@ class Kept:
       raise errors.UserError(f"{self.folder} is being written by {holder}; {remedy}")
     try:
       self._go_on()
+      self.changes = version_history.changes(self.history, self._versions)
+      if (self.changes or not self.history) and self.images < self._num_images:
+        self.history.append({"images": self.images, **self._versions})
       self._check_room()
       with errors.saving(str(self.folder)):
         self._files = {name: self._open(name) for name in self._forms}
@@ -80,6 +95,7 @@ class Kept:
         os.fsync(file.fileno())
     self.images, self.rows, self.replaced = images, self.rows + count, self.replaced + replaced
     note = {"images": images, "rows": self.rows, "replaced": self.replaced, "asked": self._asked}
+    note["history"] = self.history
     places.write(self.folder / _NOTE, json.dumps(note, indent=2) + "\n")
 
   def read(self, name: str, start: int, stop: int) -> np.ndarray:
@@ -110,6 +126,7 @@ class Kept:
       note = json.loads(content)
       before = note["asked"]
       self.images, self.rows, self.replaced = (note[k] for k in ("images", "rows", "replaced"))
+      self.history = [dict(entry) for entry in note.get("history", ())]
     except (ValueError, KeyError, TypeError) as error:
       raise errors.UserError(
         f"{self.folder / _NOTE} is damaged; remove {self.folder}, and all is computed anew"

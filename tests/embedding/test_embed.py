@@ -17,6 +17,7 @@ from tiny_config import tiny
 
 from contrastive_jax import build, cli, errors, parallel
 from contrastive_jax import workdir as workdir_lib
+from contrastive_jax.data import jpeg
 from contrastive_jax.embedding import embed, kept, pieces, table
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate, features
@@ -155,6 +156,26 @@ def test_what_was_kept_is_not_computed_again(workdir, wanted, tmp_path, monkeypa
   assert_same(np.load(out), wanted)
 
 
+def test_rows_of_other_versions_are_told_and_noted(workdir, tmp_path, monkeypatch, caplog):
+  add, out = kept.Kept.add, str(tmp_path / "f.npz")
+
+  def killed_after_the_first(self, rows, images, replaced):
+    add(self, rows, images, replaced)
+    raise Killed
+
+  with monkeypatch.context() as patch, pytest.raises(Killed):
+    patch.setattr(kept.Kept, "add", killed_after_the_first)
+    embed.run(asked(), workdir, out, devices=ONE)
+  monkeypatch.setattr(jpeg, "decoder", lambda: "another 1.0")
+  embed.run(asked(), workdir, out, devices=ONE)
+  (told,) = [r.getMessage() for r in caplog.records if "other than" in r.getMessage()]
+  assert told.startswith("warning: other than for the first 24 images: jpeg_decoder ")
+  assert told.endswith(" -> another 1.0; the file's history has both")
+  history = json.loads(str(np.load(out)["about"]))["history"]
+  assert [entry["images"] for entry in history] == [0, 24]
+  assert history[1]["jpeg_decoder"] == "another 1.0" != history[0]["jpeg_decoder"]
+
+
 def test_a_kill_while_the_file_is_made_leaves_none(workdir, wanted, tmp_path, monkeypatch):
   names = table.Table.names
 
@@ -225,7 +246,7 @@ def test_images_that_can_none_be_read_leave_nothing_beside_the_file(workdir, tmp
 
 
 def test_rows_that_have_no_room_leave_no_folder(tmp_path):
-  rows = kept.Kept(tmp_path / "f.parts", {}, {"h": 10**6}, 10**9)
+  rows = kept.Kept(tmp_path / "f.parts", {}, {"h": 10**6}, 10**9, {})
   with pytest.raises(errors.SaveFailed, match="are free; make room"), rows:
     pass
   assert os.listdir(tmp_path) == []
