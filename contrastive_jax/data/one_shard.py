@@ -18,7 +18,16 @@ import xxhash
 from PIL import Image
 
 from contrastive_jax import data, errors, locking, reading
-from contrastive_jax.data import Source, Unreadable, images, kept, prepared, records, tf_example
+from contrastive_jax.data import (
+  Source,
+  Unreadable,
+  images,
+  jpeg,
+  kept,
+  prepared,
+  records,
+  tf_example,
+)
 
 KINDS = {
   "jpeg": {"format": "JPEG"},
@@ -155,7 +164,8 @@ class Shards:
         os.fsync(file.fileno())
       head = {"images": held, "bytes": temporary.stat().st_size, "xxh3_128": digest(temporary)}
       temporary.replace(path)
-      kept.save(self.note(number), head | {"unreadable": unreadable}, [np.array(labels, np.int32)])
+      head |= {"unreadable": unreadable, "decoder": jpeg.decoder()}
+      kept.save(self.note(number), head, [np.array(labels, np.int32)])
 
   def _encoded(self, positions: range) -> list[tuple[bytes, int, str | None]]:
     """Returns records, labels, and why there is no image (None: there is one)."""

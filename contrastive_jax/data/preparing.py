@@ -12,12 +12,12 @@ import json
 import logging
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from contrastive_jax import errors, places
-from contrastive_jax.data import Source, identity, kept, pixel_range, prepared
+from contrastive_jax.data import Source, identity, jpeg, kept, pixel_range, prepared
 from contrastive_jax.data.one_shard import THEN, Kept, Shards, alone
 
 _SAID_EVERY_S = 10.0
@@ -60,6 +60,9 @@ def prepare(
     missing = [number for number in own if not shards.is_there(number, check)]
     if there := len(own) - len(missing):
       _log().info("%s: %d of %d shards of this part are there already", split, there, len(own))
+    if missing:
+      noted = (kept.load(shards.note(number), 1) for number in range(shards.count))
+      _tell_of_decoders(split, [{"decoder": jpeg.decoder()}, *(n[0] for n in noted if n)])
     progress = Progress(split, sum(len(shards.positions(n)) for n in missing))
     for number in missing:
       shards.make(number, num_threads, check, progress.add)
@@ -123,7 +126,18 @@ def finish(shards: Shards) -> bool:
   told = identity.digest([np.ascontiguousarray(labels, "<i4").data])
   said = json.dumps(_plan(shards) | {"shards": heads, "labels": told}, indent=1)
   places.write(shards.folder / f"{shards.split}.json", said)
+  _tell_of_decoders(shards.split, heads)
   return True
+
+
+def _tell_of_decoders(split: str, heads: Iterable[dict]) -> None:
+  """Says if shards were or will be made by several decoders; notes from before name none."""
+  if len(found := sorted({head["decoder"] for head in heads if "decoder" in head})) > 1:
+    _log().warning(
+      "warning: %s: images are decoded and shrunk by %s: pixels differ a little from file to file; "
+      "to have them alike remove the files, and give the command where the packages are the same",
+      *(split, " and by ".join(f"({name})" for name in found)),
+    )
 
 
 def _plan(shards: Shards) -> dict:

@@ -15,7 +15,7 @@ import picture_sets
 import pytest
 
 from contrastive_jax import data, errors, reading
-from contrastive_jax.data import identity, one_shard, pipeline, preparing
+from contrastive_jax.data import identity, jpeg, one_shard, pipeline, preparing
 
 SMALL = preparing.Kept(size_px=6, kind="png", images_per_shard=5)
 
@@ -125,6 +125,25 @@ def test_a_shard_that_is_gone_or_damaged_is_made_again(tmp_path):
   assert [shards(out)[n] == whole[n] for n in names] == [True, True, False]
   preparing.prepare(source, "train", out, SMALL, check=True)
   assert shards(out) == whole
+
+
+def test_shards_of_several_decoders_are_told_before_and_after(tmp_path, monkeypatch, caplog):
+  source, out = folder(tmp_path), tmp_path / "out"
+  preparing.prepare(source, "train", out, SMALL, part=0, parts=2)
+  monkeypatch.setattr(jpeg, "decoder", lambda: "another 1.0")
+  caplog.clear()
+  preparing.prepare(source, "train", out, SMALL)
+  told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+  assert len(told) == 2 and told[0] == told[1]
+  assert "(another 1.0) and by (" in told[0]
+  named = [shard["decoder"] for shard in json.loads((out / "train.json").read_text())["shards"]]
+  assert named.count("another 1.0") == 1 and len(named) == 3
+
+
+def test_a_set_of_one_decoder_says_nothing(tmp_path, caplog):
+  preparing.prepare(folder(tmp_path), "train", tmp_path / "out", SMALL, part=0, parts=2)
+  preparing.prepare(folder(tmp_path), "train", tmp_path / "out", SMALL)
+  assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 def test_another_set_in_the_same_folder_is_refused(tmp_path):
