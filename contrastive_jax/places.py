@@ -12,7 +12,7 @@ import tempfile
 import uuid
 from collections.abc import Callable
 
-from contrastive_jax import errors
+from contrastive_jax import errors, plural
 
 
 def ready(folder: pathlib.Path, what: str, remedy: str, num_bytes: int = 2**20) -> None:
@@ -28,6 +28,7 @@ def ready(folder: pathlib.Path, what: str, remedy: str, num_bytes: int = 2**20) 
     UserError: it is no place that can be written.
     SaveFailed: it cannot be written now, which may pass: a full disk, a server that is away.
   """
+  there = folder.exists()
   try:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
@@ -35,12 +36,15 @@ def ready(folder: pathlib.Path, what: str, remedy: str, num_bytes: int = 2**20) 
       file.flush()
       os.fsync(file.fileno())
   except OSError as error:
+    if not there:
+      with contextlib.suppress(OSError):
+        folder.rmdir()
     where = f"{what} cannot be written to {folder} ({error.strerror})"
     if error.errno in errors.NO_PLACE:
       raise errors.UserError(f"{where}; {remedy}") from error
     raise errors.SaveFailed(
-      f"{where}; nothing was computed yet: make room for {num_bytes / 1e6:.1f} MB there and give "
-      f"the same command again, or {remedy}"
+      f"{where}; nothing was computed yet: make room for {plural.of_bytes(num_bytes)} there and "
+      f"give the same command again, or {remedy}"
     ) from error
 
 

@@ -30,7 +30,7 @@ def test_a_place_that_cannot_be_written_is_told_before(number, kind, tmp_path, m
   assert f"results cannot be written to {tmp_path / 'a'} ({os.strerror(number)})" in line
   assert line.endswith("give another --out")
   assert ("make room for 3.0 MB" in line) == (kind is errors.SaveFailed)
-  assert list((tmp_path / "a").iterdir()) == []
+  assert list(tmp_path.iterdir()) == [], "a folder that was made for nothing is gone"
 
 
 def test_a_file_in_the_way_is_told(tmp_path):

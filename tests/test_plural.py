@@ -18,3 +18,18 @@ from contrastive_jax import plural
 )
 def test_one_is_no_plural(asked, wanted):
   assert plural.of(*asked) == wanted
+
+
+@pytest.mark.parametrize(
+  ("count", "wanted"),
+  [
+    (0, "0 bytes"),
+    (999, "999 bytes"),
+    (1000, "1.0 kB"),
+    (51_200, "51.2 kB"),
+    (3_000_000, "3.0 MB"),
+    (5_200_000_000_000, "5,200.0 GB"),
+  ],
+)
+def test_bytes_are_never_rounded_to_none(count, wanted):
+  assert plural.of_bytes(count) == wanted

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from contrastive_jax import errors, locking, places, reading
+from contrastive_jax import errors, locking, places, plural, reading
 from contrastive_jax.workdir import version_history
 
 _NOTE = "progress.json"
@@ -145,8 +145,8 @@ class Kept:
     free = shutil.disk_usage(self.folder).free
     if needed > free:
       raise errors.SaveFailed(
-        f"{self.folder} needs {needed / 1e9:,.1f} GB, rows and the file that is made of them, and "
-        f"{free / 1e9:,.1f} GB are free; make room, or give another --out"
+        f"{self.folder} needs {plural.of_bytes(needed)}, rows and the file that is made of them, "
+        f"and {plural.of_bytes(free)} are free; make room, or give another --out"
       )
 
   def _open(self, name: str):

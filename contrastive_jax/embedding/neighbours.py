@@ -14,7 +14,7 @@ from contrastive_jax.data import given, pipeline, pixels
 from contrastive_jax.embedding import embed, pieces
 from contrastive_jax.embedding.nearest import Nearest
 from contrastive_jax.evaluation import features, tiles
-from contrastive_jax.processes import hosts
+from contrastive_jax.processes import agree, hosts
 
 
 def run(
@@ -58,6 +58,9 @@ def run(
     shown = [
       _query(query, number, source, form) for query, number in zip(queries, own, strict=True)
     ]
+    with agree.mistakes_shared():
+      if jax.process_index() == 0:
+        places.ready(path.absolute().parent, "the picture", "give another --out")
     found = Nearest(_features_of(asked, shown)[layer], k)
     for piece in pieces.over(asked):
       found.add(piece.layers[layer], piece.index, own)

@@ -1,5 +1,8 @@
 """The nearest rows of queries, however the rows come in pieces."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,7 +11,7 @@ from test_embed import ONE, asked, saved
 from contrastive_jax import errors
 from contrastive_jax.embedding import neighbours
 from contrastive_jax.embedding.nearest import Nearest
-from contrastive_jax.evaluation import tiles
+from contrastive_jax.evaluation import features, tiles
 
 
 def test_pieces_give_what_all_rows_at_once_give():
@@ -60,6 +63,20 @@ def test_a_query_by_file_finds_the_same_image_of_the_set(tmp_path, monkeypatch):
   for query, line in wrong:
     with pytest.raises(errors.UserError, match=line):
       neighbours.run(config, workdir, [query], str(out), k=2, devices=ONE)
+
+
+def test_a_picture_that_has_no_place_is_told_before_anything_is_computed(tmp_path, monkeypatch):
+  def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+  workdir = saved(tmp_path / "run", "simclr")
+  monkeypatch.setattr(os, "fsync", full)
+  monkeypatch.setattr(features, "collect", lambda *_, **__: pytest.fail("computed"))
+  with pytest.raises(errors.SaveFailed, match="the picture cannot be written to .*/new"):
+    neighbours.run(
+      asked(layers=("h",)), workdir, ["3"], str(tmp_path / "new" / "n.png"), k=2, devices=ONE
+    )
+  assert not (tmp_path / "new").exists()
 
 
 def test_scans_of_12_bits_are_looked_at_in_the_range_of_the_run(tmp_path, monkeypatch):
