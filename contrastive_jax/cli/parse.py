@@ -55,7 +55,8 @@ def parse(command: Command, words: Sequence[str]) -> Asked:
   if len(rest) > 1 and command.positional and values[command.positional].value is None:
     values[command.positional].value = rest.pop(1)
   if len(rest) > 1:
-    raise errors.UserError(f"argument {rest[1]!r} is not a flag; flags begin with --")
+    given_too = command.positional and f", and {values[command.positional].value!r} is given"
+    raise errors.UserError(f"argument {rest[1]!r} is not a flag{given_too}; flags begin with --")
   if values["workdir"].value:
     path = address.checked if command.in_buckets(values) else paths.local
     values["workdir"].value = path(values["workdir"].value, "--workdir")

@@ -118,6 +118,8 @@ def at_end(workdir: str) -> None:
     loaded = loading.load_run(workdir)
     if jax.process_index() == 0:
       log.info("report: %s", write(workdir, loaded=loaded))
+  except errors.UserError as error:  # such as of a run on other than three channels
+    log.warning("no report: %s", error)
   except (Exception, SystemExit) as error:  # the run is done, and its weights are saved
     log.warning("warning: the report cannot be drawn (%s: %s)", type(error).__name__, error)
 

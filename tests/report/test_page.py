@@ -131,6 +131,15 @@ def test_nothing_that_goes_wrong_at_the_end_fails_the_run(workdir, monkeypatch, 
   assert "the report cannot be drawn (ZeroDivisionError: division by zero)" in caplog.text
 
 
+def test_a_run_that_has_no_page_says_why_and_no_name_of_an_error(workdir, monkeypatch, caplog):
+  def refused(*_, **__):
+    raise errors.UserError("the page of a run takes three channels")
+
+  monkeypatch.setattr(write, "write", refused)
+  write.at_end(workdir)
+  assert caplog.messages[-1] == "no report: the page of a run takes three channels"
+
+
 def test_the_command_takes_the_run_as_a_word_and_its_mistakes_are_one_line(
   workdir, tmp_path, capfd, monkeypatch
 ):
@@ -145,7 +154,7 @@ def test_the_command_takes_the_run_as_a_word_and_its_mistakes_are_one_line(
     ((), "no run is given; e.g. contrastive_jax report runs/first"),
     ((str(tmp_path / "none"),), "holds no run"),
     ((workdir, "--projections=mds"), "--projections=mds is unknown; use some of pca, tsne, umap"),
-    ((workdir, "more"), "argument 'more' is not a flag"),
+    ((workdir, "more"), f"argument 'more' is not a flag, and '{workdir}' is given; flags begin"),
   ):
     with pytest.raises(SystemExit) as left:
       cli.main(["report", *words, "--nokeep_compiled"])
