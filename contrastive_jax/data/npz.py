@@ -122,9 +122,9 @@ def _opened(split: str, options: Options) -> Arrays:
       keys, label_keys = [image_key], [label_key, *label_keys]
     elif split != "train":
       raise errors.NoSplit(
-        f"{path} holds no split {split!r} (no array x_{split} or {split}_images); use one file per "
-        "split and write {split} in data.npz.path, or hold out a part as split test, "
-        "--config.data.npz.holdout=0.1"
+        f"{path} holds no split {split!r} (no array x_{split}, {split}_images or images_{split}); "
+        "use one file per split and write {split} in data.npz.path, or hold out a part as split "
+        "test, --config.data.npz.holdout=0.1"
       )
   image_key = next((key for key in keys if key in arrays), None)
   if image_key is None:
@@ -208,20 +208,22 @@ def _labels_of_others(
 def _of_split(arrays: Collection[str], split: str) -> tuple[str, ...]:
   """Returns a split's own name, and those of its images and labels, in a file of several; (): none.
 
-  Keras' mnist.npz has x_train and y_train, scikit-learn's users X_train, MedMNIST train_images.
+  Keras' mnist.npz has x_train and y_train, scikit-learn's users X_train, MedMNIST train_images, and
+  who writes a file for each split as `images` may put all into one as images_train.
   """
   names = [split, *(name for key in arrays for name in _named(key))]
   kind = splits.kind(split)
   alike = [name for name in names if name == split or kind and splits.kind(name) == kind]
   if not set(_IMAGES) & set(arrays):
     alike += [name for name in names if splits.is_short_for(name, split)]
+  beside = {f"images_{name}" for name in alike if set(_IMAGES) & set(arrays)}  # `images` counts
   found = ((name, *pair) for name in alike for pair in _keys(name))
-  return next((one for one in found if one[1] in arrays), ())
+  return next((one for one in found if one[1] in arrays and one[1] not in beside), ())
 
 
 def _named(key: str) -> list[str]:
   """Returns the split that an array of images is called by, if it is: x_train, train_images."""
-  match = re.fullmatch(r"[xX]_(\w+)|(\w+)_images", key)
+  match = re.fullmatch(r"[xX]_(\w+)|(\w+)_images|images_(\w+)", key)
   return [name for name in match.groups() if name] if match else []
 
 
@@ -231,6 +233,7 @@ def _keys(name: str) -> list[tuple[str, str]]:
     (f"x_{name}", f"y_{name}"),
     (f"X_{name}", f"y_{name}"),
     (f"{name}_images", f"{name}_labels"),
+    (f"images_{name}", f"labels_{name}"),
   ]
 
 

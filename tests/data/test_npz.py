@@ -41,7 +41,7 @@ def test_the_splits_of_one_file_are_told_by_their_names(tmp_path):
   assert len(test) == 2 and test[0]["label"] == 2
 
 
-NAMED = (("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}_images", "{}_labels"))
+NAMED = (("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}_images", "{}_labels"), ("images_{}", "labels_{}"))
 
 
 @pytest.mark.parametrize("named", NAMED, ids=lambda named: named[0])
@@ -227,6 +227,13 @@ def test_images_of_several_classes_each_can_be_taken_without(tmp_path):
   path = saved(tmp_path, train_images=IMAGES, train_labels=np.ones((4, 14), np.uint8))
   source = opened(path, label="none")
   assert source.num_classes == 0 and source[0]["label"] == -1 and source.factors == {}
+
+
+def test_images_beside_images_train_are_taken_as_before(tmp_path):
+  path = saved(tmp_path, images=IMAGES[:3], labels=LABELS[:3], images_train=IMAGES, images_x=IMAGES)
+  assert len(opened(path)) == 3
+  with pytest.raises(errors.NoSplit):
+    opened(path, "x")
 
 
 def test_trn_and_tst_are_splits_of_a_file_where_nothing_else_is(tmp_path):
