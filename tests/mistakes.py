@@ -562,6 +562,18 @@ MISTAKES = {
     ("embed", ("--workdir={here}/safetensors", "--out={here}/w.npz")),
     AN_EXPORT,
   ),
+  "study in the workdir of a run": (
+    ("study", ("--config=studies/batch_size:tiny", "--workdir={here}/safetensors", "--report")),
+    "/safetensors is the workdir of a run (config.json), and a study has a folder of its own; give",
+  ),
+  "report of no study": (
+    study("--workdir={here}/w", "--report"),
+    "/w holds no study yet (no study.json); give the --workdir of one, or leave --report out",
+  ),
+  "run in the folder of a study": (
+    train(commands.QUICK, "--workdir={here}/study"),
+    "/study is the folder of a study (study.json), whose runs lie in cells/; give another --work",
+  ),
   "page of an export": (("report", ("{here}/safetensors",)), AN_EXPORT),
   "comparison of an export": (("compare", ("{here}/safetensors",)), AN_EXPORT),
   "training in an export": (

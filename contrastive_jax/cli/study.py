@@ -80,6 +80,8 @@ def _in(place, study, asked: Asked) -> None:
   selected = selection.only(study, everything, given["only"].value)
   if given["shard"].value is not None:
     selected = selection.shard(study, selected, given["shard"].value)
+  if given["report"].value:
+    layout.check_begun(root)
   if not any(given[name].value for name in ("list", "dry_run", "plan")):
     places.ready(root, "the study", "give another --workdir")
   agree.check(study, root, everything)

@@ -39,6 +39,18 @@ def check(root: pathlib.Path) -> None:
     places.check_kind(root / name, stat.S_ISREG, "a file", remedy)
   for name in ("cells", "choices", "report"):
     places.check_kind(root / name, stat.S_ISDIR, "a folder", remedy)
+  if not (root / "study.json").exists() and (root / "config.json").exists():
+    raise errors.UserError(  # its page would be lost
+      f"{root} is the workdir of a run (config.json), and a study has a folder of its own; {remedy}"
+    )
+
+
+def check_begun(root: pathlib.Path) -> None:
+  """Raises `UserError` where no study was begun, of which there is nothing to report."""
+  if not (root / "study.json").exists():
+    raise errors.UserError(
+      f"{root} holds no study yet (no study.json); give the --workdir of one, or leave --report out"
+    )
 
 
 def cell(root: pathlib.Path, name: str) -> pathlib.Path:

@@ -52,12 +52,18 @@ def check(
   Raises:
     UserError: `workdir` holds a run whose config differs in a key of its identity and
       `allow_config_change` is not set or the key is one of `config.FIXED`, or whose images were
-      others and `allow_data_change` is not; or it is an export.
+      others and `allow_data_change` is not; or it is an export, or the folder of a study.
   """
   places.check_folder(workdir, "workdir", "give another --workdir")
   foreign.check(workdir, config.log.views, config.log.tensorboard)
   if not checkpoint_files.any_in(checkpoint_files.root(workdir)):
-    export_names.refuse(workdir, reading.names_in(workdir))  # its config.json would be lost
+    names = reading.names_in(workdir)
+    export_names.refuse(workdir, names)  # its config.json would be lost
+    if {"study.json", "cells"} <= set(names):
+      raise errors.UserError(  # its report would be lost
+        f"workdir {workdir} is the folder of a study (study.json), whose runs lie in cells/; "
+        "give another --workdir"
+      )
     return []
   stored = _unless_damaged(stored_config, workdir, config.allow_config_change)
   changes = config_lib.differences(stored, config) if stored else []

@@ -52,6 +52,8 @@ def here(tmp_path, monkeypatch):
   )
   (tmp_path / "without.py").write_text("x = 1\n")
   (tmp_path / "norun").mkdir()
+  (tmp_path / "study" / "cells").mkdir(parents=True)
+  (tmp_path / "study" / "study.json").write_text("{}")
   for name in ("safetensors", "onnx"):  # exports; timm reads a config.json of its own
     (tmp_path / name).mkdir()
     for file in ("preprocessing.json", "training_config.json", f"model.{name}"):
