@@ -8,6 +8,7 @@ import contextlib
 import io
 import itertools
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 
 import matplotlib
@@ -77,15 +78,25 @@ def legend(beside: Axes, panels: Iterable[Axes], title: str) -> None:
 def svg(figure: Figure) -> str:
   """Returns a figure as SVG: the same text every time."""
   file = io.StringIO()
-  figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+  with _without_lacking_letters():
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
   return file.getvalue()
 
 
 def png(figure: Figure) -> bytes:
   """Returns a figure as PNG, on white."""
   file = io.BytesIO()
-  figure.savefig(file, format="png", dpi=130, facecolor="white", metadata={"Software": None})
+  with _without_lacking_letters():
+    figure.savefig(file, format="png", dpi=130, facecolor="white", metadata={"Software": None})
   return file.getvalue()
+
+
+@contextlib.contextmanager
+def _without_lacking_letters() -> Iterator[None]:
+  """Inside, nothing is said of letters that the font lacks: SVG has them, a box in PNG is seen."""
+  with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+    yield
 
 
 def inline(svg: str, prefix: str) -> str:

@@ -71,6 +71,16 @@ def test_no_two_lines_look_alike():
   assert len({tuple(style.values()) for style in styles}) == 24
 
 
+def test_letters_that_the_font_lacks_are_no_warning():
+  """Warnings are errors here; a class may have a name in any script."""
+  with canvas.settings():
+    figure = plots.lines(
+      [group([0.5, 0.6], batch="64", rule="\u65e5\u672c")], "knn.h", "batch", "rule"
+    )
+    assert "\u65e5\u672c" in canvas.svg(figure)
+    assert canvas.png(figure).startswith(b"\x89PNG")
+
+
 def test_curves_are_over_epochs_where_all_runs_tell_them(tmp_path):
   lines = [{"step": 4 * i, "epoch": i, "loss": 1.0} for i in range(1, 4)]
   told = collect.read(tmp_path)._replace(metrics=lines)
