@@ -49,6 +49,7 @@ class Command:
     itself: whether it uses devices at all; otherwise it starts processes that do.
     in_buckets: whether its --workdir may be in a bucket.
     needs_workdir: whether it cannot do without one.
+    workdir: what its --workdir is, in its help.
     positional: the flag that a word without a flag stands for; "": there is none.
     interrupted: what is said after Ctrl-C; "": see `run`.
   """
@@ -67,5 +68,6 @@ class Command:
   itself: bool = True
   in_buckets: Callable[[flags.FlagValues], bool] = lambda values: False
   needs_workdir: Callable[[flags.FlagValues], bool] = lambda values: True
+  workdir: str = "directory of the run: config, metrics, weights"
   positional: str = ""
   interrupted: str = ""

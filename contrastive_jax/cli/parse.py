@@ -79,7 +79,7 @@ def defined(command: Command) -> flags.FlagValues:
   """Returns the flags of a command, but --config and its overrides; those of absl among them."""
   values = flags.FlagValues()
   given = {"flag_values": values}
-  flags.DEFINE_string("workdir", None, "directory of the run: config, metrics, weights", **given)
+  flags.DEFINE_string("workdir", None, command.workdir, **given)
   flags.DEFINE_bool("print_config", False, "print the resolved config as JSON and leave", **given)
   flags.DEFINE_bool(
     "help_config", False, "print every key, its type, value and line, and leave", **given

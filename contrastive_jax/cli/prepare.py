@@ -138,4 +138,5 @@ COMMAND = Command(
   default_config="shapes/quickstart",
   define=_define,
   itself=False,
+  workdir="has no meaning here: records go to --out",
 )

@@ -187,4 +187,5 @@ COMMAND = Command(
   define=_define,
   itself=False,
   in_buckets=lambda given: True,
+  workdir="directory of the study: its runs, choices, report",
 )

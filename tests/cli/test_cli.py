@@ -45,6 +45,19 @@ def test_help_names_every_flag_and_config_of_a_command(command, word, capfd):
   assert ("--verbosity" in out) == (word == "--helpfull")
 
 
+@pytest.mark.parametrize(
+  ("command", "line"),
+  [
+    ("train", "--workdir=... directory of the run"),
+    ("study", "--workdir=... directory of the study"),
+    ("prepare", "--workdir=... has no meaning here"),
+  ],
+)
+def test_help_says_what_the_workdir_of_a_command_is(command, line, capfd):
+  commands.run(command, ["--help"])
+  assert line in " ".join(capfd.readouterr().out.split())
+
+
 def test_help_of_the_program_names_its_commands(capfd):
   cli.main(["--help"])
   out = capfd.readouterr().out
