@@ -78,8 +78,8 @@ def build(source: str, *, split: str, **given: Any) -> Source:
 
   Args:
     source: one of `catalogue.sources()`: "shapes", "folder", "npz", "tfds", "webdataset", ...
-    split: "train", "test", ..., or a slice such as "train[:10000]" or "train[80%:]": see `parts`,
-      and for `tfds` its own documentation.
+    split: "train", "test", ..., a slice such as "train[:10000]" or "train[80%:]" (see `parts`), or
+      several, "train+extra" (see `several`); for `tfds` see its own documentation.
     **given: fields of the source's `Options`.
 
   Raises:
@@ -96,13 +96,16 @@ def build(source: str, *, split: str, **given: Any) -> Source:
         f'data source "{source}" has no option {key} (given {value!r}); it takes {", ".join(known)}'
       )
   options = module.Options(**given)
-  parts = importlib.import_module(f"{__name__}.parts")
-  name, cut = (split, None) if hasattr(module, "TAKES_SLICES") else parts.parsed(split)
+  parts, several = (importlib.import_module(f"{__name__}.{name}") for name in ("parts", "several"))
 
-  def opened():
+  def one(asked: str) -> Source:
+    name, cut = (asked, None) if hasattr(module, "TAKES_SLICES") else parts.parsed(asked)
+    found = module.build(name, options)
+    return found if cut is None else parts.sliced(found, cut, asked)
+
+  def opened() -> Source:
     with slow.named(f"{given.get('path', '')} of the data source {source}".lstrip()):
-      found = module.build(name, options)
-      return found if cut is None else parts.sliced(found, cut, split)
+      return one(split) if hasattr(module, "TAKES_SLICES") else several.opened(split, one)
 
   try:
     return reading.patiently(f"data source {source}", opened)

@@ -1,7 +1,9 @@
 """Arrays in the files of sets that are downloaded in a form of their own: STL-10 and SVHN."""
 
 import logging
+import math
 import pathlib
+import re
 
 import numpy as np
 
@@ -9,7 +11,10 @@ from contrastive_jax import errors, slow
 from contrastive_jax.data import set_files, splits
 
 SUFFIXES = ("_x.bin", ".mat")  # in small letters
-_STL_SHAPE = (-1, 3, 96, 96)  # of images, each of their channels column by column
+_STL_SHAPE = (3, 96, 96)  # of an image, each of whose channels lies column by column
+_AT_ONCE = 1000  # images read
+_FOLDS = "fold_indices.txt"
+_FOLD = re.compile(r"fold-(\d+)_X\.bin")
 _ZIP = b"PK"
 _ZERO = 10  # the class of the digit 0 in SVHN
 
@@ -24,6 +29,8 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray] | None:
   """
   if not path.name.lower().endswith(SUFFIXES):
     return None
+  if fold := _FOLD.fullmatch(path.name):
+    return _of_fold(path, int(fold[1]))
   with slow.named(str(path)):
     with path.open("rb") as file:
       if file.read(len(_ZIP)) == _ZIP:  # of NumPy, by another name
@@ -36,6 +43,34 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray] | None:
       "the set again"
     )
   return found
+
+
+def is_there(path: pathlib.Path) -> bool:
+  """Returns whether a file is there, or what a fold of STL-10 is made of: fold-0_X.bin."""
+  return path.is_file() or bool(_FOLD.fullmatch(path.name)) and path.with_name(_FOLDS).is_file()
+
+
+def _of_fold(path: pathlib.Path, number: int) -> dict[str, np.ndarray]:
+  """One of STL-10's ten parts of the training images, each a line of numbers from 0."""
+  whole, folds = path.with_name("train_X.bin"), path.with_name(_FOLDS)
+  if not (whole.is_file() and folds.is_file()):
+    raise errors.Absent(f"a fold of STL-10 is read from {whole.name} and {folds}; copy both there")
+  found, lines = read(whole), folds.read_text().splitlines()
+  if number >= len(lines):
+    raise errors.NoSplit(
+      f"{folds} has {len(lines)} folds, from fold-0 on, and no fold-{number}; name another split"
+    )
+  try:
+    chosen = np.array(lines[number].split(), np.int64)
+  except ValueError as error:
+    raise errors.UserError(f"{folds}, line {number + 1}: {error}; copy it again") from error
+  images = found["images"]
+  if not len(chosen) or chosen.min() < 0 or chosen.max() >= len(images):
+    raise errors.UserError(
+      f"{folds}, line {number + 1}: its numbers are not those of the {len(images):,} images in "
+      f"{whole}, from 0 on; copy the set again"
+    )
+  return {k: array[chosen] if len(array) == len(images) else array for k, array in found.items()}
 
 
 def _svhn(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -63,13 +98,17 @@ def _svhn(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def _stl10(path: pathlib.Path) -> dict[str, np.ndarray]:
   """STL-10: bytes of images, classes from 1 in a file beside it (not of the unlabeled), names."""
-  content = np.fromfile(path, np.uint8)
-  size = np.prod(_STL_SHAPE[1:])
-  if not len(content) or len(content) % size:
+  held, size = path.stat().st_size, math.prod(_STL_SHAPE)
+  if not held or held % size:
     raise errors.UserError(
-      f"{path} has {len(content):,} bytes, and an image of STL-10 {size:,}; copy the file again"
+      f"{path} has {held:,} bytes, and an image of STL-10 {size:,}; copy the file again"
     )
-  found = {"images": np.ascontiguousarray(content.reshape(_STL_SHAPE).transpose(0, 3, 2, 1))}
+  images = np.empty((held // size, *_STL_SHAPE[::-1]), np.uint8)
+  with path.open("rb") as file:  # 2.8 GB of the unlabeled: not twice in memory
+    for start in range(0, len(images), _AT_ONCE):
+      piece = np.fromfile(file, np.uint8, len(images[start : start + _AT_ONCE]) * size)
+      images[start : start + _AT_ONCE] = piece.reshape(-1, *_STL_SHAPE).transpose(0, 3, 2, 1)
+  found = {"images": images}
   beside = path.with_name(f"{path.name[:-6]}_y.bin")
   if not beside.exists() and splits.kind(path.name[:-6]):
     logging.getLogger(__name__).warning(

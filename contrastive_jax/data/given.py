@@ -17,7 +17,16 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import data, errors, paths, reading
-from contrastive_jax.data import Example, Unreadable, arrays, folder, item_labels, parts, rows
+from contrastive_jax.data import (
+  Example,
+  Unreadable,
+  arrays,
+  folder,
+  item_labels,
+  parts,
+  rows,
+  several,
+)
 from contrastive_jax.data import images as decoding
 from contrastive_jax.data.identity import digest
 from contrastive_jax.options import option
@@ -165,20 +174,24 @@ def by_split(images: Any, split: str) -> Images:
 
 
 def opened(images: Images | None, split: str) -> data.Source:
-  """Returns a split, or a slice of one, of images that were given. Raises UserError."""
+  """Returns a split, a slice of one, or several, of images that were given. Raises UserError."""
   if not images:
     raise errors.UserError(
       'data.source is "given": these images are objects in Python; give them to train, '
       "evaluate or write_report there, images={'train': ..., 'test': ...}, or name others, "
       "--config.data.source"
     )
-  name, cut = parts.parsed(split)
-  if name not in images:
-    raise errors.NoSplit(
-      f"no images were given for split {name!r} but for {', '.join(images)}; give them, "
-      f"images={{{name!r}: ...}}, or name another split, data.split or data.eval_split"
-    )
-  return images[name] if cut is None else parts.sliced(images[name], cut, split)
+
+  def one(asked: str) -> data.Source:
+    name, cut = parts.parsed(asked)
+    if name not in images:
+      raise errors.NoSplit(
+        f"no images were given for split {name!r} but for {', '.join(images)}; give them, "
+        f"images={{{name!r}: ...}}, or name another split, data.split or data.eval_split"
+      )
+    return images[name] if cut is None else parts.sliced(images[name], cut, asked)
+
+  return several.opened(split, one)
 
 
 def source(images: Any, name: str = "images", with_labels: bool = True) -> Given | Items:

@@ -257,7 +257,7 @@ def _path(given: str, cache_gb: float) -> pathlib.Path:
 
 def _load(path: pathlib.Path, wanted: Collection[str] = ()) -> dict[str, np.ndarray]:
   """Returns the arrays of a file, or those of them that are wanted. Raises UserError."""
-  if not path.is_file():
+  if not array_files.is_there(path):
     raise errors.Absent(f'no file "{path}"; set data.npz.path to a .npz file')
   if (found := array_files.read(path)) is not None:
     return found

@@ -15,6 +15,7 @@ import xxhash
 
 from contrastive_jax import data, errors, plural
 from contrastive_jax.data import splits
+from contrastive_jax.data.several import Joined
 from contrastive_jax.data.subset import Subset, TrainingPart
 
 _SLICE = re.compile(r"(.+)\[(-?\d+%?)?:(-?\d+%?)?\]")
@@ -112,6 +113,10 @@ def check(part: float, key: str) -> None:
 def in_common(one: data.Source, other: data.Source) -> int:
   """Returns how many images of `other` are in `one` too, if the sources can tell, else 0."""
   one, other = _whole(one, Part), _whole(other, Part)
+  if isinstance(one, Joined):
+    return sum(in_common(split, other) for split in one.splits)
+  if isinstance(other, Joined):
+    return sum(in_common(one, split) for split in other.splits)
   (all_here, here), (all_there, there) = _located(one), _located(other)
   count = all_here.in_common(all_there) if hasattr(all_here, "in_common") else 0
   if one is all_here and other is all_there or not count:

@@ -158,6 +158,13 @@ def evenly(source: Source, at_most: int) -> Source:
   return Subset(source, np.sort(_one_of_each_stratum(_by_label(source), at_most)))
 
 
+def labelled(source: Source) -> Source:
+  """Returns the examples that are known to have a label, or the source if none or all are."""
+  labels = labels_of(source)
+  has_one = np.zeros(0, bool) if labels is None else labels >= 0
+  return Subset(source, np.flatnonzero(has_one)) if 0 < has_one.sum() < len(has_one) else source
+
+
 def share(source: Source, part: float) -> Source:
   """Returns the same part of every class, one image at least: 0.01 of 1,300 are 13 of each.
 

@@ -57,12 +57,13 @@ class Monitor:
     if not (held_out and train.num_classes and options.max_train and options.max_test):
       return monitor
     _tell_of_one_class(train, f'data.split "{config.data.split}"')
-    train = subset.evenly(train, options.max_train)
-    if options.k > len(train):
+    most = min(len(train), options.max_train)
+    if options.k > most:
       raise errors.UserError(
-        f"monitor.k {options.k} exceeds the bank of {plural.of(len(train), 'image')}; "
-        f"set --config.monitor.k={len(train)} or less"
+        f"monitor.k {options.k} exceeds the bank of {plural.of(most, 'image')}; "
+        f"set --config.monitor.k={most} or less"
       )
+    train = subset.evenly(subset.labelled(train), options.max_train)
     bank, queries = (
       pipeline.eval_batches(
         source,

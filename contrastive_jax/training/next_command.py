@@ -36,4 +36,6 @@ def to_score(
     words.append("--config.data.held_out=True")
   if not (source.num_classes and chosen.num_classes):
     words.append(f"--config.protocols={','.join(sorted(eval_config.NEED_NO_LABELS))}")
+    if chosen.num_classes and not note:
+      note = " (neighbours and probes need images with labels, --config.data.split=NAME)"
   return shlex.join(words) + note

@@ -5,6 +5,7 @@ import pytest
 import scipy.io
 
 from contrastive_jax import data, errors
+from contrastive_jax.data import array_files
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 96, 96, 3), np.uint8)
 
@@ -33,6 +34,48 @@ def test_stl_10_is_read_with_its_names_and_without_labels_where_it_has_none(tmp_
   assert [train.label_names[label] for label in train.labels] == ["truck", "airplane", "bird"]
   assert test.label_names[test[0]["label"]] == "bird" and train.num_classes == 10
   assert rest.num_classes == 0 and rest[3]["label"] == -1
+
+
+def test_unlabeled_images_are_trained_on_beside_those_with_labels(tmp_path):
+  source = opened(stl10(tmp_path), "train+unlabeled")
+  assert len(source) == 7 and source.num_classes == 10
+  assert source.labels.tolist() == [9, 0, 1, -1, -1, -1, -1]
+  np.testing.assert_array_equal(source[6]["image"], PIXELS[3])
+
+
+def test_many_images_are_read_piece_by_piece(tmp_path, monkeypatch):
+  monkeypatch.setattr(array_files, "_AT_ONCE", 3)
+  source = opened(stl10(tmp_path), "unlabeled")
+  np.testing.assert_array_equal(source.images, PIXELS)
+
+
+def test_a_fold_of_stl_10_is_a_split(tmp_path):
+  """Lines of numbers from 0, of training images, in the order in which they stand there."""
+  path = stl10(tmp_path)
+  with pytest.raises(errors.Absent, match="no file .*fold-0_X.bin"):
+    opened(path, "fold-0")
+  (tmp_path / "fold_indices.txt").write_text("2 0 \n1 \n0 3\n0 x\n")
+  first, second = (opened(path, split) for split in ("fold-0", "fold-1"))
+  assert first.labels.tolist() == [1, 9] and second.labels.tolist() == [0]
+  np.testing.assert_array_equal(first[0]["image"], PIXELS[2])
+  assert first.label_names == opened(path).label_names
+  for split, message in (
+    ("fold-2", "fold_indices.txt, line 3: its numbers are not those of the 3 images in"),
+    ("fold-3", "fold_indices.txt, line 4: invalid literal .*; copy it again"),
+    ("fold-4", "has 4 folds, from fold-0 on, and no fold-4; name another split"),
+  ):
+    with pytest.raises(errors.UserError, match=message):
+      opened(path, split)
+  (tmp_path / "train_X.bin").unlink()
+  with pytest.raises(errors.Absent, match="a fold of STL-10 is read from train_X.bin and"):
+    opened(path, "fold-0")
+
+
+def test_images_that_one_may_train_on_beside_svhns_others(tmp_path):
+  path = svhn(tmp_path, PIXELS[:2, :32, :32])
+  svhn(tmp_path, PIXELS[:4, :32, :32], "extra_32x32.mat")
+  assert opened(path, "extra").labels.tolist() == [1, 0, 3, 9]
+  assert opened(path, "train+extra").labels.tolist() == [1, 0, 1, 0, 3, 9]
 
 
 def svhn(root, pixels, name="train_32x32.mat"):

@@ -38,4 +38,6 @@ def test_the_command_asks_for_images_that_there_are(source, held_out, scored, ad
   program, name, *words = shlex.split(command)
   assert (program, name, words) == ("contrastive_jax", "eval", ["--workdir=runs/my run", *added])
   parse.parse(cli.COMMANDS[name], words)
-  assert bool(note) == (ON_TRAINED in added)
+  unlabelled = not source and bool(scored)
+  assert bool(note) == (ON_TRAINED in added or unlabelled)
+  assert ("images with labels, --config.data.split=NAME" in note) == unlabelled
