@@ -17,6 +17,7 @@ SYNSETS = np.array(
 )
 CAR_NAMES = np.array(["AM General Hummer SUV 2000", "Acura RL Sedan 2012"], object)
 SIGNS = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId\n"
+PACKED_SIGNS = "Width,Height,Roi.X1,Roi.Y1,Roi.X2,Roi.Y2,ClassId,Path\n"
 
 
 def annotations(*rows):
@@ -101,12 +102,16 @@ CONTENT = {
   "ISIC_GroundTruth.csv": "image,MEL,NV,BCC\nISIC_1,0.0,1.0,0.0\nISIC_2,1.0,0.0,0.0\n",
   "HAM_metadata.csv": "lesion_id,image_id,dx\nHAM_7,ISIC_1,nv\nHAM_8,ISIC_2,mel\n",
   "ClassName.txt": "/a/abbey\n/c/church/indoor\n/c/church/outdoor\n",
+  "Training_01.txt": "/a/abbey/1.jpg\n/c/church/indoor/2.jpg\n",
+  "Testing_01.txt": "/c/church/outdoor/3.jpg\n/a/abbey/4.jpg\n",
+  "Training_02.txt": "/a/abbey/4.jpg\n/c/church/outdoor/3.jpg\n",
+  "Testing_02.txt": "/a/abbey/1.jpg\n/c/church/indoor/2.jpg\n",
   "categories_places365.txt": "/a/abbey 0\n/c/church/indoor 1\n",
   "places365_val.txt": "Places365_val_00000001.jpg 1\n",
   "GT-00001.csv": f"{SIGNS}00000_00000.ppm;29;30;5;6;24;25;1\n",
   "GT-final_test.csv": f"{SIGNS}00000.ppm;53;54;6;5;48;49;1\n00001.ppm;42;45;5;5;36;40;0\n",
-  "Train.csv": "Width,Height,ClassId,Path\n27,26,0,Train/0/1.png\n",
-  "Test.csv": "Width,Height,ClassId,Path\n53,54,10,Test/00000.png\n",
+  "Train.csv": f"{PACKED_SIGNS}27,26,5,5,22,20,0,Train/0/1.png\n",
+  "Test.csv": f"{PACKED_SIGNS}53,54,6,5,48,49,10,Test/00000.png\n",
   "Meta.csv": "Path,ClassId,ShapeId,ColorId,SignId\nMeta/0.png,0,1,0,3.29\n",
   "labels.jsonl": '{"path": "train/a.jpg", "label": "rose"}\n'
   '{"path": "train/b.jpg", "label": "tulip"}\n'

@@ -32,7 +32,7 @@ SUFFIXES = (
   *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".avifs"),
   *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".tga", ".qoi", ".sgi", ".pcx", ".dds"),
 )
-LAYOUTS = ("known-2", "known", "plain")
+LAYOUTS = ("known-3", "known-2", "known", "plain")  # the newest first
 PLAIN = "plain"  # of runs whose config does not say
 _SIZES = 10_000  # files whose size is part of what the set is
 
@@ -81,8 +81,8 @@ class Options(FileOptions):
   )
   layout: str | None = option(
     None,
-    "how folders are read: known-2 (docs/data.md), or as by runs from before, known or plain "
-    "(unset: the run's own; of a new one known-2)",
+    "how folders are read: known-3 (docs/data.md), or as by runs from before, known-2, known or "
+    "plain (unset: the run's own; of a new one known-3)",
   )
   npy: bool = option(
     False, "files ending in .npy are images too, arrays [h, w] or [h, w, channels]"
@@ -193,8 +193,8 @@ def build(split: str, options: Options) -> data.Source:
     made = functools.partial(Folder, max_megapixels=options.max_megapixels)
     if not options.path or not reading.is_folder(base):
       raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
-  newest = options.layout in (None, LAYOUTS[0])
-  read = functools.partial(layouts.read, newest=newest, column=options.label_column)
+  version = len(LAYOUTS) - 1 - LAYOUTS.index(options.layout or LAYOUTS[0])
+  read = functools.partial(layouts.read, version=version, column=options.label_column)
   read = layouts.plain if options.layout == PLAIN else read
   return parts.held_out(
     lambda asked: made(*read(base, asked, tree, labels, SUFFIXES)),

@@ -3,49 +3,59 @@
 Each is told by the names of these files. Images lie in the folder that the set has for them.
 """
 
-import codecs
 import itertools
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from contrastive_jax import errors
-from contrastive_jax.data import places365, rows, set_files, sets_in_lists, sets_in_matlab, splits
+from contrastive_jax.data import (
+  any_case,
+  gtsrb,
+  places365,
+  rows,
+  set_files,
+  sets_in_lists,
+  sets_in_matlab,
+  splits,
+)
+from contrastive_jax.data.any_case import AnyCase
 from contrastive_jax.data.rows import Row
 from contrastive_jax.data.set_files import Known
-from contrastive_jax.data.splits import Tree
 
 _KAGGLE = ("ILSVRC", "Data", "CLS-LOC")  # ImageNet, as that site packs it
 _DEVKIT = ("ILSVRC2012_devkit_t12", "data")
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _ALONE = (places365.CATEGORIES, "ClassName.txt", "GT-final_test.csv", "LOC_val_solution.csv")
+NEWEST = 3  # version of what is known
 _DEEPEST = 8  # folders that hold nothing else; a link may lead up
 
 
-def base_of(given: Any, tree: Tree) -> Any:
+def base_of(given: Any, tree: AnyCase) -> Any:
   """Returns the folder of the splits of a set that was unpacked as it was downloaded."""
   inner = set_files.below(given, _KAGGLE)
-  return inner if tree.is_folder(inner) else given
+  return tree.place(inner) if tree.is_folder(inner) else given
 
 
-def whole(base: Any, tree: Tree, labels: str, newest: bool = True) -> Known | None:
+def whole(base: Any, tree: AnyCase, labels: str, version: int = NEWEST) -> Known | None:
   """Returns the set in a folder if its files name all its images; None: it is no such set.
 
   Args:
     base: the folder, or that above.
     tree: in which it lies.
     labels: "auto", or the name of a list of the set by which it has other classes or splits.
-    newest: whether sets are among those looked for that runs from before did not know.
+    version: of what is known: sets of a later one are not looked for.
   """
   for one, place, there in _there(base, tree):
     chosen = re.search(rf"(?:^|/)({one.lists})$", labels) if one.lists else None
-    if labels != "auto" and not chosen or one.is_new and not newest:
+    if labels != "auto" and not chosen or one.since > version:
       continue
     if len(there) == len(one.files):
       found = _read(one, place, tree, *([chosen[1]] if chosen else ()))
-      if found and (tree.is_folder(found.images) or not one.is_new):
-        return found
+      if found and (tree.is_folder(found.images) or one.since == 1):
+        any_case.tell(tree, place, found.what)
+        return found._replace(images=tree.place(found.images))
       if found:
         logging.getLogger(__name__).warning(
           "warning: %s names images in %s, and there is no such folder: %s is read as one of any "
@@ -55,7 +65,7 @@ def whole(base: Any, tree: Tree, labels: str, newest: bool = True) -> Known | No
   return None
 
 
-def _there(base: Any, tree: Tree) -> Iterator[tuple["_Set", Any, list[str]]]:
+def _there(base: Any, tree: AnyCase) -> Iterator[tuple["_Set", Any, list[str]]]:
   """Yields each set, the folder in which it may lie, and which of its files are there."""
   for within in ("", *_FOLDERS):
     place = set_files.below(base, within.split("/")) if within else base
@@ -65,7 +75,7 @@ def _there(base: Any, tree: Tree) -> Iterator[tuple["_Set", Any, list[str]]]:
         yield one, place, list(itertools.compress(one.files, is_there))
 
 
-def _read(one: "_Set", place: Any, tree: Tree, *chosen: str) -> Known | None:
+def _read(one: "_Set", place: Any, tree: AnyCase, *chosen: str) -> Known | None:
   """Reads a set. Raises UserError: a file is damaged, or is that of another set."""
   instead = "or set data.folder.labels to folder or none"
   try:
@@ -79,7 +89,7 @@ def _read(one: "_Set", place: Any, tree: Tree, *chosen: str) -> Known | None:
     ) from error
 
 
-def tell_of_others(base: Any, tree: Tree) -> None:
+def tell_of_others(base: Any, tree: AnyCase) -> None:
   """Says where a set may be known and is not: some of its files are gone, or it lies deeper.
 
   Args:
@@ -120,21 +130,13 @@ def tell_of_others(base: Any, tree: Tree) -> None:
       return
 
 
-def in_paths(base: Any, tree: Tree) -> Any:
-  """Returns the folder of SUN397, whose classes are all folders of a path; None: it is no such set.
-
-  Its list of classes has a line such as /c/church/indoor for each.
-  """
-  for place in (base, base / "SUN397"):
-    if tree.is_file(place / "ClassName.txt"):
-      lines = tree.content(place / "ClassName.txt").decode("utf-8-sig", errors="replace").split()
-      if lines and all(re.fullmatch(r"/[a-z]/.+", line) for line in lines):
-        return place
-  return None
-
-
 def of_split(
-  split: Any, base: Any, given: Any, tree: Tree, newest: bool = True
+  split: Any,
+  base: Any,
+  given: Any,
+  tree: AnyCase,
+  version: int = NEWEST,
+  folders: Iterable[str] = (),
 ) -> tuple[str, list[Row]] | None:
   """Returns what says of the images of one split of which class they are, and the rows of it.
 
@@ -143,9 +145,10 @@ def of_split(
     base: that of the set.
     given: the folder that a user named, `base` or above.
     tree: in which they lie.
-    newest: whether lists are among those looked for that runs from before did not know.
+    version: of what is known.
+    folders: that are classes of the set.
   """
-  if newest and (found := _signs(split, base, given, tree)):
+  if version >= 2 and (found := gtsrb.classes(split, base, given, tree, version, folders)):
     return found
   if tree.is_file(split / "val_annotations.txt"):  # Tiny ImageNet: name, class, corners of a box
     lines = set_files.lines(split / "val_annotations.txt", tree, columns=2)
@@ -164,31 +167,7 @@ def of_split(
   return None
 
 
-def _signs(split: Any, base: Any, given: Any, tree: Tree) -> tuple[str, list[Row]] | None:
-  """Returns the list of the test images of GTSRB, as it is downloaded or as a site packs it."""
-  if split.name.casefold() not in ("final_test", "test"):
-    return None
-  for place in dict.fromkeys((split, split / "Images", base, given)):
-    for file, image, beside in (
-      ("GT-final_test.csv", "Filename", ""),
-      ("Test.csv", "Path", "Meta.csv"),
-    ):
-      if tree.is_file(place / file) and (not beside or tree.is_file(place / beside)):
-        content = tree.content(place / file)
-        if {b"ClassId", image.encode()} <= set(
-          re.split(rb"[;,\r\n]", content[:1000].removeprefix(codecs.BOM_UTF8))
-        ):
-          columns = rows.Columns(image, "ClassId", rows.NONE)
-          found = rows.parsed(content, file, columns, "data.table")
-          width = 0 if beside else 5  # of the names of the training images' folders
-          return file, [
-            row._replace(name=row.name.rpartition("/")[2], label=row.label.zfill(width))
-            for row in found
-          ]
-  return None
-
-
-def _in_order(place: Any, name: str, tree: Tree) -> list[Row]:
+def _in_order(place: Any, name: str, tree: AnyCase) -> list[Row]:
   """Returns the classes of images in the order of their names, numbers as what they stand for."""
   found = rows.parsed(tree.content(place / name), name)
   if name != _TRUTH:
@@ -223,25 +202,25 @@ class _Set(NamedTuple):
   files: tuple[str, ...]  # which all are there
   within: tuple[str, ...] = ("CUB_200_2011", "food-101")  # that it is packed in, one of these
   lists: str = ""  # the form of what `labels` may name: then `read` is given it
-  is_new: bool = True  # runs with the layout "known" read it otherwise
+  since: int = 2  # the version that knows it: of the layouts known, known-2, ...
 
 
 _WHOLE = (
   _Set(
     sets_in_lists.cub,
     ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt"),
-    is_new=False,
+    since=1,
   ),
-  _Set(sets_in_matlab.flowers, ("imagelabels.mat", "setid.mat"), is_new=False),
+  _Set(sets_in_matlab.flowers, ("imagelabels.mat", "setid.mat"), since=1),
   _Set(
     sets_in_lists.food,
     ("meta/classes.txt", "meta/labels.txt", "meta/train.txt", "meta/test.txt"),
-    is_new=False,
+    since=1,
   ),
   _Set(
     sets_in_lists.pets,
     ("annotations/trainval.txt", "annotations/test.txt", "annotations/list.txt"),
-    is_new=False,
+    since=1,
   ),
   _Set(
     sets_in_lists.pets,

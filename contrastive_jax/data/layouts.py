@@ -16,6 +16,7 @@ import numpy as np
 
 from contrastive_jax import errors, plural
 from contrastive_jax.data import (
+  any_case,
   folder_hints,
   folder_lists,
   known_sets,
@@ -24,7 +25,9 @@ from contrastive_jax.data import (
   rows,
   splits,
   splits_in_part,
+  sun397,
 )
+from contrastive_jax.data.any_case import AnyCase
 from contrastive_jax.data.labels import tell_alike
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
@@ -68,7 +71,7 @@ def read(
   tree: Tree,
   labels: str,
   suffixes: Sequence[str],
-  newest: bool = True,
+  version: int = known_sets.NEWEST,
   column: str = "",
 ) -> Reading:
   """Reads a split.
@@ -79,24 +82,28 @@ def read(
     tree: in which it lies.
     labels: one of `LABELS`, or the name of a list in `base`.
     suffixes: of images, for an error.
-    newest: whether sets are known that runs from before did not know, which read them otherwise.
+    version: by which sets are known: runs from before did not know all, and read them otherwise.
     column: of labels in that list; "": found by its usual names.
 
   Raises:
     UserError: there is no such split, no image in it, or its classes are not clear.
   """
-  if known := known_sets.whole(base, tree, labels, newest):
+  own = AnyCase(tree, base, exact=version < 3)  # for files of known sets
+  known = known_sets.whole(base, own, labels, version)
+  if version >= 3 and not known and (known := sun397.partition(base, own, labels)):
+    any_case.tell(own, known.images, known.what)
+  if known:
     without = "copy the set again, or set data.folder.labels to folder or none"
     read = named.read(known.images, known.rows, split, tree, known.what, False, without, without)
     return Reading(*read)
-  if labels == "auto" and newest:
-    if categories := places365.find(base, tree):
+  if labels == "auto" and version >= 2:
+    if categories := places365.find(base, own):
       return _by_category(categories, base, split, tree, suffixes)
-    if place := known_sets.in_paths(base, tree):
+    if place := sun397.folder(base, own):
       base, labels = place, "path"
     else:
-      known_sets.tell_of_others(base, tree)
-  given, base = base, _inner(known_sets.base_of(base, tree), tree, labels)
+      known_sets.tell_of_others(base, own)
+  given, base = base, _inner(known_sets.base_of(base, own), tree, labels)
   listed = None
   if labels not in LABELS:
     listed = folder_lists.read(given, base, tree, labels, LABELS, column)
@@ -136,14 +143,12 @@ def read(
       return _unlabelled(root, paths)
     found = folder_lists.labels(meant, paths, prefix, labels, names, root)
     return _unless_none(Reading(root, paths, found, names))
-  lists = {}
+  lists, folders = {}, {name for part in parts.values() for name in part.classes}
   if labels == "auto":
-    flat = [part for part in parts.values() if not part.classes]
-    lists = {
-      part.folder: known_sets.of_split(part.folder, base, given, tree, newest) for part in flat
-    }
+    flat = [part.folder for part in parts.values() if not part.classes]
+    about = (base, given, own, version, folders)
+    lists = {folder: known_sets.of_split(folder, *about) for folder in flat}
     lists = {folder: found for folder, found in lists.items() if found}
-  folders = {name for part in parts.values() for name in part.classes}
   names = _sorted(folders | {row.label for _, found in lists.values() for row in found})
   tell_alike(names, str(base))
   if here.folder in lists:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from contrastive_jax import errors
 from contrastive_jax.data import set_files, splits
+from contrastive_jax.data.any_case import AnyCase
 from contrastive_jax.data.rows import Row
-from contrastive_jax.data.splits import Tree
 
 CATEGORIES, VALIDATION = "categories_places365.txt", "places365_val.txt"
 _FOLDERS = {  # of each split, the first that is there
@@ -27,12 +27,12 @@ class Found(NamedTuple):
   validation: list[Row]
 
 
-def find(base: Any, tree: Tree) -> Found | None:
+def find(base: Any, tree: AnyCase) -> Found | None:
   """Returns the set in a folder; None: it is another. Raises UserError: a list is damaged."""
   if not tree.is_file(base / CATEGORIES):
     return None
   there = {
-    split: next((base / name for name in names if tree.is_folder(base / name)), None)
+    split: next((tree.place(base / name) for name in names if tree.is_folder(base / name)), None)
     for split, names in _FOLDERS.items()
   }
   folders = {split: folder for split, folder in there.items() if folder is not None}

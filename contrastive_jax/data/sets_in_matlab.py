@@ -1,5 +1,6 @@
 """Well-known sets that name their images in files of MATLAB."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,13 @@ def dogs(place: Any, tree: Tree) -> Known:
 def cars(place: Any, tree: Tree) -> Known | None:
   """Stanford Cars in one folder: paths, numbers of classes and whether an image is for tests."""
   if not tree.is_folder(place / "car_ims"):  # numbers of the files in cars_train/ are others
+    if tree.is_folder(place / "cars_train") or tree.is_folder(place / "cars_test"):
+      logging.getLogger(__name__).warning(
+        "warning: %s has the classes of images in car_ims/, which are numbered otherwise than "
+        "those in cars_train/ and cars_test/: these are taken without labels; copy car_ims/ here, "
+        "or devkit/ (cars_meta.mat, cars_train_annos.mat, cars_test_annos_withlabels.mat)",
+        place / "cars_annos.mat",
+      )
     return None
   path = place / "cars_annos.mat"
   names = _array(path, "class_names", tree)

@@ -140,3 +140,50 @@ def test_validation_images_of_places_without_their_list_are_told(tmp_path, caplo
   (tmp_path / "places365_val.txt").unlink()
   assert opened(tmp_path, "val").num_classes == 0
   assert "there is no places365_val.txt beside categories_places365.txt" in caplog.text
+
+
+def test_a_list_of_ones_own_is_not_taken_for_that_of_gtsrb(tmp_path, caplog):
+  """Its numbers were classes beside the names of folders."""
+  write(tmp_path, ["Train/cat/1.png", "Train/dog/2.png", "Test/3.png"])
+  (tmp_path / "Test.csv").write_text("Path,ClassId\nTest/3.png,1\n")
+  (tmp_path / "Meta.csv").write_text("ClassId,Name\n0,cat\n1,dog\n")
+  assert classes(opened(tmp_path, "test")) == ["-"]
+  assert opened(tmp_path).label_names == ("cat", "dog")
+  assert "data.folder.labels=Test.csv reads that list" in caplog.text
+  assert opened(tmp_path, layout="known-2").label_names == ("1", "cat", "dog")  # as before
+
+
+def test_signs_in_folders_with_names_are_told(tmp_path, caplog):
+  write(tmp_path, ["Train/stop/1.png", "Train/yield/2.png", "Test/00000.png", "Meta.csv"])
+  write(tmp_path, ["Test.csv"])
+  assert opened(tmp_path).label_names == ("stop", "yield")
+  assert opened(tmp_path, "test").num_classes == 0
+  assert "Test.csv numbers classes, and training images lie in folders such as 'stop'" in (
+    caplog.text
+  )
+
+
+@pytest.mark.parametrize("beside", [[], ["devkit/cars_meta.mat"]])
+def test_cars_whose_classes_are_elsewhere_are_told(beside, tmp_path, caplog):
+  """As a site packs them: a list of images that are numbered otherwise."""
+  files = ["cars_train/cars_train/00001.jpg", "cars_test/cars_test/00001.jpg", "cars_annos.mat"]
+  write(tmp_path, files + beside)
+  assert classes(opened(tmp_path)) == classes(opened(tmp_path, "test")) == ["-"]
+  assert (
+    "cars_annos.mat has the classes of images in car_ims/, which are numbered oth" in caplog.text
+  )
+  assert "copy devkit/ of the set (cars_meta.mat," in caplog.text
+
+
+def test_a_run_from_before_partitions_goes_on_with_all_images(tmp_path, caplog):
+  caplog.set_level("INFO")
+  write(tmp_path, files_of("the same with its lists of partitions, of which the first is read"))
+  assert len(opened(tmp_path, layout="known-2")) == 5 == len(opened(tmp_path, labels="path"))
+  assert "a known set" not in caplog.text
+  assert len(opened(tmp_path)) == 2
+  assert "Training_01.txt is read as a known set" in caplog.text
+  with pytest.raises(errors.UserError, match="no list .*Training_03.txt"):
+    opened(tmp_path, labels="Training_03.txt")
+  (tmp_path / "SUN397/c/church/indoor/2.jpg").unlink()
+  with pytest.raises(errors.UserError, match="Training_01.txt names is not below .*; copy the set"):
+    opened(tmp_path)

@@ -1,0 +1,78 @@
+"""A set's files, found in whatever capitals their names are written: ANNOTATIONS/trainval.txt."""
+
+import logging
+from typing import Any
+
+from contrastive_jax.data.splits import Tree
+
+
+class AnyCase:
+  """A `splits.Tree` that takes what is called so but for capitals, where one alone is."""
+
+  def __init__(self, tree: Tree, top: Any, exact: bool = False):
+    """Takes a tree.
+
+    Args:
+      tree: that answers for names as they are written.
+      top: the folder above all that is asked for.
+      exact: whether capitals count, as in runs from before.
+    """
+    self._tree, self._top, self._exact = tree, top, exact
+    self._known: dict[str, dict[str, list[str]]] = {}  # names of each folder, by small letters
+    self.suffixes = tree.suffixes
+    self.folders, self.files, self.listed = tree.folders, tree.files, tree.listed
+    self.has_images, self.measured = tree.has_images, tree.measured
+
+  def is_file(self, place: Any) -> bool:
+    return self._tree.is_file(self.place(place))
+
+  def is_folder(self, place: Any) -> bool:
+    return self._tree.is_folder(self.place(place))
+
+  def content(self, place: Any) -> bytes:
+    return self._tree.content(self.place(place))
+
+  def place(self, asked: Any) -> Any:
+    """Returns what is called so, or the only thing but for capitals; else what was asked."""
+    inside = str(asked)[len(str(self._top)) :].strip("/")
+    if self._exact or not inside or self._is_there(asked):
+      return asked
+    found = self._top
+    for name in inside.split("/"):
+      if not self._is_there(found / name):
+        alike = self._alike(found, name)
+        if len(alike) != 1:
+          return asked
+        name = alike[0]
+      found = found / name
+    return found
+
+  def _is_there(self, place: Any) -> bool:
+    return self._tree.is_file(place) or self._tree.is_folder(place)
+
+  def _alike(self, folder: Any, name: str) -> list[str]:
+    if not self._tree.is_folder(folder):
+      return []
+    if str(folder) not in self._known:
+      known = self._known[str(folder)] = {}
+      files = (n for n in self._tree.files(folder) if not n.lower().endswith(self.suffixes))
+      for one in (*self._tree.folders(folder), *files):
+        known.setdefault(one.casefold(), []).append(one)
+    return self._known[str(folder)].get(name.casefold(), [])
+
+
+def tell(tree: AnyCase, place: Any, read: str) -> None:
+  """Says what a set was taken for, and by which file, so that another one is not read so unseen.
+
+  Args:
+    tree: in which it lies.
+    place: its folder.
+    read: the file that says so, below it.
+  """
+  file = place
+  for name in read.split("/"):
+    file = file / name
+  logging.getLogger(__name__).info(
+    "%s is read as a known set: its images, splits and classes are those of this file",
+    tree.place(file),
+  )
