@@ -8,7 +8,6 @@ are readable.
 """
 
 import functools
-import importlib.metadata
 from types import ModuleType
 
 import numpy as np
@@ -30,7 +29,7 @@ def decoder() -> str:
   """Returns which decoder there is and how it shrinks: pixels may be others with another."""
   library = f"Pillow {PIL.__version__}"
   if _simplejpeg():
-    library = f"simplejpeg {importlib.metadata.version('simplejpeg')}"
+    library = f"simplejpeg {shrinking.version('simplejpeg')}"
   words = [library, "by eighths" if _simplejpeg() and not shrinking.is_quick() else "by halves"]
   return ", ".join(words + [shrinking.name()] * shrinking.is_quick())
 

@@ -33,7 +33,15 @@ def is_quick() -> bool:
 
 def name() -> str:
   """Returns what shrinks images, and its version, if it is not Pillow; else ""."""
-  return f"{_PACKAGE} {importlib.metadata.version(_PACKAGE)}" if is_quick() else ""
+  return f"{_PACKAGE} {version(_PACKAGE)}" if is_quick() else ""
+
+
+def version(package: str) -> str:
+  """Returns the version of a package; "unknown" if it was copied here without what says so."""
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:
+    return "unknown"
 
 
 def shrink(

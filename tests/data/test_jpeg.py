@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import importlib.metadata
 import re
 import types
 
@@ -148,6 +149,21 @@ def test_what_makes_pixels_is_named(monkeypatch, simplejpeg, quick, words):
   said = jpeg.decoder()
   jpeg.decoder.cache_clear()
   assert re.sub(r" \d+(\.\d+)+", " V", said) == words
+
+
+def test_a_decoder_without_metadata_is_of_an_unknown_version(monkeypatch):
+  """As where a package lies in a folder of its own: a run ended when it wrote its versions."""
+
+  def version(package):
+    raise importlib.metadata.PackageNotFoundError(package)
+
+  monkeypatch.setattr(jpeg, "_simplejpeg", lambda: True)
+  monkeypatch.setattr(shrinking, "_cykooz", lambda: True)
+  monkeypatch.setattr(importlib.metadata, "version", version)
+  jpeg.decoder.cache_clear()
+  said = jpeg.decoder()
+  jpeg.decoder.cache_clear()
+  assert said == "simplejpeg unknown, by halves, cykooz.resizer unknown"
 
 
 def test_a_jpeg_above_the_limit_has_the_pixels_that_there_may_be(decoder):
