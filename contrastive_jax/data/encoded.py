@@ -89,18 +89,18 @@ def class_numbers(
   if values.dtype.kind in text_labels.TEXTS and len(values):
     found, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     texts = [t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in found]
-    known = {name: number for number, name in enumerate(names)} | {"": -1}
-    if all(text in known for text in texts):
-      numbers = [known[text] for text in texts]
-    elif _are_numbers(found):
+    known = {name: number for number, name in enumerate(names)}
+    numbers = [text_labels.class_of(text, known) for text in texts]
+    unknown = [text for text, number in zip(texts, numbers, strict=True) if number is None]
+    if unknown and _are_numbers(found):
       numbers = [int(text or -1) for text in texts]
-    elif names:
-      shown = next(text for text in texts if text not in known and not text.isdecimal())
+    elif unknown and names:
+      shown = next((text for text in unknown if not text.isdecimal()), unknown[0])
       raise errors.UserError(
         f"{what} are texts, and no number is known of {shown!r}: name each class in the file of "
         f"{names_key}, a line each, or leave that unset, or the labels out"
       )
-    else:
+    elif unknown:
       known_only = text_labels.without_none(found)
       names = text_labels.names(
         text_labels.Found(known_only, int(sum(counts[known_only != np.zeros((), found.dtype)]))),

@@ -8,7 +8,6 @@ the objects themselves can open.
 import contextlib
 import copy
 import dataclasses
-import logging
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,9 @@ from contrastive_jax.data import (
   arrays,
   folder,
   item_labels,
+  item_pixels,
   parts,
+  pixels,
   rows,
   several,
 )
@@ -89,7 +90,7 @@ class Given:
 class Items:
   """What an object gives, one by one; its labels are known before any image is trained on."""
 
-  _size_px = None
+  _size_px = _form = None
 
   def __init__(self, items: Any, name: str, with_labels: bool, native_size_px: int | None = None):
     self._items, self._name, self.native_size_px = items, name, native_size_px
@@ -114,13 +115,13 @@ class Items:
       image, _ = item_labels.parted(self._items[int(index)], name)
       if not self._looked_at:
         self._looked_at.append(name)
-        _tell_of_16_bits(image, name)
+        item_pixels.tell_of_16_bits(image, name)
       if isinstance(image, str | os.PathLike):
-        pixels = decoding.read(os.fspath(image), size_px=self._size_px)
+        found = decoding.read(os.fspath(image), size_px=self._size_px, form=self._form)
       elif isinstance(image, bytes):
-        pixels = decoding.decode(image, name, size_px=self._size_px)
+        found = decoding.decode(image, name, size_px=self._size_px, form=self._form)
       else:
-        pixels = _pixels(image, name)
+        found = item_pixels.read(image, name, self._form)
     except (Unreadable, errors.UserError, MemoryError):
       raise
     except Exception as error:  # whatever another's code raises
@@ -128,7 +129,7 @@ class Items:
         raise
       raise Unreadable(f"{name}: {type(error).__name__}: {error}") from error
     label = -1 if self.labels is None else int(self.labels[index])
-    return {"image": pixels, "label": label, "index": index}
+    return {"image": found, "label": label, "index": index}
 
   def within(self, size_px: int) -> "Items":
     """Returns this source with files shrunk to fit in a square, decoded no larger than needed."""
@@ -136,21 +137,16 @@ class Items:
     source._size_px = size_px
     return source
 
+  def formed(self, form: pixels.Form) -> "Items":
+    """Returns this source with images in another form than 8-bit RGB, if that has a range.
 
-def _tell_of_16_bits(image: Any, name: str) -> None:
-  """Says in what range the values of a picture or a file of 16 bits are taken."""
-  with contextlib.suppress(Exception):  # told where it is decoded
-    if isinstance(image, str | os.PathLike):
-      with open(image, "rb") as file:
-        image = file.read()
-    if isinstance(image, bytes):
-      image = decoding.open_header(image)
-    if getattr(image, "mode", "") in decoding.SIXTEEN_BITS:
-      logging.getLogger(__name__).warning(
-        "warning: %s has 16 bits, and its values are taken to run from 0 to 65,535: of scans of 12 "
-        "bits, say, give floats, value / 4095, or train on the files, data.source=folder or table",
-        name,
-      )
+    Without, values of 16 bits run from 0 to 65,535 and floats from 0 to 1: none is looked for.
+    """
+    if not form.value_range:
+      return self
+    source = copy.copy(self)
+    source._form = form
+    return source
 
 
 def build(split: str, options: Options) -> data.Source:
@@ -168,7 +164,9 @@ def by_split(images: Any, split: str) -> Images:
   names = rows.in_order({name for s in named for name in s.label_names})
   for one in named:  # of all splits together, as for folders
     if set(one.label_names) != set(names):
-      place = np.array([*(names.index(name) for name in one.label_names), -1])  # the last: none
+      numbers = {name: number for number, name in enumerate(names)}
+      place = [*(rows.class_of(name, numbers) for name in one.label_names), -1]  # the last: none
+      place = np.array(place)
       one.labels, one.label_names, one.num_classes = place[one.labels], names, len(names)
   return sources
 
@@ -244,7 +242,8 @@ def _of_rows(images: Any, labels: Any, name: str, with_labels: bool) -> Items:
   rows = arrays.Rows(images, name, labels if with_labels else None)
   _check_any(rows)
   with contextlib.suppress(Unreadable):
-    first = Items(rows, name, False)[0]["image"]
+    some_range = pixels.Form(value_range=(0, 1))  # that of the run is not known yet
+    first = Items(rows, name, False).formed(some_range)[0]["image"]
     side = max(first.shape[:2]) if len(images.shape) > 1 else None
     return Items(rows, name, with_labels, side)
   return Items(rows, name, with_labels)
@@ -294,28 +293,3 @@ def _check(image: np.ndarray, name: str) -> None:
     raise errors.UserError(
       f"{name}: {image.dtype} {list(image.shape)} is no RGB image; give uint8 [h, w, 3], 0 to 255"
     )
-
-
-def _pixels(image: Any, name: str) -> np.ndarray:
-  """Returns uint8 [h, w, 3]. Raises UserError: it is no image."""
-  if hasattr(image, "convert") and hasattr(image, "mode"):  # Pillow's
-    return decoding.of_pillow(image)
-  array = np.asarray(image)
-  if array.ndim == 2:
-    array = array[..., None]
-  if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
-    array = array.transpose(1, 2, 0)
-  if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
-    raise errors.UserError(
-      f"{name}: {array.dtype} {list(array.shape)} is no image; give [h, w, 3], [h, w] or [3, h, w]"
-    )
-  if array.dtype.kind == "f":
-    if not (array.min() >= 0 and array.max() <= 1):
-      raise errors.UserError(
-        f"{name}: float pixels from {array.min():.4g} to {array.max():.4g} are outside 0..1; leave "
-        "out what normalises them, or give uint8"
-      )
-    array = np.rint(array * 255).astype(np.uint8)
-  if array.dtype != np.uint8:
-    raise errors.UserError(f"{name}: pixels are {array.dtype}; give uint8, or float in 0..1")
-  return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else np.ascontiguousarray(array)

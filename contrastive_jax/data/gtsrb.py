@@ -46,7 +46,7 @@ def classes(
         if version < 3:
           width = 0 if beside else 5
           return file, [row._replace(label=row.label.zfill(width)) for row in found]
-        return _as_folders(file, found, list(folders), split)
+        return _as_folders(file, found, sorted(folders), split)
   return None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import errors, reading
-from contrastive_jax.data import rows
+from contrastive_jax.data import rows, text_labels
 from contrastive_jax.data.labels import number_of_classes
 
 _IMAGE_KEYS, _LABEL_KEYS = ("image", "img", "jpg", "png"), ("label", "labels", "target", "cls")
@@ -57,10 +57,10 @@ def read(items: Any, name: str) -> tuple[np.ndarray | None, tuple[str, ...], int
       )
     found = [_label_of(items, i, name) for i in range(len(items))]
   if any(isinstance(label, str) for label in found):
-    names = rows.classes([str(label) for label in found if label != -1], f"the label of {name}")
+    texts = text_labels.without_none(np.array([str(label) for label in found])).tolist()
+    names = rows.classes(texts, f"the label of {name}")
     numbers = {text: number for number, text in enumerate(names)}
-    known = [-1 if label == -1 else rows.class_of(str(label), numbers) for label in found]
-    return np.array(known), names, len(names)
+    return np.array([rows.class_of(text, numbers) for text in texts]), names, len(names)
   labels = np.array(found, np.int64)
   count = number_of_classes(labels, f"the label of {name}")
   names = getattr(items, "classes", ()) or _names_of_features(items)

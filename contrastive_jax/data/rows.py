@@ -20,6 +20,7 @@ from contrastive_jax.data.labels import distinct, tell_alike
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
 _MAY_BE_SPLIT = re.compile(r"(is_)?(train|val|valid|validation|test)(ing)?(_img)?|fold|phase|usage")
 _TABLE = "data.table"  # the section of a config that names every column; others that of labels
+BOOLEANS = frozenset({"true", "false"})
 NONE = "none"  # in place of a column: the list has it, and it is not to be read
 _JSON = (".jsonl", ".ndjson", ".json")
 _NAMES_OF = {
@@ -122,11 +123,15 @@ def with_booleans_alike(rows: list[Row]) -> list[Row]:
   pandas writes True, Excel TRUE and JSON true. Where each has one spelling it is kept: by it the
   classes are ordered.
   """
-  known = {row.label for row in rows if row.label}
-  words = {label.casefold() for label in known}
-  if not words <= {"true", "false"} or len(words) == len(known):
+  if not _are_booleans_apart({row.label for row in rows if row.label}):
     return rows
   return [row._replace(label=row.label.casefold()) for row in rows]
+
+
+def _are_booleans_apart(labels: set[str]) -> bool:
+  """Returns whether labels are true and false alone, and one of these is spelt in several ways."""
+  words = {label.casefold() for label in labels}
+  return words <= BOOLEANS and len(words) < len(labels)
 
 
 def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:
@@ -144,7 +149,9 @@ def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:
 
 
 def in_order(names: set[str]) -> tuple[str, ...]:
-  """Returns the names of classes in their order, numbers without fractions."""
+  """Returns the names of classes in their order, numbers and booleans in one spelling."""
+  if _are_booleans_apart(names):
+    return tuple(sorted({name.casefold() for name in names}))
   if all(_number(name) is not None for name in names):
     return tuple(sorted({str(_number(name)) for name in names}, key=int))
   return tuple(sorted(names, key=lambda name: name.encode("utf-8", "surrogateescape")))
@@ -170,10 +177,15 @@ def by_name(rows: Sequence[Row], file: str) -> dict[str, Row]:
 
 
 def class_of(label: str, numbers: dict[str, int]) -> int:
-  """Returns the number of a label's class; -1: none. "3.0", as tables write it, is 3."""
+  """Returns the number of a label's class; -1: none.
+
+  "3.0", as tables write it, is 3, and "True" is true where that is how both are called.
+  """
   if not label:
     return -1
   found = numbers.get(label)
+  if found is None and label.casefold() in BOOLEANS:
+    found = numbers.get(label.casefold())
   return numbers[str(_number(label))] if found is None else found
 
 

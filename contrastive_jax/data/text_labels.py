@@ -14,6 +14,7 @@ from contrastive_jax.data import json_lists, rows
 from contrastive_jax.data.labels import distinct, tell_alike
 
 TEXTS = "US"  # kinds of NumPy's types
+_NONE = ("-1", "-1.0")  # as in arrays of numbers
 
 
 class Found(NamedTuple):
@@ -34,7 +35,7 @@ def without_none(labels: np.ndarray) -> np.ndarray:
   """Returns texts with "" for those that stand for no class: "-1", and "nan" beside numbers."""
   different = np.unique(labels)
   texts = [t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in different]
-  is_none = np.array([text in ("-1", "-1.0") for text in texts], bool)
+  is_none = np.array([text in _NONE for text in texts], bool)
   is_nan = np.array([text.casefold() == "nan" for text in texts], bool)
   others = [t for t, *no in zip(texts, is_none, is_nan, strict=True) if t and not any(no)]
   if others and all(re.fullmatch(r"\d{1,18}(\.0+)?", text) for text in others):  # not naan
@@ -73,12 +74,15 @@ def names(here: Found, others: Iterable[Found], what: str, instead: str) -> tupl
 def class_of(label: str, numbers: Mapping[str, int]) -> int | None:
   """Returns the number of a class; -1: the text says none; None: no class is called so.
 
-  "3.0" is 3.
+  "3.0" is 3, and "True" true.
   """
   if not label or label in numbers:
     return numbers[label] if label else -1
+  if label in _NONE:
+    return -1
   try:
-    return rows.class_of(label, numbers) if label[:1].isdigit() else None
+    other = label[:1].isdigit() or label.casefold() in rows.BOOLEANS
+    return rows.class_of(label, numbers) if other else None
   except KeyError:
     return None
 

@@ -246,7 +246,21 @@ def test_that_values_of_16_bits_have_no_range_of_their_own_is_told_once(tmp_path
   source = given.source([(given_as, 0)] * 3, "train")
   assert source[0]["image"].max() == source.within(4)[1]["image"].max() == 15
   [line] = [record.getMessage() for record in caplog.records]
-  assert line.startswith("warning: item 0 of train has 16 bits, and its values are taken to run")
+  assert line.startswith("warning: item 0 of train has 16 bits, and values run from 0 to 65,53")
   caplog.clear()
   plain = given.source([(Image.new("L", (6, 6)), 0)], "train")
   assert plain[0]["image"].shape == (6, 6, 3) and not caplog.records
+
+
+def test_texts_that_name_no_class_and_booleans_are_as_in_other_sources():
+  """ "-1" was a class; docs/data.md, Labels that are texts."""
+  labels = ["cat", "-1", "ant", ""]
+  assert given.source([(IMAGE, label) for label in labels]).labels.tolist() == [1, -1, 0, -1]
+  found = given.source([(IMAGE, label) for label in ("10", "nan", "2.0", "-1.0")])
+  assert found.label_names == ("2", "10") and found.labels.tolist() == [1, -1, 0, -1]
+  found = given.source([(IMAGE, label) for label in ("True", "false", "true")])
+  assert found.label_names == ("false", "true") and found.labels.tolist() == [1, 0, 1]
+  splits = {"train": [(IMAGE, "True"), (IMAGE, "False")], "test": [(IMAGE, "true")] * 2}
+  found = given.by_split(splits, "train")
+  assert found["train"].label_names == found["test"].label_names == ("false", "true")
+  assert found["train"].labels.tolist() == [1, 0] and found["test"].labels.tolist() == [1, 1]

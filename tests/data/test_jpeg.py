@@ -1,8 +1,8 @@
 """A JPEG decoded smaller has nearly the pixels of the whole image, shrunk; no size is less."""
 
+import importlib.metadata
 import io
 import itertools
-import importlib.metadata
 import re
 import types
 

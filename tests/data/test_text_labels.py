@@ -214,3 +214,38 @@ def test_minus_one_and_nan_beside_numbers_are_no_classes(tmp_path, source, write
 def test_nan_beside_words_is_a_class(tmp_path, source, write):
   train, _ = both(source, write, tmp_path, ["nan", "pita", "-1"], ["pita"])
   assert train.label_names == ("nan", "pita") and train.labels.tolist() == [0, 1, -1]
+
+
+@pytest.mark.parametrize(("source", "write"), CASES)
+def test_booleans_are_two_classes_however_they_are_spelt(tmp_path, source, write):
+  """As in lists; in npz True and true were two."""
+  train, val = both(source, write, tmp_path, ["True", "FALSE", None], ["true", "False"])
+  assert train.label_names == val.label_names == ("false", "true")
+  assert train.labels.tolist() == [1, 0, -1] and val.labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(("source", "write"), CASES)
+def test_booleans_of_one_spelling_keep_it_and_beside_words_they_are_words(tmp_path, source, write):
+  train, _ = both(source, write, tmp_path, ["True", "False"], ["True"])
+  assert train.label_names == ("False", "True") and train.labels.tolist() == [1, 0]
+  (tmp_path / "2").mkdir()
+  train, _ = both(source, write, tmp_path / "2", ["True", "true", "maybe"], ["true"])
+  assert train.label_names == ("True", "maybe", "true")
+
+
+def test_names_that_are_given_may_spell_booleans_otherwise(tmp_path):
+  images = np.zeros((3, 4, 5, 3), np.uint8)
+  path = tmp_path / "a.npz"
+  np.savez(path, images=images, labels=["True", "false", "-1"], label_names=["false", "true"])
+  assert data.build("npz", split="train", path=str(path)).labels.tolist() == [1, 0, -1]
+
+
+@pytest.mark.parametrize(("source", "write"), ENCODED)
+def test_beside_a_file_of_names_too_minus_one_is_none_and_true_is_true(tmp_path, source, write):
+  names = tmp_path / "names.txt"
+  names.write_text("true\nfalse\n")
+  train, _ = both(source, write, tmp_path, ["True", "-1", "false"], ["FALSE"], names=str(names))
+  assert train.labels.tolist() == [0, -1, 1]
+  (tmp_path / "2").mkdir()
+  with pytest.raises(errors.UserError, match="no number is known of '7': name each class"):
+    both(source, write, tmp_path / "2", ["true", "7"], ["true"], names=str(names))
