@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from contrastive_jax import errors
-from contrastive_jax.data import folder_lists, splits
+from contrastive_jax.data import class_hints, folder_lists, splits
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
@@ -19,6 +19,9 @@ _OTHER_WAYS = {  # to read sets that are downloaded as arrays
   "--config.data.npz.path='DIR/{split}_X.bin'",
   r".+_32x32\.mat": "SVHN's files are read by --config.data.source=npz "
   "--config.data.npz.path='DIR/{split}_32x32.mat'",
+  r".+-idx\d-ubyte(\.gz)?|(data|test)_batch(_\d)?(\.bin)?": "these are arrays, as of MNIST "
+  'and CIFAR: read them in Python, and give them to train, images={"train": (images, labels)} '
+  "(docs/data.md, Objects in Python)",
   r".+\.(h5|hdf5)": "HDF5 files are opened by h5py in Python, and their arrays given to train: "
   'images={"train": (file["x"], file["y"])} (docs/data.md, Objects in Python)',
 }
@@ -87,6 +90,8 @@ def of_flat(
     for name in tree.files(place):
       if name.lower().endswith(_LISTS):
         said.append(f"data.folder.labels={above}{name} reads that list")
+  if not splits.kind(folder.name) and (found := class_hints.lists_of_splits(given, folder, tree)):
+    said.insert(0, "data.source=table, data.table.path={1} reads {0}".format(*found))
   few = [in_name(paths[i]) for i in range(0, len(paths), -(-len(paths) // 1000))]
   if 2 <= len(set(few)) <= len(few) // 2 and all(few):
     kinds = ", ".join(sorted(set(few))[:3])

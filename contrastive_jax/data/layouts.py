@@ -17,6 +17,7 @@ import numpy as np
 from contrastive_jax import errors, plural
 from contrastive_jax.data import (
   any_case,
+  class_hints,
   folder_hints,
   folder_lists,
   known_sets,
@@ -115,6 +116,8 @@ def read(
     return _unless_none(Reading(part.images, *found))
   by_word = splits_in_part.folders(base, split, tree) if labels == "auto" else None
   root, siblings = by_word or _found(base, split, tree)
+  if labels == "auto" and version >= 3 and siblings == [base]:
+    class_hints.check_no_parts_of_splits(base, tree)
   if labels not in ("auto", "folder") and siblings == [base]:
     splits_in_part.tell_if_mixed(base, tree, labels)
   parts = {sibling: _split(sibling, tree) for sibling in siblings}
@@ -160,6 +163,7 @@ def read(
     return _unlabelled(root, paths)
   if labels == "auto":
     folder_hints.of_classes(names, given, root, tree)
+    class_hints.tell(here.classes, given, root, tree, siblings == [base])
   return Reading(root, paths, _by_folder(paths, names), names)
 
 

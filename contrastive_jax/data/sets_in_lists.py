@@ -1,5 +1,6 @@
 """Well-known sets that name their images in files of text."""
 
+import collections
 from typing import Any
 
 from contrastive_jax import errors
@@ -14,11 +15,13 @@ _SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
 
 def cub(place: Any, tree: Tree) -> Known:
-  """CUB-200-2011: images, classes and splits by number."""
+  """CUB-200-2011, and NABirds, whose names of classes hold spaces and may come twice."""
   names, labels, parts, classes = (
-    {fields[0]: fields[1] for _, fields in set_files.lines(place / file, tree, columns=2)}
+    {n: " ".join(rest) for _, (n, *rest) in set_files.lines(place / file, tree, columns=2)}
     for file in ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
   )
+  counts = collections.Counter(classes[number] for number in set(labels.values()) & set(classes))
+  classes = {n: f"{n} {name}" if counts[name] > 1 else name for n, name in classes.items()}
   found = []
   for line, (number, name) in enumerate(names.items(), 1):
     if number not in labels or labels[number] not in classes or number not in parts:

@@ -150,6 +150,7 @@ def test_a_list_of_ones_own_is_not_taken_for_that_of_gtsrb(tmp_path, caplog):
   assert classes(opened(tmp_path, "test")) == ["-"]
   assert opened(tmp_path).label_names == ("cat", "dog")
   assert "data.folder.labels=Test.csv reads that list" in caplog.text
+  assert "numbers classes" not in caplog.text
   assert opened(tmp_path, layout="known-2").label_names == ("1", "cat", "dog")  # as before
 
 

@@ -1,0 +1,136 @@
+"""Folders that may be no classes, as of sets that people download, are told or refused."""
+
+import pytest
+from layout_files import classes, opened, write
+
+from contrastive_jax import data, errors
+
+
+def tree(base, folders, files=("1.jpg",)):
+  return [f"{base}{folder}/{name}" for folder in folders for name in files]
+
+
+CLASSES = [f"c{number}" for number in range(12)]
+
+
+@pytest.mark.parametrize(
+  ("files", "line"),
+  [  # Caltech-101 and 256, DomainNet, Office-31, segmentation, CelebA
+    (
+      tree("101_ObjectCategories/", ["BACKGROUND_Google", "ant"]),
+      "BACKGROUND_Google is taken ",
+    ),
+    (
+      tree("256_ObjectCategories/", ["001.ak47", "257.clutter"]),
+      "257.clutter is taken as a c",
+    ),
+    (
+      [name for style in ("clipart", "real") for name in tree(f"{style}/", CLASSES)],
+      "clipart and real are taken as classes, and each holds 10 folders or more (real/c0): if thes",
+    ),
+    (
+      [name for shop in ("amazon", "dslr") for name in tree(f"{shop}/images/", CLASSES)],
+      "amazon and dslr are taken as classes, and each holds 10 folders or more (dslr/c0)",
+    ),
+    (
+      ["VOC2012/JPEGImages/1.jpg", "VOC2012/SegmentationClass/1.png"],
+      "JPEGImages is taken as a class beside SegmentationClass: if it holds all images",
+    ),
+    (
+      ["celeba/celeba/1.jpg", "list_attr_celeba.csv"],
+      "celeba is the only folder with images and taken as a class; data.folder.labels=list_attr_ce",
+    ),
+  ],
+)
+def test_what_may_be_no_class_is_told(files, line, tmp_path, caplog):
+  write(tmp_path, files)
+  assert opened(tmp_path).num_classes
+  assert line in caplog.text
+  caplog.clear()
+  opened(tmp_path, labels="none")
+  assert not caplog.records
+
+
+@pytest.mark.parametrize(
+  ("lists", "path"),
+  [  # EuroSAT as Kaggle packs it, RESISC45, CUB-200 of 2010, iNaturalist 2018
+    (["set/train.csv", "set/validation.csv", "set/test.csv"], "set/{split}.csv"),
+    (["resisc45-train.txt", "resisc45-test.txt"], "resisc45-{split}.txt"),
+    (["lists/train.txt", "lists/test.txt"], "lists/{split}.txt"),
+    (["Train2018.json", "Val2018.json"], "{split}2018.json"),
+  ],
+)
+def test_lists_that_may_say_splits_are_told_and_can_be_read_so(lists, path, tmp_path, caplog):
+  """Test images were trained on without a word."""
+  write(tmp_path, tree("set/", ["ant", "bee"], ["1.jpg", "2.jpg"]) + lists)
+  assert len(opened(tmp_path)) == 4
+  said = "are not read: all are of split train; lists of paths are read by data.source=table, data"
+  assert f"{said}.table.path={tmp_path / path}" in caplog.text
+  for name in lists:
+    held = "ant/1.jpg" if "rain" in name else "bee/2.jpg" if "val" in name else "bee/1.jpg"
+    (tmp_path / name).write_text(f"path,label\n{held},x\n")
+  table = {"path": str(tmp_path / path), "root": str(tmp_path / "set")}
+  if not path.endswith("json"):
+    assert list(data.build("table", split="train", **table).paths) == ["ant/1.jpg"]
+
+
+def test_beside_a_flat_folder_lists_of_splits_come_first(tmp_path, caplog):
+  """As of mini-ImageNet."""
+  write(tmp_path, ["images/n01.jpg", "images/n02.jpg", "train.csv", "test.csv"])
+  opened(tmp_path)
+  path = tmp_path / "{split}.csv"
+  assert f"taken without labels; data.source=table, data.table.path={path} re" in caplog.text
+
+
+def test_what_is_clear_is_not_told(tmp_path, caplog):
+  write(tmp_path / "splits", [*tree("train/", "ab"), *tree("test/", "ab"), "train.csv", "test.csv"])
+  write(tmp_path / "latest", [*tree("", "ab"), "latest.csv", "trainer.csv", "contest.csv"])
+  write(tmp_path / "days", [f"{pet}/day{n}/1.jpg" for pet in ("cat", "dog") for n in range(9)])
+  for name in ("splits", "latest", "days"):
+    opened(tmp_path / name)
+  assert not caplog.records
+
+
+@pytest.mark.parametrize(
+  "names", [["train.X1", "train.X2", "val.X"], ["test-X1", "train-A1", "train-B1"]]
+)
+def test_parts_of_splits_are_refused(names, tmp_path):
+  """As a part of ImageNet is packed: its classes were train.X1 and val.X."""
+  write(tmp_path, [f"{name}/n0{i}/1.jpg" for i, name in enumerate(names)] + ["Labels.json"])
+  message = f"{names[0]}, .* and {names[-1]} are called like parts of splits: move .*=folder"
+  with pytest.raises(errors.UserError, match=message):
+    opened(tmp_path)
+  assert set(classes(opened(tmp_path, labels="folder"))) == set(names)
+  if "val.X" in names:
+    assert set(classes(opened(tmp_path, layout="known-2"))) == set(names)  # as before
+  write(tmp_path, ["bus/1.jpg"])
+  if "val.X" in names:
+    assert len(opened(tmp_path).label_names) == len(names) + 1  # of vehicles, perhaps
+  trains = tmp_path / "trains"
+  write(trains, ["train_station/1.jpg", "train_track/2.jpg", "trainer/3.jpg"])
+  assert opened(trains).num_classes == 3
+
+
+@pytest.mark.parametrize(
+  "name",
+  ["train-images-idx3-ubyte.gz", "raw/t10k-labels-idx1-ubyte", "data_batch_1"],
+)
+def test_folders_of_mnist_and_cifar_say_what_reads_them(name, tmp_path):
+  (tmp_path / name).parent.mkdir(exist_ok=True)
+  (tmp_path / name).write_bytes(b"x")
+  with pytest.raises(errors.Absent, match="these are arrays, as of MNIST and CIFAR: read them in"):
+    opened(tmp_path)
+
+
+def test_names_of_classes_may_hold_spaces_and_come_twice(tmp_path):
+  """As of NABirds, in the form of CUB-200: all of one first word were one class."""
+  write(tmp_path, ["images/0817/a.jpg", "images/0818/b.jpg", "images/0900/c.jpg"])
+  numbers = {"0-a": ("0817/a.jpg", 817), "0-b": ("0818/b.jpg", 818), "0-c": ("0900/c.jpg", 900)}
+  for file, lines in {
+    "images.txt": (f"{n} {name}" for n, (name, _) in numbers.items()),
+    "image_class_labels.txt": (f"{n} {label}" for n, (_, label) in numbers.items()),
+    "train_test_split.txt": (f"{n} 1" for n in numbers),
+    "classes.txt": ["0 Birds", "9 Oak Titmouse", "817 Oak Titmouse", "818 Merlin", "900 Merlin"],
+  }.items():
+    (tmp_path / file).write_text("\n".join(lines) + "\n")
+  assert classes(opened(tmp_path)) == ["Oak Titmouse", "818 Merlin", "900 Merlin"]
