@@ -5,7 +5,6 @@ runs from before have read them, and go on.
 """
 
 import functools
-import itertools
 import logging
 import os
 import re
@@ -17,6 +16,7 @@ import numpy as np
 from contrastive_jax import errors, plural
 from contrastive_jax.data import (
   any_case,
+  around,
   class_hints,
   folder_hints,
   folder_lists,
@@ -29,13 +29,13 @@ from contrastive_jax.data import (
   sun397,
 )
 from contrastive_jax.data.any_case import AnyCase
+from contrastive_jax.data.around import Split
 from contrastive_jax.data.labels import tell_alike
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
 LABELS = ("auto", "folder", "path", "name", "none")
 _NONE = -1
-_DEEPEST = 8  # folders around all; a link may lead up
 
 
 class Reading(NamedTuple):
@@ -45,14 +45,6 @@ class Reading(NamedTuple):
   paths: Listing
   labels: np.ndarray  # int [n], -1: none
   names: tuple[str, ...]  # of the classes of all splits; (): this one has no labels
-
-
-class _Split(NamedTuple):
-  """A split as it lies there."""
-
-  folder: Any
-  images: Any  # the same, or the only folder in it
-  classes: list[str]  # sub-folders that hold images
 
 
 def plain(base: Any, split: str, tree: Tree, labels: str, suffixes: Sequence[str]) -> Reading:
@@ -104,12 +96,12 @@ def read(
       base, labels = place, "path"
     else:
       known_sets.tell_of_others(base, own)
-  given, base = base, _inner(known_sets.base_of(base, own), tree, labels)
+  given, base = base, around.inner(known_sets.base_of(base, own), tree, labels)
   listed = None
   if labels not in LABELS:
     listed = folder_lists.read(given, base, tree, labels, LABELS, column)
   if listed and any(row.split for row in listed) and not any(map(splits.kind, tree.folders(base))):
-    part = _split(base, tree)
+    part = around.split(base, tree)
     paths = _listed(part.images, tree, suffixes)
     prefix = folder_lists.below(part.images, given)
     found = folder_lists.of_split(listed, paths, prefix, labels, part.images, split)
@@ -120,7 +112,7 @@ def read(
     class_hints.check_no_parts_of_splits(base, tree)
   if labels not in ("auto", "folder") and siblings == [base]:
     splits_in_part.tell_if_mixed(base, tree, labels)
-  parts = {sibling: _split(sibling, tree) for sibling in siblings}
+  parts = {sibling: around.split(sibling, tree) for sibling in siblings}
   here = parts[root]
   root = here.images
   paths = _listed(root, tree, suffixes)
@@ -212,58 +204,6 @@ def _listed(root: Any, tree: Tree, suffixes: Sequence[str]) -> Listing:
   return paths
 
 
-def _inner(base: Any, tree: Tree, labels: str) -> Any:
-  """Returns the folder of splits or classes: another, if it is the only one in that folder.
-
-  So are images/ around classes, and dogs/ around train/ and test/. One that holds folders alone is
-  left out too where these are to be classes: else it would be the only class.
-  """
-  if any(map(splits.kind, tree.folders(base))):
-    return base
-  inner = _split(base, tree).images
-  around = _around(inner, tree)
-  if around is None:
-    return inner
-  if not any(map(splits.kind, tree.folders(around))):
-    if labels not in ("auto", "folder"):
-      return inner
-    if labels == "auto" and splits_in_part.find(around, tree):
-      return around
-    logging.getLogger(__name__).info(
-      "%s is the only folder in %s: the folders in it are taken as classes", around, base
-    )
-  return around
-
-
-def _around(place: Any, tree: Tree) -> Any:
-  """Returns the first folder of several folders, below such of one and no image; None: no such."""
-  below = place
-  for _ in range(_DEEPEST):
-    names = (name for name in tree.folders(below) if tree.has_images(below / name))
-    with_images = list(itertools.islice(names, 2))
-    flat = any(name.lower().endswith(tree.suffixes) for name in tree.files(below))
-    if flat or not with_images:
-      return None
-    if len(with_images) > 1 or splits.kind(with_images[0]):
-      return None if below is place else below
-    below = below / with_images[0]
-  return None
-
-
-def _split(folder: Any, tree: Tree) -> _Split:
-  with_images = [name for name in tree.folders(folder) if tree.has_images(folder / name)]
-  if len(with_images) == 1 and _is_around(with_images[0], folder):
-    inner = folder / with_images[0]
-    if not any(name.lower().endswith(tree.suffixes) for name in tree.files(folder)):
-      return _split(inner, tree)._replace(folder=folder)
-  return _Split(folder, folder, with_images)
-
-
-def _is_around(name: str, folder: Any) -> bool:
-  """Returns whether the only folder in another holds its images, or classes, and is none itself."""
-  return splits.is_container(name) or name == folder.name
-
-
 def _in_classes(root: Any, paths: Listing, labels: str) -> bool:
   """Returns whether the images lie in folders. Raises UserError: some do and some do not."""
   if paths.loose and (labels == "folder" or paths.loose < len(paths)):
@@ -301,7 +241,7 @@ def _by_folder(paths: Listing, names: Sequence[str]) -> np.ndarray:
 
 
 def _by_names(
-  root: Any, paths: Listing, parts: dict[Any, _Split], here: _Split, tree: Tree, labels: str
+  root: Any, paths: Listing, parts: dict[Any, Split], here: Split, tree: Tree, labels: str
 ) -> Reading:
   """Reads classes off all folders of a path, or off the names of files, over all splits."""
   class_of = os.path.dirname if labels == "path" else in_name

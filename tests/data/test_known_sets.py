@@ -186,3 +186,15 @@ def test_a_run_from_before_partitions_goes_on_with_all_images(tmp_path, caplog):
   (tmp_path / "SUN397/c/church/indoor/2.jpg").unlink()
   with pytest.raises(errors.UserError, match="Training_01.txt names is not below .*; copy the set"):
     opened(tmp_path)
+
+
+@pytest.mark.parametrize("where", ["", "Partitions", "SUN397", "SUN397/Partitions"])
+def test_partitions_may_lie_beside_the_set_or_in_it(where, tmp_path):
+  write(tmp_path, ["SUN397/a/abbey/1.jpg", "SUN397/a/abbey/4.jpg"])
+  for name in ("Training_01.txt", "Testing_01.txt"):
+    (tmp_path / where).mkdir(exist_ok=True)
+    (tmp_path / where / name).write_text(f"/a/abbey/{1 if 'r' in name else 4}.jpg\n")
+  assert [list(opened(tmp_path, split).paths) for split in ("train", "test")] == [
+    ["a/abbey/1.jpg"],
+    ["a/abbey/4.jpg"],
+  ]
