@@ -84,7 +84,7 @@ def test_beside_a_flat_folder_lists_of_splits_come_first(tmp_path, caplog):
 
 def test_what_is_clear_is_not_told(tmp_path, caplog):
   write(tmp_path / "splits", [*tree("train/", "ab"), *tree("test/", "ab"), "train.csv", "test.csv"])
-  write(tmp_path / "latest", [*tree("", "ab"), "latest.csv", "trainer.csv", "contest.csv"])
+  write(tmp_path / "latest", [*tree("", "ab"), "latest.csv", "latrain.csv", "trainer.csv"])
   write(tmp_path / "days", [f"{pet}/day{n}/1.jpg" for pet in ("cat", "dog") for n in range(9)])
   for name in ("splits", "latest", "days"):
     opened(tmp_path / name)
