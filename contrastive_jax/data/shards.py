@@ -164,6 +164,9 @@ def _of_split(names: list[str], split: str, root: str, wanted: Wanted) -> list[s
       _tell_if_mixed(names, wanted)
       return [os.path.join(root, name) for name in names]
     inside = [name for name in names if kinds[name] == splits.kind(split) != ""]
+    if not splits.kind(split):  # extra-00000-of-00002.parquet, unlabeled-00000-of-00013.arrayrecord
+      form = re.compile(rf"{re.escape(split)}(-\d.*|\.\w+)")
+      inside = [name for name in names if form.fullmatch(name.rpartition("/")[2])]
     if not inside:
       there = f" but {', '.join(known)}" if known else ""
       raise errors.UserError(

@@ -178,6 +178,18 @@ def test_sets_in_several_folders_are_not_mixed(tmp_path):
   assert levels(opened(tmp_path / "first")) == [1]
 
 
+def test_a_split_of_any_name_is_told_by_it_in_a_folder(tmp_path):
+  """As SVHN's extra on the Hub, and what prepare writes of STL-10's unlabeled."""
+  (tmp_path / "data").mkdir()
+  for level, split in enumerate(("train", "test", "extra")):
+    write(tmp_path / f"data/{split}-00000-of-00001.parquet", {"image": [picture(level)]})
+  write(tmp_path / "extra_test-00000-of-00001.parquet", {"image": [picture(9)]})
+  assert levels(opened(tmp_path / "data", "extra")) == [2]
+  assert levels(opened(tmp_path / "data", "train+extra")) == [0, 2]
+  assert levels(opened(tmp_path, "extra")) == [2]
+  assert "no files of a split 'more' but test, train; name" in refused(tmp_path, split="more")
+
+
 def test_a_saved_folder_is_read_in_its_own_order_and_named_where_it_is_damaged(tmp_path):
   for name, level in (("data-1.arrow", 1), ("data-0.arrow", 0)):
     table = pa.table({"image": [picture(level)]})
