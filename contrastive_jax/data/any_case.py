@@ -34,10 +34,10 @@ class AnyCase:
 
   def place(self, asked: Any) -> Any:
     """Returns what is called so, or the only thing but for capitals; else what was asked."""
-    inside = str(asked)[len(str(self._top)) :].strip("/")
-    if self._exact or not inside or self._is_there(asked):
+    if self._exact or asked == self._top or self._is_there(asked):
       return asked
-    found = self._top
+    above = str(self._top / "x")[:-1]  # of "." nothing
+    found, inside = self._top, str(asked).removeprefix(above)
     for name in inside.split("/"):
       if not self._is_there(found / name):
         alike = self._alike(found, name)

@@ -58,3 +58,10 @@ def test_what_a_set_was_known_by_is_said(tmp_path, caplog):
   assert f"{tmp_path / 'Imagelabels.mat'} is read as a known set: its images, splits and" in (
     caplog.text
   )
+
+
+def test_capitals_do_not_count_in_the_current_folder_either(tmp_path, monkeypatch):
+  write(tmp_path, files_of("Flowers-102"))
+  (tmp_path / "setid.mat").rename(tmp_path / "SETID.MAT")
+  monkeypatch.chdir(tmp_path)
+  assert classes(opened(".")) == ["77"]

@@ -173,3 +173,13 @@ def test_splits_that_number_their_classes_otherwise_are_not_scored(tmp_path):
 def test_a_set_of_one_class_is_a_warning(tmp_path, caplog):
   images.load(asked(), run_config(tmp_path, [1, 1, 1, -1], [1, 1]))
   assert "all images of split " in caplog.text and "are of one class (1)" in caplog.text
+
+
+def test_images_without_a_label_are_not_encoded_to_vote(tmp_path):
+  c = run_config(tmp_path, [0, 1, -1, -1, 1], [0, 1, -1])
+  assert images.load(asked(), c).train.labels.tolist() == [0, 1, 1]
+  without_labels = eval_config.evaluation("knn")
+  without_labels.protocols = ("knn", "transformation")  # which learns from all images
+  assert len(images.load(without_labels, c).train) == 5
+  whole = asked(max_train=2)
+  assert images.load(whole, c).train.labels.tolist() == [0, 1]

@@ -81,6 +81,14 @@ def test_images_without_a_label_neither_vote_nor_count(tmp_path):
   assert scores == {"knn_top1": wanted["top1"], "knn_top5": wanted["top5"]}
 
 
+def test_images_without_a_label_take_no_place_among_those_that_vote(tmp_path):
+  """Of train+unlabeled a bank of 6 would else have one that votes."""
+  c = run_config(tmp_path, [0, 1, 2] * 2 + [-1] * 30, [0, 1])
+  c.monitor.max_train = 6
+  assert len(pixels(create(c).bank)) == 6
+  assert "knn_top1" in create(c).score(*VARIABLES)
+
+
 @pytest.mark.parametrize("one", [[2] * 11 + [-1], [0] * 12], ids=["of three", "of one"])
 def test_images_of_one_class_are_told_before_the_training(one, tmp_path, caplog):
   c = run_config(tmp_path, one, [0, 1])
