@@ -77,5 +77,8 @@ if __name__ == "__main__":
   assert accuracy(*parts) == 1
   print("SAID as described")
 PYTHON
-"$work/env/bin/python" -W ignore "$work/check.py" 2>"$work/errors" >"$work/out" || { cat "$work/out" "$work/errors"; exit 1; }
+"$work/env/bin/python" -W ignore "$work/check.py" >"$work/out" 2>"$work/errors" || {
+  cat "$work/out" "$work/errors"
+  exit 1
+}
 sed -n 's/^SAID //p' "$work/out"

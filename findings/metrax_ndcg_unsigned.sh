@@ -7,12 +7,12 @@
 #           relevant images and grades are kept, give what int32 and float32 give, and what scikit-learn gives for
 #           labels of 0 and 1; or the type is refused, as the type of bool is.
 # Seen:     64 queries over 50 images of which a tenth is relevant, by random scores: 0.125, 0.147 and 0.175 at 1, 5 and
-#           10 as float32 and int32, 0.000 at all three as uint8; at 50, all images, it is 1.000 for 0.456. Grades from 0
-#           to 3: 0.000 for 0.406 at 1, 1.000 for 0.742 at 50. A ranking that is right in every place has the same
-#           numbers as uint8 as the random one. uint16 and uint32 do as uint8. DCGAtK, MRR, PrecisionAtK and RecallAtK are right, so a
-#           table of them contradicts itself. Nothing is said.
-# Why:      ranking_metrics.py sorts the ideal ranking by -labels. Of an unsigned type -1 is 255 and -0 is 0, so that what
-#           is not relevant comes first: the ideal is 0 for small k, for which a quotient of 0 is given, and too
+#           10 as float32 and int32, 0.000 at all three as uint8; at 50, all images, it is 1.000 for 0.456. Grades from
+#           0 to 3: 0.000 for 0.406 at 1, 1.000 for 0.742 at 50. A ranking that is right in every place has the same
+#           numbers as uint8 as the random one. uint16 and uint32 do as uint8. DCGAtK, MRR, PrecisionAtK and RecallAtK
+#           are right, so a table of them contradicts itself. Nothing is said.
+# Why:      ranking_metrics.py sorts the ideal ranking by -labels. Of an unsigned type -1 is 255 and -0 is 0, so that
+#           what is not relevant comes first: the ideal is 0 for small k, for which a quotient of 0 is given, and too
 #           low for large k, for which a quotient above 1 is cut to 1. No report of it was found.
 # For us:   metrax is not used. Scores here compare labels and never order by them (contrastive_jax/evaluation/
 #           scores.py). Features that leave us for metrax: docs/embed.md says what to give it.
