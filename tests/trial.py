@@ -107,7 +107,8 @@ class Trial:
     )
     with parallel.use(mesh):
       batch = parallel.put(host_batch(), mesh)
-      compiled = jax.jit(step).lower(self.state, batch).compile()
+      lowered = jax.jit(step).lower(self.state, batch)
+      compiled = lowered.compile()
       after, metrics = compiled(self.state, batch)
       second, _ = compiled(after, batch)  # refuses a state of another form or sharding
     self.argument_bytes = compiled.memory_analysis().argument_size_in_bytes
@@ -117,7 +118,7 @@ class Trial:
     if "collapse_cosine" in self.metrics:
       self.metrics["collapse_cosine"] = 1 + np.float64(self.metrics["collapse_cosine"])
     self.gradient = self.after.opt_state[0]
-    self.text = compiled.as_text()
+    self.source, self.text = lowered.as_text(), compiled.as_text()
     self.flops = compiled.cost_analysis()["flops"] + arithmetic.missed(self.text)
 
 

@@ -70,6 +70,35 @@ def test_memory_gets_no_gradient(trials):
       assert not np.any(leaf), jax.tree_util.keystr(path)
 
 
+def test_no_product_has_a_matrix_of_one_number_on_its_right(trials):
+  # XLA's CPU library makes garbage of a sum after such a product (docs/devices.md).
+  assert not _products_with_one_number(trials.on(1).source)
+
+
+def test_products_with_a_matrix_of_one_number_are_found():
+  def centred(k, scale):
+    return jnp.sum((k @ jnp.full_like(k, 0.5)) * k), k @ jnp.broadcast_to(scale, k.shape)
+
+  square, number = jnp.ones((4, 4)), jnp.float32(3)
+  assert len(_products_with_one_number(jax.jit(centred).lower(square, number).as_text())) == 2
+  assert not _products_with_one_number(jax.jit(jnp.matmul).lower(square, square).as_text())
+
+
+def _products_with_one_number(program):
+  """Returns the lines of a program in StableHLO that multiply by a matrix of equal numbers."""
+  filled = re.compile(
+    r"(%\w+) = stablehlo\.(?:constant dense<[^[>]+>|broadcast_in_dim %\w+, dims = \[\])"
+    r" : .*tensor<\d+x\d+x"
+  )
+  product = re.compile(r"stablehlo\.dot_general %\w+, (%\w+),")
+  found = []
+  for function in program.split("func.func")[1:]:
+    names = set(filled.findall(function))
+    lines = function.splitlines()
+    found += [x for x in lines if (m := product.search(x)) and m[1] in names]
+  return found
+
+
 def test_devices_do_not_change_loss_gradient_or_state(trials, request):
   everything = request.config.getoption("--all-devices") or trials.name in WITH_ALL_COUNTS
   for count in DEVICE_COUNTS if everything else DEVICE_COUNTS[-1:]:
