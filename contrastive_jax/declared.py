@@ -29,7 +29,7 @@ def options(module: str, name: str) -> type:
     name: of a class in it; its fields are `name: type = option(default, "line")`.
   """
   try:
-    fields = _fields(_Names(module), name)
+    fields = _fields(_names(module), name)
   except _NOT_READ:
     cls = getattr(importlib.import_module(f"{_PACKAGE}.{module}"), name)
     documented = [f for f in dataclasses.fields(cls) if "doc" in f.metadata]
@@ -42,7 +42,7 @@ def options(module: str, name: str) -> type:
 def constant(module: str, name: str) -> Any:
   """Returns the value of a name that a module assigns, e.g. ("models.resnet", "__all__")."""
   try:
-    return _Names(module)[name]
+    return _names(module)[name]
   except _NOT_READ:
     return getattr(importlib.import_module(f"{_PACKAGE}.{module}"), name)
 
@@ -50,7 +50,7 @@ def constant(module: str, name: str) -> Any:
 @functools.cache
 def has(module: str, name: str) -> bool:
   """Returns whether a module defines a class of that name."""
-  return name in _Names(module).classes
+  return name in _names(module).classes
 
 
 def modules(package: str) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ class _Names(dict):
       self[name] = self.evaluate(self._assigned[name])
     elif name in self._imported:
       module, (source, original) = self.module(name), self._imported[name]
-      self[name] = _Module(module) if module is not None else _Names(source)[original]
+      self[name] = _Module(module) if module is not None else _names(source)[original]
     else:
       raise KeyError(name)  # then it is looked for among the built-ins
     return self[name]
@@ -90,7 +90,7 @@ class _Names(dict):
     """Returns the names of a module of the package that this one imports as `name`."""
     source, original = self._imported.get(name, ("", ""))
     inner = f"{source}.{original}".strip(".")
-    return _Names(inner) if name in self._imported and _is_module(inner) else None
+    return _names(inner) if name in self._imported and _is_module(inner) else None
 
   def evaluate(self, node: ast.expr) -> Any:
     """Returns the value of an expression of this module."""
@@ -100,6 +100,9 @@ class _Names(dict):
       if isinstance(node, ast.Dict) and None not in node.keys:
         return {self.evaluate(key): None for key in node.keys}  # whose values are computed
       raise
+
+
+_names = functools.cache(_Names)  # a file is read once, however many import from it
 
 
 class _Module:
