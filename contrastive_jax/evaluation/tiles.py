@@ -45,14 +45,14 @@ def png(rows: Sequence[Sequence[Tile]], title: str = "", side_px: int = _SIDE_PX
         at = x, y + side_px + 3 + number * _LINE_PX
         pen.text(at, _cut(text, pen, font, side_px + 4), "black" if not number else "#555", font)
   file = io.BytesIO()
-  sheet.save(file, "PNG", optimize=True)
+  sheet.save(file, "PNG")
   return file.getvalue()
 
 
 def one(image: np.ndarray, side_px: int = _SIDE_PX) -> bytes:
   """Returns one image as a PNG whose longer side is so many pixels."""
   file = io.BytesIO()
-  _fitted(image, side_px).save(file, "PNG", optimize=True)
+  _fitted(image, side_px).save(file, "PNG")
   return file.getvalue()
 
 
