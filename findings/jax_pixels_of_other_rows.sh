@@ -1,16 +1,17 @@
 #!/bin/sh
-# Compiled for a CPU, jax 0.10.2 gives pixels another pixel's value: of a function of one colour, vmapped over the pixels
-# of an image of 182 to 208 px in a row, the results from the 32,769th on are those of the pixels 128 before.
+# Compiled for a CPU, jax 0.10.2 gives pixels another pixel's value: of a function of one colour, vmapped over the
+# pixels of an image of 182 to 208 px in a row, the results from the 32,769th on are those of the pixels 128 before.
 #
-# Version:  jax 0.10.2 on an x86-64 CPU (AVX-512), the newest that Python 3.11 can have; 0.11.0, 0.11.2 and 0.12.0.1 are right;
-#           numpy 2.4.6 to compare with.
+# Version:  jax 0.10.2 on an x86-64 CPU (AVX-512), the newest that Python 3.11 can have; 0.11.0, 0.11.2 and 0.12.0.1
+#           are right; numpy 2.4.6 to compare with.
 # Expected: vmap over rows [pixels, 3] gives what the same function gives for each row, for any number of rows.
-# Seen:     for sum((matrix @ colour)^2), the energy of a colour in another colour space, results from row 32,768
-#           on are those of rows from 32,640 on, for 32,769 to 43,264 rows (tried: 32,769, 33,124, 36,864, 40,000 and
-#           43,264; those of 224 px, 50,176 rows, are right, as are 25,600 of 160 px). A matrix of two rows does the same.
-#           Two vmaps over [height, width, 3], an einsum over it, and colours @ matrix.T are right.
+# Seen:     for sum((matrix @ colour)^2), the energy of a colour in another colour space, results from row 32,768 on
+#           are those of rows from 32,640 on, for 32,769 to 43,264 rows (tried: 32,769, 33,124, 36,864, 40,000 and
+#           43,264; those of 224 px, 50,176 rows, are right, as are 25,600 of 160 px). A matrix of two rows does the
+#           same. Two vmaps over [height, width, 3], an einsum over it, and colours @ matrix.T are right.
 # Why:      the product and the sum become one fusion of XLA's CPU library; without such fusions
-#           (XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=) it is right. Issue 39103 of jax-ml/jax reports a wrong last row.
+#           (XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=) it is right. Issue 39103 of jax-ml/jax reports a wrong
+#           last row.
 # For us:   colours are changed by sums over channels of [..., height, width] (contrastive_jax/augment/color.py), and
 #           benchmarks/fusions.py compares whole steps with and without these fusions.
 set -eu

@@ -76,21 +76,22 @@ def test_no_product_has_a_matrix_of_one_number_on_its_right(trials):
 
 
 def test_products_with_a_matrix_of_one_number_are_found():
-  def centred(k, scale):
-    return jnp.sum((k @ jnp.full_like(k, 0.5)) * k), k @ jnp.broadcast_to(scale, k.shape)
+  def wrong(k, scale):
+    blurred = jax.lax.conv(k[None, None], jnp.ones((2, 1, 3, 3)), (1, 1), "SAME")
+    return k @ jnp.full_like(k, 0.5), k @ jnp.broadcast_to(scale, k.shape), blurred
 
   square, number = jnp.ones((4, 4)), jnp.float32(3)
-  assert len(_products_with_one_number(jax.jit(centred).lower(square, number).as_text())) == 2
+  assert len(_products_with_one_number(jax.jit(wrong).lower(square, number).as_text())) == 3
   assert not _products_with_one_number(jax.jit(jnp.matmul).lower(square, square).as_text())
 
 
 def _products_with_one_number(program):
-  """Returns the lines of a program in StableHLO that multiply by a matrix of equal numbers."""
+  """Returns the lines of a program in StableHLO with a matrix or a kernel of equal numbers."""
   filled = re.compile(
     r"(%\w+) = stablehlo\.(?:constant dense<[^[>]+>|broadcast_in_dim %\w+, dims = \[\])"
     r" : .*tensor<\d+x\d+x"
   )
-  product = re.compile(r"stablehlo\.dot_general %\w+, (%\w+),")
+  product = re.compile(r"stablehlo\.(?:dot_general |convolution\()%\w+, (%\w+)[,)]")
   found = []
   for function in program.split("func.func")[1:]:
     names = set(filled.findall(function))
