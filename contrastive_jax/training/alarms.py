@@ -1,4 +1,7 @@
-"""Alarms of a run that goes on though nothing is learnt, each told once until it clears.
+"""Alarms of a run that goes on though nothing is learnt, each told once until it has cleared.
+
+A figure near its limit crosses it many times. So an alarm has cleared, and may be told again, when
+it was not raised for `CLEARED_AFTER` lines of metrics in a row.
 
 A collapse shows in the embeddings of one step. A run that has diverged, or whose gradient has died,
 has a finite loss that looks like any other: it is told by how long it lasts.
@@ -8,6 +11,7 @@ from collections.abc import Mapping
 
 from contrastive_jax.step import collapse
 
+CLEARED_AFTER = 10  # lines of metrics in a row without it
 _ROUNDING = 1e-3  # of chance: equal embeddings may come out above it
 
 
@@ -40,7 +44,7 @@ class Alarms:
     self._warmup_steps, self._idle_steps = warmup_steps, idle_steps
     self._after_steps, self._limits = after_steps, limits
     self._in_a_row = {"chance": 0, "gradient": 0}
-    self._told: list[str] = []
+    self._told: dict[str, int] = {}  # kinds that have not cleared, and for how many lines unseen
 
   def count(self, step: int, values: Mapping[str, float]) -> None:
     """Looks at the metrics of a step that was not skipped; of every one, in order."""
@@ -60,7 +64,8 @@ class Alarms:
     lines = collapse.alarms(figures, **self._limits) if collapsed else {}
     lines |= self._lasting(values)
     new = [line for kind, line in lines.items() if kind not in self._told]
-    self._told = list(lines)
+    unseen = {kind: n + 1 for kind, n in self._told.items() if n + 1 < CLEARED_AFTER}
+    self._told = unseen | dict.fromkeys(lines, 0)
     return new
 
   def _lasting(self, values: Mapping[str, float]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from contrastive_jax.training.alarms import Alarms
+from contrastive_jax.training.alarms import CLEARED_AFTER, Alarms
 
 GOOD = {"loss": 3.0, "grad_norm": 1.0, "param_norm": 10.0}
 SOUND = {"collapse_std": 1.0, "collapse_rank": 9.0, "collapse_cosine": 0.1, "collapse_zeros": 0.0}
@@ -39,9 +39,9 @@ def told(made, steps, every=1):
   ],
 )
 def test_what_lasts_is_told_once_until_it_clears(bad, words):
-  before, line, after, again = [{}] * 5, [bad] * 6, [{}], [bad] * 4
+  before, line, after, again = [{}] * 5, [bad] * 6, [{}] * CLEARED_AFTER, [bad] * 4
   found = told(alarms(), before + line + after + again)
-  assert [step for step, lines in enumerate(found, start=1) if lines] == [9, 16]
+  assert [step for step, lines in enumerate(found, start=1) if lines] == [9, 25]
   ((first,), (second,)) = (lines for lines in found if lines)
   assert words in first and "base_lr" in first and first == second
 
@@ -84,3 +84,12 @@ def test_a_head_of_zeros_is_told():
   (line,) = told(alarms(), [zeros])[0]
   assert "share of z without length 0.250 > 0.01: the head outputs zeros" in line
   assert not any(told(alarms(after_steps=9), [zeros] * 4)), "as of every collapse, not before"
+
+
+def test_a_figure_that_crosses_its_limit_back_and_forth_is_told_once_until_it_stays_away():
+  rank, zeros = {"collapse_rank": 1.9}, {"collapse_zeros": 0.25}
+  crossing = [rank, {}, {}] * 20 + [rank] + [{}] * (CLEARED_AFTER - 1)
+  found = told(alarms(), crossing + [rank, zeros, rank | zeros])
+  assert [step for step, lines in enumerate(found, start=1) if lines] == [1, len(crossing) + 2]
+  found = told(alarms(), [*crossing, {}, rank])
+  assert [step for step, lines in enumerate(found, start=1) if lines] == [1, len(crossing) + 2]
