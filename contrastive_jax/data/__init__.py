@@ -23,6 +23,10 @@ class Unreadable(Exception):
   """One image that cannot be decoded. The pipeline puts a neighbour in its place."""
 
 
+class Refused(Unreadable):
+  """One that may be whole, but not as the options stand; the text says what to change."""
+
+
 class Example(TypedDict):
   image: np.ndarray  # uint8 [h, w, 3], any size; or of the form that was asked for
   label: int  # -1: no label

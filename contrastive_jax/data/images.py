@@ -15,7 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from contrastive_jax import errors, reading, slow
-from contrastive_jax.data import Unreadable, jpeg, shrinking, white_is_zero
+from contrastive_jax.data import Refused, Unreadable, jpeg, shrinking, white_is_zero
 
 # All that Pillow is asked for: pixels, read by itself. EPS would start Ghostscript.
 FORMATS = (
@@ -92,7 +92,7 @@ def _check_file(path: str, max_megapixels: int) -> None:
     raise Unreadable(f"{path}: it is {other}; only regular files are opened")
   size, limit = os.path.getsize(path), _BYTES_IN_FILE * max_megapixels * 10**6
   if size > limit:
-    raise Unreadable(
+    raise Refused(
       f"{path}: the file has {size / 1e6:,.0f} MB, more than an image of max_megapixels "
       f"{max_megapixels} has in any format ({limit / 1e6:,.0f} MB); make it smaller, or raise "
       "max_megapixels of the data source"
@@ -150,6 +150,8 @@ def decode(
 
       if pixels.is_tiff(encoded):
         return pixels.other_tiff(encoded, name, max_megapixels, size_px)
+      if pixels.is_npy(encoded):
+        return pixels.decode(encoded, name, max_megapixels, size_px, pixels.RGB)
     raise unreadable(name, error) from error
 
 
@@ -250,7 +252,7 @@ def limit_pixels(opened: Image.Image, name: str, max_megapixels: int) -> jpeg.Si
       if -(-width // part) * -(-height // part) <= most:
         return width // part, height // part
   pixels = width * height
-  raise Unreadable(
+  raise Refused(
     f"{name}: {width} x {height} = {pixels / 1e6:.0f} megapixels are above max_megapixels "
     f"{max_megapixels}, and decoding them takes {_BYTES_DECODING * pixels / 1e9:.1f} GB in each "
     "thread that does; make it smaller, or raise max_megapixels of the data source"

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from contrastive_jax import errors, plural, reading
-from contrastive_jax.data import Unreadable, images, shrinking, white_is_zero
+from contrastive_jax.data import Refused, Unreadable, images, shrinking, white_is_zero
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
 _NPY, _TIFF = b"\x93NUMPY", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -83,12 +83,17 @@ def other_tiff(encoded: bytes, name: str, max_megapixels: int, size_px: int | No
   try:
     return decode(encoded, name, max_megapixels, size_px, RGB)
   except errors.UserError as error:  # one image of many: the others are no worse for it
-    raise Unreadable(f"{name}: Pillow reads no such TIFF, others may: {_EXTRA}") from error
+    raise Refused(f"{name}: Pillow reads no such TIFF, others may: {_EXTRA}") from error
 
 
 def is_tiff(encoded: bytes) -> bool:
   """Returns whether bytes begin as a TIFF does."""
   return encoded.startswith(_TIFF)
+
+
+def is_npy(encoded: bytes) -> bool:
+  """Returns whether bytes begin as an array in a .npy file does."""
+  return encoded.startswith(_NPY)
 
 
 def is_misread_in_planes(image: Image.Image) -> bool:
@@ -114,7 +119,7 @@ def formed(pixels: np.ndarray, form: Form, name: str = "image") -> np.ndarray:
     return pixels
   if (count, form.channels) not in GREY_OR_RGB and count != form.channels:
     has = plural.of(count, "channel")
-    raise Unreadable(
+    raise Refused(
       f"{name}: it has {has}, and data.channels is {form.channels}; if all have so many set "
       f"--config.data.channels={count}"
     )
@@ -134,7 +139,7 @@ def _unit(pixels: np.ndarray, form: Form, name: str) -> np.ndarray:
   low, high = form.value_range or (0, 0)
   if not form.value_range:
     if pixels.dtype.newbyteorder("=") != np.uint16:
-      raise Unreadable(
+      raise Refused(
         f"{name}: of values of type {pixels.dtype} no range is known; set data.value_range"
       )
     high = np.iinfo(np.uint16).max
@@ -155,7 +160,7 @@ def _fitted(image: np.ndarray, size_px: int | None) -> np.ndarray:
 
 
 def _native(encoded, name, max_megapixels, size_px, form: Form) -> np.ndarray:
-  if encoded.startswith(_NPY):
+  if is_npy(encoded):
     return _of_npy(encoded, name, max_megapixels)
   try:
     with images.open_header(encoded) as image:
@@ -291,7 +296,7 @@ def _check_shape(shape: tuple[int, ...], name: str, max_megapixels: int) -> None
   if len(shape) not in (2, 3) or min(shape) < 1:
     raise ValueError(f"an array {list(shape)} is no image [h, w] or [h, w, channels]")
   if shape[0] * shape[1] > max_megapixels * 10**6:
-    raise Unreadable(
+    raise Refused(
       f"{name}: {shape[1]} x {shape[0]} = {shape[0] * shape[1] / 1e6:.0f} megapixels are above "
       f"max_megapixels {max_megapixels}; make it smaller, or raise that of the data source"
     )

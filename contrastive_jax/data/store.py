@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import data, errors, limits, plural, reading
-from contrastive_jax.data import Source, Unreadable, images, pixels
+from contrastive_jax.data import Refused, Source, Unreadable, images, pixels
 from contrastive_jax.data.decoding import PIXELS, Decoding
 from contrastive_jax.data.unreadable import Told
 
@@ -40,6 +40,7 @@ class _Known:
   def __init__(self):
     self.lock = threading.Lock()
     self.unreadable: dict[int, str] = {}  # which and why
+    self.refused: set[int] = set()  # those of them whose text says what to change
     self.decoded: dict[tuple[int, pixels.Form], Batch] = {}  # by canvas size and form
 
 
@@ -190,11 +191,11 @@ class Store:
         with self._state.lock:
           if neighbour not in self._state.unreadable:
             self._state.unreadable[neighbour] = str(error)
+            self._state.refused |= {neighbour} if isinstance(error, Refused) else set()
             self._told.tell(str(error), len(self._state.unreadable))
     which = f"{step + 1} images in a row from number {position} cannot be read (limit"
     which += f" {MAX_UNREADABLE_NEIGHBOURS})"
     none = f"none of the {plural.of(n, 'image')} can be read"
-    raise errors.UserError(
-      f"{which if step + 1 < n else none}, the first: "
-      f"{' '.join(self._state.unreadable[position].split())[:500]}; repair or remove them"
-    )
+    first = " ".join(self._state.unreadable[position].split())[:500]
+    first += "" if position in self._state.refused else "; repair or remove them"
+    raise errors.UserError(f"{which if step + 1 < n else none}, the first: {first}")

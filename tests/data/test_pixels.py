@@ -11,7 +11,7 @@ from PIL import Image
 from tiffs import decoded, encoded, tiff
 
 from contrastive_jax import config, data, errors
-from contrastive_jax.data import identity, images, pipeline, pixel_range, pixels
+from contrastive_jax.data import identity, images, pipeline, pixel_range, pixels, store
 from contrastive_jax.weights import export
 
 SCAN = np.arange(12 * 9, dtype=np.uint16).reshape(12, 9) * 37  # 0 to 3,959: 12 bits
@@ -149,6 +149,23 @@ def test_without_tifffile_the_extra_is_named(monkeypatch):
   monkeypatch.setitem(sys.modules, "tifffile", None)
   with pytest.raises(errors.UserError, match=r"the package tifffile; .*\[scans\]"):
     decoded(content, channels=5)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_arrays_are_read_where_no_option_is_set(count):
+  values = np.random.default_rng(0).integers(0, 256, (6, 8, count), np.uint8)
+  found = images.decode(encoded(values, "npy"))
+  np.testing.assert_array_equal(found, np.broadcast_to(values, (6, 8, 3)))
+
+
+@pytest.mark.parametrize("kind", ["npy", "tiff"])
+def test_a_set_of_five_channels_is_answered_with_that_number_alone(kind, tmp_path):
+  five = np.zeros((4, 4, 5), np.uint8)
+  planes = tiff(five, photometric="minisblack", planarconfig="contig")
+  (tmp_path / f"0.{kind}").write_bytes(encoded(five, "npy") if kind == "npy" else planes)
+  source = data.build("folder", split="train", path=str(tmp_path), npy=True)
+  with pytest.raises(errors.UserError, match="is 3; if all .*set --config.data.channels=5$"):
+    store.Store(source, cache="memory", host_size_px=4)
 
 
 def test_another_number_of_channels_is_named():
