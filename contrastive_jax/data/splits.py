@@ -41,6 +41,15 @@ PLAIN = frozenset(
 )  # as runs from before know it
 SYSTEM = PLAIN | {"#recycle", "@tmp", "__pycache__", "thumbnails", "Thumbnails", "thumbs", "Thumbs"}
 
+# Hidden, and not by whoever named the classes; in small letters.
+_HIDDEN_SYSTEM = frozenset(
+  (
+    *(".git", ".hg", ".svn", ".dvc", ".cache", ".venv", ".tmp", ".ipynb_checkpoints"),
+    *(".thumbnails", ".thumbs", ".thumb", ".@__thumb", ".xvpics", ".picasaoriginals"),
+    *(".appledouble", ".spotlight-v100", ".fseventsd", ".temporaryitems", ".snapshot"),
+  )
+)
+
 
 def kind(name: str, short: bool = False) -> str:
   """Returns "train", "validation" or "test" for a name of such a split, "" for any other.
@@ -72,6 +81,12 @@ def is_container(name: str) -> bool:
 def belongs(name: str, outside: frozenset[str] = SYSTEM) -> bool:
   """Returns whether a folder of that name may hold images of a set; those `outside` do not."""
   return not name.startswith(".") and name not in outside
+
+
+def may_be_hidden_class(name: str) -> bool:
+  """Returns whether a name of a folder begins with a dot, and no system or program gives it."""
+  small = name.casefold()
+  return small.startswith(".") and small not in _HIDDEN_SYSTEM and not small.startswith(".trash")
 
 
 class Tree(Protocol):

@@ -31,14 +31,16 @@ def scan(
   """Lists all files below root whose names end so, links followed, nothing hidden.
 
   Folders of names `outside` do not belong to the set. A warning tells of folders that may not be
-  read, and how many other files are left out. Without `sizes` these and times are 0.
+  read, of hidden ones with images, and how many other files are left out. Without `sizes` these and
+  times are 0.
   """
   names, starts = bytearray(), array.array("q", [0])
   bytes_of, times, nested = array.array("q"), array.array("q"), []
   others: collections.Counter[str] = collections.Counter()
+  hidden: list[str] = []
   loose = 0
   with concurrent.futures.ThreadPoolExecutor(_THREADS, "list") as pool:
-    for folder, files in _walk(os.fspath(root), "", suffixes, others, outside):
+    for folder, files in _walk(os.fspath(root), "", suffixes, others, hidden, outside):
       prefix = os.fsencode(folder) + b"/" if folder else b""
       loose += 0 if folder else len(files)
       parts = folder.split(os.sep)
@@ -52,6 +54,7 @@ def scan(
         bytes_of.extend(found[0])
         times.extend(found[1])
   _tell_left_out(root, others)
+  _tell_hidden(root, hidden)
   count = len(starts) - 1
   return Listing(
     np.frombuffer(memoryview(names)[: max(0, len(names) - 1)], np.uint8),
@@ -72,8 +75,12 @@ def of_names(
   """Returns what `scan` would of files that are known by name: {relative path: bytes}."""
   others: collections.Counter[str] = collections.Counter()
   found, nested = [], []
+  hidden: dict[str, None] = {}
   for name in sizes:
     *folders, file = name.split("/")
+    if folders and splits.may_be_hidden_class(folders[-1]) and _is_image(file, suffixes):
+      if all(splits.belongs(folder, outside) for folder in folders[:-1]):
+        hidden["/".join(folders)] = None
     if file.startswith(".") or not all(splits.belongs(folder, outside) for folder in folders):
       continue
     if not file.lower().endswith(suffixes):
@@ -83,6 +90,7 @@ def of_names(
     if len(folders) > 1 and splits.kind(folders[1]):
       nested.append("/".join(folders[:2]))
   _tell_left_out(root, others)
+  _tell_hidden(root, list(hidden))
   return listing.of(found, nested)
 
 
@@ -143,6 +151,7 @@ def _walk(
   folder: str,
   suffixes: tuple[str, ...],
   others: collections.Counter[str],
+  hidden: list[str],
   outside: frozenset[str],
 ) -> Iterator[tuple[str, list[os.DirEntry]]]:
   """Yields (relative folder, some files in it), all paths in the order of their bytes.
@@ -152,9 +161,10 @@ def _walk(
   here = os.path.join(root, folder) if folder else root
   try:
     with slow.named(here), os.scandir(here) as found:
+      there = list(found)
       entries = sorted(
         ((os.fsencode(e.name) + b"/", e) if _is_folder(e) else (os.fsencode(e.name), e))
-        for e in found
+        for e in there
         if not e.name.startswith(".")
       )
   except PermissionError as error:  # not for us to see; what cannot be read is no empty one
@@ -162,6 +172,10 @@ def _walk(
       "warning: folder %s is left out (%s)", error.filename, error.strerror
     )
     return
+  for entry in there:
+    if splits.may_be_hidden_class(entry.name) and _is_folder(entry):
+      if _has_image(entry.path, suffixes):
+        hidden.append(os.path.join(folder, entry.name))
   files: list[os.DirEntry] = []
   for key, entry in entries:
     if not key.endswith(b"/"):
@@ -173,9 +187,22 @@ def _walk(
       if files:
         yield folder, files
         files = []
-      yield from _walk(root, os.path.join(folder, entry.name), suffixes, others, outside)
+      yield from _walk(root, os.path.join(folder, entry.name), suffixes, others, hidden, outside)
   if files:
     yield folder, files
+
+
+def _is_image(file: str, suffixes: tuple[str, ...]) -> bool:
+  return not file.startswith(".") and file.lower().endswith(suffixes)
+
+
+def _has_image(folder: str, suffixes: tuple[str, ...]) -> bool:
+  """Returns whether an image lies directly in a folder, as those of a class do."""
+  try:
+    with slow.named(folder), os.scandir(folder) as found:
+      return any(_is_image(entry.name, suffixes) for entry in found)
+  except PermissionError:
+    return False
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
@@ -213,4 +240,15 @@ def _tell_left_out(root: object, others: collections.Counter[str]) -> None:
       root,
       ", ".join(kinds[:8]),
       ", ..." if len(kinds) > 8 else "",
+    )
+
+
+def _tell_hidden(root: object, hidden: Sequence[str]) -> None:
+  if hidden:
+    names = ", ".join(sorted(hidden)[:8]) + (", ..." if len(hidden) > 8 else "")
+    logging.getLogger(__name__).warning(
+      "warning: left out under %s, for their names begin with a dot, though they hold images: %s; "
+      "rename those that are classes",
+      root,
+      names,
     )

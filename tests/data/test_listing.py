@@ -149,3 +149,22 @@ def test_a_source_says_the_same_of_its_files_as_before_there_were_lists(root):
 
 
 CONTENT = "9e7450bf879cd9908c318de670119be1949eb26c043d5ee8acf76245aa3c78aa"
+
+
+@pytest.mark.parametrize("known_by_name", [False, True])
+def test_a_hidden_folder_of_images_is_told_unless_a_system_or_a_program_made_it(
+  tmp_path, caplog, known_by_name
+):
+  system = (".git", ".cache", ".ipynb_checkpoints", ".thumbnails", ".Trash-1000", "@eaDir")
+  names = ["cat/1.jpg", ".net/1.jpg", ".net/2.jpg", "dog/.old/3.JPG", ".a/a.txt", ".b/._1.jpg"]
+  names += [f"{folder}/1.jpg" for folder in (*system, "__MACOSX")] + [".git/.old/1.jpg"]
+  write(tmp_path, *names)
+  if known_by_name:
+    found = walk.of_names(tmp_path, dict.fromkeys(names, 1), SUFFIXES)
+  else:
+    found = walk.scan(tmp_path, SUFFIXES)
+  assert list(found) == ["cat/1.jpg"]
+  (line,) = [text for text in caplog.messages if "begin with a dot" in text]
+  assert f"under {tmp_path}, " in line and line.endswith(
+    "hold images: .net, dog/.old; rename those that are classes"
+  )
