@@ -67,4 +67,4 @@ def check_export(config: ConfigDict, workdir: str) -> None:
 def export_at_end(config: ConfigDict, workdir: str) -> None:
   """Exports the last checkpoint of a run, local or in a bucket; called by every process."""
   for form in eval_config.names(config.checkpoint.export):
-    export.run(workdir, form)
+    export.run(workdir, form, try_place=False)

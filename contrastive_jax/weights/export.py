@@ -30,6 +30,7 @@ def run(
   prepare: str = "out",
   batch: int | None = None,
   network: str = "online",
+  try_place: bool = True,
 ) -> str:
   """Exports the backbone of a run; returns the folder. Of several processes the first writes.
 
@@ -41,6 +42,7 @@ def run(
     prepare: "in": an ONNX or StableHLO network takes bytes and standardises them itself.
     batch: images at a time of a StableHLO network; None: any number.
     network: "online", or "target", the moving average that a method keeps (DINO's teacher).
+    try_place: whether to write there before the work; not at the end of a run, which is done.
 
   Raises:
     UserError: the run's network has no such form; the place is not one; a package is missing.
@@ -54,6 +56,26 @@ def run(
   file = os.path.join(workdir, "config.json")
   build.check_stored(loaded.config, loaded.params, loaded.stats, file, partly=network == "target")
   check_network(loaded.config, form)
+  with folder.tried(place) if try_place else contextlib.nullcontext():
+    files = _contents(loaded, workdir, form, step, prepare, batch, network)
+    folder.check(place)
+    folder.write(place, files)
+  logging.getLogger(__name__).info(
+    "step %d of %s is exported to %s: %s", loaded.step, workdir, place, ", ".join(files)
+  )
+  return place
+
+
+def _contents(
+  loaded: loading.Run,
+  workdir: str,
+  form: str,
+  step: int | str | None,
+  prepare: str,
+  batch: int | None,
+  network: str,
+) -> dict[str, bytes]:
+  """Returns {name: content} of the files of an export; arguments are those of `run`."""
   arrays = tree.flat(loaded.params["backbone"], loaded.stats.get("backbone", {}))
   backbone = forms.Backbone(
     {name: np.asarray(array) for name, array in arrays.items()},
@@ -71,13 +93,7 @@ def run(
       "knn": _knn(records, loaded.step) if network == "online" else None,
     }
     results = card.results_of(records, network)
-  files = forms.contents(backbone, form, about, results, prepare, batch)
-  folder.check(place)
-  folder.write(place, files)
-  logging.getLogger(__name__).info(
-    "step %d of %s is exported to %s: %s", loaded.step, workdir, place, ", ".join(files)
-  )
-  return place
+  return forms.contents(backbone, form, about, results, prepare, batch)
 
 
 def check_form(

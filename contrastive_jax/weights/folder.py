@@ -6,12 +6,13 @@ nothing can be renamed: the file by which an export is known is removed first an
 none is taken for whole before.
 """
 
+import contextlib
 import os
 import pathlib
 import re
 import shutil
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from contrastive_jax import errors, places, reading
 from contrastive_jax.buckets import address
@@ -28,6 +29,31 @@ def check(place: str) -> None:
   folder = pathlib.Path(place)
   places.check_folder(folder, "the export", "give another --out")
   _check_names(place, reading.names_in(folder), (MARK,))
+
+
+@contextlib.contextmanager
+def tried(place: str) -> Iterator[None]:
+  """Tries to write beside a folder before what goes there is made; one in a bucket was, by `check`.
+
+  The folders above it are made, and removed again if they are empty after an error.
+
+  Raises:
+    UserError: nothing can be written there.
+    SaveFailed: nothing can be now.
+  """
+  if address.is_bucket(place):
+    yield
+    return
+  above = pathlib.Path(place).absolute().parent
+  made = [path for path in (above, *above.parents) if not path.exists()]
+  try:
+    places.ready(above, "the export", "give another --out")
+    yield
+  except BaseException:  # Ctrl-C, too
+    for path in made:
+      with contextlib.suppress(OSError):
+        path.rmdir()
+    raise
 
 
 def _check_bucket(to: address.Address) -> None:

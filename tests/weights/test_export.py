@@ -20,7 +20,7 @@ import whole_runs
 from absl import flags
 from ml_collections import config_flags
 
-from contrastive_jax import build, catalogue, cli, errors, parallel
+from contrastive_jax import build, catalogue, cli, errors, parallel, places
 from contrastive_jax import config as config_lib
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate
@@ -375,6 +375,29 @@ def test_a_command_that_is_killed_while_it_writes_leaves_the_earlier_export(trai
   assert len(os.listdir(tmp_path)) == 2
   export.run(trained[0], "own", out=str(out))
   assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+  trained, tmp_path, monkeypatch, capfd
+):
+  def refused(folder, *_):
+    raise errors.UserError(f"the export cannot be written to {folder} (read-only)")
+
+  worked = []
+  monkeypatch.setattr(forms, "contents", lambda *_: worked.append(1))
+  monkeypatch.setattr(places, "ready", refused)
+  with pytest.raises(SystemExit) as left:
+    cli.main(["export", f"--workdir={trained[0]}", "--format=own", f"--out={tmp_path / 'a/out'}"])
+  assert left.value.code == 2 and not worked
+  assert f"error: the export cannot be written to {tmp_path / 'a'} (read" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, errors.UserError])
+def test_folders_that_were_made_for_an_export_that_failed_are_removed(end, tmp_path):
+  with pytest.raises(end), folder.tried(str(tmp_path / "a/b/out")):
+    assert (tmp_path / "a/b").is_dir()
+    raise end
+  assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["NOTES.md", ".git", "resnet50.safetensors"])
