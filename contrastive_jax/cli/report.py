@@ -28,6 +28,8 @@ def _define(values: flags.FlagValues) -> None:
 
 
 def _run(asked: Asked) -> None:
+  import jax
+
   from contrastive_jax.report import write
 
   given = asked.flags
@@ -42,7 +44,8 @@ def _run(asked: Asked) -> None:
     seconds=given["seconds"].value,
     command=shlex.join(["contrastive_jax", "report", *asked.words]),
   )
-  print(f"report: {written}", flush=True)
+  if jax.process_index() == 0:
+    print(f"report: {written}", flush=True)
 
 
 COMMAND = Command(

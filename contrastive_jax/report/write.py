@@ -14,6 +14,7 @@ from contrastive_jax import errors, places
 from contrastive_jax.buckets import address, reads, results
 from contrastive_jax.data import given as given_lib
 from contrastive_jax.evaluation import config as eval_config
+from contrastive_jax.evaluation import evaluate
 from contrastive_jax.report import page, projecting, sample
 from contrastive_jax.study import own_page
 from contrastive_jax.workdir import loading
@@ -34,7 +35,7 @@ def write(
   command: str = "",
   given: given_lib.Images | None = None,
 ) -> str:
-  """Writes the page of a run and returns its path.
+  """Writes the page of a run and returns its path; of several processes the first writes.
 
   Args:
     workdir: of the run, local or in a bucket.
@@ -61,6 +62,9 @@ def write(
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     places.ready(folder, "the report", "give another --out")
     try:
+      if jax.process_index() > 0:  # all read the weights, which they do together
+        evaluate.load(workdir, eval_config.resolve(config)[0])
+        return f"{place}/{own_page.NAME}"
       found = sample.take(config, workdir, images, seconds, loaded, given)
     except BaseException:  # Ctrl-C, too, leaves no folder
       for path in made:

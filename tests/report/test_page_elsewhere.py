@@ -1,6 +1,7 @@
 """The page, and the exported backbone, of a run in a bucket and of one of several processes."""
 
 import pathlib
+import sys
 
 import members
 import pytest
@@ -122,3 +123,13 @@ write.at_end(sys.argv[3])
   page = (tmp_path / "report" / "index.html").read_text()
   assert "could not be drawn" not in page and "Of 32 images of split" in page
   assert (tmp_path / "export" / "own" / "preprocessing.json").exists()
+  command = "import sys; from contrastive_jax import cli; sys.stdout = sys.stderr; cli.main()"
+  words = ["report", str(tmp_path), f"--out={tmp_path / 'again'}", "--num_processes=2"]
+  words += [f"--coordinator=127.0.0.1:{members.free_port()}"]
+  started = [
+    members.start(sys.executable, "-c", command, *words, f"--process_id={i}") for i in range(2)
+  ]
+  codes, said = members.ends(started)
+  assert codes == [0, 0], said
+  assert [text.count("report: ") for text in said] == [1, 0], said
+  assert "could not be drawn" not in (tmp_path / "again" / "index.html").read_text()
