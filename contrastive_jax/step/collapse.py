@@ -30,7 +30,8 @@ def metrics(
     `std`: mean over features of the standard deviation over images, times sqrt(D): 1 if they fill
       the sphere evenly, 0 at one point (SimSiam, Chen and He 2021, section 4.1, shows std/1).
     `rank`: (sum of eigenvalues)^2 / (sum of their squares) of the covariance, between 1 and D.
-    `cosine`: mean similarity of two different images: about 0 if even, 1 at one point.
+    `cosine`: mean similarity of two different images: about 0 if even, 1 at one point; 0 of images
+      whose z has no length, as their z has no direction.
     `zeros`: share of rows whose length, before they are brought to unit length, is nearly 0.
   """
   z = jax.lax.stop_gradient(z[:, 0]).astype(jnp.float32)
@@ -39,6 +40,7 @@ def metrics(
   share = 1 / parallel.over_rows(_copies, *[losses.images(u, image)] * 2)[:, None]
   n = share.sum()  # different images
   mean = (share * u).sum(axis=0) / n
+  own = jnp.sum(share * u * u)  # of each image with itself: 1, and 0 without length
   centred = u - mean
   covariance = parallel.sum_of_products(share * centred, centred) / n
   variance = jnp.diagonal(covariance)
@@ -46,7 +48,7 @@ def metrics(
   return {
     "std": jnp.sqrt(variance).mean() * jnp.sqrt(d),
     "rank": total**2 / jnp.maximum(jnp.sum(covariance**2), 1e-30),
-    "cosine": (jnp.sum((n * mean) ** 2) - n) / jnp.maximum(n * (n - 1), 1),
+    "cosine": (jnp.sum((n * mean) ** 2) - own) / jnp.maximum(n * (n - 1), 1),
     "zeros": jnp.mean(jnp.sum(z * z, axis=1) < _NO_LENGTH**2),
   }
 

@@ -65,6 +65,16 @@ def test_figures_are_those_of_metrics_where_they_are_due_and_nan_where_not(num_d
     assert np.isnan(not_due[name])
 
 
+@pytest.mark.parametrize("num_zeros", [0, 3, 8])
+def test_the_mean_cosine_is_that_of_pairs_and_0_where_one_has_no_length(num_zeros):
+  z = np.random.default_rng(4).normal(size=(8, 1, 5)).astype(np.float32) + 1
+  z[:num_zeros] = 0
+  unit = z[:, 0] / np.maximum(np.linalg.norm(z[:, 0], axis=1, keepdims=True), 1e-12)
+  pairs = (unit @ unit.T)[~np.eye(8, dtype=bool)]
+  found = collapse.metrics(jnp.asarray(z))["cosine"]
+  np.testing.assert_allclose(found, pairs.mean(), rtol=1e-5, atol=1e-6)
+
+
 def test_a_batch_of_one_image_has_figures():
   found = collapse.metrics(jnp.ones((8, 1, 4)), jnp.zeros(8, jnp.int32))
   assert all(np.isfinite(value) for value in found.values())
