@@ -3,6 +3,7 @@
 Each is told by the names of these files. Images lie in the folder that the set has for them.
 """
 
+import functools
 import itertools
 import logging
 import re
@@ -29,6 +30,7 @@ _DEVKIT = ("ILSVRC2012_devkit_t12", "data")
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _ALONE = (places365.CATEGORIES, "ClassName.txt", "GT-final_test.csv", "LOC_val_solution.csv")
 NEWEST = 3  # version of what is known
+_CUB = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
 _DEEPEST = 8  # folders that hold nothing else; a link may lead up
 
 
@@ -49,11 +51,11 @@ def whole(base: Any, tree: AnyCase, labels: str, version: int = NEWEST) -> Known
   """
   for one, place, there in _there(base, tree):
     chosen = re.search(rf"(?:^|/)({one.lists})$", labels) if one.lists else None
-    if labels != "auto" and not chosen or one.since > version:
+    if labels != "auto" and not chosen or not one.since <= version <= one.until:
       continue
     if len(there) == len(one.files):
       found = _read(one, place, tree, *([chosen[1]] if chosen else ()))
-      if found and (tree.is_folder(found.images) or one.since == 1):
+      if found and (tree.is_folder(found.images) or one.files == _CUB or one.since == 1):
         any_case.tell(tree, place, found.what)
         return found._replace(images=tree.place(found.images))
       if found:
@@ -203,14 +205,12 @@ class _Set(NamedTuple):
   within: tuple[str, ...] = ("CUB_200_2011", "food-101")  # that it is packed in, one of these
   lists: str = ""  # the form of what `labels` may name: then `read` is given it
   since: int = 2  # the version that knows it: of the layouts known, known-2, ...
+  until: int = NEWEST  # the last version that reads it so
 
 
 _WHOLE = (
-  _Set(
-    sets_in_lists.cub,
-    ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt"),
-    since=1,
-  ),
+  _Set(sets_in_lists.cub, _CUB, since=3),
+  _Set(functools.partial(sets_in_lists.cub, whole=False), _CUB, since=1, until=2),
   _Set(sets_in_matlab.flowers, ("imagelabels.mat", "setid.mat"), since=1),
   _Set(
     sets_in_lists.food,

@@ -14,14 +14,20 @@ _LEVELS = {"variants.txt": "variant", "families.txt": "family", "manufacturers.t
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
 
-def cub(place: Any, tree: Tree) -> Known:
-  """CUB-200-2011, and NABirds, whose names of classes hold spaces and may come twice."""
-  names, labels, parts, classes = (
-    {n: " ".join(rest) for _, (n, *rest) in set_files.lines(place / file, tree, columns=2)}
-    for file in ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
-  )
-  counts = collections.Counter(classes[number] for number in set(labels.values()) & set(classes))
-  classes = {n: f"{n} {name}" if counts[name] > 1 else name for n, name in classes.items()}
+def cub(place: Any, tree: Tree, whole: bool = True) -> Known:
+  """CUB-200-2011, and NABirds, whose names of classes hold spaces and may come twice.
+
+  Args:
+    place: the folder.
+    tree: in which it lies.
+    whole: whether names may hold spaces; to runs from before all of one first word were one class.
+  """
+  names, classes = (_numbered(place / f, tree, whole) for f in ("images.txt", "classes.txt"))
+  labels = _numbered(place / "image_class_labels.txt", tree)
+  parts = _numbered(place / "train_test_split.txt", tree)
+  if whole:
+    counts = collections.Counter(classes[label] for label in set(labels.values()) & set(classes))
+    classes = {n: f"{n} {name}" if counts[name] > 1 else name for n, name in classes.items()}
   found = []
   for line, (number, name) in enumerate(names.items(), 1):
     if number not in labels or labels[number] not in classes or number not in parts:
@@ -32,6 +38,12 @@ def cub(place: Any, tree: Tree) -> Known:
     split = "train" if parts[number] == "1" else "test"
     found.append(Row(line, name, classes[labels[number]], split))
   return Known("images.txt", place / "images", found)
+
+
+def _numbered(path: Any, tree: Tree, whole: bool = False) -> dict[str, str]:
+  """Returns what stands behind the number in each line: its first word, or all of it."""
+  lines = set_files.lines(path, tree, columns=2)
+  return {number: " ".join(rest) if whole else rest[0] for _, (number, *rest) in lines}
 
 
 def pets(place: Any, tree: Tree) -> Known:

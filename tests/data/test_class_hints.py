@@ -128,9 +128,11 @@ def test_names_of_classes_may_hold_spaces_and_come_twice(tmp_path):
   numbers = {"0-a": ("0817/a.jpg", 817), "0-b": ("0818/b.jpg", 818), "0-c": ("0900/c.jpg", 900)}
   for file, lines in {
     "images.txt": (f"{n} {name}" for n, (name, _) in numbers.items()),
-    "image_class_labels.txt": (f"{n} {label}" for n, (_, label) in numbers.items()),
+    "image_class_labels.txt": (f"{n} {label} 9" for n, (_, label) in numbers.items()),
     "train_test_split.txt": (f"{n} 1" for n in numbers),
     "classes.txt": ["0 Birds", "9 Oak Titmouse", "817 Oak Titmouse", "818 Merlin", "900 Merlin"],
   }.items():
     (tmp_path / file).write_text("\n".join(lines) + "\n")
   assert classes(opened(tmp_path)) == ["Oak Titmouse", "818 Merlin", "900 Merlin"]
+  for layout in ("known-2", "known"):
+    assert classes(opened(tmp_path, layout=layout)) == ["Oak", "Merlin", "Merlin"]  # as before
