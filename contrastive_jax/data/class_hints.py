@@ -5,7 +5,7 @@ As of DomainNet, whose topmost folders are styles of pictures, or of sets whose 
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from contrastive_jax import errors
@@ -16,6 +16,14 @@ _MOST_DOMAINS = 20  # folders that may be something above classes
 _FEWEST_INSIDE = 10  # folders in each of those
 _MOST_LOOKED_INTO = 20  # folders without images, for lists
 _CLUTTER = re.compile(r"background_google|\d+\.clutter")  # of Caltech-101 and 256
+_MAY_BE_A_STYLE = re.compile(r"photos?|pictures?", re.IGNORECASE)  # beside sketches: classes
+_LETTERS = 3  # of what a part of a split is called by: X1
+# In the name of what a training writes down: train_log.txt, val_loss.csv.
+_RECORD = re.compile(
+  r"(?<![a-z])(logs?|loss(es)?|metrics?|scores?|results?|history|accuracy|predictions?|stats)"
+  r"(?![a-z])",
+  re.IGNORECASE,
+)
 _LISTS = (".csv", ".tsv", ".jsonl", ".ndjson")  # what else is a text may be a page to read
 _WORD = re.compile(
   r"(?<![a-z])(train(?:ing)?|val(?:id(?:ation)?)?|test(?:ing)?)(?![a-z])", re.IGNORECASE
@@ -39,7 +47,8 @@ def tell(names: Sequence[str], given: Any, root: Any, tree: Tree, is_whole: bool
       "to be one",
       root / clutter,
     )
-  container = next((name for name in names if splits.is_container(name)), None)
+  around = (n for n in names if splits.is_container(n) and not _MAY_BE_A_STYLE.fullmatch(n))
+  container = next(around, None)
   if container is not None and len(names) > 1:
     log.warning(
       "warning: %s is taken as a class beside %s: if it holds all images (and others masks, say) "
@@ -64,13 +73,14 @@ def tell(names: Sequence[str], given: Any, root: Any, tree: Tree, is_whole: bool
 
 
 def _tell_of_domains(names: Sequence[str], root: Any, tree: Tree) -> None:
+  """Says where each folder holds many; patient01, patient02, ... are no classes."""
   inside = []
   for name in names:
     place = root / name
     inside = tree.folders(place) if tree.is_folder(place) else []
     if len(inside) == 1 and splits.is_container(inside[0]):
       inside = tree.folders(place / inside[0])
-    if len(inside) < _FEWEST_INSIDE:
+    if len({re.sub(r"\d", "", one) for one in inside}) < _FEWEST_INSIDE:
       return
   logging.getLogger(__name__).warning(
     "warning: %s are taken as classes, and each holds %d folders or more (%s/%s): if these are the "
@@ -91,7 +101,7 @@ def lists_of_splits(given: Any, root: Any, tree: Tree) -> tuple[str, Any] | None
       alike: dict[str, dict[str, str]] = {}
       for name in tree.files(place):
         match = _WORD.search(name) if name.lower().endswith(rows.SUFFIXES) else None
-        if match:
+        if match and not _RECORD.search(name):
           form = f"{name[: match.start()]}{{split}}{name[match.end() :]}"
           alike.setdefault(form, {}).setdefault(splits.kind(match[1]), name)
       for form, found in alike.items():
@@ -104,17 +114,16 @@ def lists_of_splits(given: Any, root: Any, tree: Tree) -> tuple[str, Any] | None
 def check_no_parts_of_splits(base: Any, tree: Tree) -> None:
   """Raises UserError if all folders are called like parts of splits: train.X1, train.X2, val.X.
 
-  As those of a part of ImageNet that is packed so.
+  As those of a part of ImageNet that is packed so. test_tube and train_engine are classes.
   """
-  with_images = [name for name in tree.folders(base) if _begins(name)]
-  kinds = {_begins(name) for name in with_images}
-  if len(kinds) < 2 or any(map(splits.kind, with_images)):
+  begun = {name: _begun(name) for name in tree.folders(base)}
+  with_images = [name for name, parts in begun.items() if parts]
+  if not _are_parts(map(begun.get, with_images)) or any(map(splits.kind, with_images)):
     return
-  others = (name for name in tree.folders(base) if not _begins(name))
-  if any(tree.has_images(base / name) for name in others):
+  if any(tree.has_images(base / name) for name, parts in begun.items() if not parts):
     return
   with_images = [name for name in with_images if tree.has_images(base / name)]
-  if len({_begins(name) for name in with_images}) > 1:
+  if _are_parts(map(begun.get, with_images)):
     names = f"{', '.join(with_images[:-1])} and {with_images[-1]}"
     raise errors.UserError(
       f"{base}: {names} are called like parts of splits: move what is in them into train, val and "
@@ -122,7 +131,18 @@ def check_no_parts_of_splits(base: Any, tree: Tree) -> None:
     )
 
 
-def _begins(name: str) -> str:
-  """Returns the split that a name begins with, as a word; "": none."""
+def _begun(name: str) -> tuple[str, str] | None:
+  """Returns the split that a name begins with, as a word, and the letters after it; None: none."""
   match = _WORD.match(name)
-  return splits.kind(match[1]) if match else ""
+  rest = name[match.end() :] if match else ""
+  return (splits.kind(match[1]), re.sub(r"[\W\d_]", "", rest).casefold()) if match else None
+
+
+def _are_parts(begun: Iterable[tuple[str, str]]) -> bool:
+  """Returns whether names of train and others say no more than the split, or go on alike."""
+  of_train, others = set(), set()
+  for kind, rest in begun:
+    (of_train if kind == "train" else others).add(rest)
+  if not (of_train and others):
+    return False
+  return bool(of_train & others) or max(map(len, of_train | others)) <= _LETTERS

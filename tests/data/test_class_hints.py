@@ -10,7 +10,7 @@ def tree(base, folders, files=("1.jpg",)):
   return [f"{base}{folder}/{name}" for folder in folders for name in files]
 
 
-CLASSES = [f"c{number}" for number in range(12)]
+CLASSES = [f"c{letter}" for letter in "abcdefghijkl"]  # with numbers they may be patients
 
 
 @pytest.mark.parametrize(
@@ -26,11 +26,11 @@ CLASSES = [f"c{number}" for number in range(12)]
     ),
     (
       [name for style in ("clipart", "real") for name in tree(f"{style}/", CLASSES)],
-      "clipart and real are taken as classes, and each holds 10 folders or more (real/c0): if thes",
+      "clipart and real are taken as classes, and each holds 10 folders or more (real/ca): if thes",
     ),
     (
       [name for shop in ("amazon", "dslr") for name in tree(f"{shop}/images/", CLASSES)],
-      "amazon and dslr are taken as classes, and each holds 10 folders or more (dslr/c0)",
+      "amazon and dslr are taken as classes, and each holds 10 folders or more (dslr/ca)",
     ),
     (
       ["VOC2012/JPEGImages/1.jpg", "VOC2012/SegmentationClass/1.png"],
@@ -86,9 +86,14 @@ def test_what_is_clear_is_not_told(tmp_path, caplog):
   write(tmp_path / "splits", [*tree("train/", "ab"), *tree("test/", "ab"), "train.csv", "test.csv"])
   write(tmp_path / "latest", [*tree("", "ab"), "latest.csv", "latrain.csv", "trainer.csv"])
   write(tmp_path / "days", [f"{pet}/day{n}/1.jpg" for pet in ("cat", "dog") for n in range(9)])
-  for name in ("splits", "latest", "days"):
+  people = [f"{state}/patient{n}/1.jpg" for state in ("sick", "well") for n in range(12)]
+  write(tmp_path / "people", people)
+  write(tmp_path / "styles", tree("", ["photo", "sketch"]))
+  records = ["train_log.txt", "test_log.txt", "losses/train_loss.csv", "losses/val_loss.csv"]
+  write(tmp_path / "records", [*tree("", "ab"), *records])
+  for name in ("splits", "latest", "days", "people", "styles", "records"):
     opened(tmp_path / name)
-  assert not caplog.records
+    assert not caplog.records, name
 
 
 @pytest.mark.parametrize(
@@ -109,6 +114,19 @@ def test_parts_of_splits_are_refused(names, tmp_path):
   trains = tmp_path / "trains"
   write(trains, ["train_station/1.jpg", "train_track/2.jpg", "trainer/3.jpg"])
   assert opened(trains).num_classes == 3
+
+
+@pytest.mark.parametrize(
+  "names",
+  [
+    ["test_tube", "train_engine"],
+    ["Test Pilot", "Training Day", "Training Day 2"],
+    ["test_negative", "test_positive", "validation_positive"],
+  ],
+)
+def test_classes_that_begin_like_splits_are_classes(names, tmp_path):
+  write(tmp_path, tree("", names))
+  assert set(classes(opened(tmp_path))) == set(names)
 
 
 @pytest.mark.parametrize(
