@@ -18,9 +18,10 @@ _MOST_LOOKED_INTO = 20  # folders without images, for lists
 _CLUTTER = re.compile(r"background_google|\d+\.clutter")  # of Caltech-101 and 256
 _MAY_BE_A_STYLE = re.compile(r"photos?|pictures?", re.IGNORECASE)  # beside sketches: classes
 _LETTERS = 3  # of what a part of a split is called by: X1
-# In the name of what a training writes down: train_log.txt, val_loss.csv.
+# In the name of what a training reads or writes: train_log.txt, val_loss.csv, config_test.json.
 _RECORD = re.compile(
-  r"(?<![a-z])(logs?|loss(es)?|metrics?|scores?|results?|history|accuracy|predictions?|stats)"
+  r"(?<![a-z])(logs?|loss(es)?|metrics?|scores?|results?|history|accuracy|predictions?|stats|"
+  r"features|embeddings|config|requirements|readme)"
   r"(?![a-z])",
   re.IGNORECASE,
 )

@@ -121,8 +121,9 @@ def _of_letters(names: Sequence[str], root: Any, tree: Tree) -> None:
   """Says where classes may be the letters that folders of classes are sorted by: a/abbey."""
   if len(names) < 2 or any(len(name) != 1 or not name.isalpha() for name in names):
     return
-  first = {name: next(iter(tree.folders(root / name)), "") for name in names}
-  if all(inside.casefold().startswith(name.casefold()) for name, inside in first.items()):
+  there = [name for name in names if tree.is_folder(root / name)]  # a split may have no image of J
+  first = {name: next(iter(tree.folders(root / name)), "") for name in there}
+  if first and all(one.casefold().startswith(name.casefold()) for name, one in first.items()):
     logging.getLogger(__name__).warning(
       "warning: %s are taken as classes, and seem to be letters by which folders are sorted (%s): "
       "data.folder.labels=path takes all folders of a path as the class",
