@@ -19,6 +19,7 @@ class AnyCase:
     """
     self._tree, self._top, self._exact = tree, top, exact
     self._known: dict[str, dict[str, list[str]]] = {}  # names of each folder, by small letters
+    self._there: dict[str, bool] = {}  # each place is asked about once: a disk may be far away
     self.suffixes = tree.suffixes
     self.folders, self.files, self.listed = tree.folders, tree.files, tree.listed
     self.has_images, self.measured = tree.has_images, tree.measured
@@ -48,7 +49,9 @@ class AnyCase:
     return found
 
   def _is_there(self, place: Any) -> bool:
-    return self._tree.is_file(place) or self._tree.is_folder(place)
+    if (asked := str(place)) not in self._there:
+      self._there[asked] = self._tree.is_file(place) or self._tree.is_folder(place)
+    return self._there[asked]
 
   def _alike(self, folder: Any, name: str) -> list[str]:
     if not self._tree.is_folder(folder):
