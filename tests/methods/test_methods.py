@@ -87,16 +87,18 @@ def test_products_with_a_matrix_of_one_number_are_found():
 
 def _products_with_one_number(program):
   """Returns the lines of a program in StableHLO with a matrix or a kernel of equal numbers."""
+  defined = re.compile(r"\s*(%\w+)(?::\d+)? = (.*)")
   filled = re.compile(
-    r"(%\w+) = stablehlo\.(?:constant dense<[^[>]+>|broadcast_in_dim %\w+, dims = \[\])"
-    r" : .*tensor<\d+x\d+x"
+    r"stablehlo\.(?:constant dense<[^[>]+>|broadcast_in_dim %\w+, dims = \[\]) : .*tensor<\d+x\d+x"
   )
   product = re.compile(r"stablehlo\.(?:dot_general |convolution\()%\w+, (%\w+)[,)]")
-  found = []
-  for function in program.split("func.func")[1:]:
-    names = set(filled.findall(function))
-    lines = function.splitlines()
-    found += [x for x in lines if (m := product.search(x)) and m[1] in names]
+  found, of_one_number = [], set()
+  for line in program.splitlines():
+    if match := product.search(line):
+      found += [line] if match[1] in of_one_number else []
+    if match := defined.match(line):  # a name is given again behind the region that had it
+      name, operation = match.groups()
+      (of_one_number.add if filled.match(operation) else of_one_number.discard)(name)
   return found
 
 
