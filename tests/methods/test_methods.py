@@ -78,7 +78,7 @@ def test_no_product_has_a_matrix_of_one_number_on_its_right(trials):
 def test_products_with_a_matrix_of_one_number_are_found():
   def wrong(k, scale):
     blurred = jax.lax.conv(k[None, None], jnp.ones((2, 1, 3, 3)), (1, 1), "SAME")
-    return k @ jnp.full_like(k, 0.5), k @ jnp.broadcast_to(scale, k.shape), blurred
+    return k @ jnp.full_like(k, 0.5), k @ jnp.broadcast_to(scale, k.shape).T, blurred
 
   square, number = jnp.ones((4, 4)), jnp.float32(3)
   assert len(_products_with_one_number(jax.jit(wrong).lower(square, number).as_text())) == 3
@@ -91,6 +91,7 @@ def _products_with_one_number(program):
   filled = re.compile(
     r"stablehlo\.(?:constant dense<[^[>]+>|broadcast_in_dim %\w+, dims = \[\]) : .*tensor<\d+x\d+x"
   )
+  same = re.compile(r"(?:sdy\.sharding_constraint|stablehlo\.(?:convert|transpose)) (%\w+)")
   product = re.compile(r"stablehlo\.(?:dot_general |convolution\()%\w+, (%\w+)[,)]")
   found, of_one_number = [], set()
   for line in program.splitlines():
@@ -98,7 +99,9 @@ def _products_with_one_number(program):
       found += [line] if match[1] in of_one_number else []
     if match := defined.match(line):  # a name is given again behind the region that had it
       name, operation = match.groups()
-      (of_one_number.add if filled.match(operation) else of_one_number.discard)(name)
+      kept = same.match(operation)
+      is_filled = filled.match(operation) or kept and kept[1] in of_one_number
+      (of_one_number.add if is_filled else of_one_number.discard)(name)
   return found
 
 
