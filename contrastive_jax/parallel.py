@@ -84,9 +84,16 @@ def check_batch_size(batch_size: int, num_devices: int, key: str = "batch_size")
 
 
 def put(host_batch: PyTree[np.ndarray], mesh: Mesh) -> PyTree[Array]:
-  """Builds global arrays, sharded on axis 0, from each process's own contiguous block of rows."""
+  """Builds global arrays, sharded on axis 0, from each process's own contiguous block of rows.
+
+  On a CPU that is one device they are complete: a program that has to wait for its inputs is run by
+  a thread of XLA's own, which keeps no memory (cli/heap.py). Of several devices threads run it
+  anyway, and two programs whose inputs are there may wait for each other's sums for ever.
+  """
   sharding = sharded(mesh)
-  return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), host_batch)
+  batch = jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), host_batch)
+  alone = mesh.size == 1 and mesh.devices.flat[0].platform == "cpu"
+  return jax.block_until_ready(batch) if alone else batch
 
 
 def replicate(tree: PyTree, mesh: Mesh) -> PyTree[Array]:

@@ -22,6 +22,13 @@ def test_put_and_local_rows_keep_the_order(mesh):
   np.testing.assert_array_equal(parallel.local_rows(placed), rows)
 
 
+def test_on_a_cpu_a_batch_is_there_before_a_program_asks_for_it():
+  """Or a thread of XLA's own would run the program, and keep none of its memory."""
+  mesh = parallel.make_mesh(jax.devices()[:1])
+  batch = parallel.put([np.zeros((8, 2**19), np.float32) for _ in range(8)], mesh)
+  assert all(x.is_ready() for x in batch)
+
+
 def test_the_gradient_of_a_gather_sums_over_devices(mesh):
   x = np.arange(8, dtype=np.float32)
 
