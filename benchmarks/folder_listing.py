@@ -38,6 +38,9 @@ class Entry:
   def is_dir(self, *, follow_symlinks: bool = True) -> bool:
     return self._folder
 
+  def is_file(self) -> bool:
+    return not self._folder
+
   def is_symlink(self) -> bool:
     return False
 

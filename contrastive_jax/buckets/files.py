@@ -6,6 +6,7 @@ and would find it gone. A file that changed in the bucket is another file.
 """
 
 import contextlib
+import copy
 import fcntl
 import hashlib
 import logging
@@ -46,10 +47,11 @@ class Files:
     self._may_keep = True
 
   def only(self, names: Iterable[str]) -> "Files":
-    """Forgets all others."""
-    self.sizes = {name: self.sizes[name] for name in names}
-    self._tags = {name: self._tags[name] for name in self.sizes}
-    return self
+    """Returns these without all others."""
+    chosen = copy.copy(self)
+    chosen.sizes = {name: self.sizes[name] for name in names}
+    chosen._tags = {name: self._tags[name] for name in chosen.sizes}
+    return chosen
 
   def content(self, name: str, keep: bool) -> bytes:
     """Returns what an object holds, from this host if it is here; and keeps it here if asked to.

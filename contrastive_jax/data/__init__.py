@@ -102,14 +102,19 @@ def build(source: str, *, split: str, **given: Any) -> Source:
   options = module.Options(**given)
   parts, several = (importlib.import_module(f"{__name__}.{name}") for name in ("parts", "several"))
 
-  def one(asked: str) -> Source:
-    name, cut = (asked, None) if hasattr(module, "TAKES_SLICES") else parts.parsed(asked)
-    found = module.build(name, options)
-    return found if cut is None else parts.sliced(found, cut, asked)
-
   def opened() -> Source:
     with slow.named(f"{given.get('path', '')} of the data source {source}".lstrip()):
-      return one(split) if hasattr(module, "TAKES_SLICES") else several.opened(split, one)
+      if hasattr(module, "TAKES_SLICES"):
+        return module.build(split, options)
+      # Made for each try: a disk that was away may have come back with other folders.
+      make = module.opener(options) if hasattr(module, "opener") else None
+
+      def one(asked: str) -> Source:
+        name, cut = parts.parsed(asked)
+        found = make(name) if make else module.build(name, options)
+        return found if cut is None else parts.sliced(found, cut, asked)
+
+      return several.opened(split, one)
 
   try:
     return reading.patiently(f"data source {source}", opened)

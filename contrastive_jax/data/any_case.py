@@ -22,7 +22,7 @@ class AnyCase:
     self._there: dict[str, bool] = {}  # each place is asked about once: a disk may be far away
     self.suffixes = tree.suffixes
     self.folders, self.files, self.listed = tree.folders, tree.files, tree.listed
-    self.has_images, self.measured = tree.has_images, tree.measured
+    self.has_images, self.is_flat, self.measured = tree.has_images, tree.is_flat, tree.measured
 
   def is_file(self, place: Any) -> bool:
     return self._tree.is_file(self.place(place))
@@ -58,8 +58,7 @@ class AnyCase:
       return []
     if str(folder) not in self._known:
       known = self._known[str(folder)] = {}
-      files = (n for n in self._tree.files(folder) if not n.lower().endswith(self.suffixes))
-      for one in (*self._tree.folders(folder), *files):
+      for one in (*self._tree.folders(folder), *self._tree.files(folder)):
         known.setdefault(one.casefold(), []).append(one)
     return self._known[str(folder)].get(name.casefold(), [])
 

@@ -47,8 +47,7 @@ def _around(place: Any, tree: Tree) -> Any:
   for _ in range(_DEEPEST):
     names = (name for name in tree.folders(below) if tree.has_images(below / name))
     with_images = list(itertools.islice(names, 2))
-    flat = any(name.lower().endswith(tree.suffixes) for name in tree.files(below))
-    if flat or not with_images:
+    if tree.is_flat(below) or not with_images:
       return None
     if len(with_images) > 1 or splits.kind(with_images[0]):
       return None if below is place else below
@@ -61,7 +60,7 @@ def split(folder: Any, tree: Tree) -> Split:
   with_images = [name for name in tree.folders(folder) if tree.has_images(folder / name)]
   if len(with_images) == 1 and _is_around(with_images[0], folder):
     inner = folder / with_images[0]
-    if not any(name.lower().endswith(tree.suffixes) for name in tree.files(folder)):
+    if not tree.is_flat(folder):
       return split(inner, tree)._replace(folder=folder)
   return Split(folder, folder, with_images)
 

@@ -12,15 +12,24 @@ import dataclasses
 import functools
 import os
 import pathlib
-import stat
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
-from contrastive_jax import data, errors, reading, slow
+from contrastive_jax import data, errors, reading
 from contrastive_jax.buckets import address
-from contrastive_jax.data import Example, images, layouts, lists, parts, rows, splits, walk
+from contrastive_jax.data import (
+  Example,
+  folder_on_disk,
+  images,
+  layouts,
+  parts,
+  rows,
+  splits,
+  walk,
+)
 from contrastive_jax.data.identity import digest
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.options import option
@@ -161,6 +170,11 @@ class Folder:
 
 def build(split: str, options: Options) -> data.Source:
   """Lists a split. Raises UserError: no such folder, no image in it, or classes left unclear."""
+  return opener(options)(split)
+
+
+def opener(options: Options) -> Callable[[str], data.Source]:
+  """Returns `build` of a folder that is looked at once, whatever the number of its splits."""
   labels = options.labels
   if labels not in layouts.LABELS and not labels.lower().endswith(rows.SUFFIXES):
     raise errors.UserError(
@@ -189,58 +203,19 @@ def build(split: str, options: Options) -> data.Source:
     made = functools.partial(folder_in_bucket.InBucket, tree, options)
   else:
     base = pathlib.Path(local(options.path, "data.folder.path"))
-    tree = Tree(options.listings, outside, options.npy)
+    tree = folder_on_disk.Tree(suffixes(options.npy), options.listings, outside)
     made = functools.partial(Folder, max_megapixels=options.max_megapixels)
     if not options.path or not reading.is_folder(base):
       raise errors.Absent(f'no folder "{options.path}"; set data.folder.path to a folder of images')
   version = len(LAYOUTS) - 1 - LAYOUTS.index(options.layout or LAYOUTS[0])
   read = functools.partial(layouts.read, version=version, column=options.label_column)
   read = layouts.plain if options.layout == PLAIN else read
-  return parts.held_out(
+  return functools.partial(
+    parts.held_out,
     lambda asked: made(*read(base, asked, tree, labels, SUFFIXES)),
-    split,
-    options.holdout,
-    "data.folder.holdout",
+    part=options.holdout,
+    key="data.folder.holdout",
   )
-
-
-class Tree:
-  """What a file system answers of folders, see `splits.Tree`."""
-
-  is_folder = staticmethod(reading.is_folder)
-
-  def __init__(
-    self, listings: str = "", outside: frozenset[str] = splits.SYSTEM, npy: bool = False
-  ):
-    self._listings, self._outside, self.suffixes = listings, outside, suffixes(npy)
-
-  def is_file(self, path: pathlib.Path) -> bool:
-    """`Path.is_file` says no where that cannot be known, and a set would lose its labels."""
-    try:
-      return stat.S_ISREG(os.stat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-      return False
-
-  def folders(self, root: pathlib.Path) -> list[str]:
-    with os.scandir(root) as entries:
-      names = [entry.name for entry in entries if entry.is_dir()]
-    return sorted(name for name in names if splits.belongs(name, self._outside))
-
-  def files(self, root: pathlib.Path) -> list[str]:
-    with os.scandir(root) as entries:
-      return sorted(e.name for e in entries if e.is_file() and not e.name.startswith("."))
-
-  def listed(self, root: pathlib.Path) -> Listing:
-    return lists.of(root, self.suffixes, self._listings, self._outside)
-
-  def has_images(self, root: pathlib.Path) -> bool:
-    return walk.holds_image(root, self.suffixes, self._outside)
-
-  def content(self, path: pathlib.Path) -> bytes:
-    with slow.named(str(path)):
-      return path.read_bytes()
-
-  measured = staticmethod(walk.measured)
 
 
 def listed(root: pathlib.Path) -> Listing:

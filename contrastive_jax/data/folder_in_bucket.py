@@ -23,9 +23,14 @@ class Tree:
   def __init__(self, files: Files, outside: frozenset[str] = splits.SYSTEM, npy: bool = False):
     self.files_of, self._outside, self.suffixes = files, outside, folder.suffixes(npy)
     self._folders, self._files = collections.defaultdict(set), collections.defaultdict(list)
+    self._flat: set[str] = set()
     for name in files.sizes:
       parts = name.split("/")
-      self._files["/".join(parts[:-1])].append(parts[-1])
+      if not parts[-1].startswith("."):
+        if parts[-1].lower().endswith(self.suffixes):
+          self._flat.add("/".join(parts[:-1]))
+        else:
+          self._files["/".join(parts[:-1])].append(parts[-1])
       for depth in range(1, len(parts)):
         self._folders["/".join(parts[: depth - 1])].add(parts[depth - 1])
 
@@ -41,7 +46,10 @@ class Tree:
     return sorted(name for name in found if splits.belongs(name, self._outside))
 
   def files(self, place: Address) -> list[str]:
-    return sorted(n for n in self._files.get(self.inside(place), ()) if not n.startswith("."))
+    return sorted(self._files.get(self.inside(place), ()))
+
+  def is_flat(self, place: Address) -> bool:
+    return self.inside(place) in self._flat
 
   def listed(self, place: Address) -> Listing:
     begin, known = self._begin(place), self.files_of.sizes
@@ -49,9 +57,7 @@ class Tree:
     return walk.of_names(place, sizes, self.suffixes, self._outside)
 
   def has_images(self, place: Address) -> bool:
-    if any(name.lower().endswith(self.suffixes) for name in self.files(place)):
-      return True
-    return any(self.has_images(place / name) for name in self.folders(place))
+    return self.is_flat(place) or any(self.has_images(place / name) for name in self.folders(place))
 
   def content(self, place: Address) -> bytes:
     return self.files_of.content(self.inside(place), keep=False)

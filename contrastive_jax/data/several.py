@@ -4,12 +4,13 @@ What has no labels is trained on beside what has: STL-10's 100,000 images, SVHN'
 """
 
 import copy
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from contrastive_jax import data, errors
+from contrastive_jax import data, errors, plural
 from contrastive_jax.data import Example, Source, identity, subset
 
 BETWEEN = "+"
@@ -107,8 +108,20 @@ def opened(split: str, one: Callable[[str], Source]) -> Source:
   if twice := next((name for name in names if names.count(name) > 1), None):
     raise errors.UserError(f"{split!r} names {twice} twice; name each split once")
   found = [one(name) for name in names]
+  _check_no_twins(found, names)
   _check_classes(found, names)
   return Joined(found)
+
+
+def _check_no_twins(found: Sequence[Source], names: Sequence[str]) -> None:
+  """Raises UserError if two names are of the same images, as train and training are."""
+  for (one, first), (other, second) in itertools.combinations(zip(found, names, strict=True), 2):
+    if len(one) == len(other) and hasattr(one, "in_common") and one.in_common(other) == len(one):
+      place = f" of {one.root}" if hasattr(one, "root") else ""
+      raise errors.UserError(
+        f"{first} and {second} are the same {plural.of(len(one), 'image')}{place}, each of which "
+        "would come twice; name one of them"
+      )
 
 
 def _check_classes(found: Sequence[Source], names: Sequence[str]) -> None:

@@ -85,8 +85,10 @@ def belongs(name: str, outside: frozenset[str] = SYSTEM) -> bool:
 
 def may_be_hidden_class(name: str) -> bool:
   """Returns whether a name of a folder begins with a dot, and no system or program gives it."""
+  if not name.startswith("."):  # as nearly all of a million
+    return False
   small = name.casefold()
-  return small.startswith(".") and small not in _HIDDEN_SYSTEM and not small.startswith(".trash")
+  return small not in _HIDDEN_SYSTEM and not small.startswith(".trash")
 
 
 class Tree(Protocol):
@@ -102,7 +104,10 @@ class Tree(Protocol):
     """Returns the names of the sub-folders that belong to the set, in order."""
 
   def files(self, place: Any) -> list[str]:
-    """Returns the names of the files that lie directly in a folder, in order."""
+    """Returns the names of the files that lie directly in a folder and are no images, in order."""
+
+  def is_flat(self, place: Any) -> bool:
+    """Returns whether an image lies directly in a folder."""
 
   def has_images(self, place: Any) -> bool:
     """Returns whether there is an image in a folder, at any depth."""

@@ -10,11 +10,12 @@ import os
 import pathlib
 import posixpath
 import re
+from collections.abc import Callable
 from typing import Any
 
 from contrastive_jax import data, errors, paths
 from contrastive_jax.buckets import address
-from contrastive_jax.data import folder, named, parts, rows, splits
+from contrastive_jax.data import folder, folder_on_disk, named, parts, rows, splits
 from contrastive_jax.data.rows import Row
 from contrastive_jax.options import option
 
@@ -40,6 +41,11 @@ class Options(folder.FileOptions):
 
 def build(split: str, options: Options) -> data.Source:
   """Reads the list and looks for its files. Raises UserError: it is no list, or some are gone."""
+  return opener(options)(split)
+
+
+def opener(options: Options) -> Callable[[str], data.Source]:
+  """Returns `build` of a list that is read once, whatever the number of its splits."""
   if not options.path.lower().endswith(rows.SUFFIXES):
     raise errors.UserError(
       f'data.table.path "{options.path}" is no list; set it to a file that ends in '
@@ -64,7 +70,7 @@ def build(split: str, options: Options) -> data.Source:
     read = named.read(root, found, asked, root_tree, name, options.skip_missing, without)
     return made(*read)
 
-  return parts.held_out(opened, split, options.holdout, "data.table.holdout")
+  return functools.partial(parts.held_out, opened, part=options.holdout, key="data.table.holdout")
 
 
 def _check_no_address(found: list[Row], file: str) -> None:
@@ -86,7 +92,7 @@ def _place(given: str, key: str) -> tuple[splits.Tree, Any]:
   place = pathlib.Path(os.path.abspath(paths.local(given, key)))
   if not place.is_dir():
     raise errors.Absent(f'no folder "{given}"; set {key} to a place that is there')
-  return folder.Tree(), place
+  return folder_on_disk.Tree(folder.suffixes()), place
 
 
 def _rows(tree: splits.Tree, place: Any, name: str, options: Options) -> list[Row]:

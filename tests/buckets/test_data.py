@@ -50,6 +50,11 @@ def reads(server):
   return sum(".png" in path.lower() and method == "GET" for method, path in server.requests)
 
 
+def listings(server):
+  """How often the bucket was asked what is in it; an object alone is looked for likewise on S3."""
+  return sum("prefix=" in path and method == "GET" for method, path in server.requests)
+
+
 def assert_same(source, twin):
   assert len(source) == len(twin) and source.label_names == twin.label_names
   for one, other in ((source[i], twin[i]) for i in range(len(twin))):
@@ -64,6 +69,26 @@ def test_a_folder_in_a_bucket_is_that_of_a_disk(server, set_of_images):
     assert identity.of(source) == identity.of(twin)
   with pytest.raises(errors.UserError, match="has no sub-folder 'nothing' but test, train"):
     data.build("folder", split="nothing", path=set_of_images[0])
+
+
+@pytest.mark.parametrize(
+  ("source", "split", "options"),
+  [
+    ("folder", "train", {}),
+    ("folder", "train+test", {}),
+    ("folder", "train", {"labels": "path"}),
+    ("table", "train+test", {}),
+  ],
+)
+def test_a_set_in_a_bucket_is_listed_once(source, split, options, server, set_of_images):
+  address = set_of_images[0]
+  named = [name for name in FILES if name.endswith("0.png")]
+  text = "path,split\n" + "".join(f"{name},{name.split('/')[0]}\n" for name in named)
+  objects.Objects(parsed(address, "path")).put("list.csv", text.encode())
+  server.requests.clear()
+  path = address + ("/list.csv" if source == "table" else "")
+  data.build(source, split=split, path=path, **options)
+  assert listings(server) == 1, server.requests
 
 
 # As they are downloaded, beside a list of one's own.

@@ -87,6 +87,31 @@ def test_splits_that_number_classes_differently_are_refused(tmp_path):
     opened("train+unlabeled")
 
 
+@pytest.mark.parametrize("split", ["train+training", "val + train + test", "Train+train"])
+def test_two_names_of_one_split_are_refused(tmp_path, split):
+  """Each of its images came twice, without a word."""
+  opened = write(tmp_path, ["train/cat/1.png", "train/dog/2.png", "test/dog/3.png"])
+  (tmp_path / "val").symlink_to("test")
+  one, other, place = ("val", "test", "val") if "val" in split else (*split.split("+"), "train")
+  message = rf"^{one} and {other} are the same \d images? of .*/{place}, each .* name one of them$"
+  with pytest.raises(errors.UserError, match=message):
+    opened(split)
+  assert len(opened("train[:50%]+training[50%:]")) == 2
+
+
+def test_two_names_of_one_split_in_a_list_or_an_array_are_refused(tmp_path):
+  write(tmp_path, ["a/1.png", "b/2.png", "b/3.png"])
+  (tmp_path / "list.csv").write_text("path,split\na/1.png,train\nb/2.png,test\nb/3.png,extra\n")
+  table = {"path": str(tmp_path / "list.csv")}
+  with pytest.raises(errors.UserError, match="train and training are the same 1 image of"):
+    data.build("table", split="train+training", **table)
+  assert len(data.build("table", split="train+extra+test", **table)) == 3
+  np.savez(tmp_path / "a.npz", x_train=IMAGES[:4], x_test=IMAGES[:4])
+  with pytest.raises(errors.UserError, match="train and training are the same 4 images, each of"):
+    data.build("npz", split="train+training", path=str(tmp_path / "a.npz"))
+  assert len(data.build("npz", split="train+test", path=str(tmp_path / "a.npz"))) == 8
+
+
 def test_a_split_that_is_called_so_is_that_one(tmp_path):
   names = ["train/cat/1.png", "val/cat/2.png", "train+val/cat/3.png"]
   source = write(tmp_path, names)("train+val")
