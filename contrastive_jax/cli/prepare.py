@@ -1,8 +1,10 @@
 """`contrastive_jax prepare`: copies images of any source into records, shrunk."""
 
+import itertools
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -43,7 +45,7 @@ def _define(values: flags.FlagValues) -> None:
 
 def _run(asked: Asked) -> None:
   from contrastive_jax import places
-  from contrastive_jax.data import preparing
+  from contrastive_jax.data import preparing, several
 
   unread.check_paths(asked.config)
   given = asked.flags
@@ -53,14 +55,16 @@ def _run(asked: Asked) -> None:
     raise errors.UserError("--workdir is given, but prepare has none; it writes to --out")
   out = pathlib.Path(paths.local(given["out"].value, "--out"))
   part, parts = _part(given["shard"].value)
-  splits = given["splits"].value or [asked.config.data.split]
-  for split in splits:
+  asked_for = given["splits"].value or [asked.config.data.split]
+  for split in itertools.chain(*map(several.names_in, asked_for)):
     if "[" in split:
       raise errors.UserError(
         f'split "{split}" is a slice, and files are named after whole splits: prepare '
         f"{split.partition('[')[0]}, and give the slice where that is read, "
         f"--config.data.split='{split}'"
       )
+  splits = _each(asked.config, asked_for)
+  for split in splits:
     paths.check_name("split", split)
   keys = ("size_px", "quality", "images_per_shard")
   how = preparing.Kept(kind=given["format"].value, **{key: given[key].value for key in keys})
@@ -72,39 +76,57 @@ def _run(asked: Asked) -> None:
   try:
     work = {"num_threads": threads, "check": given["check"].value}
     if on_ray:
-      _prepare_on_ray(asked.config, splits, out, how, **work)
+      done = _prepare_on_ray(asked.config, splits, out, how, **work)
     else:
-      _prepare(asked.config, splits, out, how, part=part, parts=parts, **work)
+      done = _prepare(asked.config, splits, out, how, part=part, parts=parts, **work)
   except KeyboardInterrupt:
     leave("interrupted; the same command goes on with the files that are missing", 130)
+  if not done:
+    print(f"part {part} of {parts} is done; the set is whole when all parts are")
+    return
+  joined = [several.BETWEEN.join(several.names_in(a)) for a in asked_for if a not in splits]
+  read = f" --config.data.split={joined[0]}" if joined else ""
+  print(f"done; --config.data.source=arrayrecord --config.data.arrayrecord.path={out}{read}")
 
 
-def _prepare(config, splits, out, how, **work) -> None:
+def _each(config, asked_for: Sequence[str]) -> list[str]:
+  """Returns the splits that have files of their own: those of train+extra, joined when read.
+
+  Raises UserError: those of one cannot be joined.
+  """
+  from contrastive_jax.data import several
+
+  found = []
+  for asked in asked_for:
+    names = several.names_in(asked)
+    if len(names) > 1:
+      from contrastive_jax import run_images
+
+      # A folder may be called train+val.
+      names = names if isinstance(run_images.source(config, asked), several.Joined) else [asked]
+    found += names
+  return list(dict.fromkeys(found))
+
+
+def _prepare(config, splits, out, how, **work) -> bool:
+  """Returns whether all is there."""
   from contrastive_jax import run_images  # JAX is not loaded before the flags are right
   from contrastive_jax.data import preparing
 
   sources = [run_images.source(config, split) for split in splits]  # all, before hours of the first
   pairs = list(zip(sources, splits, strict=True))
   preparing.check_classes(out, {split: source.label_names for source, split in pairs})
-  done = [preparing.prepare(source, split, out, how, **work) for source, split in pairs]
-  if all(done):
-    _say_done(out)
-  else:
-    print(f"part {work['part']} of {work['parts']} is done; the set is whole when all parts are")
+  return all([preparing.prepare(source, split, out, how, **work) for source, split in pairs])
 
 
-def _prepare_on_ray(config, splits, out, how, **work) -> None:
+def _prepare_on_ray(config, splits, out, how, **work) -> bool:
   from contrastive_jax.data import on_ray
 
   name = config.data.source
   options = dict(config.data[name].items()) if name in config.data else {}
   for split in splits:
     on_ray.prepare(name, options, split, out, how, **work)
-  _say_done(out)
-
-
-def _say_done(out) -> None:
-  print(f"done; --config.data.source=arrayrecord --config.data.arrayrecord.path={out}")
+  return True
 
 
 def _part(given: str) -> tuple[int, int]:

@@ -85,6 +85,11 @@ class Joined:
     return _concatenated(found)
 
 
+def names_in(split: str) -> list[str]:
+  """Returns the names of the splits that one is of, if it is of several, or is called so."""
+  return [name.strip() for name in split.split(BETWEEN)]
+
+
 def opened(split: str, one: Callable[[str], Source]) -> Source:
   """Opens a split, or several with "+" between their names; a split that is called so comes first.
 
@@ -100,7 +105,7 @@ def opened(split: str, one: Callable[[str], Source]) -> Source:
   except errors.UserError:
     if BETWEEN not in split:
       raise
-  names = [name.strip() for name in split.split(BETWEEN)]
+  names = names_in(split)
   if "" in names:
     raise errors.UserError(
       f"{split!r} names no split at one side of {BETWEEN!r}; write e.g. train{BETWEEN}extra"

@@ -269,6 +269,34 @@ def test_the_command_copies_splits_and_names_what_reads_them(tmp_path, capsys):
   assert shard["images"] == 12 and len(shard["xxh3_128"]) == 32
 
 
+def test_several_splits_as_one_are_prepared_each_and_read_as_the_source_is(tmp_path, capsys):
+  for number, name in enumerate(("train/ant/1", "train/bee/2", "extra/bee/1", "test/ant/1")):
+    path = tmp_path / "set" / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture_sets.png(np.full((4, 4, 3), number, np.uint8)))
+  given = ["--config.data.source=folder", f"--config.data.folder.path={tmp_path}/set"]
+  more = [f"--out={tmp_path}/out", "--format=png"]
+  commands.run("prepare", [*given, *more, "--splits=train + extra,test,train"])
+  assert capsys.readouterr().out.endswith("/out --config.data.split=train+extra\n")
+  commands.run("prepare", [*given, *more, "--config.data.split=train+extra"])
+  twin = data.build("folder", split="train+extra", path=f"{tmp_path}/set")
+  found = opened(tmp_path / "out", "train+extra")
+  assert found.labels.tolist() == twin.labels.tolist() == [0, 1, 1]
+  assert found.label_names == twin.label_names
+  for i in range(3):
+    np.testing.assert_array_equal(found[i]["image"], twin[i]["image"])
+  for split, message in (
+    ("train+extra[:9]", 'split "extra[:9]" is a slice, and files are named after whole'),
+    ("train+training", "train and training are the same 2 images of "),
+    ("both+all", 'split "both+all" is no file name'),
+  ):
+    (tmp_path / "set" / "both+all").mkdir(exist_ok=True)
+    (tmp_path / "set" / "both+all" / "1.png").write_bytes(path.read_bytes())
+    with pytest.raises(SystemExit) as left:
+      commands.run("prepare", [*given, *more, f"--splits={split}"])
+    assert left.value.code == 2 and message in capsys.readouterr().err
+
+
 def test_a_split_that_is_not_there_is_told_before_another_is_made(tmp_path, capsys):
   write = ("--config.data.source=folder", "--splits=train,val", f"--out={tmp_path / 'out'}")
   folder(tmp_path)
