@@ -17,7 +17,16 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from contrastive_jax import errors, places
-from contrastive_jax.data import Source, identity, jpeg, kept, pixel_range, prepared
+from contrastive_jax.data import (
+  Source,
+  fitting,
+  identity,
+  jpeg,
+  kept,
+  pixel_range,
+  pixels,
+  prepared,
+)
 from contrastive_jax.data.one_shard import THEN, Kept, Shards, alone
 
 _SAID_EVERY_S = 10.0
@@ -82,6 +91,7 @@ def begin(source: Source, split: str, folder: pathlib.Path, how: Kept) -> Shards
       f"pixels of the split {split!r} do not have 8 bits, and prepared images do: shades would be "
       "lost; train on the source itself"
     )
+  fitting.check(source, pixels.RGB)
   check_classes(folder, {split: source.label_names})
   shards = Shards(source, split, folder, how)
   with errors.saving(str(folder), THEN):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import data, errors, limits, plural, reading
-from contrastive_jax.data import Refused, Source, Unreadable, images, pixels
+from contrastive_jax.data import Refused, Source, Unreadable, fitting, images, pixels
 from contrastive_jax.data.decoding import PIXELS, Decoding
 from contrastive_jax.data.unreadable import Told
 
@@ -68,7 +68,8 @@ class Store:
         "auto" keeps what takes up to 2 GiB.
 
     Raises:
-      UserError: there are no images, or the cache needs more memory than the machine has.
+      UserError: there are no images, they are not of the form that the options ask for, or the
+        cache needs more memory than the machine has.
     """
     options = Decoding(**decoding)
     if not len(source):
@@ -82,14 +83,17 @@ class Store:
     bytes_needed = len(source) * self.size_px**2 * values
     fits = options.cache == "auto" and bytes_needed <= MEMORY_LIMIT_BYTES
     self.in_memory = options.cache == "memory" or fits
-    if self.in_memory and (self.size_px, self._form) not in self._state.decoded:
-      if bytes_needed > limits.host_bytes():
-        raise errors.UserError(
-          f"data.cache {options.cache} needs {bytes_needed / 2**30:,.1f} GiB for {len(source):,} "
-          f"canvases of {self.size_px} x {self.size_px}, and this machine has "
-          f"{limits.host_bytes() / 2**30:,.1f} GiB; set --config.data.cache=none, or a smaller "
-          "data.host_size_px"
-        )
+    if (self.size_px, self._form) in self._state.decoded:
+      return
+    if self.in_memory and bytes_needed > limits.host_bytes():
+      raise errors.UserError(
+        f"data.cache {options.cache} needs {bytes_needed / 2**30:,.1f} GiB for {len(source):,} "
+        f"canvases of {self.size_px} x {self.size_px}, and this machine has "
+        f"{limits.host_bytes() / 2**30:,.1f} GiB; set --config.data.cache=none, or a smaller "
+        "data.host_size_px"
+      )
+    fitting.check(source, self._form)
+    if self.in_memory:
       whole = empty(self.form(len(source)))
       self._decode(np.arange(len(source)), whole)
       self._state.decoded[self.size_px, self._form] = whole

@@ -11,7 +11,7 @@ from PIL import Image
 from tiffs import decoded, encoded, tiff
 
 from contrastive_jax import config, data, errors
-from contrastive_jax.data import identity, images, pipeline, pixel_range, pixels, store
+from contrastive_jax.data import identity, images, pipeline, pixel_range, pixels, preparing, store
 from contrastive_jax.weights import export
 
 SCAN = np.arange(12 * 9, dtype=np.uint16).reshape(12, 9) * 37  # 0 to 3,959: 12 bits
@@ -308,6 +308,40 @@ def test_arrays_of_npz_have_any_channels(tmp_path):
   np.testing.assert_allclose(batch["image"], five * 65535, atol=0.51)  # rounded, of float32
   with pytest.raises(errors.UserError, match="data.channels is 3; set --config.data.channels=5"):
     list(pipeline.eval_batches(source, batch_size=4))
+
+
+def five_channels(root, count=20):
+  options = {"photometric": "minisblack", "planarconfig": "contig"}
+  for i in range(count):
+    (root / f"{i:02}.tif").write_bytes(tiff(np.full((6, 6, 5), i, np.uint8), **options))
+  return data.build("folder", split="train", path=str(root))
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_images_of_other_channels_are_told_once_and_at_once(cache, tmp_path, caplog):
+  """Each was replaced by the next one, with a line: ten of them came before the error."""
+  source = five_channels(tmp_path)
+  (tmp_path / "00.tif").write_bytes(b"damaged")
+  one_line = (
+    "9 images of 20 were looked at, and none is as the options say, the first: .*02.tif: it has 5 "
+    "channels, and data.channels is 3; if all have so many set --config.data.channels=5$"
+  )
+  unreadable = tmp_path / "unreadable.txt"
+  with pytest.raises(errors.UserError, match=one_line):
+    list(pipeline.eval_batches(source, batch_size=4, list_unreadable=str(unreadable), cache=cache))
+  assert not caplog.records and not unreadable.exists()
+  options = {"channels": 5, "cache": cache}
+  assert len(list(pipeline.eval_batches(source, batch_size=4, **options))) == 5
+  with pytest.raises(errors.UserError, match=one_line):
+    preparing.prepare(source, "train", tmp_path / "out", preparing.Kept())
+  assert not (tmp_path / "out").exists()
+
+
+def test_some_images_of_other_channels_are_replaced(tmp_path, caplog):
+  source = five_channels(tmp_path)
+  Image.new("RGB", (6, 6)).save(tmp_path / "18.tif")
+  (batch,) = pipeline.eval_batches(source, batch_size=20)
+  assert batch["replaced"].sum() == 19 and "more than 10 images are unreadable" in caplog.text
 
 
 @pytest.mark.parametrize("channels, bits", [(5, 8), (3, 16), (1, 8)])
