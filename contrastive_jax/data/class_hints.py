@@ -3,6 +3,7 @@
 As of DomainNet, whose topmost folders are styles of pictures, or of sets whose splits are in lists.
 """
 
+import itertools
 import logging
 import re
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ _FEWEST_INSIDE = 10  # folders in each of those
 _MOST_LOOKED_INTO = 20  # folders without images, for lists
 _CLUTTER = re.compile(r"background_google|\d+\.clutter")  # of Caltech-101 and 256
 _MAY_BE_A_STYLE = re.compile(r"photos?|pictures?", re.IGNORECASE)  # beside sketches: classes
+_MOST_ARCHIVES = 4  # of one set
 _LETTERS = 3  # of what a part of a split is called by: X1
 # In the name of what a training reads or writes: train_log.txt, val_loss.csv, config_test.json.
 _RECORD = re.compile(
@@ -130,6 +132,46 @@ def check_no_parts_of_splits(base: Any, tree: Tree) -> None:
       f"{base}: {names} are called like parts of splits: move what is in them into train, val and "
       "test there; if they are classes set data.folder.labels=folder"
     )
+
+
+def check_no_archives(base: Any, tree: Tree) -> None:
+  """Raises UserError if archives of one set were unpacked each into a folder of its own.
+
+  Each then holds the folder of the set, GTSRB/, which would be the only class: with training images
+  in one and test images in another.
+  """
+  found = (name for name in tree.folders(base) if tree.has_images(base / name))
+  names = list(itertools.islice(found, _MOST_ARCHIVES + 1))
+  if not 2 <= len(names) <= _MOST_ARCHIVES:
+    return
+  inside = {name: _with_images(base / name, tree) for name in names}
+  common = inside[names[0]]
+  if (
+    len(common) != 1 or splits.is_container(common[0]) or any(i != common for i in inside.values())
+  ):
+    return
+  if any(tree.is_flat(base / name) for name in names):
+    return
+  kinds = [{_split_in(n) for n in _with_images(base / name / common[0], tree)} for name in names]
+  together = set.union(*kinds)
+  if "" in together or "train" not in together or all(some == together for some in kinds):
+    return
+  raise errors.UserError(
+    f"{base}: {' and '.join(names)} each hold a folder {common[0]}, of training images in one and "
+    "others in another, as archives do that were unpacked into folders of their own: move what is "
+    f"in these {common[0]} into one, and its lists beside it; if they are classes set "
+    "data.folder.labels=folder"
+  )
+
+
+def _with_images(place: Any, tree: Tree) -> list[str]:
+  return [name for name in tree.folders(place) if tree.has_images(place / name)]
+
+
+def _split_in(name: str) -> str:
+  """Returns the split that a name has as a word: Final_Training; "": none."""
+  match = _WORD.search(name)
+  return splits.kind(match[1]) if match else ""
 
 
 def _begun(name: str) -> tuple[str, str] | None:

@@ -96,6 +96,8 @@ def read(
       base, labels = place, "path"
     else:
       known_sets.tell_of_others(base, own)
+  if labels == "auto" and version >= 3:
+    class_hints.check_no_archives(base, tree)
   given, base = base, around.inner(known_sets.base_of(base, own), tree, labels)
   listed = None
   if labels not in LABELS:

@@ -117,6 +117,49 @@ def test_parts_of_splits_are_refused(names, tmp_path):
   assert opened(trains).num_classes == 3
 
 
+TESTING = {"GTSRB_Final_Test_Images": ["GTSRB/Final_Test/Images/00000.ppm"]}
+GTSRB = TESTING | {
+  "GTSRB_Final_Training_Images": [f"GTSRB/Final_Training/Images/0000{n}/1.ppm" for n in range(3)]
+}
+FIXED = TESTING | {"GTSRB-Training_fixed": ["GTSRB/Training/00001/1.ppm"]}
+
+
+@pytest.mark.parametrize("archives", [GTSRB, FIXED])
+def test_archives_that_are_unpacked_into_folders_of_their_own_are_refused(archives, tmp_path):
+  """GTSRB was the only class, of training images and of test images."""
+  for folder, files in archives.items():
+    write(tmp_path / folder, files)
+  write(tmp_path / "GTSRB_Final_Test_GT", ["GT-final_test.csv"])
+  message = "each hold a folder GTSRB, of training .* move what is in these GTSRB into one, and"
+  for split in ("train", "test"):
+    with pytest.raises(errors.UserError, match=message):
+      opened(tmp_path, split)
+  assert len(set(classes(opened(tmp_path, labels="folder")))) == 2
+  for files in archives.values():
+    write(tmp_path / "one", files)
+  (tmp_path / "GTSRB_Final_Test_GT/GT-final_test.csv").rename(tmp_path / "one/GT-final_test.csv")
+  assert {int(name) for name in classes(opened(tmp_path / "one"))} <= {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+  "files",
+  [
+    ["cat/images/train.jpg", "dog/images/test.jpg"],
+    [
+      "cat/day/training/1.jpg",
+      "cat/day/test/1.jpg",
+      "dog/day/training/2.jpg",
+      "dog/day/test/3.jpg",
+    ],
+    ["bus/track/test_1/1.jpg", "tram/track/day/2.jpg"],
+    ["cat/set/train/1.jpg", "dog/set/trainer/1.jpg"],
+  ],
+)
+def test_classes_that_hold_a_folder_of_one_name_are_no_archives(files, tmp_path):
+  write(tmp_path, files)
+  assert classes(opened(tmp_path)) == [name.partition("/")[0] for name in sorted(files)]
+
+
 @pytest.mark.parametrize(
   "names",
   [
