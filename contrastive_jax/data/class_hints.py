@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from contrastive_jax import errors
-from contrastive_jax.data import rows, splits
+from contrastive_jax.data import list_hints, rows, splits
+from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
 _MOST_DOMAINS = 20  # folders that may be something above classes
@@ -27,19 +28,21 @@ _RECORD = re.compile(
   r"(?![a-z])",
   re.IGNORECASE,
 )
-_LISTS = (".csv", ".tsv", ".jsonl", ".ndjson")  # what else is a text may be a page to read
 _WORD = re.compile(
   r"(?<![a-z])(train(?:ing)?|val(?:id(?:ation)?)?|test(?:ing)?)(?![a-z])", re.IGNORECASE
 )
 
 
-def tell(names: Sequence[str], given: Any, root: Any, tree: Tree, is_whole: bool) -> None:
+def tell(
+  names: Sequence[str], given: Any, root: Any, paths: Listing, tree: Tree, is_whole: bool
+) -> None:
   """Says where folders may be no classes, or lists may say of which split their images are.
 
   Args:
     names: of the folders.
     given: the folder that a user named.
     root: in which the folders lie.
+    paths: of the images in it.
     tree: in which all lie.
     is_whole: whether there are no folders of splits.
   """
@@ -61,11 +64,12 @@ def tell(names: Sequence[str], given: Any, root: Any, tree: Tree, is_whole: bool
   elif 2 <= len(names) <= _MOST_DOMAINS:
     _tell_of_domains(names, root, tree)
   elif len(names) == 1 and is_whole:
-    if lists := [name for name in tree.files(given) if name.lower().endswith(_LISTS)]:
+    prefix = str(root)[len(str(given)) :].strip("/")
+    if lists := list_hints.of_images(given, tree, paths, f"{prefix}/" if prefix else ""):
       log.warning(
         "warning: %s is the only folder with images and taken as a class; data.folder.labels=%s "
         "reads that list, data.folder.labels=none takes no labels",
-        *(root / names[0], lists[0]),
+        *(root / names[0], lists[0].file),
       )
   if is_whole and (found := lists_of_splits(given, root, tree)):
     log.warning(

@@ -2,11 +2,11 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn
 
 from contrastive_jax import errors
-from contrastive_jax.data import class_hints, folder_lists, splits
+from contrastive_jax.data import class_hints, folder_lists, list_hints, splits
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
@@ -25,7 +25,6 @@ _OTHER_WAYS = {  # to read sets that are downloaded as arrays
   r".+\.(h5|hdf5)": "HDF5 files are opened by h5py in Python, and their arrays given to train: "
   'images={"train": (file["x"], file["y"])} (docs/data.md, Objects in Python)',
 }
-_LISTS = (".csv", ".tsv", ".jsonl", ".ndjson")  # that may tell of images
 _MOST_FORMS = 4  # of one set, beside each other
 _MOST_LOOKED_AT = 100_000  # images of a flat folder in which lists are looked for
 
@@ -48,16 +47,17 @@ def raise_for_none(root: Any, tree: Tree, suffixes: Sequence[str]) -> NoReturn:
   raise errors.Absent(f"no image under {root}; it must hold files ending in {', '.join(suffixes)}")
 
 
-def of_classes(names: Sequence[str], given: Any, root: Any, tree: Tree) -> None:
+def of_classes(names: Sequence[str], given: Any, root: Any, paths: Listing, tree: Tree) -> None:
   """Says where classes may be something else: parts of a set, letters, or its forms.
 
   Args:
     names: of the classes.
     given: the folder that a user named.
     root: that of the split.
+    paths: of the images.
     tree: in which they lie.
   """
-  _of_parts(names, given, tree)
+  _of_parts(names, given, root, paths, tree)
   _of_letters(names, root, tree)
   _of_forms(names, root, tree)
 
@@ -69,6 +69,7 @@ def of_flat(
   paths: Listing,
   tree: Tree,
   in_name: Callable[[str], str],
+  classes: Collection[str],
 ) -> None:
   """Says what could give the labels of a flat folder, which is taken without.
 
@@ -79,21 +80,25 @@ def of_flat(
     paths: of the images.
     tree: in which they lie.
     in_name: returns the class in the name of a file.
+    classes: of the other splits, whose images lie in folders of them: a list that names one split
+      alone is of no use there.
   """
   if len(paths) > _MOST_LOOKED_AT:
     return
-  said = []
+  pair = class_hints.lists_of_splits(given, folder, tree)
+  said = ["data.source=table, data.table.path={1} reads {0}".format(*pair)] if pair else []
+  said = [] if splits.kind(folder.name) else said
   for place in dict.fromkeys((given, folder)):
-    above = (
-      "" if splits.kind(place.name) else folder_lists.below(place, given)
-    )  # one in each split, perhaps
-    for name in tree.files(place):
-      if name.lower().endswith(_LISTS):
-        said.append(f"data.folder.labels={above}{name} reads that list")
-  if not splits.kind(folder.name) and (found := class_hints.lists_of_splits(given, folder, tree)):
-    said.insert(0, "data.source=table, data.table.path={1} reads {0}".format(*found))
+    # There may be one in each split.
+    above = "" if splits.kind(place.name) else folder_lists.below(place, given)
+    fitting = list_hints.of_images(place, tree, paths, folder_lists.below(images, place), classes)
+    for file, column in fitting:
+      if classes:
+        said.append(_of_one_split(f"{above}{file}", column, sorted(classes), pair))
+      else:
+        said.append(f"data.folder.labels={above}{file} reads that list")
   few = [in_name(paths[i]) for i in range(0, len(paths), -(-len(paths) // 1000))]
-  if 2 <= len(set(few)) <= len(few) // 2 and all(few):
+  if not classes and 2 <= len(set(few)) <= len(few) // 2 and all(few):
     kinds = ", ".join(sorted(set(few))[:3])
     said.append(f"data.folder.labels=name takes {kinds}, ... in the files' names as classes")
   if said:
@@ -104,16 +109,28 @@ def of_flat(
     )
 
 
-def _of_parts(names: Sequence[str], given: Any, tree: Tree) -> None:
+def _of_one_split(
+  file: str, column: str, classes: Sequence[str], pair: tuple[str, Any] | None
+) -> str:
+  """Returns what is to be done with a list of one split, where others lie in folders of classes."""
+  if column and pair and file in pair[0].split(" and "):
+    read = f"data.source=table, data.table.path={pair[1]}, data.table.label_column={column}"
+    return f"{read} reads {pair[0]}"
+  has = f"has the classes of other splits in its column {column}"
+  without = f"names them, and no column has the classes of other splits ({', '.join(classes[:2])})"
+  return f"{file} {has if column else without}: move them into folders of these"
+
+
+def _of_parts(names: Sequence[str], given: Any, root: Any, paths: Listing, tree: Tree) -> None:
   """Says where classes may be parts of a set: part_1 and part_2, beside a list of all images."""
   without = {re.sub(r"\d+", "", name).strip(" ._-") for name in names}
   if len(names) < 2 or len(without) > 1 or "" in without:
     return
-  if lists := [name for name in tree.files(given) if name.lower().endswith(_LISTS)]:
+  if lists := list_hints.of_images(given, tree, paths, folder_lists.below(root, given)):
     logging.getLogger(__name__).warning(
       "warning: %s differ by a number alone and are taken as classes; if they are parts of one set "
       "data.folder.labels=%s reads that list",
-      *(" and ".join(names[:2]), lists[0]),
+      *(" and ".join(names[:2]), lists[0].file),
     )
 
 

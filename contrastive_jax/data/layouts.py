@@ -153,11 +153,11 @@ def read(
     found = folder_lists.labels(found, paths, "", file, names, root)
     return _unless_none(Reading(root, paths, found, names))
   if not _in_classes(root, paths, labels):
-    folder_hints.of_flat(here.folder, here.images, given, paths, tree, in_name)
+    folder_hints.of_flat(here.folder, here.images, given, paths, tree, in_name, folders)
     return _unlabelled(root, paths)
   if labels == "auto":
-    folder_hints.of_classes(names, given, root, tree)
-    class_hints.tell(here.classes, given, root, tree, siblings == [base])
+    folder_hints.of_classes(names, given, root, paths, tree)
+    class_hints.tell(here.classes, given, root, paths, tree, siblings == [base])
   return Reading(root, paths, _by_folder(paths, names), names)
 
 

@@ -109,6 +109,24 @@ def parsed(
   return with_booleans_alike(_without_nan(rows))
 
 
+def columns_of_labels(
+  content: bytes, file: str, images: Sequence[str] = (), any_name: bool = False
+) -> list[str]:
+  """Returns the columns that may be that of labels: the one that is called so, or all others too.
+
+  The other arguments and errors are those of `parsed`.
+  """
+  text = _text(content, file)
+  if file.lower().endswith(_JSON):
+    header = json_lists.parsed(text, file, tuple(images))[0]
+  else:
+    header = _with_header(list(_of_text(text, file, tuple(images))), file, ANY, tuple(images))[0]
+  at, image = _at(header, "label", ANY), _at(header, "image", ANY)
+  found = [] if at is None else [header[at]]
+  others = [name for i, name in enumerate(header) if name and i not in (at, image)]
+  return found + (others if any_name else [])
+
+
 def _without_nan(rows: list[Row]) -> list[Row]:
   """Returns rows in which "nan", as tables write a number that is missing, is no class."""
   others = {row.label for row in rows if row.label and row.label.casefold() != "nan"}

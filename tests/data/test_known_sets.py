@@ -149,7 +149,9 @@ def test_a_list_of_ones_own_is_not_taken_for_that_of_gtsrb(tmp_path, caplog):
   (tmp_path / "Meta.csv").write_text("ClassId,Name\n0,cat\n1,dog\n")
   assert classes(opened(tmp_path, "test")) == ["-"]
   assert opened(tmp_path).label_names == ("cat", "dog")
-  assert "data.folder.labels=Test.csv reads that list" in caplog.text
+  assert "Test.csv names them, and no column has the classes of other splits (cat, dog): mo" in (
+    caplog.text
+  )
   assert "numbers classes" not in caplog.text
   assert opened(tmp_path, layout="known-2").label_names == ("1", "cat", "dog")  # as before
 

@@ -64,7 +64,8 @@ def test_what_does_not_fit_is_told_in_a_line(files, labels, message, tmp_path):
 
 
 def test_labels_that_could_be_had_are_named(tmp_path, caplog):
-  write(tmp_path, ["cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg", "labels.csv"])
+  write(tmp_path, ["cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg"])
+  (tmp_path / "labels.csv").write_text("id,label\ncat.0,tom\ndog.1,rex\n")
   assert opened(tmp_path).num_classes == 0
   [line] = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
   assert "data.folder.labels=labels.csv reads" in line and "labels=name takes cat, dog" in line
@@ -199,3 +200,54 @@ def test_folders_that_differ_in_capitals_alone_are_two_classes_and_told(tmp_path
   found = data.build("folder", split="train", path=str(tmp_path))
   assert found.label_names == ("Cat", "cat", "dog")
   assert f"{tmp_path}: 'Cat' and 'cat' differ in capitals alone" in caplog.text
+
+
+PACKED = ["Train/0/1.png", "Train/10/2.png", "Test/00000.png", "Test/00001.png"]
+OF_TEST = "Width,Path,ClassId\n9,Test/00000.png,10\n9,Test/00001.png,00\n"
+OF_CLASSES = "Path,ClassId,Width\nMeta/0.png,0,1\nMeta/1.png,10,1\n"
+
+
+def test_of_lists_beside_images_one_that_labels_them_is_named(tmp_path, caplog):
+  """As in GTSRB's form: Meta.csv, which names none of the images, was named first."""
+  write(tmp_path, PACKED)
+  (tmp_path / "Test.csv").write_text(OF_TEST)
+  (tmp_path / "Meta.csv").write_text(OF_CLASSES)
+  assert classes(opened(tmp_path)) == ["0", "10"] and not caplog.records
+  assert classes(opened(tmp_path, "test")) == ["-", "-"]
+  assert (
+    "; Test.csv has the classes of other splits in its column ClassId: move them into"
+    in caplog.text
+  )
+  assert "Meta.csv" not in caplog.text
+  caplog.clear()
+  (tmp_path / "Train.csv").write_text("Path,ClassId\nTrain/0/1.png,0\nTrain/10/2.png,10\n")
+  opened(tmp_path, "test")
+  path, column = tmp_path / "{split}.csv", "ClassId"
+  read = f"data.table.path={path}, data.table.label_column={column} reads Train.csv and Test.csv"
+  assert f"without labels; data.source=table, {read}" in caplog.text
+  table = {"path": str(path), "label_column": column}
+  assert classes(data.build("table", split="test", **table)) == ["10", "0"]
+
+
+@pytest.mark.parametrize(
+  ("files", "said"),
+  [
+    (["a.png", "b.png"], "are taken without labels; data.folder.labels=z.csv reads that list; "),
+    (["part_1/a.png", "part_2/b.png"], "of one set data.folder.labels=z.csv reads that list"),
+    (["all/a.png", "all/b.png"], "taken as a class; data.folder.labels=z.csv reads that list"),
+  ],
+)
+def test_a_list_with_a_column_of_labels_comes_first(files, said, tmp_path, caplog):
+  write(tmp_path, files)
+  (tmp_path / "boxes.csv").write_text("image,left\na.png,3\nb.png,4\n")
+  (tmp_path / "classes.csv").write_text("id,label\n0,ant\n1,bee\n")
+  (tmp_path / "damaged.csv").write_text('image,label\n"a')
+  (tmp_path / "same.csv").write_text("image,label\na.png,0\nb.png,0\n")
+  (tmp_path / "z.csv").write_text("image,label\na.png,ant\nb.png,bee\n")
+  opened(tmp_path)
+  [line] = [record.getMessage() for record in caplog.records]
+  assert said in line and "classes.csv" not in line
+  caplog.clear()
+  (tmp_path / "z.csv").unlink()
+  opened(tmp_path)
+  assert "data.folder.labels=boxes.csv reads that list" in caplog.text  # and asks for a column
