@@ -3,6 +3,7 @@
 As of DomainNet, whose topmost folders are styles of pictures, or of sets whose splits are in lists.
 """
 
+import calendar
 import itertools
 import logging
 import re
@@ -15,7 +16,13 @@ from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
 _MOST_DOMAINS = 20  # folders that may be something above classes
-_FEWEST_INSIDE = 10  # folders in each of those
+_FEWEST_INSIDE = 10  # folders in each of those, of the same names
+_GREAT_MANY_INSIDE = 50  # of any names: fruits beside vegetables
+_OF_TIME = {
+  name.casefold()
+  for names in (calendar.month_name, calendar.month_abbr, calendar.day_name, calendar.day_abbr)
+  for name in names
+}
 _MOST_LOOKED_INTO = 20  # folders without images, for lists
 _CLUTTER = re.compile(r"background_google|\d+\.clutter")  # of Caltech-101 and 256
 _MAY_BE_A_STYLE = re.compile(r"photos?|pictures?", re.IGNORECASE)  # beside sketches: classes
@@ -80,19 +87,26 @@ def tell(
 
 
 def _tell_of_domains(names: Sequence[str], root: Any, tree: Tree) -> None:
-  """Says where each folder holds many; patient01, patient02, ... are no classes."""
-  inside = []
+  """Says where each folder holds many, of the same names in all of them or a great many.
+
+  patient01, patient02, ... are no classes, nor are months, nor a dozen people who are sick or well.
+  """
+  inside, kinds = [], []
   for name in names:
     place = root / name
     inside = tree.folders(place) if tree.is_folder(place) else []
     if len(inside) == 1 and splits.is_container(inside[0]):
       inside = tree.folders(place / inside[0])
-    if len({re.sub(r"\d", "", one) for one in inside}) < _FEWEST_INSIDE:
+    without_numbers = (re.sub(r"\d", "", one).strip(" ._-").casefold() for one in inside)
+    kinds.append(set(without_numbers) - _OF_TIME)
+    if len(kinds[-1]) < _FEWEST_INSIDE:
       return
+  if len(set.intersection(*kinds)) < _FEWEST_INSIDE and min(map(len, kinds)) < _GREAT_MANY_INSIDE:
+    return
   logging.getLogger(__name__).warning(
     "warning: %s are taken as classes, and each holds %d folders or more (%s/%s): if these are the "
     "classes set data.folder.labels=path, or data.folder.path to one of them",
-    *(" and ".join(names[:2]), _FEWEST_INSIDE, names[-1], inside[0]),
+    *(" and ".join(names[:2]), min(map(len, kinds)), names[-1], inside[0]),
   )
 
 

@@ -1,5 +1,7 @@
 """Folders that may be no classes, as of sets that people download, are told or refused."""
 
+import calendar
+
 import pytest
 from layout_files import classes, opened, write
 
@@ -26,11 +28,18 @@ CLASSES = [f"c{letter}" for letter in "abcdefghijkl"]  # with numbers they may b
     ),
     (
       [name for style in ("clipart", "real") for name in tree(f"{style}/", CLASSES)],
-      "clipart and real are taken as classes, and each holds 10 folders or more (real/ca): if thes",
+      "clipart and real are taken as classes, and each holds 12 folders or more (real/ca): if thes",
     ),
     (
       [name for shop in ("amazon", "dslr") for name in tree(f"{shop}/images/", CLASSES)],
-      "amazon and dslr are taken as classes, and each holds 10 folders or more (dslr/ca)",
+      "amazon and dslr are taken as classes, and each holds 12 folders or more (dslr/ca)",
+    ),
+    (
+      [
+        *tree("fruit/", [f"{a}{b}" for a in "abcdef" for b in "abcdefghi"]),
+        *tree("vegetables/", [f"{a}{b}" for a in "uvwxyz" for b in "abcdefghi"]),
+      ],
+      "fruit and vegetables are taken as classes, and each holds 54 folders or more (vege",
     ),
     (
       ["VOC2012/JPEGImages/1.jpg", "VOC2012/SegmentationClass/1.png"],
@@ -88,11 +97,15 @@ def test_what_is_clear_is_not_told(tmp_path, caplog):
   write(tmp_path / "days", [f"{pet}/day{n}/1.jpg" for pet in ("cat", "dog") for n in range(9)])
   people = [f"{state}/patient{n}/1.jpg" for state in ("sick", "well") for n in range(12)]
   write(tmp_path / "people", people)
+  write(tmp_path / "names", tree("sick/", CLASSES) + tree("well/", [f"{n}a" for n in CLASSES]))
+  months = [*calendar.month_name[1:], *calendar.month_abbr[1:], *calendar.day_abbr]
+  times = [f"{animal}/{month.lower()} 2024" for animal in ("fox", "owl") for month in months]
+  write(tmp_path / "times", [f"{time}/1.jpg" for time in times])
   write(tmp_path / "styles", tree("", ["photo", "sketch"]))
   records = ["train_log.txt", "test_log.txt", "losses/train_loss.csv", "losses/val_loss.csv"]
   records += ["config_train.json", "config_test.json"]
   write(tmp_path / "records", [*tree("", "ab"), *records])
-  for name in ("splits", "latest", "days", "people", "styles", "records"):
+  for name in ("splits", "latest", "days", "people", "names", "times", "styles", "records"):
     opened(tmp_path / name)
     assert not caplog.records, name
 
