@@ -110,10 +110,11 @@ def _each(config, asked_for: Sequence[str]) -> list[str]:
 
 def _prepare(config, splits, out, how, **work) -> bool:
   """Returns whether all is there."""
-  from contrastive_jax import run_images  # JAX is not loaded before the flags are right
+  from contrastive_jax import data, run_images  # JAX is not loaded before the flags are right
   from contrastive_jax.data import preparing
 
-  sources = [run_images.source(config, split) for split in splits]  # all, before hours of the first
+  with data.one_look():  # all, before hours of the first
+    sources = [run_images.source(config, split) for split in splits]
   pairs = list(zip(sources, splits, strict=True))
   preparing.check_classes(out, {split: source.label_names for source, split in pairs})
   return all([preparing.prepare(source, split, out, how, **work) for source, split in pairs])

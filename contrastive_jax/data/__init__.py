@@ -9,9 +9,11 @@ Imports: buckets, catalogue, errors, hiding, limits, locking, options, orphan, p
 plural, reading, slow.
 """
 
+import contextlib
+import contextvars
 import dataclasses
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypedDict
 
 import numpy as np
@@ -75,6 +77,20 @@ def formed(source: Source, form: Any) -> Source:
   return source.formed(form) if hasattr(source, "formed") else source
 
 
+# What opens splits of a source with its options, while they share a look at its folder.
+_looks: contextvars.ContextVar[dict | None] = contextvars.ContextVar("looks", default=None)
+
+
+@contextlib.contextmanager
+def one_look() -> Iterator[None]:
+  """What `build` opens of a folder meanwhile has one look at it: a bucket takes minutes to list."""
+  before = _looks.set({})
+  try:
+    yield
+  finally:
+    _looks.reset(before)
+
+
 def build(source: str, *, split: str, **given: Any) -> Source:
   """Opens a split of a source by the name of its module.
 
@@ -100,21 +116,26 @@ def build(source: str, *, split: str, **given: Any) -> Source:
         f'data source "{source}" has no option {key} (given {value!r}); it takes {", ".join(known)}'
       )
   options = module.Options(**given)
+  looks = {} if _looks.get() is None else _looks.get()
   parts, several = (importlib.import_module(f"{__name__}.{name}") for name in ("parts", "several"))
 
   def opened() -> Source:
     with slow.named(f"{given.get('path', '')} of the data source {source}".lstrip()):
       if hasattr(module, "TAKES_SLICES"):
         return module.build(split, options)
-      # Made for each try: a disk that was away may have come back with other folders.
-      make = module.opener(options) if hasattr(module, "opener") else None
+      # Of a try that failed no look is kept: a disk may come back with other folders.
+      shared = hasattr(module, "opener")
+      make = looks.pop(options, None) or module.opener(options) if shared else None
 
       def one(asked: str) -> Source:
         name, cut = parts.parsed(asked)
         found = make(name) if make else module.build(name, options)
         return found if cut is None else parts.sliced(found, cut, asked)
 
-      return several.opened(split, one)
+      found = several.opened(split, one)
+      if shared:
+        looks[options] = make
+      return found
 
   try:
     return reading.patiently(f"data source {source}", opened)

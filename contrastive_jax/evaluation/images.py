@@ -74,7 +74,7 @@ def load(
       train, test = _held_out(config, merged, given)
     names[1] = f"what the run held out of {names[0]}"
   else:
-    with _told_of_the_run(asked):
+    with _told_of_the_run(asked), data.one_look():
       train, test = run_images.source(merged, splits[0], given), _scored(merged, given)
     run_images.warn_if_scored_on_itself(merged, train, test)
   if asked.label:

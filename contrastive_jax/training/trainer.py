@@ -94,9 +94,10 @@ def _train(
   begun = time.monotonic()
   with agree.mistakes_shared():
     config = workdir_lib.ordered(workdir, config)
-  mesh, source, held_out, image_set = opening.checked(config, workdir, devices, given)
-  config = opening.with_value_range(config, source)
-  scored = opening.scored(config, source, given)
+  with data.one_look():
+    mesh, source, held_out, image_set = opening.checked(config, workdir, devices, given)
+    config = opening.with_value_range(config, source)
+    scored = opening.scored(config, source, given)
   to_score = next_command.to_score(config, asked, source, held_out, scored)
   run = build.run(config, len(source), source.num_classes, mesh.size)
   mesh = state_lib.divided(run.init, mesh) if config.fsdp else mesh

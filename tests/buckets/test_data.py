@@ -87,7 +87,9 @@ def test_a_set_in_a_bucket_is_listed_once(source, split, options, server, set_of
   objects.Objects(parsed(address, "path")).put("list.csv", text.encode())
   server.requests.clear()
   path = address + ("/list.csv" if source == "table" else "")
-  data.build(source, split=split, path=path, **options)
+  with data.one_look():
+    data.build(source, split=split, path=path, **options)
+    data.build(source, split="test", path=path, **options)
   assert listings(server) == 1, server.requests
 
 

@@ -7,10 +7,13 @@ import collections
 import os
 
 import pytest
+import tiny_config
 from layout_files import write
 
-from contrastive_jax import data, reading
-from contrastive_jax.data import lists
+from contrastive_jax import data, errors, reading
+from contrastive_jax.data import folder_on_disk, lists
+from contrastive_jax.evaluation import images
+from contrastive_jax.training import next_command, trainer
 
 CLASSES = [f"{kind}/{n}.jpg" for kind in ("ant", "bee", "cow") for n in range(3)]
 SPLITS = [f"{split}/{name}" for split in ("train", "test", "extra") for name in CLASSES]
@@ -73,3 +76,44 @@ def test_what_was_seen_is_not_kept_from_one_try_to_the_next(tmp_path, monkeypatc
   monkeypatch.setattr(lists, "scan", away_at_first)
   monkeypatch.setattr(reading, "PAUSES_S", (0.0,))
   assert data.build("folder", split="train", path=str(tmp_path)).num_classes == 4
+
+
+def test_splits_that_are_opened_together_share_a_look(tmp_path, looks):
+  write(tmp_path, SPLITS)
+  asked = {"path": str(tmp_path)}
+  looks.clear()
+  with data.one_look():
+    sizes = [len(data.build("folder", split=s, **asked)) for s in ("train", "test", "train+extra")]
+    assert sizes == [9, 9, 18] and looks[str(tmp_path)] == 1
+    data.build("folder", split="train", labels="none", **asked)  # which may be read otherwise
+    assert looks[str(tmp_path)] == 2
+    with pytest.raises(errors.NoSplit):
+      data.build("folder", split="val", **asked)
+    write(tmp_path, ["val/ant/1.jpg"])
+    assert len(data.build("folder", split="val", **asked)) == 1
+  data.build("folder", split="train", **asked)
+  assert looks[str(tmp_path)] == 4
+
+
+class _Opened(Exception):
+  """All images of a run are open."""
+
+
+def test_a_run_and_its_evaluation_look_once_at_the_folder_of_their_images(tmp_path, monkeypatch):
+  """A bucket of a million images was listed for each split."""
+  write(tmp_path / "set", SPLITS)
+  made, begin = [], folder_on_disk.Tree.__init__
+
+  def opened(*_):
+    raise _Opened
+
+  monkeypatch.setattr(
+    folder_on_disk.Tree, "__init__", lambda tree, *given: made.append(tree) or begin(tree, *given)
+  )
+  monkeypatch.setattr(next_command, "to_score", opened)
+  config = tiny_config.tiny(data__source="folder", data__folder__path=str(tmp_path / "set"))
+  with pytest.raises(_Opened):
+    trainer.train(config, str(tmp_path / "run"))
+  assert len(made) == 1
+  images.load(tiny_config.evaluation(), config)
+  assert len(made) == 2
