@@ -1,17 +1,19 @@
 """Which of several lists beside images can label them: it names them, and has their classes."""
 
 import contextlib
+import os
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from contrastive_jax import errors
-from contrastive_jax.data import named, rows
+from contrastive_jax.data import rows
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")  # what else is a text may be a page to read
-_LARGEST = 50_000_000  # bytes of a list that is looked into
-_NOT_KNOWN = 2  # rank of one that cannot be read, or is large
+_LARGEST = 50_000_000  # bytes of a list that is looked into, and of the paths of images
+_LOOKED_AT = 64  # lines of a list, at equal distances
+_LABELS, _NO_LABELS, _NOT_KNOWN, _NONE = range(4)  # of the images that it names: ranks of lists
 
 
 class Fit(NamedTuple):
@@ -26,8 +28,8 @@ def of_images(
 ) -> list[Fit]:
   """Returns the lists in a folder that may label images: first those with a column of labels.
 
-  One that names none of the images is left out; one that cannot be read, or is large, comes last,
-  or is left out too where classes are known.
+  One that names none of the images is left out. One of which that is not known, since it cannot be
+  read or is looked at in part, comes last, or is left out too where classes are known.
 
   Args:
     place: the folder.
@@ -37,39 +39,60 @@ def of_images(
     classes: of the images of other splits: then a column of labels is one of these.
   """
   names = [name for name in tree.files(place) if name.lower().endswith(SUFFIXES)]
+  if not names:
+    return []
+  are_few = paths.names.nbytes <= _LARGEST
+  there = b"\0%b\0" % paths.names.tobytes() if are_few else b""
   found: list[tuple[int, Fit]] = []
   for name, size in zip(names, tree.measured(place, names)[0].tolist(), strict=True):
-    fit = None if classes else (_NOT_KNOWN, Fit(name))
-    if size <= _LARGEST:
+    rank, fit = _NOT_KNOWN, Fit(name)
+    if there and size <= _LARGEST:
       with contextlib.suppress(errors.UserError):
-        fit = _fit(name, tree.content(place / name), tree, paths, prefix, classes)
-    if fit:
-      found.append(fit)
+        rank, fit = _fit(name, tree.content(place / name), tree.suffixes, there, prefix, classes)
+    if rank < (_NOT_KNOWN if classes else _NONE):
+      found.append((rank, fit))
   return [fit for _, fit in sorted(found, key=lambda one: one[0])]
+
+
+def _some_lines(content: bytes) -> bytes:
+  """Returns a list of a few lines; the first two are that of the separator, and of the columns."""
+  lines = content.splitlines(keepends=True)
+  return b"".join(lines[:2] + lines[2 :: max(1, len(lines) // _LOOKED_AT)])
 
 
 def _fit(
   name: str,
   content: bytes,
-  tree: Tree,
-  paths: Listing,
+  suffixes: tuple[str, ...],
+  there: bytes,
   prefix: str,
   classes: Collection[str],
-) -> tuple[int, Fit] | None:
-  """Returns the rank of a list and what it is; None: it names no image. Raises UserError."""
+) -> tuple[int, Fit]:
+  """Returns the rank of a list and what it is. Raises UserError: it cannot be read."""
+  some = _some_lines(content)
 
-  def labels(column: str) -> list[rows.Row | None] | None:
+  def read(column: str) -> list[rows.Row]:
     columns = rows.Columns(label=column, split=rows.NONE)
-    read = rows.parsed(content, name, columns, "data.table", tree.suffixes)
-    return named.matched(read, paths, prefix, name)
+    return rows.parsed(some, name, columns, "data.table", suffixes)
 
-  if labels(rows.NONE) is None:
-    return None
-  for column in rows.columns_of_labels(content, name, tree.suffixes, any_name=bool(classes)):
-    found = {row.label for row in labels(column) or () if row is not None and row.label}
-    if len(found) > 1 and (not classes or _as_numbers(found) <= _as_numbers(classes)):
-      return 0, Fit(name, column)
-  return 1, Fit(name)
+  names = [row.name for row in read(rows.NONE)]
+  is_here = [_is_called_so(named.removeprefix(prefix), there) for named in names]
+  if not any(is_here):
+    is_whole = some == content and any(names)  # else it may be of labels in the order of names
+    return (_NONE if is_whole else _NOT_KNOWN), Fit(name)
+  for column in rows.columns_of_labels(some, name, suffixes, any_name=bool(classes)):
+    labels = {row.label for row, here in zip(read(column), is_here, strict=True) if here} - {""}
+    if len(labels) > 1 and (not classes or _as_numbers(labels) <= _as_numbers(classes)):
+      return _LABELS, Fit(name, column)
+  return _NO_LABELS, Fit(name)
+
+
+def _is_called_so(name: str, there: bytes) -> bool:
+  """Returns whether a path ends so, or does without its suffix; each stands between zeros."""
+  encoded = os.fsencode(name)
+  return any(
+    before + encoded + after in there for before in (b"\0", b"/") for after in (b"\0", b".")
+  )
 
 
 def _as_numbers(names: Collection[str]) -> set[str | int]:

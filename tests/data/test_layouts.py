@@ -239,15 +239,23 @@ def test_of_lists_beside_images_one_that_labels_them_is_named(tmp_path, caplog):
 )
 def test_a_list_with_a_column_of_labels_comes_first(files, said, tmp_path, caplog):
   write(tmp_path, files)
-  (tmp_path / "boxes.csv").write_text("image,left\na.png,3\nb.png,4\n")
-  (tmp_path / "classes.csv").write_text("id,label\n0,ant\n1,bee\n")
-  (tmp_path / "damaged.csv").write_text('image,label\n"a')
-  (tmp_path / "same.csv").write_text("image,label\na.png,0\nb.png,0\n")
-  (tmp_path / "z.csv").write_text("image,label\na.png,ant\nb.png,bee\n")
+  others = "".join(f"{n}.png,{n}\n" for n in range(300))
+  for name, text in {
+    "boxes": "image,left\na.png,3\nb.png,4\n",
+    "classes": "id,label\n0,ant\n1,bee\n",  # which names no image
+    "damaged": 'image,label\n"a',
+    "many": f"image,label\n{others}",
+    "order": "ant\nbee\n",
+    "same": "image,label\na.png,0\nb.png,0\n",
+    "z": f"image,label\na.png,ant\n{others}b.png,bee\n",
+  }.items():
+    (tmp_path / f"{name}.csv").write_text(text)
+  for name, second in (("z", "boxes"), ("boxes", "same"), ("same", "damaged"), ("damaged", "many")):
+    opened(tmp_path)
+    [line] = [record.getMessage() for record in caplog.records]
+    assert said.replace("z.csv", f"{name}.csv") in line
+    assert f"labels={second}.csv" in line or len(files[0]) > 5  # where two are named
+    (tmp_path / f"{name}.csv").unlink()
+    caplog.clear()
   opened(tmp_path)
-  [line] = [record.getMessage() for record in caplog.records]
-  assert said in line and "classes.csv" not in line
-  caplog.clear()
-  (tmp_path / "z.csv").unlink()
-  opened(tmp_path)
-  assert "data.folder.labels=boxes.csv reads that list" in caplog.text  # and asks for a column
+  assert "data.folder.labels=many.csv" in caplog.text and "classes.csv" not in caplog.text
