@@ -12,6 +12,10 @@ _ONCE = {
 # Most of a step is products and convolutions, which no level compiles: a step takes as long, and
 # its numbers are the same up to rounding (docs/devices.md).
 _OFTEN = {"xla_backend_optimization_level": 1}
+# Of several devices of a CPU each begins collectives as they become ready: two that begin with
+# different ones wait for each other, and XLA ends the process after 40 s. In the order that takes
+# the least memory this was not seen (docs/devices.md).
+_ON_SEVERAL = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
 
 
 def once(function: Callable, **options) -> Callable:
@@ -24,6 +28,9 @@ def often(function: Callable, **options) -> Callable:
   return _jit(function, _OFTEN, options)
 
 
-def _jit(function: Callable, on_cpu: dict[str, int | bool], options: dict) -> Callable:
-  is_cpu = jax.default_backend() == "cpu"
-  return jax.jit(function, compiler_options=on_cpu if is_cpu else None, **options)
+def _jit(function: Callable, on_cpu: dict[str, int | bool] | None, options: dict) -> Callable:
+  if jax.default_backend() != "cpu":
+    on_cpu = None
+  elif jax.device_count() > 1:
+    on_cpu = on_cpu | _ON_SEVERAL
+  return jax.jit(function, compiler_options=on_cpu, **options)

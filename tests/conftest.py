@@ -22,6 +22,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 ONE_DEVICE_FLAGS = (
   "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
   " --xla_cpu_parallel_codegen_split_count=1"
+  # As `compiling` has it where there are several devices, also for what tests compile themselves.
+  " --xla_cpu_enable_concurrency_optimized_scheduler=false"
 )
 if importlib.metadata.version("jaxlib").startswith("0.10."):
   # The old code generator takes a quarter of the new one's time; later versions do not have it.

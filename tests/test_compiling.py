@@ -21,6 +21,14 @@ def test_less_is_optimised_on_a_cpu_alone(form, monkeypatch):
   assert others == [None, None] and asked == 3 * [{"donate_argnums": 0}]
 
 
+@pytest.mark.parametrize(("devices", "concurrent"), [(1, None), (2, False)])
+def test_several_devices_of_a_cpu_begin_collectives_in_one_order(devices, concurrent, monkeypatch):
+  monkeypatch.setattr(jax, "jit", lambda function, **options: options["compiler_options"])
+  monkeypatch.setattr(jax, "device_count", lambda: devices)
+  options = compiling.often(abs)
+  assert options.get("xla_cpu_enable_concurrency_optimized_scheduler") is concurrent
+
+
 @pytest.mark.slow
 def test_a_step_has_the_same_numbers():
   config = tiny_config.tiny(augment__recipe="simclr", model__dtype="float32")

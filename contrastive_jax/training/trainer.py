@@ -296,7 +296,7 @@ def _loop(
     save_every_epochs=config.checkpoint.every_epochs,
     score_every_epochs=config.monitor.every_epochs,
   )
-  noise = Noise(jax.jit(run.noise) if run.noise else None, due)
+  noise = Noise(compiling.often(run.noise) if run.noise else None, due)
   earlier = Earlier(*json.loads(agree.texts(json.dumps(reporter.earlier))[0]))
   alarms = Alarms(
     run.chance,
