@@ -120,8 +120,10 @@ def opened(split: str, one: Callable[[str], Source]) -> Source:
 
 def _check_no_twins(found: Sequence[Source], names: Sequence[str]) -> None:
   """Raises UserError if two names are of the same images, as train and training are."""
+  from contrastive_jax.data import parts  # which imports this module
+
   for (one, first), (other, second) in itertools.combinations(zip(found, names, strict=True), 2):
-    if len(one) == len(other) and hasattr(one, "in_common") and one.in_common(other) == len(one):
+    if len(one) == len(other) and parts.in_common(one, other) == len(one):
       place = f" of {one.root}" if hasattr(one, "root") else ""
       raise errors.UserError(
         f"{first} and {second} are the same {plural.of(len(one), 'image')}{place}, each of which "

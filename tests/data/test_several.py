@@ -112,6 +112,16 @@ def test_two_names_of_one_split_in_a_list_or_an_array_are_refused(tmp_path):
   assert len(data.build("npz", split="train+test", path=str(tmp_path / "a.npz"))) == 8
 
 
+def test_a_split_and_a_slice_of_as_many_images_are_one_unless_they_are_the_same(tmp_path):
+  """They were asked of what a slice does not have, and ended in a traceback."""
+  opened = write(tmp_path, ["train/cat/1.png", "train/dog/2.png", "val/cat/3.png", "val/dog/4.png"])
+  np.savez(tmp_path / "a.npz", x_train=IMAGES[:4], x_test=IMAGES[:4])
+  assert len(opened("train+val[:100%]")) == 4
+  assert len(data.build("npz", split="train+test[:4]", path=str(tmp_path / "a.npz"))) == 8
+  with pytest.raises(errors.UserError, match="training\\[:100%\\] are the same 2 images"):
+    opened("train+training[:100%]")
+
+
 def test_a_split_that_is_called_so_is_that_one(tmp_path):
   names = ["train/cat/1.png", "val/cat/2.png", "train+val/cat/3.png"]
   source = write(tmp_path, names)("train+val")
