@@ -323,7 +323,7 @@ def test_images_of_other_channels_are_told_once_and_at_once(cache, tmp_path, cap
   source = five_channels(tmp_path)
   (tmp_path / "00.tif").write_bytes(b"damaged")
   one_line = (
-    "9 images of 20 were looked at, and none is as the options say, the first: .*02.tif: it has 5 "
+    "19 images of 20 were looked at, and none is as the options say, the first: .*01.tif: it has 5 "
     "channels, and data.channels is 3; if all have so many set --config.data.channels=5$"
   )
   unreadable = tmp_path / "unreadable.txt"
@@ -342,6 +342,16 @@ def test_some_images_of_other_channels_are_replaced(tmp_path, caplog):
   Image.new("RGB", (6, 6)).save(tmp_path / "18.tif")
   (batch,) = pipeline.eval_batches(source, batch_size=20)
   assert batch["replaced"].sum() == 19 and "more than 10 images are unreadable" in caplog.text
+
+
+def test_images_of_two_kinds_that_alternate_are_not_refused(tmp_path):
+  """At equal distances all that were looked at were of one kind."""
+  five_channels(tmp_path, count=96)
+  for i in range(1, 96, 2):
+    Image.new("RGB", (6, 6)).save(tmp_path / f"{i:02}.tif")
+  source = data.build("folder", split="train", path=str(tmp_path))
+  (batch,) = pipeline.eval_batches(source, batch_size=96)
+  assert batch["replaced"].sum() == 48
 
 
 @pytest.mark.parametrize("channels, bits", [(5, 8), (3, 16), (1, 8)])
