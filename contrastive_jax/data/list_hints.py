@@ -1,7 +1,6 @@
 """Which of several lists beside images can label them: it names them, and has their classes."""
 
 import contextlib
-import os
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -11,7 +10,9 @@ from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")  # what else is a text may be a page to read
-_LARGEST = 50_000_000  # bytes of a list that is looked into, and of the paths of images
+_MOST_LISTS = 16  # that are looked into: there may be one for each image
+_LARGEST = 50_000_000  # bytes of a list that is looked into
+_MOST_PATHS = 5_000_000  # bytes of the paths of images, all of which are searched for each line
 _LOOKED_AT = 64  # lines of a list, at equal distances
 _LABELS, _NO_LABELS, _NOT_KNOWN, _NONE = range(4)  # of the images that it names: ranks of lists
 
@@ -41,13 +42,15 @@ def of_images(
   names = [name for name in tree.files(place) if name.lower().endswith(SUFFIXES)]
   if not names:
     return []
-  are_few = paths.names.nbytes <= _LARGEST
+  are_few = paths.names.nbytes <= _MOST_PATHS
   there = b"\0%b\0" % paths.names.tobytes() if are_few else b""
   found: list[tuple[int, Fit]] = []
-  for name, size in zip(names, tree.measured(place, names)[0].tolist(), strict=True):
+  sizes = tree.measured(place, names)[0].tolist()
+  for number, (name, size) in enumerate(zip(names, sizes, strict=True)):
     rank, fit = _NOT_KNOWN, Fit(name)
-    if there and size <= _LARGEST:
-      with contextlib.suppress(errors.UserError):
+    if there and size <= _LARGEST and number < _MOST_LISTS:
+      # It may be another's, and is asked for by nobody.
+      with contextlib.suppress(errors.UserError, errors.ReadFailed, OSError):
         rank, fit = _fit(name, tree.content(place / name), tree.suffixes, there, prefix, classes)
     if rank < (_NOT_KNOWN if classes else _NONE):
       found.append((rank, fit))
@@ -80,21 +83,25 @@ def _fit(
   if not any(is_here):
     is_whole = some == content and any(names)  # else it may be of labels in the order of names
     return (_NONE if is_whole else _NOT_KNOWN), Fit(name)
-  for column in rows.columns_of_labels(some, name, suffixes, any_name=bool(classes)):
-    labels = {row.label for row, here in zip(read(column), is_here, strict=True) if here} - {""}
-    if len(labels) > 1 and (not classes or _as_numbers(labels) <= _as_numbers(classes)):
-      return _LABELS, Fit(name, column)
+  for any_name in (False, True) if classes else (False,):
+    found = {}
+    for column in rows.columns_of_labels(some, name, suffixes, any_name):
+      labels = {row.label for row, here in zip(read(column), is_here, strict=True) if here} - {""}
+      if len(labels) > 1 and (not classes or _as_numbers(labels) <= _as_numbers(classes)):
+        found[column] = len(labels)
+    if found:  # numbers of pixels may be those of classes, too, but not of as many
+      return _LABELS, Fit(name, max(found, key=found.get))
   return _NO_LABELS, Fit(name)
 
 
 def _is_called_so(name: str, there: bytes) -> bool:
   """Returns whether a path ends so, or does without its suffix; each stands between zeros."""
-  encoded = os.fsencode(name)
+  encoded = name.encode("utf-8", "surrogatepass")
   return any(
     before + encoded + after in there for before in (b"\0", b"/") for after in (b"\0", b".")
   )
 
 
-def _as_numbers(names: Collection[str]) -> set[str | int]:
-  """Returns names; numbers whatever zeros they begin with."""
-  return {int(name) if name.isascii() and name.isdecimal() else name for name in names}
+def _as_numbers(names: Collection[str]) -> set[str]:
+  """Returns names; numbers without the zeros that they begin with."""
+  return {(n.lstrip("0") or "0") if n.isascii() and n.isdecimal() else n for n in names}
