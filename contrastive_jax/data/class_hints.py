@@ -160,7 +160,7 @@ def check_no_archives(base: Any, tree: Tree) -> None:
   """
   found = (name for name in tree.folders(base) if tree.has_images(base / name))
   names = list(itertools.islice(found, _MOST_ARCHIVES + 1))
-  if not 2 <= len(names) <= _MOST_ARCHIVES:
+  if not 2 <= len(names) <= _MOST_ARCHIVES or any(map(splits.kind, names)):
     return
   inside = {name: _with_images(base / name, tree) for name in names}
   common = inside[names[0]]

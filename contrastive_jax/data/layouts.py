@@ -96,7 +96,7 @@ def read(
       base, labels = place, "path"
     else:
       known_sets.tell_of_others(base, own)
-  if labels == "auto" and version >= 3:
+  if labels == "auto" and version >= 3 and not tree.is_folder(base / split):
     class_hints.check_no_archives(base, tree)
   given, base = base, around.inner(known_sets.base_of(base, own), tree, labels)
   listed = None

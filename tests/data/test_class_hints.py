@@ -173,6 +173,14 @@ def test_classes_that_hold_a_folder_of_one_name_are_no_archives(files, tmp_path)
   assert classes(opened(tmp_path)) == [name.partition("/")[0] for name in sorted(files)]
 
 
+@pytest.mark.parametrize(("one", "other"), [("Train", "val"), ("site_a", "site_b")])
+def test_splits_that_hold_a_folder_of_one_name_are_no_archives(one, other, tmp_path):
+  """Their images are not mixed: each folder is a split, by its name or since it is asked for."""
+  write(tmp_path, [f"{one}/person/train_images/1.jpg", f"{other}/person/val_images/2.jpg"])
+  for split in ("train" if one == "Train" else one, other):
+    assert classes(opened(tmp_path, split)) == ["person"]
+
+
 @pytest.mark.parametrize(
   "names",
   [
