@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from contrastive_jax import errors
-from contrastive_jax.data import list_hints, rows, splits
+from contrastive_jax.data import folder_lists, list_hints, rows, splits
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
@@ -71,8 +71,7 @@ def tell(
   elif 2 <= len(names) <= _MOST_DOMAINS:
     _tell_of_domains(names, root, tree)
   elif len(names) == 1 and is_whole:
-    prefix = str(root)[len(str(given)) :].strip("/")
-    if lists := list_hints.of_images(given, tree, paths, f"{prefix}/" if prefix else ""):
+    if lists := list_hints.of_images(given, tree, paths, folder_lists.below(root, given)):
       log.warning(
         "warning: %s is the only folder with images and taken as a class; data.folder.labels=%s "
         "reads that list, data.folder.labels=none takes no labels",

@@ -175,7 +175,8 @@ def _split_of_list(file: str) -> str:
 
 def below(place: Any, given: Any) -> str:
   """Returns the path of a folder in another, with a slash at its end; "" if it is the same."""
-  inside = str(place)[len(str(given)) :].strip("/")
+  above = str(given / "x")[:-1]  # of "." nothing
+  inside = "" if place == given else str(place).removeprefix(above)
   return f"{inside}/" if inside else ""
 
 

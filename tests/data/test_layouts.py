@@ -143,6 +143,14 @@ def test_a_name_of_several_images_in_a_list_is_told(tmp_path, caplog):
   assert "(a/1.png, b/1.png; 1 such name): they have one label" in caplog.text
 
 
+def test_a_folder_may_be_the_current_one(tmp_path, monkeypatch):
+  """Paths in a list were compared with those in the split less their first letter."""
+  write(tmp_path, ["train/1.png", "train/2.png"])
+  (tmp_path / "list.csv").write_text("path,label\ntrain/1.png,frog\ntrain/2.png,cat\n")
+  monkeypatch.chdir(tmp_path)
+  assert classes(opened(".", labels="list.csv")) == ["frog", "cat"]
+
+
 def test_letters_and_forms_of_a_set_that_are_taken_as_classes_are_told(tmp_path, caplog):
   write(tmp_path / "one", ["a/abbey/1.jpg", "c/church/2.jpg"])
   assert opened(tmp_path / "one").label_names == ("a", "c")
