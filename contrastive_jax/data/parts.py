@@ -123,6 +123,8 @@ def in_common(one: data.Source, other: data.Source) -> int:
     return count
   if count == len(all_here) == len(all_there):  # the same images in the same order
     return len(np.intersect1d(here, there))
+  if not all(hasattr(source, "paths") for source in (all_here, all_there)):  # of some shards alike
+    return 0
   names = [
     {os.path.join(os.path.realpath(str(s.root)), s.paths[i]) for i in positions}
     for s, positions in ((all_here, here), (all_there, there))

@@ -1,12 +1,15 @@
 """Two splits of a source know which images they share, whatever the splits are called."""
 
 import os
+import tarfile
 
 import numpy as np
+import picture_sets
 import pytest
 from PIL import Image
 
 from contrastive_jax import data
+from contrastive_jax.data import parts
 
 
 def write(folder, count):
@@ -54,3 +57,16 @@ def test_two_arrays_of_one_file_share_nothing(tmp_path):
   np.savez(path, x_train=images, x_test=images[:3])
   train, test = (data.build("npz", split=split, path=str(path)) for split in ("train", "test"))
   assert train.in_common(test) == 0
+
+
+def test_of_a_slice_of_shards_of_which_some_are_elsewhere_too_no_image_is_known(tmp_path):
+  """A slice knows which records it has, and not of which shards: it ended in a traceback."""
+  image = picture_sets.png(np.zeros((4, 4, 3), np.uint8))
+  for number in range(2):
+    with tarfile.open(tmp_path / f"train-{number}.tar", "w") as tar:
+      for record in range(4):
+        picture_sets.add(tar, f"{number}{record}.png", image)
+  shards = {"index": str(tmp_path / "index")}
+  part = data.build("webdataset", split="train[:80%]", path=f"{tmp_path}/train-*.tar", **shards)
+  whole = data.build("webdataset", split="train", path=f"{tmp_path}/train-0.tar", **shards)
+  assert parts.in_common(part, whole) == parts.in_common(whole, part) == 0
