@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 def pages_made(act):
   made = []
-  for _ in range(5):
+  for _ in range(8):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     act()
     made.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
@@ -77,7 +77,8 @@ def test_a_step_has_the_memory_of_the_one_before_on_a_cpu_alone(environment, kep
   answer, *made = said(environment, _STEPS)
   assert answer == str(kept)
   for pages, needed in zip(map(int, made), (5_000**2 * 4, 300_000_000, 180_000_000), strict=True):
-    assert (pages < needed / os.sysconf("SC_PAGE_SIZE") / 10) is kept
+    # A heap of XLA's own threads may still grow, by a tenth on some machines.
+    assert (pages < needed / os.sysconf("SC_PAGE_SIZE") / 2) is kept
 
 
 @glibc
