@@ -89,28 +89,27 @@ class BatchNorm(nn.Module):
     channels = x.shape[-1]
     running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32)
     running_var = self.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32)
-    gain = jnp.ones((channels,), jnp.float32)
+    gain, bias = jnp.ones((channels,), jnp.float32), jnp.zeros((channels,), jnp.float32)
     if self.use_scale:
       gain = self.param("scale", self.scale_init, (channels,), jnp.float32)
+    if self.use_bias:
+      bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
 
-    x = x.astype(jnp.float32)
+    # With the running mean off, of which the batch's lies not far.
+    shift = jax.lax.stop_gradient(running_mean.value)
+    x = x.astype(jnp.float32) - shift
     if not train or self.is_initializing():
-      mean = running_mean.value
-      factor = gain * jax.lax.rsqrt(running_var.value + self.epsilon)
+      y = x * (gain * jax.lax.rsqrt(running_var.value + self.epsilon)) + bias
     else:
       member = subset_membership(x, self.groups, self.views, self.shuffled)
-      shift = jax.lax.stop_gradient(running_mean.value)
-      mean, var = subset_moments(x, shift, member)
+      mean, var = subset_moments(x, member)
       factor = gain * jax.lax.rsqrt(var + self.epsilon)
       if self.is_mutable_collection("batch_stats"):
         keep = self.momentum
-        running_mean.value = keep * running_mean.value + (1 - keep) * mean.mean(0)
+        running_mean.value = keep * shift + (1 - keep) * (shift + mean).mean(0)
         running_var.value = keep * running_var.value + (1 - keep) * var.mean(0)
-      mean, factor = to_rows(mean, member, x.ndim), to_rows(factor, member, x.ndim)
-
-    y = (x - mean) * factor
-    if self.use_bias:
-      y = y + self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
+      # x as it is: were the mean taken off, the backward pass would keep that as well.
+      y = x * to_rows(factor, member, x.ndim) + to_rows(bias - mean * factor, member, x.ndim)
     return y.astype(self.dtype)
 
 
@@ -147,11 +146,10 @@ def subset_membership(
 
 
 def subset_moments(
-  x: Float[Array, "N ... C"], shift: Float[Array, " C"], member: Float[Array, "N S"] | None
+  x: Float[Array, "N ... C"], member: Float[Array, "N S"] | None
 ) -> tuple[Float[Array, "S C"], Float[Array, "S C"]]:
-  """Mean and biased variance of each subset of rows, per channel; `shift` ≈ the mean."""
-  x = x - shift
-  first, second = x, jnp.square(x)
+  """Mean and biased variance of each subset of rows, per channel, if the mean is near 0."""
+  first, second = x, x * x  # of a square 2x would be kept for the gradient, beside x
   if member is None:
     axes = tuple(range(x.ndim - 1))
     first, second = first.mean(axes)[None], second.mean(axes)[None]
@@ -160,7 +158,7 @@ def subset_moments(
     both = jnp.concatenate([first.mean(axes), second.mean(axes)], axis=-1)
     both = parallel.sum_of_products(member, both)
     first, second = jnp.split(both * (member.shape[1] / member.shape[0]), 2, axis=-1)
-  return first + shift, jnp.maximum(second - jnp.square(first), 0.0)
+  return first, jnp.maximum(second - jnp.square(first), 0.0)
 
 
 def to_rows(

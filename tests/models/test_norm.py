@@ -173,6 +173,20 @@ def test_a_mean_far_above_the_deviation_costs_no_precision():
   np.testing.assert_allclose(y, wanted, atol=1e-3)
 
 
+def test_the_backward_pass_keeps_one_array_of_the_size_of_the_batch():
+  x, *_ = inputs((64, 3, 3, 5))
+  module = norm.BatchNorm()
+  variables = module.init(jax.random.key(0), x, False)
+
+  def call(params, x):
+    stats = variables["batch_stats"]
+    return module.apply({"params": params, "batch_stats": stats}, x, True, mutable=["batch_stats"])
+
+  _, gradient, _ = jax.vjp(call, variables["params"], x, has_aux=True)
+  kept = [leaf for leaf in jax.tree.leaves(gradient) if leaf.size == x.size]
+  assert len({leaf.unsafe_buffer_pointer() for leaf in kept}) == 1
+
+
 def test_bfloat16_activations_have_float32_statistics():
   x, *_ = inputs((4096, 3))
   module = norm.BatchNorm(dtype=jnp.bfloat16)
