@@ -24,6 +24,7 @@ _OWN_GRADIENTS_ON = ("cpu",)  # platforms
 _AXES = ("NHWC", "HWIO", "NHWC")
 # A few images: so many that `_ROW` of their pixels lie in a row, but from `_FEWEST` to `_MOST`.
 _ROW, _FEWEST, _MOST = 128, 8, 32
+_NARROW = 16  # where the kernel has no more channels out, always `_MOST`
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
@@ -49,6 +50,8 @@ def convolve(
   if plain and parallel.platform() in _OWN_GRADIENTS_ON:
     if isinstance(padding, str):
       padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
+    if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):  # the other pixels take no part
+      x, strides = x[:, :: strides[0], :: strides[1]], (1, 1)
     return _convolve(x, kernel, tuple(strides), tuple(map(tuple, padding)))
   return lax.conv_general_dilated(
     x,
@@ -83,24 +86,37 @@ _convolve.defvjp(_forward, _backward)
 
 
 def _gradient_of_x(kernel, dy, x_shape, strides, pads):
-  """Convolves `dy`, its pixels `strides` apart, with the kernel turned round."""
+  """Convolves `dy` with the kernel turned round.
+
+  With strides each pixel of the product holds all pixels of x between two of `dy` as channels, so
+  that `dy` is not filled up with zeros: it has that many times fewer pixels to convolve.
+  """
   sides = zip(kernel.shape[:2], dy.shape[1:3], x_shape[1:3], strides, pads, strict=True)
-  full = []
+  taps, full, fill, crop = [], [], [], []
   for size, out, there, stride, (before, _) in sides:
-    first = size - 1 - before
-    full.append((first, there + size - 1 - ((out - 1) * stride + 1) - first))
-  turned = kernel[::-1, ::-1].swapaxes(2, 3)
-  return lax.conv_general_dilated(
-    dy, turned, (1, 1), full, lhs_dilation=strides, dimension_numbers=_AXES
-  )
+    few = -(-size // stride)  # of `dy`, on which one pixel of x bears
+    first, last = before // stride, -(-(before + there) // stride)
+    taps += [few, stride]
+    full.append((few - 1 - first, last - out))
+    fill.append((0, few * stride - size))
+    crop.append(slice(before - first * stride, before - first * stride + there))
+  kernel = jnp.pad(kernel, (*fill, (0, 0), (0, 0))).reshape(*taps, *kernel.shape[2:])
+  turned = kernel[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4)
+  turned = turned.reshape(*turned.shape[:3], -1)
+  apart = lax.conv_general_dilated(dy, turned, (1, 1), full, dimension_numbers=_AXES)
+  if strides == (1, 1):
+    return apart
+  apart = apart.reshape(*apart.shape[:3], *strides, -1).swapaxes(2, 3)
+  whole = lax.collapse(lax.collapse(apart, 3, 5), 1, 3)
+  return whole[:, crop[0], crop[1]]
 
 
 def _gradient_of_kernel(x, dy, *, shape, strides, pads):
   """Sums the gradient over the images, in float32, a few at a time."""
   if shape[:2] == (1, 1) and pads == ((0, 0), (0, 0)):  # one matrix product
-    x = x[:, :: strides[0], :: strides[1]]
     return _summed_products(x, dy)[None, None]
-  few = min(max(_ROW // dy.shape[2], _FEWEST), _MOST, len(x))
+  fewest = _MOST if dy.shape[3] <= _NARROW else _FEWEST
+  few = min(max(_ROW // dy.shape[2], fewest), _MOST, len(x))
   gradient = functools.partial(_gradient_of_few, shape=shape, strides=strides, pads=pads)
   first = len(x) % few or few  # so that the rest is whole groups
 

@@ -25,6 +25,9 @@ CASES = {
   "one by one, padded": (16, 6, (3, 5), 1, 1, HALF),
   "window larger than the image": (40, 1, (3, 5), 3, 1, "SAME"),
   "stride wider than the window": (16, 10, (3, 5), 3, 4, "VALID"),
+  "padding wider than the stride": (8, 11, (3, 5), 7, 2, [(4, 1), (5, 2)]),
+  "narrow, groups and a rest": (70, 6, (3, 16), 3, 1, "SAME"),
+  "not narrow, groups and a rest": (70, 6, (3, 17), 3, 1, "SAME"),
 }
 LOOPED = (64, 6, (3, 5), 3, 2, "SAME")
 
@@ -67,6 +70,14 @@ def test_of_a_one_by_one_kernel_the_narrower_side_stands_in_front(channels):
   gradient = jax.grad(loss_of(convolution.convolve, *case[-2:]), 1)
   text = jax.jit(gradient).lower(*arrays(*case)).compile().as_text()
   assert re.findall(r"= f32\[(6,24|24,6)\]\S* dot\(", text) == ["6,24"]
+
+
+def test_pixels_that_a_stride_leaves_out_are_not_filled_with_zeros():
+  """XLA's library would convolve the zeros, three quarters of all."""
+  for case in (CASES["stride"], CASES["shortcut"]):
+    text = jax.jit(gradients_of(convolution.convolve, case)).lower(*arrays(*case)).as_text()
+    xlas = jax.jit(gradients_of(lax.conv_general_dilated, case)).lower(*arrays(*case)).as_text()
+    assert "lhs_dilate = [2, 2]" in xlas and "lhs_dilate = [2, 2]" not in text
 
 
 def test_a_kernel_gradient_in_bfloat16_is_summed_in_float32():
