@@ -77,6 +77,7 @@ def legend(beside: Axes, panels: Iterable[Axes], title: str) -> None:
 
 def svg(figure: Figure) -> str:
   """Returns a figure as SVG: the same text every time."""
+  _lay_out(figure)
   file = io.StringIO()
   with _without_lacking_letters():
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
@@ -85,10 +86,19 @@ def svg(figure: Figure) -> str:
 
 def png(figure: Figure) -> bytes:
   """Returns a figure as PNG, on white."""
+  _lay_out(figure)
   file = io.BytesIO()
   with _without_lacking_letters():
     figure.savefig(file, format="png", dpi=130, facecolor="white", metadata={"Software": None})
   return file.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+  """Gives the panels their places once: matplotlib would draw all before each file to find them."""
+  if engine := figure.get_layout_engine():
+    with _without_lacking_letters():
+      engine.execute(figure)
+    figure.set_layout_engine(None)
 
 
 @contextlib.contextmanager
