@@ -42,6 +42,7 @@ __all__ = [
   "NAMES",
   "NORMALIZATIONS",
   "LateViews",
+  "Link",
   "Operation",
   "Options",
   "Recipe",

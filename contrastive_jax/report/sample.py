@@ -14,13 +14,14 @@ import numpy as np
 from jaxtyping import Float, Int, PyTree
 from ml_collections import ConfigDict
 
-from contrastive_jax import augment, build, compiling, data, errors, keys, parallel, run_images
+from contrastive_jax import augment, build, compiling, data, errors, parallel, run_images
 from contrastive_jax.data import given as given_lib
 from contrastive_jax.data import pipeline, subset
 from contrastive_jax.evaluation import config as eval_config
 from contrastive_jax.evaluation import evaluate, features
 from contrastive_jax.evaluation import images as eval_images
 from contrastive_jax.methods import base
+from contrastive_jax.step import first_views
 from contrastive_jax.workdir import loading
 
 _BATCH = 256
@@ -184,29 +185,18 @@ def _seen(
   chosen = subset.Subset(part.source, part.index[:_PAIRS])
   count = len(chosen)
   (batch,) = pipeline.eval_batches(chosen, batch_size=count, **split.pipeline_options)
-  key = keys.stream(config.seed, "views")
-
-  def shown(image, extent, index, variables):
-    def one(image, extent, index):
-      own = jax.random.fold_in(jax.random.fold_in(key, 0), index)
-      params = method.link_views(augment.sample_views(recipe, own, extent))
-      return params, augment.apply_views(recipe, params, augment.to_float(image))
-
-    params, views = jax.vmap(one)(image, extent, index)
-    seen = views[:, :2].reshape(-1, *views.shape[2:])
-    ends = encoder(variables, seen) if views.shape[1] > 1 else {}
-    pairs = {name: end.reshape(count, 2, -1) for name, end in ends.items()}
-    return params, views[:_VIEWS], pairs
-
-  variables: PyTree = {"params": loaded.params, "stats": loaded.stats}
-  asked = batch["image"], batch["extent"], batch["index"], variables
-  params, views, pairs = jax.device_get(compiling.once(shown)(*asked))
+  params, views = first_views.of(recipe, method.link_views, config.seed, batch)
+  pairs = {}
+  if views.shape[1] > 1:
+    variables: PyTree = {"params": loaded.params, "stats": loaded.stats}
+    ends = compiling.once(encoder)(variables, views[:, :2].reshape(-1, *views.shape[2:]))
+    pairs = {name: np.asarray(end).reshape(count, 2, -1) for name, end in ends.items()}
   drawn = [
     [jax.tree.map(lambda leaf, i=i: leaf[i], of_view) for of_view in params]
-    for i in range(len(views))
+    for i in range(min(count, _VIEWS))
   ]
-  originals = [_original(batch, i) for i in range(len(views))]
-  return Views(originals, views, drawn, recipe), pairs
+  originals = [_original(batch, i) for i in range(len(drawn))]
+  return Views(originals, views[: len(drawn)], drawn, recipe), pairs
 
 
 def _original(batch: pipeline.Batch, row: int) -> np.ndarray:

@@ -4,11 +4,11 @@ import io
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
 from contrastive_jax import augment, compiling, errors, keys, methods, places
+from contrastive_jax.step import first_views
 
 _ROWS = 16
 
@@ -24,21 +24,25 @@ def save(
 
   Local views stand to the right of the others, their pixels enlarged to the same size.
   """
-  batch = [host_batch[k][:_ROWS] for k in ("image", "extent", "index")]
-
-  def shown(image, extent, index):
-    images = (0, image, extent, index)
-    views = augment.views(recipe, keys.stream(seed, "views"), *images, link=method.link_views)
-    if not recipe.local:
-      return views
-    local = augment.views(recipe.local, keys.stream(seed, "local_views"), *images)
-    local = jax.image.resize(local, (*local.shape[:2], *views.shape[2:]), "nearest")
-    return jnp.concatenate([views, local], axis=1)
-
-  views = compiling.once(shown)(*batch)
+  batch = {k: host_batch[k][:_ROWS] for k in ("image", "extent", "index")}
+  _, views = first_views.of(recipe, method.link_views, seed, batch)
+  if recipe.local:
+    views = np.concatenate([views, _local(recipe, seed, batch, views.shape[2])], axis=1)
   path = pathlib.Path(workdir) / "views.png"
   drawn = io.BytesIO()
-  Image.fromarray(augment.grid(jax.device_get(views), recipe)).save(drawn, "PNG")
+  Image.fromarray(augment.grid(views, recipe)).save(drawn, "PNG")
   with errors.placing(str(path)):
     places.write(path, drawn.getvalue())  # what a link there leads to is the user's
   return path
+
+
+def _local(
+  recipe: augment.Recipe, seed: int, batch: dict[str, np.ndarray], size_px: int
+) -> np.ndarray:
+  """Returns the local views [B, V, size_px, size_px, C]."""
+
+  def shown(image, extent, index):
+    views = augment.views(recipe.local, keys.stream(seed, "local_views"), 0, image, extent, index)
+    return jax.image.resize(views, (*views.shape[:2], size_px, size_px, views.shape[-1]), "nearest")
+
+  return jax.device_get(compiling.once(shown)(*batch.values()))
