@@ -1,11 +1,12 @@
 """CPU time of what `make quickstart` does after the install, beside an older commit's.
 
-python benchmarks/quickstart_time.py [--before=DIR] [--times=2]
+python benchmarks/quickstart_time.py [--before=DIR] [--times=2] [--now=--config.log.report=false]
 
 DIR is a clone of an older commit; configs of before folders lie there in `configs/quickstart.py`.
 Time of all processes of both commands, in seconds, runs of both in turn; a table in Markdown.
 Programs of XLA are compiled anew each time; Python's modules are compiled once, before the first
-run that counts, as they stay compiled where the Makefile runs the commands.
+run that counts, as they stay compiled where the Makefile runs the commands. `--now` is a further
+flag of this commit's training: without its page, a run does what older commits did.
 """
 
 import os
@@ -19,6 +20,7 @@ import time
 from absl import app, flags
 
 _BEFORE = flags.DEFINE_string("before", None, "Clone of an older commit to compare with.")
+_NOW = flags.DEFINE_multi_string("now", [], "A further flag of this commit's training.")
 _TIMES = flags.DEFINE_integer("times", 2, "Runs of each.", lower_bound=1)
 
 _HOME = pathlib.Path(__file__).resolve().parent.parent
@@ -69,7 +71,7 @@ def main(_) -> None:
   for _ in range(_TIMES.value):
     first = None
     for name, clone in clones.items():
-      training, scoring = quickstart(clone)
+      training, scoring = quickstart(clone, *(_NOW.value if name == "now" else ()))
       seconds = [sum(training[:2]), sum(scoring[:2])]
       first = first or sum(seconds)
       cells = [f"{s:.1f} s" for s in (*seconds, sum(seconds), training[1] + scoring[1])]
