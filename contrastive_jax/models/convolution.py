@@ -22,9 +22,10 @@ from contrastive_jax import parallel
 
 _OWN_GRADIENTS_ON = ("cpu",)  # platforms
 _AXES = ("NHWC", "HWIO", "NHWC")
-# A few images: so many that `_ROW` of their pixels lie in a row, but from `_FEWEST` to `_MOST`.
-_ROW, _FEWEST, _MOST = 128, 8, 32
-_NARROW = 16  # where the kernel has no more channels out, always `_MOST`
+# A few images: what fits into a core's own cache, at most `_MOST`, and `_FEWEST` where the kernel
+# has no more than `_NARROW` channels out.
+_BYTES, _MOST = 2**19, 32
+_NARROW, _FEWEST = 16, 8
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
@@ -115,8 +116,7 @@ def _gradient_of_kernel(x, dy, *, shape, strides, pads):
   """Sums the gradient over the images, in float32, a few at a time."""
   if shape[:2] == (1, 1) and pads == ((0, 0), (0, 0)):  # one matrix product
     return _summed_products(x, dy)[None, None]
-  fewest = _MOST if dy.shape[3] <= _NARROW else _FEWEST
-  few = min(max(_ROW // dy.shape[2], fewest), _MOST, len(x))
+  few = _few(x, dy)
   gradient = functools.partial(_gradient_of_few, shape=shape, strides=strides, pads=pads)
   first = len(x) % few or few  # so that the rest is whole groups
 
@@ -125,6 +125,13 @@ def _gradient_of_kernel(x, dy, *, shape, strides, pads):
     return total + gradient(*part)
 
   return lax.fori_loop(0, len(x) // few - (first == few), add, gradient(x[:first], dy[:first]))
+
+
+def _few(x, dy):
+  """Returns how many images are taken at a time: a power of two, or all."""
+  fit = max(_BYTES // max(a.nbytes // len(a) for a in (x, dy)), 1)
+  fewest = _FEWEST if dy.shape[3] <= _NARROW else 1
+  return min(max(1 << (fit.bit_length() - 1), fewest), _MOST, len(x))
 
 
 def _summed_products(x, dy):

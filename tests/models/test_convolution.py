@@ -26,8 +26,9 @@ CASES = {
   "window larger than the image": (40, 1, (3, 5), 3, 1, "SAME"),
   "stride wider than the window": (16, 10, (3, 5), 3, 4, "VALID"),
   "padding wider than the stride": (8, 11, (3, 5), 7, 2, [(4, 1), (5, 2)]),
-  "narrow, groups and a rest": (70, 6, (3, 16), 3, 1, "SAME"),
-  "not narrow, groups and a rest": (70, 6, (3, 17), 3, 1, "SAME"),
+  "images larger than a core's cache": (3, 12, (3, 1000), 3, 1, "SAME"),
+  "two at a time and a rest": (5, 12, (3, 400), 3, 1, "SAME"),
+  "narrow, larger than a core's cache": (9, 12, (1000, 16), 3, 1, "SAME"),
 }
 LOOPED = (64, 6, (3, 5), 3, 2, "SAME")
 
