@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import errors, plural
-from contrastive_jax.data import named, rows, splits
+from contrastive_jax.data import list_classes, list_columns, named, rows, splits
 from contrastive_jax.data.listing import Listing, of
 from contrastive_jax.data.rows import Row
 from contrastive_jax.data.splits import Tree
@@ -33,7 +33,7 @@ def read(
   Raises:
     UserError: there is none, or it is no list.
   """
-  columns = rows.Columns(label=column)
+  columns = list_columns.Columns(label=column)
   parsed = functools.partial(rows.parsed, columns=columns, key="data.folder", images=tree.suffixes)
   place = given
   for name in file.split("/"):
@@ -81,7 +81,7 @@ def of_split(
       f"{file} names no image of split {split!r} but of {', '.join(known)}; name another split "
       "(--config.data.split, --config.data.eval_split)"
     )
-  names = rows.classes([row.label for row in found], f"{file}: the label")
+  names = list_classes.classes([row.label for row in found], f"{file}: the label")
   paths = of((listed.encoded(i), listed.sizes[i], listed.times[i]) for i in chosen)
   return paths, _numbered([each[i] for i in chosen], names), names
 
@@ -206,5 +206,5 @@ def _matched(
 
 def _numbered(each: Sequence[Row | None], names: Sequence[str]) -> np.ndarray:
   numbers = {name: number for number, name in enumerate(names)}
-  labels = [-1 if row is None else rows.class_of(row.label, numbers) for row in each]
+  labels = [-1 if row is None else list_classes.class_of(row.label, numbers) for row in each]
   return np.array(labels, np.int32)

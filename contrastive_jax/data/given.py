@@ -23,9 +23,9 @@ from contrastive_jax.data import (
   folder,
   item_labels,
   item_pixels,
+  list_classes,
   parts,
   pixels,
-  rows,
   several,
 )
 from contrastive_jax.data import images as decoding
@@ -161,11 +161,14 @@ def by_split(images: Any, split: str) -> Images:
   arrays.check_splits(images, "images")
   sources = {name: source(given, name) for name, given in images.items()}
   named = [s for s in sources.values() if s.label_names]
-  names = rows.in_order({name for s in named for name in s.label_names})
+  names = list_classes.in_order({name for s in named for name in s.label_names})
   for one in named:  # of all splits together, as for folders
     if set(one.label_names) != set(names):
       numbers = {name: number for number, name in enumerate(names)}
-      place = [*(rows.class_of(name, numbers) for name in one.label_names), -1]  # the last: none
+      place = [
+        *(list_classes.class_of(name, numbers) for name in one.label_names),
+        -1,
+      ]  # the last: none
       place = np.array(place)
       one.labels, one.label_names, one.num_classes = place[one.labels], names, len(names)
   return sources

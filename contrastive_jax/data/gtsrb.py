@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from contrastive_jax.data import rows, splits
+from contrastive_jax.data import list_columns, rows, splits
 from contrastive_jax.data.any_case import AnyCase
 from contrastive_jax.data.rows import Row
 
@@ -41,7 +41,9 @@ def classes(
       first = content[:1000].removeprefix(codecs.BOM_UTF8)
       wanted = {"ClassId", image} | ({_CORNER} if version >= 3 else set())
       if {column.encode() for column in wanted} <= set(re.split(rb"[;,\r\n]", first)):
-        found = rows.parsed(content, file, rows.Columns(image, "ClassId", rows.NONE), "data.table")
+        found = rows.parsed(
+          content, file, list_columns.Columns(image, "ClassId", list_columns.NONE), "data.table"
+        )
         found = [row._replace(name=row.name.rpartition("/")[2]) for row in found]
         if version < 3:
           width = 0 if beside else 5

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import errors, reading
-from contrastive_jax.data import rows, text_labels
+from contrastive_jax.data import list_classes, text_labels
 from contrastive_jax.data.labels import number_of_classes
 
 _IMAGE_KEYS, _LABEL_KEYS = ("image", "img", "jpg", "png"), ("label", "labels", "target", "cls")
@@ -58,9 +58,9 @@ def read(items: Any, name: str) -> tuple[np.ndarray | None, tuple[str, ...], int
     found = [_label_of(items, i, name) for i in range(len(items))]
   if any(isinstance(label, str) for label in found):
     texts = text_labels.without_none(np.array([str(label) for label in found])).tolist()
-    names = rows.classes(texts, f"the label of {name}")
+    names = list_classes.classes(texts, f"the label of {name}")
     numbers = {text: number for number, text in enumerate(names)}
-    return np.array([rows.class_of(text, numbers) for text in texts]), names, len(names)
+    return np.array([list_classes.class_of(text, numbers) for text in texts]), names, len(names)
   labels = np.array(found, np.int64)
   count = number_of_classes(labels, f"the label of {name}")
   names = getattr(items, "classes", ()) or _names_of_features(items)

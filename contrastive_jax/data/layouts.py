@@ -21,9 +21,9 @@ from contrastive_jax.data import (
   folder_hints,
   folder_lists,
   known_sets,
+  list_classes,
   named,
   places365,
-  rows,
   splits,
   splits_in_part,
   sun397,
@@ -31,6 +31,7 @@ from contrastive_jax.data import (
 from contrastive_jax.data.any_case import AnyCase
 from contrastive_jax.data.around import Split
 from contrastive_jax.data.labels import tell_alike
+from contrastive_jax.data.labels import distinct
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
@@ -123,7 +124,7 @@ def read(
   if labels in ("path", "name"):
     return _by_names(root, paths, parts, here, tree, labels)
   if listed:
-    names = rows.classes([row.label for row in listed], f"{labels}: the label")
+    names = list_classes.classes([row.label for row in listed], f"{labels}: the label")
     prefix = folder_lists.below(root, given)
     others = {
       str(part.folder.name): functools.partial(tree.listed, part.images)
@@ -256,7 +257,7 @@ def _by_names(
       f"in {root}, as data.folder.labels={labels} asks for; set it to none"
     )
   count = sum(len(some) for some in known)
-  rows.distinct(len(names), count, f"the class in names such as {paths[0]!r}")
+  distinct(len(names), count, f"the class in names such as {paths[0]!r}")
   numbers = {name: number for number, name in enumerate(names)}
   found = np.array([numbers.get(class_of(path), _NONE) for path in paths], np.int32)
   return _unless_none(Reading(root, paths, found, names))

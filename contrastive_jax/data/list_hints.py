@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from contrastive_jax import errors
-from contrastive_jax.data import rows
+from contrastive_jax.data import list_columns, rows
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
@@ -75,10 +75,10 @@ def _fit(
   some = _some_lines(content)
 
   def read(column: str) -> list[rows.Row]:
-    columns = rows.Columns(label=column, split=rows.NONE)
+    columns = list_columns.Columns(label=column, split=list_columns.NONE)
     return rows.parsed(some, name, columns, "data.table", suffixes)
 
-  names = [row.name for row in read(rows.NONE)]
+  names = [row.name for row in read(list_columns.NONE)]
   is_here = [_is_called_so(named.removeprefix(prefix), there) for named in names]
   if not any(is_here):
     is_whole = some == content and any(names)  # else it may be of labels in the order of names

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from contrastive_jax import errors, plural
-from contrastive_jax.data import listing, rows, splits
+from contrastive_jax.data import list_classes, listing, rows, splits
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.rows import Row
 from contrastive_jax.data.splits import Tree
@@ -55,7 +55,7 @@ def read(
     UserError: there is no such split, files are not there, or labels name no classes.
   """
   by_name = rows.by_name(named, file)
-  names = rows.classes([row.label for row in by_name.values()], f"{file}: the label")
+  names = list_classes.classes([row.label for row in by_name.values()], f"{file}: the label")
   numbers = {name: number for number, name in enumerate(names)}
   chosen = of_split(list(by_name.values()), split)
   if not chosen:
@@ -112,7 +112,7 @@ def read(
     if size != listing.GONE
   ]
   paths = listing.of(found)
-  labels = [rows.class_of(by_name[path].label, numbers) for path in paths]
+  labels = [list_classes.class_of(by_name[path].label, numbers) for path in paths]
   known = any(label >= 0 for label in labels)
   return root, paths, np.array(labels, np.int32), names if known else ()
 

@@ -7,33 +7,17 @@ the number of the line.
 import csv
 import io
 import json
-import logging
 import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from contrastive_jax import errors, plural
-from contrastive_jax.data import json_lists, one_hot
-from contrastive_jax.data.labels import distinct, tell_alike
+from contrastive_jax.data import json_lists, list_classes, list_columns, one_hot
+from contrastive_jax.data.list_columns import ANY, TABLE, Columns
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
-_MAY_BE_SPLIT = re.compile(r"(is_)?(train|val|valid|validation|test)(ing)?(_img)?|fold|phase|usage")
-_TABLE = "data.table"  # the section of a config that names every column; others that of labels
-BOOLEANS = frozenset({"true", "false"})
-NONE = "none"  # in place of a column: the list has it, and it is not to be read
 _JSON = (".jsonl", ".ndjson", ".json")
-_NAMES_OF = {
-  "image": (
-    *("image", "path", "file", "filename", "file_name", "filepath", "file_path", "image_path"),
-    *("img_path", "image_name", "image_file", "img", "imageid", "image_id", "id", "name", "fname"),
-  ),
-  "label": (
-    *("label", "class", "target", "category", "species", "breed", "class_name", "label_name"),
-    *("classname", "labels", "class_id", "label_id", "y", "predictionstring"),
-  ),
-  "split": ("split", "set", "subset", "partition", "data_set", "dataset"),
-}
 _FIRST_WORD = "predictionstring"  # of Kaggle's ImageNet: the class and the corners of a box
 _SEPARATOR = re.compile(r'"?sep=([^\w\s"]|\t)"?[ ]*(?:\r\n|\r|\n|$)', re.IGNORECASE)  # of Excel
 _LONGEST_FIELD = 2**20  # letters
@@ -44,17 +28,6 @@ class Row(NamedTuple):
   name: str  # of the image; "": it is the next one in order of the names
   label: str  # "": none
   split: str  # "": the list has no such column
-
-
-class Columns(NamedTuple):
-  """Names of columns; "": found by the usual ones, `NONE`: not read."""
-
-  image: str = ""
-  label: str = ""
-  split: str = ""
-
-
-ANY = Columns()
 
 
 def parsed(
@@ -79,16 +52,22 @@ def parsed(
     found = list(_of_text(text, file, tuple(images)))
     if not found:
       raise errors.UserError(f"{file} holds no line; it must name an image on each")
-    if len(found[0][1]) == 1 and not _named(found[0][1], columns) and not columns.image:
+    if (
+      len(found[0][1]) == 1
+      and not list_columns.are_named(found[0][1], columns)
+      and not columns.image
+    ):
       if not found[0][1][0].lower().endswith(tuple(images)):
         return with_booleans_alike([Row(line, "", fields[0], "") for line, fields in found])
     header, lines = _with_header(found, file, columns, tuple(images))
   if one_hot.asked(columns.label, header):
-    others = [_at(header, what, columns) for what in ("image", "split")]
+    others = [list_columns.place(header, what, columns) for what in ("image", "split")]
     option = f"{key}.label_column"
     header, lines = one_hot.joined(header, list(lines), columns.label, others, file, option)
-  where = _where(header, file, columns, key)
-  first_word = where["label"] is not None and _folded(header[where["label"]]) == _FIRST_WORD
+  where = list_columns.places(header, file, columns, key)
+  first_word = (
+    where["label"] is not None and list_columns.folded(header[where["label"]]) == _FIRST_WORD
+  )
   rows = []
   for line, fields in lines:
     name, label, split = (
@@ -121,7 +100,7 @@ def columns_of_labels(
     header = json_lists.parsed(text, file, tuple(images))[0]
   else:
     header = _with_header(list(_of_text(text, file, tuple(images))), file, ANY, tuple(images))[0]
-  at, image = _at(header, "label", ANY), _at(header, "image", ANY)
+  at, image = list_columns.place(header, "label", ANY), list_columns.place(header, "image", ANY)
   found = [] if at is None else [header[at]]
   others = [name for i, name in enumerate(header) if name and i not in (at, image)]
   return found + (others if any_name else [])
@@ -130,7 +109,7 @@ def columns_of_labels(
 def _without_nan(rows: list[Row]) -> list[Row]:
   """Returns rows in which "nan", as tables write a number that is missing, is no class."""
   others = {row.label for row in rows if row.label and row.label.casefold() != "nan"}
-  if any(_number(label) is None for label in others):  # bread, perhaps
+  if any(list_classes.number(label) is None for label in others):  # bread, perhaps
     return rows
   return [row._replace(label="") if row.label.casefold() == "nan" else row for row in rows]
 
@@ -141,38 +120,9 @@ def with_booleans_alike(rows: list[Row]) -> list[Row]:
   pandas writes True, Excel TRUE and JSON true. Where each has one spelling it is kept: by it the
   classes are ordered.
   """
-  if not _are_booleans_apart({row.label for row in rows if row.label}):
+  if not list_classes.are_booleans_apart({row.label for row in rows if row.label}):
     return rows
   return [row._replace(label=row.label.casefold()) for row in rows]
-
-
-def _are_booleans_apart(labels: set[str]) -> bool:
-  """Returns whether labels are true and false alone, and one of these is spelt in several ways."""
-  words = {label.casefold() for label in labels}
-  return words <= BOOLEANS and len(words) < len(labels)
-
-
-def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:
-  """Returns the names of the classes, in order: numbers by size, all others by their bytes.
-
-  Raises:
-    UserError: each image has a label of its own, which names images and no classes.
-  """
-  given = [label for label in labels if label]
-  names = set(given)
-  distinct(len(names), len(given), what)
-  found = in_order(names)
-  tell_alike(found, what)
-  return found
-
-
-def in_order(names: set[str]) -> tuple[str, ...]:
-  """Returns the names of classes in their order, numbers and booleans in one spelling."""
-  if _are_booleans_apart(names):
-    return tuple(sorted({name.casefold() for name in names}))
-  if all(_number(name) is not None for name in names):
-    return tuple(sorted({str(_number(name)) for name in names}, key=int))
-  return tuple(sorted(names, key=lambda name: name.encode("utf-8", "surrogateescape")))
 
 
 def by_name(rows: Sequence[Row], file: str) -> dict[str, Row]:
@@ -192,24 +142,6 @@ def by_name(rows: Sequence[Row], file: str) -> dict[str, Row]:
         f"{other!r}; leave one"
       )
   return found
-
-
-def class_of(label: str, numbers: dict[str, int]) -> int:
-  """Returns the number of a label's class; -1: none.
-
-  "3.0", as tables write it, is 3, and "True" is true where that is how both are called.
-  """
-  if not label:
-    return -1
-  found = numbers.get(label)
-  if found is None and label.casefold() in BOOLEANS:
-    found = numbers.get(label.casefold())
-  return numbers[str(_number(label))] if found is None else found
-
-
-def _number(text: str) -> int | None:
-  match = re.fullmatch(r"(\d{1,18})(\.0+)?", text)
-  return int(match[1]) if match else None
 
 
 def _text(content: bytes, file: str) -> str:
@@ -233,7 +165,7 @@ def _value(value: object, place: str, what: str, key: str, column: str) -> str:
   if value is None or isinstance(value, float) and math.isnan(value):
     return ""
   if isinstance(value, list | dict):
-    known = key == _TABLE or key and what == "label"
+    known = key == TABLE or key and what == "label"
     inner = next(iter(value), "") if isinstance(value, dict) else ""
     inner = inner and f"{column}.{inner}, to "
     other = f"set {key}.{what}_column to {inner}another column" if known else "write one"
@@ -296,7 +228,7 @@ def _with_header(
         f"{len(first)}; put fields that hold the separator in quotation marks"
       )
   named = [i for i, field in enumerate(first) if field.lower().endswith(images)] if images else []
-  if not named or _named(first, columns):
+  if not named or list_columns.are_named(first, columns):
     return first, found[1:]
   # No header: the image is told by its suffix, and what stands beside it is its class.
   header = [f"column {i + 1}" for i in range(len(first))]
@@ -310,79 +242,6 @@ def _with_header(
   if rest:
     header[rest[0]] = "label"
   return header, found
-
-
-def _named(first: list[str], columns: Columns) -> bool:
-  """Returns whether a first line holds names of columns."""
-  known = {name for names in _NAMES_OF.values() for name in names} | {
-    _folded(c) for c in columns if c
-  }
-  return any(_folded(field) in known for field in first)
-
-
-def _folded(name: str) -> str:
-  return re.sub(r"[ -]+", "_", name.strip().casefold())
-
-
-def _where(header: list[str], file: str, columns: Columns, key: str) -> dict[str, int | None]:
-  """Returns the numbers of the columns that are read. Raises UserError: there is none of images."""
-  for what, given in columns._asdict().items():
-    if given not in ("", NONE, *header):
-      raise errors.UserError(
-        f"{file} has no column {given!r} but {', '.join(map(repr, header))}; set "
-        f"{key}.{what}_column to one"
-      )
-  found = {what: _at(header, what, columns) for what in _NAMES_OF}
-  if found["image"] is None:
-    by = f" by {key}.image_column" if key == _TABLE else ""
-    raise errors.UserError(
-      f"{file} has no column of images, such as path, among {_shown(header)}; name one{by}, or "
-      "write path,label into the first line"
-    )
-  if key:
-    _tell_of_unread(header, found, file, columns, key)
-  elif found["label"] is None and len(header) > 1:
-    logging.getLogger(__name__).warning(
-      "warning: %s has no column of labels, such as label, among %s: images are taken without; "
-      "call one so in its first line, or name it by data.source=table and data.table.label_column",
-      *(file, _shown(header)),
-    )
-  return found
-
-
-def _at(header: list[str], what: str, columns: Columns) -> int | None:
-  """Returns the number of the column of images, labels or splits; None: there is none."""
-  given = getattr(columns, what)
-  if given:
-    return header.index(given) if given in header and given != NONE else None
-  folded = [_folded(name) for name in header]
-  return next((folded.index(name) for name in _NAMES_OF[what] if name in folded), None)
-
-
-def _tell_of_unread(
-  header: list[str], found: dict[str, int | None], file: str, columns: Columns, key: str
-) -> None:
-  """Says if no column is read as labels or splits, and another may be meant so."""
-  log = logging.getLogger(__name__)
-  others = [name for i, name in enumerate(header) if name and i not in found.values()]
-  if found["label"] is None and columns.label != NONE and others:
-    log.warning(
-      "warning: %s has no column of labels, such as label, among %s: images are taken without; "
-      "name one by %s.label_column (one_hot: a column a class, of 0 and 1), or set that to none",
-      *(file, _shown(header), key),
-    )
-  meant = next((name for name in others if _MAY_BE_SPLIT.fullmatch(_folded(name))), None)
-  if found["split"] is None and columns.split != NONE and meant is not None and key == _TABLE:
-    log.warning(
-      "warning: %s: the column %r may say of which split an image is and is not read, so all are "
-      "of split train; write train and test there and name it by %s.split_column, or set that to "
-      "none",
-      *(file, meant, key),
-    )
-
-
-def _shown(header: list[str]) -> str:
-  return ", ".join(map(json_lists.short, header))
 
 
 def _relative(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from contrastive_jax import data, errors, paths
 from contrastive_jax.buckets import address
-from contrastive_jax.data import folder, folder_on_disk, named, parts, rows, splits
+from contrastive_jax.data import folder, folder_on_disk, list_columns, named, parts, rows, splits
 from contrastive_jax.data.rows import Row
 from contrastive_jax.options import option
 
@@ -97,13 +97,15 @@ def _place(given: str, key: str) -> tuple[splits.Tree, Any]:
 
 def _rows(tree: splits.Tree, place: Any, name: str, options: Options) -> list[Row]:
   """Returns the rows of the list, or of those of all splits: classes are numbered over them."""
-  columns = rows.Columns(options.image_column, options.label_column, options.split_column)
+  columns = list_columns.Columns(options.image_column, options.label_column, options.split_column)
   read = functools.partial(rows.parsed, columns=columns, key="data.table", images=folder.suffixes())
   if "{split}" not in name:
     if not tree.is_file(place / name):
       raise errors.Absent(f'no file "{place / name}"; set data.table.path to a list of images')
     return _with_images(read(tree.content(place / name), name), name)
-  read = functools.partial(read, columns=columns._replace(split=rows.NONE))  # the name says it
+  read = functools.partial(
+    read, columns=columns._replace(split=list_columns.NONE)
+  )  # the name says it
   form = re.compile(re.escape(name).replace(re.escape("{split}"), "(.+)"))
   matches = {file: form.fullmatch(file) for file in tree.files(place)}
   of = {file: match[1] for file, match in matches.items() if match and splits.kind(match[1])}

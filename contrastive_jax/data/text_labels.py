@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from contrastive_jax import errors
-from contrastive_jax.data import json_lists, rows
+from contrastive_jax.data import json_lists, list_classes
 from contrastive_jax.data.labels import distinct, tell_alike
 
 TEXTS = "US"  # kinds of NumPy's types
@@ -66,7 +66,7 @@ def names(here: Found, others: Iterable[Found], what: str, instead: str) -> tupl
     known |= _texts(what, other.different)
     images += other.images
   distinct(len(known), images, what)
-  ordered = rows.in_order(known)
+  ordered = list_classes.in_order(known)
   tell_alike(ordered, what)
   return ordered
 
@@ -81,8 +81,8 @@ def class_of(label: str, numbers: Mapping[str, int]) -> int | None:
   if label in _NONE:
     return -1
   try:
-    other = label[:1].isdigit() or label.casefold() in rows.BOOLEANS
-    return rows.class_of(label, numbers) if other else None
+    other = label[:1].isdigit() or label.casefold() in list_classes.BOOLEANS
+    return list_classes.class_of(label, numbers) if other else None
   except KeyError:
     return None
 

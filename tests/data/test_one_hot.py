@@ -4,7 +4,7 @@ import pytest
 from image_lists import ABC, listed, opened, told, write
 
 from contrastive_jax import errors
-from contrastive_jax.data import rows
+from contrastive_jax.data import list_columns, rows
 
 ONE_HOT = "image,age,cat,dog,eel\na.png,50,1.0,0.0,0.0\nb.png,1,0,1,0\nc.png,0,0,0.0,0\n"
 
@@ -61,7 +61,7 @@ def test_what_is_no_column_a_class_is_told_with_its_line(tmp_path, rows_of, colu
 def test_numbers_of_images_and_splits_are_no_classes():
   text, columns = (
     b"id,fold,cat,dog\n0,0,1,0\n1,1,0,1\n",
-    rows.Columns(split="fold", label="one_hot"),
+    list_columns.Columns(split="fold", label="one_hot"),
   )
   found = rows.parsed(text, "l.csv", columns, "data.table")
   assert [row[1:] for row in found] == [("0", "cat", "0"), ("1", "dog", "1")]
@@ -78,7 +78,7 @@ def test_thousands_of_columns_are_no_line_of_thousands(tmp_path, caplog):
   caplog.set_level("INFO")
   names = ",".join(f"k{i}" for i in range(3000))
   text = f"image,{names}\n" + "".join(f"{i}.png,1{',0' * 2999}\n" for i in range(2))
-  rows.parsed(text.encode(), "l.csv", rows.Columns(label="one_hot"), "data.table")
+  rows.parsed(text.encode(), "l.csv", list_columns.Columns(label="one_hot"), "data.table")
   assert "k28, k29, ... (2,970 more); data.table.label_column names others" in caplog.text
 
 

@@ -9,7 +9,7 @@ import pytest
 from image_lists import ABC, ANNOTATED, listed, opened, told, write
 
 from contrastive_jax import config, data, errors, run_images
-from contrastive_jax.data import parts, rows
+from contrastive_jax.data import list_classes, parts
 
 LISTS = {
   "header": "path,label\na.png,cat\nb.png,dog\nc.png,\n",
@@ -250,8 +250,10 @@ def test_a_list_that_is_none_or_not_there_is_refused(tmp_path):
 def test_labels_that_name_images_are_no_classes():
   labels = [f"image {i}" for i in range(2001)]
   with pytest.raises(errors.UserError, match="has 2,001 different values for 2,001 images"):
-    rows.classes(labels, "the label")
-  assert len(rows.classes(labels[:1000], "the label")) == 1000  # so small a set tells nothing
+    list_classes.classes(labels, "the label")
+  assert (
+    len(list_classes.classes(labels[:1000], "the label")) == 1000
+  )  # so small a set tells nothing
 
 
 def test_a_part_of_a_list_is_held_out_as_a_folder_is(tmp_path):

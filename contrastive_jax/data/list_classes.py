@@ -1,0 +1,56 @@
+"""Classes as lists write them, in words or numbers: which are one, and in which order they are."""
+
+import re
+from collections.abc import Sequence
+
+from contrastive_jax.data.labels import distinct, tell_alike
+
+BOOLEANS = frozenset({"true", "false"})
+
+
+def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:
+  """Returns the names of the classes, in order: numbers by size, all others by their bytes.
+
+  Raises:
+    UserError: each image has a label of its own, which names images and no classes.
+  """
+  given = [label for label in labels if label]
+  names = set(given)
+  distinct(len(names), len(given), what)
+  found = in_order(names)
+  tell_alike(found, what)
+  return found
+
+
+def in_order(names: set[str]) -> tuple[str, ...]:
+  """Returns the names of classes in their order, numbers and booleans in one spelling."""
+  if are_booleans_apart(names):
+    return tuple(sorted({name.casefold() for name in names}))
+  if all(number(name) is not None for name in names):
+    return tuple(sorted({str(number(name)) for name in names}, key=int))
+  return tuple(sorted(names, key=lambda name: name.encode("utf-8", "surrogateescape")))
+
+
+def class_of(label: str, numbers: dict[str, int]) -> int:
+  """Returns the number of a label's class; -1: none.
+
+  "3.0", as tables write it, is 3, and "True" is true where that is how both are called.
+  """
+  if not label:
+    return -1
+  found = numbers.get(label)
+  if found is None and label.casefold() in BOOLEANS:
+    found = numbers.get(label.casefold())
+  return numbers[str(number(label))] if found is None else found
+
+
+def number(text: str) -> int | None:
+  """Returns the number that a label is; None: it is none. "3.0" is 3."""
+  match = re.fullmatch(r"(\d{1,18})(\.0+)?", text)
+  return int(match[1]) if match else None
+
+
+def are_booleans_apart(labels: set[str]) -> bool:
+  """Returns whether labels are true and false alone, and one of these is spelt in several ways."""
+  words = {label.casefold() for label in labels}
+  return words <= BOOLEANS and len(words) < len(labels)
