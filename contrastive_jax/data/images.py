@@ -132,8 +132,9 @@ def decode(
   try:
     with open_header(encoded) as opened:
       if opened.format == "TIFF":
-        from contrastive_jax.data import pixels
+        from contrastive_jax.data import pixels, tiff_pages
 
+        tiff_pages.check(opened, encoded, name, channels=3)
         if pixels.is_misread_in_planes(opened):
           return pixels.other_tiff(encoded, name, max_megapixels, size_px)
       if opened.format not in jpeg.FORMATS:

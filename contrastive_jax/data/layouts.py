@@ -30,8 +30,7 @@ from contrastive_jax.data import (
 )
 from contrastive_jax.data.any_case import AnyCase
 from contrastive_jax.data.around import Split
-from contrastive_jax.data.labels import tell_alike
-from contrastive_jax.data.labels import distinct
+from contrastive_jax.data.labels import distinct, tell_alike
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from contrastive_jax import errors, plural, reading
-from contrastive_jax.data import Refused, Unreadable, images, shrinking, white_is_zero
+from contrastive_jax.data import Refused, Unreadable, images, shrinking, tiff_pages, white_is_zero
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's convert("L")
 _NPY, _TIFF = b"\x93NUMPY", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -165,6 +165,8 @@ def _native(encoded, name, max_megapixels, size_px, form: Form) -> np.ndarray:
   try:
     with images.open_header(encoded) as image:
       simple = not encoded.startswith(_TIFF) or _is_simple(image, form)
+      if simple and image.format == "TIFF":
+        tiff_pages.check(image, encoded, name, form.channels)
       if simple and image.mode in (*images.SIXTEEN_BITS, "F"):
         images.limit_pixels(image, name, max_megapixels)
         return _of_pillow(image)[..., None]
@@ -196,8 +198,7 @@ def _is_simple(image: Image.Image, form: Form) -> bool:
   """Returns whether Pillow reads all that a TIFF holds, to the last bit."""
   samples = image.tag_v2.get(_SAMPLES_PER_PIXEL, 1)
   bits = max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
-  pages = getattr(image, "n_frames", 1)
-  if pages > 1 and form.channels in (0, pages) and samples == 1:  # a page a channel
+  if samples == 1 and tiff_pages.are_read(image, form.channels):
     return False
   if samples == 1:
     return _reads_rightly(image, bits)
@@ -254,9 +255,11 @@ def _of_tiff(encoded: bytes, name: str, max_megapixels: int, form: Form) -> np.n
     _check_unpacked(series.keyframe.compression, name)
     found, page = series.asarray(), series.keyframe
     tag = page.tags.get(_ORIENTATION)
-  order = [axes.index(axis) for axis in ("Y", "X")] + [
-    i for i, a in enumerate(axes) if a not in "YX"
-  ]
+  order = [axes.index("Y"), axes.index("X")]
+  pages = [i for i, axis in enumerate(axes) if axis not in "YX"]
+  of_pages = pages and page.samplesperpixel == 1 and shape[pages[0]] != form.channels
+  are_rows = of_pages and axes.endswith("YX") and tiff_pages.are_rows(width, form.channels)
+  order = pages + order if are_rows else order + pages
   found = _turned(found.transpose(order), 1 if tag is None else int(tag.value))
   found = _numbers(found[..., None] if found.ndim == 2 else found)
   if page.photometric == _WHITE_IS_ZERO:  # of several samples the first is the shade
