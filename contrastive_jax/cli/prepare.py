@@ -44,8 +44,8 @@ def _define(values: flags.FlagValues) -> None:
 
 
 def _run(asked: Asked) -> None:
-  from contrastive_jax import places
-  from contrastive_jax.data import preparing, several
+  from contrastive_jax import data
+  from contrastive_jax.data import several
 
   unread.check_paths(asked.config)
   given = asked.flags
@@ -63,6 +63,15 @@ def _run(asked: Asked) -> None:
         f"{split.partition('[')[0]}, and give the slice where that is read, "
         f"--config.data.split='{split}'"
       )
+  with data.one_look():  # at the set, also for the splits of train+extra
+    _prepare_all(asked, asked_for, out, part, parts)
+
+
+def _prepare_all(asked: Asked, asked_for: Sequence[str], out, part: int, parts: int) -> None:
+  from contrastive_jax import places
+  from contrastive_jax.data import preparing, several
+
+  given = asked.flags
   splits = _each(asked.config, asked_for)
   for split in splits:
     paths.check_name("split", split)
@@ -110,11 +119,10 @@ def _each(config, asked_for: Sequence[str]) -> list[str]:
 
 def _prepare(config, splits, out, how, **work) -> bool:
   """Returns whether all is there."""
-  from contrastive_jax import data, run_images  # JAX is not loaded before the flags are right
+  from contrastive_jax import run_images  # JAX is not loaded before the flags are right
   from contrastive_jax.data import preparing
 
-  with data.one_look():  # all, before hours of the first
-    sources = [run_images.source(config, split) for split in splits]
+  sources = [run_images.source(config, split) for split in splits]  # all, before hours of the first
   pairs = list(zip(sources, splits, strict=True))
   preparing.check_classes(out, {split: source.label_names for source, split in pairs})
   return all([preparing.prepare(source, split, out, how, **work) for source, split in pairs])

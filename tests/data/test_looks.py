@@ -6,6 +6,9 @@ Over a network each look at a folder of many files takes a while.
 import collections
 import os
 
+import commands
+import numpy as np
+import picture_sets
 import pytest
 import tiny_config
 from layout_files import write
@@ -117,3 +120,19 @@ def test_a_run_and_its_evaluation_look_once_at_the_folder_of_their_images(tmp_pa
   assert len(made) == 1
   images.load(tiny_config.evaluation(), config)
   assert len(made) == 2
+
+
+def test_splits_that_are_prepared_as_one_share_a_look_with_it(tmp_path, monkeypatch):
+  """train+extra was opened to see what it is, and then each split of it anew."""
+  for name in SPLITS:
+    path = tmp_path / "set" / name.replace(".jpg", ".png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture_sets.png(np.zeros((4, 4, 3), np.uint8)))
+  made, begin = [], folder_on_disk.Tree.__init__
+  monkeypatch.setattr(
+    folder_on_disk.Tree, "__init__", lambda tree, *given: made.append(tree) or begin(tree, *given)
+  )
+  given = ["--config.data.source=folder", f"--config.data.folder.path={tmp_path}/set"]
+  commands.run("prepare", [*given, "--splits=train+extra,test", f"--out={tmp_path}/out"])
+  assert len(made) == 1
+  assert all((tmp_path / "out" / f"{split}.json").is_file() for split in ("train", "extra", "test"))
