@@ -5,8 +5,8 @@ function `build(split, options)`; adding one is adding a file. Sources know file
 batches, order and processes belong to `pipeline`. Nothing in a source imports JAX, so that worker
 processes start quickly.
 
-Imports: buckets, catalogue, errors, hiding, limits, locking, options, orphan, paths, places,
-plural, reading, slow.
+Imports: buckets, catalogue, errors, hiding, limits, locking, numpy_pickle, options, orphan, paths,
+places, plural, reading, slow.
 """
 
 import contextlib
@@ -45,11 +45,12 @@ class Source(Protocol):
   `ahead(indices)`, which returns the same source with those records at hand. One that decodes files
   has `within(size_px)`, which returns it with images shrunk to fit in a square of that side: less
   is decoded. One whose files may hold other pixels than 8-bit RGB has `formed(form)`, which returns
-  it with images in a form of `pixels`. One whose splits may
-  overlap has `in_common(other)`, which counts the images of `other`, of its own kind, that it holds
-  too; one whose images have names has `hashes(seed)`, a number of 64 bits for each of them; one
-  that knows all labels without reading an image has `labels`, int [n]; one whose files may change
-  has `content()`, a text that changes with its images, their order or their labels.
+  it with images in a form of `pixels`. One whose splits may overlap has `in_common(other)`, which
+  counts the images of `other`, of its own kind, that it holds too, and mostly `places(positions)`,
+  a number of 64 bits for where each of these lies; one whose images have names has `hashes(seed)`,
+  likewise for each name; one that knows all labels without reading an image has `labels`, int [n];
+  one whose files may change has `content()`, a text that changes with its images, their order or
+  their labels.
   """
 
   num_classes: int  # 0: no labels

@@ -104,11 +104,8 @@ class Records(encoded.Encoded):
     """Returns what `prepare` says of the set, or a digest of names, sizes and labels."""
     return digest([self._told.encode(), self.labels.astype(np.int64).data])
 
-  def in_common(self, other: "Records") -> int:
-    """Returns how many records of `other` are here too: those of the same files."""
-    here = {os.path.realpath(file) for file in self._files.paths}
-    theirs = zip(other._files.paths, other._files.lengths, strict=True)
-    return sum(length for file, length in theirs if os.path.realpath(file) in here)
+  def in_files(self) -> Iterator[tuple[str, int]]:
+    return zip(self._files.paths, self._files.lengths, strict=True)
 
 
 def build(split: str, options: Options) -> Records:

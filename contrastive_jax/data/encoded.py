@@ -6,16 +6,20 @@ files give the same tensors wherever they lie.
 
 import abc
 import copy
+import os
 import pathlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Self
 
 import numpy as np
+import xxhash
 
 from contrastive_jax import errors, paths, plural, reading
 from contrastive_jax.data import Example, images, text_labels
 from contrastive_jax.data.labels import first_repeated, number_of_classes
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # times a number: far from those of other files
 
 
 class Encoded(abc.ABC):
@@ -53,6 +57,24 @@ class Encoded(abc.ABC):
       Unreadable: there is none.
       OSError: the system could not read it.
     """
+
+  @abc.abstractmethod
+  def in_files(self) -> Iterable[tuple[str | os.PathLike, int]]:
+    """Returns each file and how many of the images lie in it, in their order."""
+
+  def in_common(self, other: Self) -> int:
+    """Returns how many images of `other` are here too: those of the same files."""
+    here = {os.path.realpath(file) for file, _ in self.in_files()}
+    return int(sum(n for file, n in other.in_files() if os.path.realpath(file) in here))
+
+  def places(self, positions: np.ndarray) -> np.ndarray:
+    """Returns a number for the file and place of each image, uint64 [n], by positions, int [n]."""
+    files, counts = zip(*self.in_files(), strict=True)
+    starts = np.cumsum([0, *counts])
+    of = np.searchsorted(starts, positions, side="right") - 1
+    names = (os.fsencode(os.path.realpath(file)) for file in files)
+    hashes = np.array([xxhash.xxh3_64_intdigest(name) for name in names], np.uint64)
+    return hashes[of] + (positions - starts[of]).astype(np.uint64) * _ODD
 
   def within(self, size_px: int) -> Self:
     """Returns this source with images shrunk to fit in a square, decoded no larger than needed."""

@@ -152,6 +152,10 @@ class Folder:
     source._form = form
     return source
 
+  def places(self, positions: np.ndarray) -> np.ndarray:
+    """Returns a number for the whole path of each file, uint64 [n], by positions, int [n]."""
+    return self.paths.places(os.path.realpath(self.root), positions)
+
   def in_common(self, other: "Folder") -> int:
     """Returns how many files of `other` are here too: the same folder, or one inside the other."""
     here, there = (os.path.realpath(source.root) for source in (self, other))

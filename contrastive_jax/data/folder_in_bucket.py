@@ -96,6 +96,10 @@ class InBucket(folder.Folder):
     image = images.decode(encoded, place, self._max_megapixels, self._size_px, self._form)
     return {"image": image, "label": int(self.labels[index]), "index": index}
 
+  def places(self, positions: np.ndarray) -> np.ndarray:
+    """Returns a number for the whole name of each file, uint64 [n], by positions, int [n]."""
+    return self.paths.places(str(self.root), positions)
+
   def in_common(self, other: "InBucket") -> int:
     """Returns how many files of `other` are here too."""
     here, there = ({str(s.root / path) for path in s.paths} for s in (self, other))

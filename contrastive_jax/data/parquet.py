@@ -80,11 +80,8 @@ class Tables(encoded.Encoded):
     told = repr((self._columns.image, self._tables.described())).encode()
     return digest([told, self.labels.astype(np.int64).data])
 
-  def in_common(self, other: "Tables") -> int:
-    """Returns how many rows of `other` are here too: those of the same files."""
-    here = {os.path.realpath(file) for file in self._tables.files}
-    theirs = zip(other._tables.files, np.diff(other._tables.starts), strict=True)
-    return int(sum(rows for file, rows in theirs if os.path.realpath(file) in here))
+  def in_files(self) -> Iterator[tuple[str, int]]:
+    return zip(self._tables.files, np.diff(self._tables.starts).tolist(), strict=True)
 
 
 def build(split: str, options: Options) -> Tables:

@@ -5,7 +5,6 @@ others are added or removed. The sizes of parts are therefore those of chance, w
 Images without names, those of arrays, are told by their index.
 """
 
-import os
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -123,13 +122,9 @@ def in_common(one: data.Source, other: data.Source) -> int:
     return count
   if count == len(all_here) == len(all_there):  # the same images in the same order
     return len(np.intersect1d(here, there))
-  if not all(hasattr(source, "paths") for source in (all_here, all_there)):  # of some shards alike
+  if not all(hasattr(source, "places") for source in (all_here, all_there)):
     return 0
-  names = [
-    {os.path.join(os.path.realpath(str(s.root)), s.paths[i]) for i in positions}
-    for s, positions in ((all_here, here), (all_there, there))
-  ]
-  return len(names[0] & names[1])
+  return len(np.intersect1d(all_here.places(here), all_there.places(there)))
 
 
 def _whole(source: Any, but: type) -> Any:

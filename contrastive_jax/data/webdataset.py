@@ -7,7 +7,6 @@ same key, which is their name up to the first dot.
 """
 
 import dataclasses
-import os
 import re
 from collections.abc import Iterator
 
@@ -77,12 +76,8 @@ class Shards(encoded.Encoded):
     """Returns a digest of names, places and sizes of all samples, and of their labels."""
     return digest([self._index.digest.encode(), self.labels.astype(np.int64).data])
 
-  def in_common(self, other: "Shards") -> int:
-    """Returns how many samples of `other` are here too: those of the same files."""
-    here = {os.path.realpath(file) for file in self._index.files}
-    counts = np.diff(other._index.starts)
-    both = (os.path.realpath(file) in here for file in other._index.files)
-    return int(sum(n for n, shared in zip(counts, both, strict=True) if shared))
+  def in_files(self) -> Iterator[tuple[str, int]]:
+    return zip(self._index.files, np.diff(self._index.starts).tolist(), strict=True)
 
 
 def build(split: str, options: Options) -> Shards:
