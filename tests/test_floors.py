@@ -10,8 +10,8 @@ HOME = REPOSITORY / "contrastive_jax"
 # From the ground up. A room imports from lower floors and from nowhere else.
 FLOORS = (
   (
-    *("checkpoint_names", "compiling", "errors", "hiding", "keys", "locking", "orphan"),
-    *("plural", "slow"),
+    *("checkpoint_names", "compiling", "errors", "hiding", "keys", "locking", "numpy_pickle"),
+    *("orphan", "plural", "slow"),
   ),
   ("config_files", "export_names", "limits", "options", "parallel", "paths", "places", "reading"),
   ("augment", "buckets", "declared", "losses", "metric_lines", "optim", "processes"),

@@ -1,4 +1,4 @@
-"""Arrays in the files of sets that are downloaded in a form of their own: STL-10 and SVHN."""
+"""Arrays in the files of sets that are downloaded in a form of their own: STL-10, SVHN, MNIST."""
 
 import logging
 import math
@@ -8,9 +8,9 @@ import re
 import numpy as np
 
 from contrastive_jax import errors, slow
-from contrastive_jax.data import set_files, splits
+from contrastive_jax.data import idx, set_files, splits
 
-SUFFIXES = ("_x.bin", ".mat")  # in small letters
+SUFFIXES = ("_x.bin", ".mat", *idx.SUFFIXES)  # in small letters, without .gz
 _STL_SHAPE = (3, 96, 96)  # of an image, each of whose channels lies column by column
 _AT_ONCE = 1000  # images read
 _FOLDS = "fold_indices.txt"
@@ -27,8 +27,11 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray] | None:
   Raises:
     UserError: it is no such file, or has no label for each image.
   """
-  if not path.name.lower().endswith(SUFFIXES):
+  if not is_called_so(path.name):
     return None
+  if idx.NAME.fullmatch(path.name):
+    with slow.named(str(path)):
+      return idx.read(path)
   if fold := _FOLD.fullmatch(path.name):
     return _of_fold(path, int(fold[1]))
   with slow.named(str(path)):
@@ -43,6 +46,11 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray] | None:
       "the set again"
     )
   return found
+
+
+def is_called_so(name: str) -> bool:
+  """Returns whether a file is called as those that are read here."""
+  return name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
 def is_there(path: pathlib.Path) -> bool:

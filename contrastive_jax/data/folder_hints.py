@@ -19,9 +19,8 @@ _OTHER_WAYS = {  # to read sets that are downloaded as arrays
   "--config.data.npz.path='DIR/{split}_X.bin'",
   r".+_32x32\.mat": "SVHN's files are read by --config.data.source=npz "
   "--config.data.npz.path='DIR/{split}_32x32.mat'",
-  r".+-idx\d-ubyte(\.gz)?|(data|test)_batch(_\d)?(\.bin)?": "these are arrays, as of MNIST "
-  'and CIFAR: read them in Python, and give them to train, images={"train": (images, labels)} '
-  "(docs/data.md, Objects in Python)",
+  r".+[-.]idx\d-ubyte(\.gz)?|(data|test)_batch(_\d)?(\.bin)?|fine_label_names\.txt|meta": "files "
+  "of MNIST and CIFAR are read by --config.data.source=npz --config.data.npz.path=DIR",
   r".+\.(h5|hdf5)": "HDF5 files are opened by h5py in Python, and their arrays given to train: "
   'images={"train": (file["x"], file["y"])} (docs/data.md, Objects in Python)',
 }

@@ -22,6 +22,7 @@ from contrastive_jax.buckets import address, files
 from contrastive_jax.data import (
   Example,
   array_files,
+  array_folders,
   images,
   npz_labels,
   parts,
@@ -39,7 +40,11 @@ _MOST_CHANNELS = 64  # more are a side of an array that is to be transposed
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  path: str = option("", "FILE.npz, or DIR/NAME_{split}.npz for one file per split", identity=False)
+  path: str = option(
+    "",
+    "FILE.npz, DIR/NAME_{split}.npz for one file per split, or the folder of CIFAR or MNIST",
+    identity=False,
+  )
   label: str = option(
     "", "array used as label, NAME or NAME_{split}; empty: labels, label, y or y_SPLIT; none: none"
   )
@@ -114,7 +119,8 @@ def build(split: str, options: Options) -> data.Source:
 
 def _opened(split: str, options: Options) -> Arrays:
   path = _path(options.path.replace("{split}", split), options.cache_gb)
-  arrays = _load(path)
+  is_folder = reading.is_folder(path)
+  arrays = array_folders.read(path, split, options.label) if is_folder else _load(path)
   keys, label_keys, name = list(_IMAGES), [*_LABELS, f"y_{split}"], split
   if "{split}" not in options.path:
     if of_split := _of_split(arrays, split):
@@ -243,10 +249,10 @@ def _path(given: str, cache_gb: float) -> pathlib.Path:
   if not address.is_bucket(given):
     return pathlib.Path(paths.local(given, key))
   folder, _, name = given.rpartition("/")
-  if name.lower().endswith(array_files.SUFFIXES):
+  if array_files.is_called_so(name):
     raise errors.UserError(
-      f'"{given}" is in a bucket, and files as of STL-10 and SVHN are read on this machine: copy '
-      f"the set here, or save its arrays as .npz; then set {key}"
+      f'"{given}" is in a bucket, and files as of STL-10, SVHN and MNIST are read on this machine: '
+      f"copy the set here, or save its arrays as .npz; then set {key}"
     )
   place = address.parsed(folder, key)
   found = files.Files(place, key, under=name, whole_folder=False)

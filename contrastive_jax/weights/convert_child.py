@@ -19,7 +19,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from contrastive_jax.weights import numpy_pickle, safetensors_file
+from contrastive_jax import numpy_pickle
+from contrastive_jax.weights import safetensors_file
 
 _TORCHS_NUMBER = 0x1950A86A20F9469CFC6C  # with which its files of before 1.6 begin
 _OF_TRAINING = ("optimizer", "optimizer_states", "opt_state", "lr_schedulers", "loops", "callbacks")

@@ -196,12 +196,14 @@ def test_classes_that_begin_like_splits_are_classes(names, tmp_path):
 
 @pytest.mark.parametrize(
   "name",
-  ["train-images-idx3-ubyte.gz", "raw/t10k-labels-idx1-ubyte", "data_batch_1"],
+  ["train-images-idx3-ubyte.gz", "raw/t10k-labels-idx1-ubyte", "data_batch_1", "meta"],
 )
 def test_folders_of_mnist_and_cifar_say_what_reads_them(name, tmp_path):
   (tmp_path / name).parent.mkdir(exist_ok=True)
   (tmp_path / name).write_bytes(b"x")
-  with pytest.raises(errors.Absent, match="these are arrays, as of MNIST and CIFAR: read them in"):
+  with pytest.raises(
+    errors.Absent, match="MNIST and CIFAR are read by .*source=npz --config.data.npz"
+  ):
     opened(tmp_path)
 
 

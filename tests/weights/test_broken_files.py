@@ -20,8 +20,8 @@ import foreign
 import numpy as np
 import pytest
 
-from contrastive_jax import errors
-from contrastive_jax.weights import convert, convert_child, numpy_pickle, safetensors_file, start
+from contrastive_jax import errors, numpy_pickle
+from contrastive_jax.weights import convert, convert_child, safetensors_file, start
 
 needs_torch = pytest.mark.skipif(
   importlib.util.find_spec("torch") is None, reason="PyTorch is not installed (extra convert)"

@@ -102,6 +102,10 @@ class _Unpickler(pickle.Unpickler):
     raise Refused("an object outside the file")
 
 
-def load(file: BinaryIO) -> Any:
-  """Returns what the first pickle of a file holds. Raises `Refused`, or what pickle raises."""
-  return _Unpickler(io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file).load()
+def load(file: BinaryIO, encoding: str = "ASCII") -> Any:
+  """Returns what the first pickle of a file holds. Raises `Refused`, or what pickle raises.
+
+  Python 2 wrote the bytes of arrays as text, which is "latin1".
+  """
+  read = io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
+  return _Unpickler(read, encoding=encoding).load()
