@@ -4,6 +4,7 @@ import collections
 import functools
 import itertools
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -145,24 +146,49 @@ def of_one(
   each, way = named.by_way(found, paths, prefix, file) if others else (None, None)
   if each is None or way is None:
     return found
-  called = {row.name: path for row, path in zip(each, paths, strict=True) if row is not None}
+  pairs = [(row.name, path) for row, path in zip(each, paths, strict=True) if row is not None]
+  called = {named.in_one_form(name): path for name, path in pairs}
   of_others = ((name, path) for name, listed in others.items() for path in listed())
-  also = next(((name, path) for name, path in of_others if way(path) in called), None)
+  also = next(
+    ((name, path) for name, path in of_others if named.in_one_form(way(path)) in called), None
+  )
   if also is None:
     return found
   if any(splits.kind(row.split, short=True) for row in found):
     return named.of_split(found, split)
   if meant := _split_of_list(file):
     return found if meant == splits.kind(split) else []
+  if None in each and _are_of_one(found, paths, others.values()):
+    return []
+  here = called[named.in_one_form(way(also[1]))]
   said = (
-    f"{file} names {way(also[1])!r}, and {prefix}{called[way(also[1])]} and {'/'.join(also)} are "
-    f"called so: write paths in data.folder.path ({prefix}{called[way(also[1])]}) there, or a "
-    "column split, or call the list after its split (train_labels.csv)"
+    f"{file} names {way(also[1])!r}, and {prefix}{here} and {'/'.join(also)} are called so: write "
+    f"paths in data.folder.path ({prefix}{here}) there, or a column split, or call the list after "
+    "its split (train_labels.csv)"
   )
   if splits.kind(split) != "train":
     raise errors.UserError(said)
   logging.getLogger(__name__).warning("warning: %s; its labels are taken for %s", said, split)
   return found
+
+
+def _are_of_one(
+  found: Sequence[Row], paths: Listing, others: Iterable[Callable[[], Listing]]
+) -> bool:
+  """Returns whether a list names all images of another split by their paths there, and no others.
+
+  Then that one is meant, also where some images of this split, in folders, have such names: 0.png
+  of test/0.png, and a/0.png here.
+  """
+  names = {named.in_one_form(row.name) for row in found}
+  for listed in (paths, *(other() for other in others)):
+    whole = [named.in_one_form(path) for path in listed]
+    forms = (set(whole), {os.path.splitext(path)[0] for path in whole})
+    if listed is paths and any(names & form for form in forms):
+      return False
+    if listed is not paths and any(names == form for form in forms):
+      return True
+  return False
 
 
 def _split_of_list(file: str) -> str:

@@ -134,8 +134,12 @@ def read(
     beside = (listed_there() for listed_there in others.values())
     if not meant or others and folder_lists.names_others(meant, paths, prefix, labels, beside):
       logging.getLogger(__name__).warning(
-        "warning: %s names images of other splits, and none of the %s in %s: they have no label",
+        "warning: %s names images of other splits, and none of the %s in %s: they have no label%s",
         *(labels, plural.of(len(paths), "image"), root),
+        "; data.folder.labels=auto reads the folders that they lie in as classes: move the others "
+        "into such folders, too"
+        if here.classes
+        else "",
       )
       return _unlabelled(root, paths)
     found = folder_lists.labels(meant, paths, prefix, labels, names, root)

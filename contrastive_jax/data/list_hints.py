@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from contrastive_jax import errors
-from contrastive_jax.data import list_columns, rows
+from contrastive_jax.data import list_columns, named, rows
 from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.splits import Tree
 
@@ -43,7 +43,7 @@ def of_images(
   if not names:
     return []
   are_few = paths.names.nbytes <= _MOST_PATHS
-  there = b"\0%b\0" % paths.names.tobytes() if are_few else b""
+  there = b"\0%b\0" % _in_one_form(paths.names.tobytes()) if are_few else b""
   found: list[tuple[int, Fit]] = []
   sizes = tree.measured(place, names)[0].tolist()
   for number, (name, size) in enumerate(zip(names, sizes, strict=True)):
@@ -96,10 +96,17 @@ def _fit(
 
 def _is_called_so(name: str, there: bytes) -> bool:
   """Returns whether a path ends so, or does without its suffix; each stands between zeros."""
-  encoded = name.encode("utf-8", "surrogatepass")
+  encoded = _in_one_form(name.encode("utf-8", "surrogatepass"))
   return any(
     before + encoded + after in there for before in (b"\0", b"/") for after in (b"\0", b".")
   )
+
+
+def _in_one_form(names: bytes) -> bytes:
+  """Returns names with one encoding of letters with accents, see `named.in_one_form`."""
+  if names.isascii():
+    return names
+  return named.in_one_form(names.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
 
 def _as_numbers(names: Collection[str]) -> set[str]:

@@ -128,6 +128,11 @@ def of_split(named: Sequence[Row], split: str) -> list[Row]:
   return found or [row for row in named if splits.is_short_for(row.split, split)]
 
 
+def in_one_form(name: str) -> str:
+  """Returns a name in one encoding of letters with accents: systems differ (NFC, NFD)."""
+  return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def matched(
   named: Sequence[Row], paths: Listing, prefix: str, file: str
 ) -> list[Row | None] | None:
@@ -157,15 +162,15 @@ def by_way(
       )
     return list(named), None
   by_name = rows.by_name(named, file)
-  by_form = {}  # of names that are not ASCII, in one encoding of letters with accents
+  by_form: dict[str, Row] = {}
   for name, row in by_name.items():
     if not name.isascii():
-      by_form.setdefault(unicodedata.normalize("NFC", name), row)
+      by_form.setdefault(in_one_form(name), row)
 
   def row_of(name: str) -> Row | None:
     found = by_name.get(name)
     if found is None and by_form and not name.isascii():
-      found = by_form.get(unicodedata.normalize("NFC", name))
+      found = by_form.get(in_one_form(name))
     return found
 
   known = list(paths)

@@ -132,7 +132,9 @@ def test_what_is_no_such_file_is_told_in_a_line(tmp_path):
   (tmp_path / "damaged.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(120))
   with pytest.raises(errors.UserError, match="damaged.mat is no file of MATLAB"):
     opened(tmp_path / "damaged.mat")
-  with pytest.raises(errors.UserError, match="is in a bucket, and files as of STL-10 and SVHN are"):
+  with pytest.raises(
+    errors.UserError, match="is in a bucket, and files as of STL-10, SVHN and MNIST"
+  ):
     opened("gs://b/{split}_X.bin")
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import logging
+import unicodedata
 
 import pytest
 from layout_files import CONTENT, CUB, ROWS, classes, opened, write
@@ -133,6 +134,47 @@ def test_a_list_of_one_split_labels_no_images_of_the_same_names_in_another(tmp_p
   assert classes(opened(tmp_path, "test", labels="latest.csv")) == ["-", "cat"]
   (tmp_path / "latest.csv").write_text("id,label,set\n1,frog,left\n2,cat,right\n")
   assert classes(opened(tmp_path, labels="latest.csv")) == ["frog", "cat"]
+
+
+def test_a_list_of_all_test_images_labels_no_others_that_have_their_names_by_chance(
+  tmp_path, caplog
+):
+  """Of the training images in folders those of the same names had the labels of test images."""
+  train = [f"train/{'ab'[n % 2]}/{n}.png" for n in range(6)]
+  write(tmp_path, [*train, "test/0.png", "test/1.png"])
+  for names in (("0.png", "1.png"), ("0", "1")):
+    (tmp_path / "list.csv").write_text(f"id,label\n{names[0]},b\n{names[1]},a\n")
+    assert classes(opened(tmp_path, "test", labels="list.csv")) == ["b", "a"]
+    assert not caplog.records
+    assert opened(tmp_path, labels="list.csv").num_classes == 0
+    assert "they have no label; data.folder.labels=auto reads the folders that" in caplog.text
+    caplog.clear()
+  (tmp_path / "list.csv").rename(tmp_path / "train_list.csv")  # which says what it is of
+  assert classes(opened(tmp_path, labels="train_list.csv")) == ["b", "-", "-", "a", "-", "-"]
+  caplog.clear()
+  lines = [f"{n}.png,{'ab'[n // 3]}" for n in range(6)]  # of all: it is not clear
+  (tmp_path / "list.csv").write_text("\n".join(["id,label", *lines]))
+  write(tmp_path, [f"test/{n}.png" for n in range(6)])
+  assert classes(opened(tmp_path, labels="list.csv")) == ["a", "a", "b", "a", "b", "b"]
+  assert "are called so" in caplog.text and "its labels are taken for train" in caplog.text
+
+
+@pytest.mark.parametrize("of_list", ["NFC", "NFD"])
+def test_names_in_another_encoding_of_accents_are_those_of_two_splits_too(
+  of_list, tmp_path, caplog
+):
+  """test/é.png had the label of train/é.png, without a word, and the list was not offered."""
+  of_files, names = ({"NFC": "NFD", "NFD": "NFC"}[of_list], ("é.png", "ü.png"))
+  files = [unicodedata.normalize(of_files, f"{s}/{n}") for s in ("train", "test") for n in names]
+  write(tmp_path, files)
+  lines = [f"{unicodedata.normalize(of_list, name)},{name[0]}" for name in names]
+  (tmp_path / "list.csv").write_text("\n".join(["id,label", *lines]))
+  with pytest.raises(errors.UserError, match="are called so: write paths in"):
+    opened(tmp_path, "test", labels="list.csv")
+  assert sorted(classes(opened(tmp_path, labels="list.csv"))) == ["é", "ü"]
+  assert "its labels are taken for train" in caplog.text
+  opened(tmp_path)
+  assert "data.folder.labels=list.csv reads that list" in caplog.text
 
 
 def test_a_name_of_several_images_in_a_list_is_told(tmp_path, caplog):
