@@ -127,6 +127,11 @@ def _opened(split: str, options: Options) -> Arrays:
       name, image_key, label_key = of_split
       keys, label_keys = [image_key], [label_key, *label_keys]
     elif split != "train":
+      if f"images_{split}" in arrays:
+        raise errors.NoSplit(
+          f"{path} has images_{split} beside images, which is read as train and may be all; "
+          "if it is not call it images_train (and its labels labels_train)"
+        )
       raise errors.NoSplit(
         f"{path} holds no split {split!r} (no array x_{split}, {split}_images or images_{split}); "
         "use one file per split and write {split} in data.npz.path, or hold out a part as split "

@@ -142,6 +142,13 @@ def _tell(files: Sequence[pathlib.Path], parts: Sequence[_Part], label: str) -> 
       )
       said = plural.of(count, "sample holds", "samples hold")
       _log().warning("warning: %s %s, the first in %s: %s; %s", said, what, file, first, end)
+  links = [link for part in parts for link in part.head.get("links", ())]  # older: not known
+  if links:
+    _log().warning(
+      "warning: left out are members that are links to others, such as %s in %s: pack what they "
+      "stand for (tar --dereference --hard-dereference)",
+      *(links[0], next(f for f, p in zip(files, parts, strict=True) if p.head.get("links"))),
+    )
   unlabelled = sum(int((part.labels == b"").sum()) for part in parts)
   if 0 < unlabelled < sum(len(part.labels) for part in parts):
     said = plural.of(unlabelled, "sample has", "samples have")
@@ -190,10 +197,10 @@ def _of_one(path: pathlib.Path, asked: Asked, place: pathlib.Path) -> _Part:
 def _read(path: pathlib.Path, asked: Asked, head: dict) -> _Part:
   """Reads all headers of a file, and the labels."""
   rows, names, first, folders = [], hashlib.sha256(), [], []
-  odd = {"several": [0, ""], "without": [0, ""]}
+  odd, links = {"several": [0, ""], "without": [0, ""]}, []
   try:
     with open(path, "rb") as labels_of:
-      for key, members in _samples(path):
+      for key, members in _samples(path, links):
         first = first or [f".{member.suffix}" for member in members]
         above = key.rpartition("/")[0]
         if above and len(folders) < 2 and above not in folders:
@@ -214,7 +221,8 @@ def _read(path: pathlib.Path, asked: Asked, head: dict) -> _Part:
           )
   except (tarfile.TarError, ValueError, EOFError) as error:
     raise errors.UserError(_damaged(path, error)) from error
-  head = head | odd | {"digest": names.hexdigest(), "first": first[:10], "folders": folders}
+  head |= odd | {"digest": names.hexdigest(), "first": first[:10]}
+  head |= {"folders": folders, "links": links}
   offsets, lengths, labels = zip(*rows, strict=True) if rows else ((), (), ())
   return _Part(
     head,
@@ -247,8 +255,10 @@ class _Member:
   sparse: bool
 
 
-def _samples(path: pathlib.Path) -> Iterator[tuple[str, list[_Member]]]:
+def _samples(path: pathlib.Path, links: list[str]) -> Iterator[tuple[str, list[_Member]]]:
   """Yields the key of each sample and its members; files that are no sample's are passed over.
+
+  The first member that is a link, and left out, is put into `links`.
 
   Raises TarError: the file is damaged. tarfile itself takes a damaged header for the end.
   """
@@ -258,7 +268,10 @@ def _samples(path: pathlib.Path) -> Iterator[tuple[str, list[_Member]]]:
       tar.members.clear()  # or it would remember all
       above, slash, name = member.name.rpartition("/")
       stem, dot, suffix = name.partition(".")
-      if not (member.isreg() and stem and dot) or stem.startswith("__"):
+      if not (stem and dot) or stem.startswith("__"):
+        continue
+      if not member.isreg():
+        links += [member.name] if not links and (member.islnk() or member.issym()) else []
         continue
       key = f"{above}{slash}{stem}"
       if key != last:

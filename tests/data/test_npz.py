@@ -232,7 +232,7 @@ def test_images_of_several_classes_each_can_be_taken_without(tmp_path):
 def test_images_beside_images_train_are_taken_as_before(tmp_path):
   path = saved(tmp_path, images=IMAGES[:3], labels=LABELS[:3], images_train=IMAGES, images_x=IMAGES)
   assert len(opened(path)) == 3
-  with pytest.raises(errors.NoSplit):
+  with pytest.raises(errors.NoSplit, match="has images_x beside images, which is read as train"):
     opened(path, "x")
 
 

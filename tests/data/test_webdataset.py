@@ -48,6 +48,23 @@ def test_a_key_ends_at_the_first_dot_and_it_is_said_where_that_joins_files(tmp_p
   assert levels(opened(path, image="002.png")) == [2]
 
 
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE])
+def test_members_that_are_links_are_left_out_and_told(kind, tmp_path, caplog):
+  """As tar packs files of which one is a hard link to the other: images were fewer, unsaid."""
+  path = tmp_path / "a.tar"
+  with tarfile.open(path, "w") as tar:
+    for level in range(2):
+      picture_sets.add(tar, f"{level}.png", picture(level))
+    for name, target in (("2.png", "0.png"), ("3.png", "1.png")):
+      link = tarfile.TarInfo(name)
+      link.type, link.linkname = kind, target
+      tar.addfile(link)
+  for _ in range(2):  # and from what is kept of its headers
+    assert levels(opened(path)) == [0, 1]
+    assert f"such as 2.png in {path}: pack what they stand for (tar --deref" in caplog.text
+    caplog.clear()
+
+
 def test_members_that_are_no_sample_are_passed_over(tmp_path, caplog):
   path = tmp_path / "a.tar"
   with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
