@@ -169,7 +169,7 @@ def check_no_archives(base: Any, tree: Tree) -> None:
     return
   if any(tree.is_flat(base / name) for name in names):
     return
-  kinds = [{_split_in(n) for n in _with_images(base / name / common[0], tree)} for name in names]
+  kinds = [{split_in(n) for n in _with_images(base / name / common[0], tree)} for name in names]
   together = set.union(*kinds)
   if "" in together or "train" not in together or all(some == together for some in kinds):
     return
@@ -185,7 +185,7 @@ def _with_images(place: Any, tree: Tree) -> list[str]:
   return [name for name in tree.folders(place) if tree.has_images(place / name)]
 
 
-def _split_in(name: str) -> str:
+def split_in(name: str) -> str:
   """Returns the split that a name has as a word: Final_Training; "": none."""
   match = _WORD.search(name)
   return splits.kind(match[1]) if match else ""

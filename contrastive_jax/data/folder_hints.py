@@ -1,6 +1,7 @@
 """What is said of folders that may be meant otherwise than they are read, or cannot be read."""
 
 import logging
+import os
 import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn
@@ -25,6 +26,7 @@ _OTHER_WAYS = {  # to read sets that are downloaded as arrays
   'images={"train": (file["x"], file["y"])} (docs/data.md, Objects in Python)',
 }
 _MOST_FORMS = 4  # of one set, beside each other
+_MOST_PARTS = 20  # that are looked into
 _MOST_LOOKED_AT = 100_000  # images of a flat folder in which lists are looked for
 
 
@@ -96,6 +98,8 @@ def of_flat(
         said.append(_of_one_split(f"{above}{file}", column, sorted(classes), pair))
       else:
         said.append(f"data.folder.labels={above}{file} reads that list")
+  if not splits.kind(folder.name):
+    _of_splits_in_names(images, paths)
   few = [in_name(paths[i]) for i in range(0, len(paths), -(-len(paths) // 1000))]
   if not classes and 2 <= len(set(few)) <= len(few) // 2 and all(few):
     kinds = ", ".join(sorted(set(few))[:3])
@@ -105,6 +109,20 @@ def of_flat(
       "warning: the images in %s lie in no folders of classes and are taken without labels; %s",
       images,
       "; ".join(said[:2]),
+    )
+
+
+def _of_splits_in_names(images: Any, paths: Listing) -> None:
+  """Says where the names of all images say of which split they are: train_1.png, test_1.png."""
+  first: dict[str, str] = {}
+  for i in range(0, len(paths), -(-len(paths) // 1000)):
+    name = os.path.basename(paths[i])
+    first.setdefault(class_hints.split_in(name), name)
+  if "train" in first and len(first) > 1 and "" not in first:
+    logging.getLogger(__name__).warning(
+      "warning: the names of images in %s say of which split they are, such as %s, and all are "
+      "read as one: move them into folders train, val and test there",
+      *(images, " and ".join(first.values())),
     )
 
 
@@ -121,7 +139,10 @@ def _of_one_split(
 
 
 def _of_parts(names: Sequence[str], given: Any, root: Any, paths: Listing, tree: Tree) -> None:
-  """Says where classes may be parts of a set: part_1 and part_2, beside a list of all images."""
+  """Says where classes may be parts of a set: part_1 and part_2.
+
+  A list of all images lies beside them, or each holds folders of the same names.
+  """
   without = {re.sub(r"\d+", "", name).strip(" ._-") for name in names}
   if len(names) < 2 or len(without) > 1 or "" in without:
     return
@@ -130,6 +151,17 @@ def _of_parts(names: Sequence[str], given: Any, root: Any, paths: Listing, tree:
       "warning: %s differ by a number alone and are taken as classes; if they are parts of one set "
       "data.folder.labels=%s reads that list",
       *(" and ".join(names[:2]), lists[0].file),
+    )
+    return
+  places = [root / name for name in names[:_MOST_PARTS] if tree.is_folder(root / name)]
+  inside = [set(tree.folders(place)) for place in places]
+  common = sorted(set.intersection(*inside)) if len(inside) > 1 else []
+  if len(common) > 1:
+    logging.getLogger(__name__).warning(
+      "warning: %s differ by a number alone, are taken as classes, and hold folders of the same "
+      "names (%s, ...): if these are the classes set data.folder.path to one of them, or move all "
+      "into one",
+      *(" and ".join(place.name for place in places[:2]), " and ".join(common[:2])),
     )
 
 

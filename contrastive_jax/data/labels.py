@@ -72,15 +72,19 @@ def tell_alike(names: Iterable[str], what: str) -> None:
   known: dict[str, str] = {}
   for name in names:
     alike = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+    alike = (alike.lstrip("0") or "0") if alike.isdecimal() else alike
     first = known.setdefault(alike, name)
     if first != name:
       capitals = first.casefold() == name.casefold()
+      by = "capitals alone" if capitals else "blanks or in how letters are encoded"
+      if len(first) != len(name) and first.isdecimal() and name.isdecimal():
+        by = "zeros in front"
       logging.getLogger(__name__).warning(
         "warning: %s: %s and %s differ in %s and are two classes; if they are one, give both one "
         "name",
         what,
         *(map(repr, (first, name)) if capitals else map(ascii, (first, name))),
-        "capitals alone" if capitals else "blanks or in how letters are encoded",
+        by,
       )
       return
 

@@ -42,6 +42,14 @@ CLASSES = [f"c{letter}" for letter in "abcdefghijkl"]  # with numbers they may b
       "fruit and vegetables are taken as classes, and each holds 54 folders or more (vege",
     ),
     (
+      [name for n in (1, 2, 10) for name in tree(f"fold{n}/", ["ant", "bee"])],
+      "fold1 and fold10 differ by a number alone, are taken as classes, and hold folders of the ",
+    ),
+    (
+      tree("", ["7", "007", "8"]),
+      "'007' and '7' differ in zeros in front and are two classes",
+    ),
+    (
       ["VOC2012/JPEGImages/1.jpg", "VOC2012/SegmentationClass/1.png"],
       "JPEGImages is taken as a class beside SegmentationClass: if it holds all images",
     ),
@@ -91,6 +99,20 @@ def test_beside_a_flat_folder_lists_of_splits_come_first(tmp_path, caplog):
   assert f"taken without labels; data.source=table, data.table.path={path} re" in caplog.text
 
 
+def test_names_of_images_that_say_their_split_are_told(tmp_path, caplog):
+  """Test images were trained on without a word."""
+  names = [f"{split}_{kind}_{n}.jpg" for split in ("train", "test") for kind in "ab" for n in "12"]
+  write(tmp_path / "flat", names)
+  opened(tmp_path / "flat")
+  assert "such as test_a_1.jpg and train_a_1.jpg, and all are read as one: move" in caplog.text
+  caplog.clear()
+  write(tmp_path / "clear", ["train_1.jpg", "latest_2.jpg", "test 3.jpg"])  # of trains, perhaps
+  write(tmp_path / "split", [f"train/{name}" for name in names] + ["test/1.jpg"])
+  for name in ("clear", "split"):
+    opened(tmp_path / name)
+    assert "of which split they are" not in caplog.text
+
+
 def test_what_is_clear_is_not_told(tmp_path, caplog):
   write(tmp_path / "splits", [*tree("train/", "ab"), *tree("test/", "ab"), "train.csv", "test.csv"])
   write(tmp_path / "latest", [*tree("", "ab"), "latest.csv", "latrain.csv", "trainer.csv"])
@@ -105,7 +127,19 @@ def test_what_is_clear_is_not_told(tmp_path, caplog):
   records = ["train_log.txt", "test_log.txt", "losses/train_loss.csv", "losses/val_loss.csv"]
   records += ["config_train.json", "config_test.json"]
   write(tmp_path / "records", [*tree("", "ab"), *records])
-  for name in ("splits", "latest", "days", "people", "names", "times", "styles", "records"):
+  numbers = [f"person{n}/{inside}/1.jpg" for n, inside in enumerate(["day1", "day2", "night"])]
+  write(tmp_path / "numbers", numbers)
+  for name in (
+    "splits",
+    "latest",
+    "days",
+    "people",
+    "names",
+    "times",
+    "styles",
+    "records",
+    "numbers",
+  ):
     opened(tmp_path / name)
     assert not caplog.records, name
 
