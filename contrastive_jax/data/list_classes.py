@@ -1,11 +1,15 @@
 """Classes as lists write them, in words or numbers: which are one, and in which order they are."""
 
+import logging
 import re
 from collections.abc import Sequence
 
 from contrastive_jax.data.labels import distinct, tell_alike
 
+_AROUND = " []()'\""  # the labels of a list that is written as text
 BOOLEANS = frozenset({"true", "false"})
+# Beside numbers no label, as R, pandas, SQL and Python write it; "none" may be a class.
+NOT_KNOWN = frozenset({"NA", "N/A", "<NA>", "null", "NULL", "None"})
 
 
 def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:
@@ -19,7 +23,22 @@ def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:
   distinct(len(names), len(given), what)
   found = in_order(names)
   tell_alike(found, what)
+  _tell_of_several(names, what)
   return found
+
+
+def _tell_of_several(names: set[str], what: str) -> None:
+  """Says of the first label that joins others, "cat|dog": it is a class of its own."""
+  bare = {name.strip(_AROUND): name for name in names}
+  for name in sorted(names):
+    parts = [part.strip(_AROUND) for part in re.split(r"[|;,]", name)]
+    if len(parts) > 1 and all(part in bare for part in parts):
+      logging.getLogger(__name__).warning(
+        "warning: %s: %r joins labels that others have alone, such as %r, and is a class of its "
+        "own: leave each image one label, or take another column, or none",
+        *(what, name, bare[parts[0]]),
+      )
+      return
 
 
 def in_order(names: set[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ the number of the line.
 import csv
 import io
 import json
+import logging
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -107,11 +108,23 @@ def columns_of_labels(
 
 
 def _without_nan(rows: list[Row]) -> list[Row]:
-  """Returns rows in which "nan", as tables write a number that is missing, is no class."""
-  others = {row.label for row in rows if row.label and row.label.casefold() != "nan"}
-  if any(list_classes.number(label) is None for label in others):  # bread, perhaps
+  """Returns rows in which nan, NA and null, as tables write a missing number, are no classes."""
+
+  def is_none(label: str) -> bool:
+    return label in list_classes.NOT_KNOWN or label.casefold() == "nan"
+
+  others = {row.label for row in rows if row.label and not is_none(row.label)}
+  if any(list_classes.number(label) is None for label in others):  # bread, or Namibia
     return rows
-  return [row._replace(label="") if row.label.casefold() == "nan" else row for row in rows]
+  found = (row for row in rows if others and row.label in list_classes.NOT_KNOWN)
+  if first := next(found, None):
+    logging.getLogger(__name__).warning(
+      "warning: line %d has the label %r beside numbers: this and others written so are taken as "
+      "none",
+      *(first.line, first.label),
+    )
+  none = is_none if others else lambda label: label.casefold() == "nan"
+  return [row._replace(label="") if none(row.label) else row for row in rows]
 
 
 def with_booleans_alike(rows: list[Row]) -> list[Row]:

@@ -399,3 +399,32 @@ def test_paths_that_windows_has_joined_to_others_are_found(tmp_path):
   assert told(source) == {"pets/b.png": "dog", "pets/c\\d.png": "eel", "pets/cat/a.png": "cat"}
   with pytest.raises(errors.UserError, match="lines 2 and 3: pets/cat/a.png has the label 'cat' a"):
     opened(listed(tmp_path, "path,label\npets\\cat/a.png,cat\npets/cat/a.png,dog\n"))
+
+
+@pytest.mark.parametrize("word", ["NA", "N/A", "<NA>", "null", "NULL", "None"])
+def test_what_programs_write_for_no_number_is_no_class_beside_numbers(word, tmp_path, caplog):
+  """It was a class beside 3 and 4."""
+  write(tmp_path, "a.png", "b.png", "c.png")
+  path = listed(tmp_path, f"path,label\na.png,{word}\nb.png,3\nc.png,4.0\n")
+  found = opened(path)
+  assert found.labels.tolist() == [-1, 0, 1] and found.label_names == ("3", "4")
+  assert f"line 2 has the label {word!r} beside numbers: this and others written so" in caplog.text
+  caplog.clear()
+  for label in ("dog", word):  # of Namibia, or a list without any number
+    assert opened(listed(tmp_path, f"path,label\na.png,{word}\nb.png,{label}\n")).labels.min() == 0
+  assert opened(listed(tmp_path, "path,label\na.png,none\nb.png,1\n")).num_classes == 2
+  assert not caplog.records
+
+
+@pytest.mark.parametrize("labels", ["cat|dog cat dog", "['cat','dog'] ['dog'] ['cat']"])
+def test_labels_that_join_others_are_told(labels, tmp_path, caplog):
+  """As of chest X-rays: each combination of findings was a class, without a word."""
+  write(tmp_path, "a.png", "b.png", "c.png")
+  lines = [f'{name}.png,"{label}"' for name, label in zip("abc", labels.split(), strict=True)]
+  found = opened(listed(tmp_path, "\n".join(["path,label", *lines])))
+  first = labels.split()[0]
+  assert found.num_classes == 3
+  assert f"{first!r} joins labels that others have alone, such as " in caplog.text
+  caplog.clear()
+  opened(listed(tmp_path, 'path,label\na.png,"dog, old"\nb.png,dog\n'))
+  assert not caplog.records
