@@ -101,7 +101,10 @@ class InBucket(folder.Folder):
     return self.paths.places(str(self.root), positions)
 
   def in_common(self, other: "InBucket") -> int:
-    """Returns how many files of `other` are here too."""
+    """Returns how many files of `other` are here too: the same folder, or one inside the other."""
+    roots = sorted((str(self.root), str(other.root)), key=len)
+    if not roots[1].startswith(roots[0]):
+      return 0
     here, there = ({str(s.root / path) for path in s.paths} for s in (self, other))
     return len(here & there)
 

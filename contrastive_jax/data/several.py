@@ -5,6 +5,7 @@ What has no labels is trained on beside what has: STL-10's 100,000 images, SVHN'
 
 import copy
 import itertools
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -119,15 +120,25 @@ def opened(split: str, one: Callable[[str], Source]) -> Source:
 
 
 def _check_no_twins(found: Sequence[Source], names: Sequence[str]) -> None:
-  """Raises UserError if two names are of the same images, as train and training are."""
+  """Raises UserError if two names are of the same images, as train and training are.
+
+  A line says if some are the same, as of train[:60%] and train[40%:]: they may be meant to weigh.
+  """
   from contrastive_jax.data import parts  # which imports this module
 
   for (one, first), (other, second) in itertools.combinations(zip(found, names, strict=True), 2):
-    if len(one) == len(other) and parts.in_common(one, other) == len(one):
+    count = parts.in_common(one, other)
+    if count == len(one) == len(other):
       place = f" of {one.root}" if hasattr(one, "root") else ""
       raise errors.UserError(
         f"{first} and {second} are the same {plural.of(len(one), 'image')}{place}, each of which "
         "would come twice; name one of them"
+      )
+    if count:
+      logging.getLogger(__name__).warning(
+        "warning: %s of both %s and %s, and %s twice in each epoch",
+        plural.of(count, "image is", "images are"),
+        *(first, second, "comes" if count == 1 else "come"),
       )
 
 

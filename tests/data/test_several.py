@@ -122,6 +122,22 @@ def test_a_split_and_a_slice_of_as_many_images_are_one_unless_they_are_the_same(
     opened("train+training[:100%]")
 
 
+@pytest.mark.parametrize("of_files", [True, False])
+def test_images_of_two_slices_that_are_joined_are_told(of_files, tmp_path, caplog):
+  """They came twice, without a word."""
+  opened = write(tmp_path, [f"train/{n}.png" for n in range(12)]) if of_files else arrays(tmp_path)
+  alone = [opened(split) for split in ("train[:4]", "train[1:]")]
+  count = parts.in_common(*alone)
+  assert 1 < count == len(alone[0]) - 1
+  source = opened("train[:4]+train[1:]")
+  assert len(source) == len(alone[0]) + len(alone[1])
+  line = f"{count} images are of both train[:4] and train[1:], and come twice in each epoch"
+  assert line in caplog.text
+  caplog.clear()
+  opened("train[:4]+train[4:]")
+  assert not caplog.records
+
+
 def test_a_split_that_is_called_so_is_that_one(tmp_path):
   names = ["train/cat/1.png", "val/cat/2.png", "train+val/cat/3.png"]
   source = write(tmp_path, names)("train+val")
