@@ -140,9 +140,10 @@ class Items:
   def formed(self, form: pixels.Form) -> "Items":
     """Returns this source with images in another form than 8-bit RGB, if that has a range.
 
-    Without, values of 16 bits run from 0 to 65,535 and floats from 0 to 1: none is looked for.
+    Without, values of 16 bits run from 0 to 65,535 and floats from 0 to 1: none is looked for. But
+    many channels are not made three.
     """
-    if not form.value_range:
+    if not form.value_range and form.channels in (0, 1, 3):
       return self
     source = copy.copy(self)
     source._form = form
@@ -245,7 +246,9 @@ def _of_rows(images: Any, labels: Any, name: str, with_labels: bool) -> Items:
   rows = arrays.Rows(images, name, labels if with_labels else None)
   _check_any(rows)
   with contextlib.suppress(Unreadable):
-    some_range = pixels.Form(value_range=(0, 1))  # that of the run is not known yet
+    sides = (images.shape[1], images.shape[3]) if len(images.shape) == 4 else (3, 3)
+    channels = 3 if {1, 3} & set(sides) else min(sides)
+    some_range = pixels.Form(channels, value_range=(0, 1))  # those of the run are not known yet
     first = Items(rows, name, False).formed(some_range)[0]["image"]
     side = max(first.shape[:2]) if len(images.shape) > 1 else None
     return Items(rows, name, with_labels, side)

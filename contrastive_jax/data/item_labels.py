@@ -3,6 +3,7 @@
 An item is an image, (image, label, ...), or a mapping of the two by usual names.
 """
 
+import contextlib
 import logging
 import operator
 from collections.abc import Mapping
@@ -44,6 +45,7 @@ def read(items: Any, name: str) -> tuple[np.ndarray | None, tuple[str, ...], int
   if found is None:
     first, has_place = _first_label(items, name)
     if not has_place:
+      _tell_of_other_keys(items, name)
       return None, (), 0
     if first is not None and _class(first) is None:
       logging.getLogger(__name__).warning(
@@ -69,6 +71,19 @@ def read(items: Any, name: str) -> tuple[np.ndarray | None, tuple[str, ...], int
   if len(names) < count:
     names = ()
   return labels, tuple(names), max(count, len(names))
+
+
+def _tell_of_other_keys(items: Any, name: str) -> None:
+  """Says that no key of an item is called as labels are, if one may be meant so."""
+  with contextlib.suppress(Exception):  # whatever another's code raises: told elsewhere
+    item = items[0]
+    can_be = [key for key in item if key not in _IMAGE_KEYS and _class(item[key]) is not None]
+    if isinstance(item, Mapping) and can_be:
+      logging.getLogger(__name__).warning(
+        "warning: items of %s have no %s but %s: images are taken without labels; give (image, "
+        "label)",
+        *(name, " or ".join(_LABEL_KEYS), ", ".join(map(str, can_be))),
+      )
 
 
 def _names_of_features(items: Any) -> Any:

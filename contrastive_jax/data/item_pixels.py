@@ -1,6 +1,7 @@
 """What an object gives for an image, as pixels: arrays in any usual order, pictures of Pillow."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ import numpy as np
 from contrastive_jax import errors
 from contrastive_jax.data import images as decoding
 from contrastive_jax.data import pixels
+
+_MOST_CHANNELS = 64
 
 
 def read(image: Any, name: str, form: pixels.Form | None = None) -> np.ndarray:
@@ -50,11 +53,7 @@ def _rgb(image: Any, name: str) -> np.ndarray:
     return decoding.of_pillow(image)
   array = _height_first(image, name, (1, 3))
   if array.dtype.kind == "f":
-    if not (array.min() >= 0 and array.max() <= 1):
-      raise errors.UserError(
-        f"{name}: float pixels from {array.min():.4g} to {array.max():.4g} are outside 0..1; leave "
-        "out what normalises them, give uint8, or set data.value_range"
-      )
+    _check_unit(array, name)
     array = np.rint(array * 255).astype(np.uint8)
   if array.dtype != np.uint8:
     raise errors.UserError(
@@ -75,7 +74,19 @@ def _formed(image: Any, name: str, form: pixels.Form) -> np.ndarray:
   found = _height_first(image, name, (1, 3, form.channels))
   if found.dtype.kind not in "biuf":
     raise errors.UserError(f"{name}: {found.dtype} are no pixels; give numbers")
+  if found.dtype.kind == "f" and not form.value_range:
+    _check_unit(found, name)
+    form = dataclasses.replace(form, value_range=(0.0, 1.0))
   return pixels.formed(found, form, name)
+
+
+def _check_unit(array: np.ndarray, name: str) -> None:
+  """Raises UserError unless floats are within 0 to 1."""
+  if not (array.min() >= 0 and array.max() <= 1):
+    raise errors.UserError(
+      f"{name}: float pixels from {array.min():.4g} to {array.max():.4g} are outside 0..1; leave "
+      "out what normalises them, give uint8, or set data.value_range"
+    )
 
 
 def _height_first(image: Any, name: str, channels: Sequence[int]) -> np.ndarray:
@@ -86,7 +97,9 @@ def _height_first(image: Any, name: str, channels: Sequence[int]) -> np.ndarray:
   if array.ndim == 3 and array.shape[0] in channels and array.shape[2] not in channels:
     array = array.transpose(1, 2, 0)
   if array.ndim != 3 or array.shape[2] not in channels or not array.size:
+    count = min(array.shape[0], array.shape[-1]) if array.ndim == 3 else 0
     raise errors.UserError(
       f"{name}: {array.dtype} {list(array.shape)} is no image; give [h, w, 3], [h, w] or [3, h, w]"
+      f"{f', or set data.channels to {count}' if 1 < count <= _MOST_CHANNELS else ''}"
     )
   return array

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from contrastive_jax import errors
+from contrastive_jax import data, errors
 from contrastive_jax.data import given, pipeline, pixel_range, pixels
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
@@ -64,3 +64,51 @@ def test_a_whole_array_of_16_bits_needs_a_range(tmp_path):
   assert five.formed(pixels.Form(5, 8, (0, 2)))[0]["image"].shape == (4, 6, 5)
   with pytest.raises(errors.UserError, match=r"uint16 \[4, 6, 5\] is no image"):
     five.formed(pixels.Form(value_range=(0, 2)))[0]
+
+
+FIVE = np.random.default_rng(1).integers(0, 256, (4, 6, 7, 5), np.uint8)
+
+
+class _Five:
+  def __len__(self):
+    return len(FIVE)
+
+  def __getitem__(self, index):
+    return FIVE[index], index % 2
+
+
+@pytest.mark.parametrize(
+  "images",
+  [FIVE, FIVE.transpose(0, 3, 1, 2), FIVE / 255, (FIVE, [0, 1, 0, 1]), _Five()],
+  ids=["array", "channels first", "floats", "pair", "object"],
+)
+def test_images_of_five_channels_are_read_where_so_many_are_asked_for(images):
+  """They were no images, also with data.channels=5."""
+  source = given.opened(given.by_split({"train": images}, "train"), "train")
+  asked = {"batch_size": 4, "host_size_px": 8, "cache": "none", "channels": 5}
+  (batch,) = pipeline.eval_batches(source, **asked)
+  np.testing.assert_array_equal(batch["image"][:, :6, :7], FIVE)
+  with pytest.raises(errors.UserError, match="no image; give .*, or set data.channels to 5"):
+    list(pipeline.eval_batches(source, **asked | {"channels": 3}))
+
+
+def test_floats_beyond_1_need_a_range_also_in_five_channels():
+  source = given.source(FIVE.astype(np.float32))
+  with pytest.raises(errors.UserError, match="float pixels from .* are outside 0..1; leave out"):
+    data.formed(source, pixels.Form(5))[0]
+  whole = data.formed(source, pixels.Form(5, value_range=(0.0, 255.0)))[0]["image"]
+  np.testing.assert_array_equal(whole, FIVE[0])
+
+
+def test_labels_of_items_by_an_unusual_name_are_told(caplog):
+  """As of CIFAR-100 in Hugging Face's form: images had no labels, without a word."""
+
+  class Items:
+    def __len__(self):
+      return 3
+
+    def __getitem__(self, index):
+      return {"img": IMAGE, "fine_label": 7, "note": None}
+
+  assert given.source(Items(), "train").num_classes == 0
+  assert "have no label or labels or target or cls but fine_label: images are t" in caplog.text
