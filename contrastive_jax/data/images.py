@@ -132,10 +132,10 @@ def decode(
   try:
     with open_header(encoded) as opened:
       if opened.format == "TIFF":
-        from contrastive_jax.data import pixels, tiff_pages
+        from contrastive_jax.data import pixels, tiff_pages, tiffs
 
         tiff_pages.check(opened, encoded, name, channels=3)
-        if pixels.is_misread_in_planes(opened):
+        if tiffs.is_misread_in_planes(opened):
           return pixels.other_tiff(encoded, name, max_megapixels, size_px)
       if opened.format not in jpeg.FORMATS:
         limit_pixels(opened, name, max_megapixels)
@@ -147,11 +147,11 @@ def decode(
     if reading.may_pass(error):
       raise
     if isinstance(error, UnidentifiedImageError):
-      from contrastive_jax.data import pixels
+      from contrastive_jax.data import image_arrays, pixels, tiffs
 
-      if pixels.is_tiff(encoded):
+      if tiffs.is_tiff(encoded):
         return pixels.other_tiff(encoded, name, max_megapixels, size_px)
-      if pixels.is_npy(encoded):
+      if image_arrays.is_npy(encoded):
         return pixels.decode(encoded, name, max_megapixels, size_px, pixels.RGB)
     raise unreadable(name, error) from error
 

@@ -22,7 +22,7 @@ def of(source: Source) -> tuple[float, float] | tuple[()]:
   Where the first image has 8 bits none is taken; a line says so if others have not.
 
   Raises:
-    UserError: all are equal.
+    UserError: all are equal, or none is a number.
     ReadFailed: they cannot be read for now.
   """
   native = data.formed(source, pixels.NATIVE)
@@ -46,6 +46,11 @@ def of(source: Source) -> tuple[float, float] | tuple[()]:
       least, most = min(least, float(finite.min())), max(most, float(finite.max()))
   if kind is None:
     return ()
+  if least > most:
+    raise errors.UserError(
+      f"no value of {plural.of(count, 'image')} is a number, so that no range can be taken; set "
+      "--config.data.value_range, e.g. (0,4095)"
+    )
   if not least < most and not (kind.kind in "iu" and most > 0):
     raise errors.UserError(
       f"all values of {plural.of(count, 'image')} are {most:g}, from which no range can be taken; "

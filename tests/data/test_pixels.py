@@ -368,3 +368,20 @@ def test_what_is_no_image_is_said_in_the_same_words_for_every_form(form):
   with pytest.raises(data.Unreadable) as refused:
     images.decode(b"no image", "a.png", 64, None, form)
   assert str(refused.value) == "a.png: it is no image of a format that is read"
+
+
+def test_arrays_with_their_channels_first_are_turned_where_so_many_are_asked_for():
+  """They were refused with the width as the number of channels to set."""
+  for channels in (1, 3, 5):
+    array = np.random.default_rng(0).integers(0, 256, (7, 9, channels), np.uint8)
+    found = decoded(encoded(array.transpose(2, 0, 1), "npy"), channels=channels)
+    np.testing.assert_array_equal(found, array)
+  same = np.random.default_rng(0).integers(0, 256, (5, 7, 5), np.uint8)  # as it is written
+  np.testing.assert_array_equal(decoded(encoded(same, "npy"), channels=5), same)
+
+
+def test_of_images_without_any_number_no_range_is_taken(tmp_path):
+  np.save(tmp_path / "0.npy", np.full((4, 4), np.nan, np.float32))
+  source = data.build("folder", split="train", path=str(tmp_path), npy=True)
+  with pytest.raises(errors.UserError, match="no value of 1 image is a number, so that no range"):
+    pixel_range.of(source)
