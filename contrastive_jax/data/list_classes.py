@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from contrastive_jax.data.labels import distinct, tell_alike
 
@@ -23,14 +23,14 @@ def classes(labels: Sequence[str], what: str) -> tuple[str, ...]:
   distinct(len(names), len(given), what)
   found = in_order(names)
   tell_alike(found, what)
-  _tell_of_several(names, what)
+  tell_of_several(found, what)
   return found
 
 
-def _tell_of_several(names: set[str], what: str) -> None:
+def tell_of_several(names: Iterable[str], what: str) -> None:
   """Says of the first label that joins others, "cat|dog": it is a class of its own."""
   bare = {name.strip(_AROUND): name for name in names}
-  for name in sorted(names):
+  for name in bare.values():
     parts = [part.strip(_AROUND) for part in re.split(r"[|;,]", name)]
     if len(parts) > 1 and all(part in bare for part in parts):
       logging.getLogger(__name__).warning(

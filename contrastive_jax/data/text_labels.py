@@ -68,6 +68,7 @@ def names(here: Found, others: Iterable[Found], what: str, instead: str) -> tupl
   distinct(len(known), images, what)
   ordered = list_classes.in_order(known)
   tell_alike(ordered, what)
+  list_classes.tell_of_several(ordered, what)
   return ordered
 
 

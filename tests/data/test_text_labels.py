@@ -249,3 +249,12 @@ def test_beside_a_file_of_names_too_minus_one_is_none_and_true_is_true(tmp_path,
   (tmp_path / "2").mkdir()
   with pytest.raises(errors.UserError, match="no number is known of '7': name each class"):
     both(source, write, tmp_path / "2", ["true", "7"], ["true"], names=str(names))
+
+
+@pytest.mark.parametrize("write", [npz, parquet])
+def test_texts_that_join_others_are_told(write, tmp_path, caplog):
+  """As of chest X-rays: each combination of findings was a class, without a word."""
+  source = "npz" if write is npz else "parquet"
+  given = write(tmp_path, "train", ["cat", "dog", "cat|dog"])
+  assert data.build(source, split="train", **given).num_classes == 3
+  assert "'cat|dog' joins labels that others have alone, such as 'cat', and is a " in caplog.text
