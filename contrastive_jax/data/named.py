@@ -19,13 +19,26 @@ from contrastive_jax.data.listing import Listing
 from contrastive_jax.data.rows import Row
 from contrastive_jax.data.splits import Tree
 
+
+def _in_forms(of_folder: str, of_file: str, name: str) -> str:
+  """Returns a path whose letters with accents are encoded so in folders, and so in its last name.
+
+  A folder that was made on one system may hold files that were packed on another.
+  """
+  above, slash, file = name.rpartition("/")
+  form = unicodedata.normalize
+  return f"{form(of_folder, above)}{slash}{form(of_file, file)}"
+
+
 _SHOWN = 3  # files that are not there
 # Of names that are not there: joined on Windows to a path of another system, or written where
 # letters with accents are encoded as one (NFC), or as several (NFD, on macOS).
 _OTHER_FORMS = (
   lambda name: posixpath.normpath(name.replace("\\", "/")),
-  functools.partial(unicodedata.normalize, "NFC"),
-  functools.partial(unicodedata.normalize, "NFD"),
+  functools.partial(_in_forms, "NFC", "NFC"),
+  functools.partial(_in_forms, "NFD", "NFD"),
+  functools.partial(_in_forms, "NFC", "NFD"),
+  functools.partial(_in_forms, "NFD", "NFC"),
 )
 
 

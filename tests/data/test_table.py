@@ -360,6 +360,20 @@ def test_names_whose_letters_are_encoded_otherwise_are_found(tmp_path, here, the
   assert told(source) == {f"{file}.png": "cat", "b.png": "dog"}
 
 
+@pytest.mark.parametrize("of_list", ["NFC", "NFD"])
+@pytest.mark.parametrize("of_folder", ["NFC", "NFD"])
+def test_a_folder_may_have_its_letters_encoded_otherwise_than_its_files(
+  tmp_path, of_folder, of_list
+):
+  of_file = {"NFC": "NFD", "NFD": "NFC"}[of_folder]
+  form = unicodedata.normalize
+  path = f"{form(of_folder, 'é')}/{form(of_file, 'ü')}.png"
+  (tmp_path / path).parent.mkdir()
+  write(tmp_path, path)
+  source = opened(listed(tmp_path, f"path,label\n{form(of_list, 'é/ü')}.png,cat\n"))
+  assert told(source) == {path: "cat"}
+
+
 def test_addresses_and_names_without_suffixes_are_refused_with_a_remedy(tmp_path):
   write(tmp_path, *ABC)
   with pytest.raises(errors.UserError, match="line 2: https://x.org/a.png is an address.*; fetch"):
