@@ -97,12 +97,14 @@ def schedule(
 
   warmup_steps = round(warmup_epochs * steps_per_epoch)
   total_steps = max(1, round(epochs * steps_per_epoch))
+  falls: dict[int, float] = {}
+  for milestone in milestones:  # of a short epoch several may be one step
+    step = round(milestone * steps_per_epoch) - warmup_steps
+    falls[step] = falls.get(step, 1.0) * milestone_factor
   decays = {
     "cosine": optax.cosine_decay_schedule(peak, max(1, total_steps - warmup_steps), final_fraction),
     "constant": optax.constant_schedule(peak),
-    "step": optax.piecewise_constant_schedule(
-      peak, {round(m * steps_per_epoch) - warmup_steps: milestone_factor for m in milestones}
-    ),
+    "step": optax.piecewise_constant_schedule(peak, falls),
   }
   decay = decays[lr_schedule]
   if per_epoch:

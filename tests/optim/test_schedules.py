@@ -59,6 +59,11 @@ def test_steps_decay_at_epochs_counted_from_the_start():
     assert float(rate(step)) == pytest.approx(wanted, rel=1e-5), step
 
 
+def test_milestones_of_one_step_decay_both():
+  rate = optim.schedule(0.03, 256, 8, 1, "none", lr_schedule="step", milestones=(2, 4.1, 4.4))
+  assert [float(rate(step)) for step in (1, 3, 4, 7)] == pytest.approx([0.03, 3e-3, 3e-5, 3e-5])
+
+
 def test_a_constant_schedule_stays_at_the_peak():
   rate = optim.schedule(0.03, 512, 10, 3, "none", lr_schedule="constant", warmup_epochs=1)
   assert [float(rate(s)) for s in (0, 3, 29)] == pytest.approx([0, 0.03, 0.03])
