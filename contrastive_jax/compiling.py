@@ -1,5 +1,9 @@
-"""How much work XLA puts into a program on a CPU, where its default costs more than it gains."""
+"""How much work XLA puts into a program on a CPU, where its default costs more than it gains.
 
+What `XLA_FLAGS` sets holds: only what it leaves out is set here.
+"""
+
+import os
 from collections.abc import Callable
 
 import jax
@@ -28,9 +32,12 @@ def often(function: Callable, **options) -> Callable:
   return _jit(function, _OFTEN, options)
 
 
-def _jit(function: Callable, on_cpu: dict[str, int | bool] | None, options: dict) -> Callable:
+def _jit(function: Callable, on_cpu: dict[str, int | bool], options: dict) -> Callable:
   if jax.default_backend() != "cpu":
-    on_cpu = None
-  elif jax.device_count() > 1:
+    return jax.jit(function, compiler_options=None, **options)
+  if jax.device_count() > 1:
     on_cpu = on_cpu | _ON_SEVERAL
-  return jax.jit(function, compiler_options=on_cpu, **options)
+  asked = os.environ.get("XLA_FLAGS", "")  # what it sets holds
+  return jax.jit(
+    function, compiler_options={k: v for k, v in on_cpu.items() if f"--{k}" not in asked}, **options
+  )

@@ -9,8 +9,14 @@ from contrastive_jax.step import state as state_lib
 from tests import tiny_config
 
 
+@pytest.fixture
+def no_flags(monkeypatch):
+  jax.devices()  # XLA reads its flags here, once
+  monkeypatch.delenv("XLA_FLAGS")
+
+
 @pytest.mark.parametrize("form", (compiling.once, compiling.often))
-def test_less_is_optimised_on_a_cpu_alone(form, monkeypatch):
+def test_less_is_optimised_on_a_cpu_alone(form, no_flags, monkeypatch):
   asked = []
   monkeypatch.setattr(jax, "jit", lambda function, **options: asked.append(options))
   for backend in ("cpu", "gpu", "tpu"):
@@ -21,8 +27,21 @@ def test_less_is_optimised_on_a_cpu_alone(form, monkeypatch):
   assert others == [None, None] and asked == 3 * [{"donate_argnums": 0}]
 
 
+def test_what_the_flags_of_xla_set_holds(monkeypatch):
+  jax.devices()
+  monkeypatch.setenv("XLA_FLAGS", "--xla_a=1 --xla_backend_optimization_level=3")
+  monkeypatch.setattr(jax, "jit", lambda function, **options: options["compiler_options"])
+  assert compiling.often(abs) == {"xla_cpu_enable_concurrency_optimized_scheduler": False}
+  assert compiling.once(abs).keys() == {
+    "xla_llvm_disable_expensive_passes",
+    "xla_cpu_enable_concurrency_optimized_scheduler",
+  }
+
+
 @pytest.mark.parametrize(("devices", "concurrent"), [(1, None), (2, False)])
-def test_several_devices_of_a_cpu_begin_collectives_in_one_order(devices, concurrent, monkeypatch):
+def test_several_devices_of_a_cpu_begin_collectives_in_one_order(
+  devices, concurrent, no_flags, monkeypatch
+):
   monkeypatch.setattr(jax, "jit", lambda function, **options: options["compiler_options"])
   monkeypatch.setattr(jax, "device_count", lambda: devices)
   options = compiling.often(abs)
@@ -30,7 +49,7 @@ def test_several_devices_of_a_cpu_begin_collectives_in_one_order(devices, concur
 
 
 @pytest.mark.slow
-def test_a_step_has_the_same_numbers():
+def test_a_step_has_the_same_numbers(no_flags):
   config = tiny_config.tiny(augment__recipe="simclr", model__dtype="float32")
   mesh = parallel.make_mesh(jax.devices()[:1])
   run = build.run(config, 64, 10, mesh.size)
