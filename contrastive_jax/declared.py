@@ -53,6 +53,7 @@ def has(module: str, name: str) -> bool:
   return name in _names(module).classes
 
 
+@functools.cache
 def modules(package: str) -> tuple[str, ...]:
   """Returns the names of the modules in a folder, in order; none that begins with "_"."""
   return tuple(sorted(p.stem for p in (_HOME / package).glob("[!_]*.py")))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import numbers
 import types
 import typing
@@ -90,13 +91,16 @@ def option(default: Any, doc: str, *, identity: bool = True) -> Any:
   return dataclasses.field(default=default, metadata={"doc": doc, "identity": identity})
 
 
+_types = functools.cache(typing.get_type_hints)  # of a class: it takes half of the time of a config
+
+
 def section(cls: type, **values: Any) -> Section:
   """Builds the config section of a dataclass from its defaults, with `values` in their place.
 
   A field that may be None becomes a typed placeholder, so that a flag can still set it.
   """
   result = Section()
-  annotations = typing.get_type_hints(cls)
+  annotations = _types(cls)
   for field in dataclasses.fields(cls):
     default = None if field.default is dataclasses.MISSING else field.default
     value = values.pop(field.name, default)
@@ -123,7 +127,7 @@ def not_of_identity(cls: type, prefix: str = "") -> set[str]:
 
 def kind_name(cls: type, name: str) -> str:
   """Returns the type of a field as a user would write it, e.g. "float" or "str, optional"."""
-  annotation = typing.get_type_hints(cls)[name]
+  annotation = _types(cls)[name]
   kinds = _kinds(annotation)
   word = " or ".join((typing.get_origin(kind) or kind).__name__ for kind in kinds)
   return word if kinds == [annotation] else f"{word}, optional"
@@ -147,7 +151,7 @@ def check(cls: type, values: Mapping[str, Any], prefix: str = "") -> None:
     cls: a dataclass.
     values: by prefix + field name; others are not looked at.
   """
-  annotations = typing.get_type_hints(cls)
+  annotations = _types(cls)
   for field in dataclasses.fields(cls):
     key, annotation = prefix + field.name, annotations[field.name]
     if key in values and not _fits(annotation, values[key]):
