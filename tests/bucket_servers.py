@@ -75,7 +75,10 @@ def on_both(metafunc) -> None:
 def on_s3_slowly(metafunc) -> None:
   """The same, where the second server takes time and shows little that the first does not."""
   if "bucket_server" in metafunc.fixturenames:
-    kinds = ["gs", pytest.param("s3", marks=pytest.mark.slow)]
+    marks = [pytest.mark.slow]
+    if metafunc.definition.get_closest_marker("s3_thorough"):
+      marks.append(pytest.mark.thorough)
+    kinds = ["gs", pytest.param("s3", marks=marks)]
     metafunc.parametrize("bucket_server", kinds, indirect=True, scope="session")
 
 

@@ -58,6 +58,7 @@ def test_a_mistake_leaves_nothing_here_or_there(server, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.s3_thorough
 def test_the_commands_take_buckets_and_import_no_tensorflow(server, tmp_path):
   """Through the command line, each in a process of its own."""
   config = members.config_file(tmp_path, epochs=1)
@@ -88,6 +89,7 @@ def test_the_commands_take_buckets_and_import_no_tensorflow(server, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.s3_thorough
 def test_sigterm_in_the_middle_of_a_save_commits_it_and_the_step_that_was_reached(server, tmp_path):
   config = members.config_file(tmp_path, epochs=5000)
   cache = str(tmp_path / "cache")

@@ -81,6 +81,7 @@ def test_an_export_in_a_bucket_is_not_taken_for_a_run_nor_trained_in(server):
 
 
 @pytest.mark.slow
+@pytest.mark.s3_thorough
 def test_a_run_in_a_bucket_leaves_its_page_and_its_backbone_there(server, tmp_path, caplog):
   workdir = server.address("run")
   config = tiny_config.tiny(epochs=1, checkpoint__export=("own",), log__tensorboard=True)

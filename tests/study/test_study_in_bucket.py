@@ -104,6 +104,7 @@ def test_parts_on_machines_of_their_own_end_as_one_on_a_disk(study_here, server,
   assert table.count(",done,") == 16, "of the cells of both: held out, and on test images"
 
 
+@pytest.mark.s3_thorough
 def test_what_is_done_is_not_done_again_by_another_machine(study_here, server):
   made = small.study(choose=(), line="rate")
   study_here(made)
