@@ -63,7 +63,7 @@ def test_a_new_checkpoint_gives_the_restarts_back_and_ends_the_pauses(tmp_path):
   )
   command = [*times_run(counter, then), f"--workdir={tmp_path / 'run'}"]
   process = launch(*command, restarts=3, pause_s=0.01)
-  _, err = process.communicate(timeout=60)
+  _, err = process.communicate(timeout=300)
   told = [line.split("; ")[1] for line in err.splitlines()]
   assert told == [
     "restart 1 of 3 in 0.01 s",
@@ -102,7 +102,7 @@ def test_sigterm_reaches_the_run_and_nothing_is_started_again():
   process = launch(*script(f"{ready}signal.pause()"), restarts=9, stdout=subprocess.PIPE)
   assert process.stdout.readline() == "ready\n"
   process.send_signal(signal.SIGTERM)
-  out, err = process.communicate(timeout=60)
+  out, err = process.communicate(timeout=300)
   assert (process.returncode, out, err) == (errors.EXIT_PREEMPTED, "", "")
 
 
@@ -124,7 +124,7 @@ time.sleep(600)"""
   )
   assert process.stdout.readline() == "ready\n"
   process.kill()
-  process.communicate(timeout=60)  # until nobody holds its output
+  process.communicate(timeout=300)  # until nobody holds its output
   assert told.exists()
 
 
@@ -143,7 +143,7 @@ def test_what_a_member_had_started_ends_with_it(code):
     f"os._exit({code})"
   )
   process = launch(*script(run), restarts=0, environment=watched.environment)
-  process.communicate(timeout=60)
+  process.communicate(timeout=300)
   assert process.returncode == code
   assert watched.left() == ([], [])
 
@@ -160,7 +160,7 @@ signal.signal(15, leave)
   process = launch(*script(run), restarts=9, stdout=subprocess.PIPE)
   assert process.stdout.readline() == "ready\n"
   process.kill()
-  process.communicate(timeout=60)  # until nobody holds its output
+  process.communicate(timeout=300)  # until nobody holds its output
   assert told.exists()
 
 
@@ -182,15 +182,15 @@ sys.exit(130)"""
   with pytest.raises(subprocess.TimeoutExpired):  # one that reached it twice would end
     process.wait(0.5)
   os.killpg(process.pid, signal.SIGINT)
-  out, err = process.communicate(timeout=60)
+  out, err = process.communicate(timeout=300)
   assert (out, process.returncode, err) == ("told\n", 130, "")
 
 
 def test_several_processes_get_their_places_and_end_together():
   tell = "import sys, time\nprint(' '.join(sys.argv[1:]) + '\\n', end='', flush=True)\n"
-  wait = "time.sleep(100 if sys.argv[-1] == '--process_id=1' else 0)\nsys.exit(74)"
+  wait = "time.sleep(1000 if sys.argv[-1] == '--process_id=1' else 0)\nsys.exit(74)"
   process = launch(*script(tell + wait), restarts=0, processes=2, stdout=subprocess.PIPE)
-  out, err = process.communicate(timeout=60)
+  out, err = process.communicate(timeout=300)
   flags = sorted(line.split() for line in out.splitlines())
   assert flags[0][0] == flags[1][0] and flags[0][0].startswith("--coordinator=127.0.0.1:")
   assert [f[1:] for f in flags] == [["--num_processes=2", f"--process_id={i}"] for i in (0, 1)]

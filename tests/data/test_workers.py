@@ -92,7 +92,7 @@ def test_no_worker_outlives_a_run_however_it_ends(end):
   while len(watched.processes()) < 3:
     assert process.poll() is None, process.stderr.read()
   watched.look()
-  process.communicate("\n", timeout=60)  # workers hold its stderr: this ends with the last of them
+  process.communicate("\n", timeout=300)  # workers hold its stderr: this ends with the last of them
   assert watched.left() == ([], [])
 
 

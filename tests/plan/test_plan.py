@@ -93,12 +93,12 @@ def test_a_compiler_does_not_outlive_who_asked_for_it():
   # It asks for its work when it watches already; `read` is how.
   compiler = "import io, sys, time; from contrastive_jax.plan import child; "
   compiler += "sys.stdin = io.StringIO(); "
-  compiler += "sys.stdin.read = lambda: print('ready', flush=True) or time.sleep(300); child.main()"
+  compiler += "sys.stdin.read = lambda: print('ready', flush=True) or time.sleep(999); child.main()"
   asking = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {compiler!r}])"
   process = subprocess.Popen([sys.executable, "-c", asking], stdout=subprocess.PIPE, text=True)
   assert process.stdout.readline() == "ready\n"
   process.kill()
-  assert process.communicate(timeout=60)[0] == "", "the compiler's end closes the pipe"
+  assert process.communicate(timeout=300)[0] == "", "the compiler's end closes the pipe"
 
 
 def test_the_planned_state_and_batch_are_those_that_training_uses():
