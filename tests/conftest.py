@@ -76,6 +76,18 @@ def logging_as_before():
   log.setLevel(before[1])
 
 
+@pytest.fixture
+def level_of_runs(monkeypatch):
+  """Has steps compiled as a run has them, with the flags above for all else: many take less time.
+
+  Also those of processes that the test starts, which have one device then.
+  """
+  import jax
+
+  jax.devices()  # XLA reads its flags here, once
+  monkeypatch.delenv("XLA_FLAGS")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:
   """The folder of real images, or a skip that says what is missing."""

@@ -9,14 +9,8 @@ from contrastive_jax.step import state as state_lib
 from tests import tiny_config
 
 
-@pytest.fixture
-def no_flags(monkeypatch):
-  jax.devices()  # XLA reads its flags here, once
-  monkeypatch.delenv("XLA_FLAGS")
-
-
 @pytest.mark.parametrize("form", (compiling.once, compiling.often))
-def test_less_is_optimised_on_a_cpu_alone(form, no_flags, monkeypatch):
+def test_less_is_optimised_on_a_cpu_alone(form, level_of_runs, monkeypatch):
   asked = []
   monkeypatch.setattr(jax, "jit", lambda function, **options: asked.append(options))
   for backend in ("cpu", "gpu", "tpu"):
@@ -40,7 +34,7 @@ def test_what_the_flags_of_xla_set_holds(monkeypatch):
 
 @pytest.mark.parametrize(("devices", "concurrent"), [(1, None), (2, False)])
 def test_several_devices_of_a_cpu_begin_collectives_in_one_order(
-  devices, concurrent, no_flags, monkeypatch
+  devices, concurrent, level_of_runs, monkeypatch
 ):
   monkeypatch.setattr(jax, "jit", lambda function, **options: options["compiler_options"])
   monkeypatch.setattr(jax, "device_count", lambda: devices)
@@ -49,7 +43,7 @@ def test_several_devices_of_a_cpu_begin_collectives_in_one_order(
 
 
 @pytest.mark.slow
-def test_a_step_has_the_same_numbers(no_flags):
+def test_a_step_has_the_same_numbers(level_of_runs):
   config = tiny_config.tiny(augment__recipe="simclr", model__dtype="float32")
   mesh = parallel.make_mesh(jax.devices()[:1])
   run = build.run(config, 64, 10, mesh.size)

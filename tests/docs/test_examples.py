@@ -15,7 +15,7 @@ LEARNT = GUESSING - 0.5
 
 
 @pytest.mark.slow
-def test_the_example_of_the_readme_learns(tmp_path, monkeypatch):
+def test_the_example_of_the_readme_learns(level_of_runs, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   (block,) = pages.blocks(REPOSITORY / "README.md", "python")
   names = {}
