@@ -44,7 +44,7 @@ def images():
 
 
 def features(run, images, **options):
-  return cj.features(run, images, devices=jax.devices()[:1], **options)
+  return cj.features(run, images, batch_size=16, devices=jax.devices()[:1], **options)
 
 
 def test_importing_the_package_loads_nothing_but_itself():

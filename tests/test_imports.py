@@ -20,6 +20,7 @@ PRETRAIN += ["--config.batch_size=32", "--config.log.tensorboard=True"]
 EVALUATE = ["eval.py", "--config=configs/eval/all.py", "--config.linear_sgd.epochs=1"]
 EVALUATE += ["--config.linear_sgd.min_steps=0"]
 EVALUATE += ["--config.linear_sgd.batch_size=32", "--config.layers=h", "--config.baselines="]
+EVALUATE += ["--config.batch_size=32"]
 
 
 @pytest.fixture(scope="module")

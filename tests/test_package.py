@@ -66,7 +66,7 @@ def test_the_installed_command_trains_and_evaluates_by_the_names_of_configs(inst
   done = installed("train", "--config=shapes/quickstart", f"--workdir={tmp_path}", *small)
   assert done.returncode == 0, done.stderr
   assert (tmp_path / "report" / "index.html").exists(), done.stderr
-  done = installed("eval", "--config=eval/knn", f"--workdir={tmp_path}")
+  done = installed("eval", "--config=eval/knn", f"--workdir={tmp_path}", small[1])
   assert done.returncode == 0 and " knn " in done.stdout, done.stderr
   done = installed("--version")
   assert done.returncode == 0 and done.stdout.startswith("contrastive_jax ")
