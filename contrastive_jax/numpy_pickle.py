@@ -37,11 +37,23 @@ def _mapping(*values: Any) -> Any:
   return values[0] if values else {}
 
 
+class _OfArrays:
+  """Stands for `numpy.ndarray`, which a pickle of arrays names and does not call."""
+
+
+class _Array(np.ndarray):
+  """An array whose content a pickle sets, of numbers alone."""
+
+  def __setstate__(self, state: tuple) -> None:
+    version, shape, kind, by_column, content = state
+    super().__setstate__((version, shape, _plain(kind), by_column, content))
+
+
 def _array(kind: type, shape: tuple, typecode: bytes) -> np.ndarray:
   """Stands for NumPy's `_reconstruct`, for plain arrays alone; the content is set afterwards."""
-  if kind is not np.ndarray:
+  if kind is not _OfArrays:
     raise Refused(f"an array of {getattr(kind, '__name__', kind)}")
-  return np.ndarray.__new__(np.ndarray, (0,), "b")
+  return np.ndarray.__new__(_Array, (0,), "b")
 
 
 def _scalar(kind: np.dtype, content: bytes = b"") -> np.generic:
@@ -51,18 +63,19 @@ def _scalar(kind: np.dtype, content: bytes = b"") -> np.generic:
 
 def _frombuffer(content: Any, kind: np.dtype, shape: tuple, order: str) -> np.ndarray:
   """Stands for NumPy's `_frombuffer`, of pickles of protocol 5."""
-  return np.frombuffer(content, _plain(kind)).reshape(shape, order=order)
+  return np.frombuffer(content, _plain(kind)).reshape(shape, order=order).view(_Array)
 
 
 def _dtype(kind: str, *_: Any) -> np.dtype:
   """Stands for `numpy.dtype`, of numbers alone."""
-  return _plain(np.dtype(kind, False, True))  # a copy: what follows in the pickle changes it
+  return np.dtype(_plain(np.dtype(kind)), copy=True)  # what follows in the pickle changes it
 
 
 def _plain(kind: np.dtype) -> np.dtype:
-  if kind.hasobject or kind.kind not in "biufc":
+  """Returns a type of numbers, made anew: a pickle may give its own parts larger than an array."""
+  if kind.hasobject or kind.subdtype or kind.names or kind.kind not in "biufc":
     raise Refused(f"an array of type {kind}")
-  return kind
+  return np.dtype(kind.str)
 
 
 def _bytes(text: str, coding: str) -> bytes:
@@ -75,7 +88,7 @@ def _bytes(text: str, coding: str) -> bytes:
 _NAMES = {
   ("_codecs", "encode"): _bytes,
   ("collections", "OrderedDict"): collections.OrderedDict,
-  ("numpy", "ndarray"): np.ndarray,
+  ("numpy", "ndarray"): _OfArrays,
   ("numpy", "dtype"): _dtype,
   ("byol.byol_experiment", "_ExperimentState"): _experiment_state,
   ("byol_experiment", "_ExperimentState"): _experiment_state,

@@ -167,7 +167,7 @@ def _lists(value: Any) -> bool:
 def _array(value: Any) -> np.ndarray | None:
   """Returns an array of NumPy, of a kind that a file of weights can hold; None for all else."""
   if isinstance(value, np.ndarray):
-    return value if value.dtype in safetensors_file.NAMES else None
+    return np.asarray(value) if value.dtype in safetensors_file.NAMES else None
   torch = sys.modules.get("torch")
   if torch is None or not isinstance(value, torch.Tensor):
     return None

@@ -156,23 +156,43 @@ PICKLES = {
 
 @pytest.mark.parametrize("case", PICKLES)
 def test_a_pickle_of_more_than_arrays_calls_nothing(case):
+  arrays = {}
   with pytest.raises(Exception) as refused:  # noqa: B017 which one is the child's to say
     found = numpy_pickle.load(io.BytesIO(PICKLES[case]))
     arrays, _ = convert_child.flat(found, ".")
-    assert not arrays
     raise ValueError("there are no arrays in it")
+  assert not arrays
   assert "\n" not in convert_child._said(refused.value)
   assert not CALLED
+
+
+def test_a_pickle_calls_no_array_by_its_name():
+  called = b"\x80\4\x8c\5numpy\x8c\7ndarray\x93K\3\x85\x8c\1O\x86R."  # ndarray(3, "O")
+  with pytest.raises((numpy_pickle.Refused, TypeError)):
+    numpy_pickle.load(io.BytesIO(called))
+
+
+@pytest.mark.parametrize("kind", [(np.int16, (4,)), "O", "i2,i2", "U2"])
+def test_types_of_more_than_numbers_are_refused(kind):
+  with pytest.raises(numpy_pickle.Refused):
+    numpy_pickle._plain(np.dtype(kind))
+
+
+def test_a_type_is_made_anew():
+  kind = np.dtype("i8", metadata={"of": "a file"})
+  assert numpy_pickle._plain(kind).metadata is None
 
 
 def test_a_pickle_of_arrays_is_read(tmp_path):
   arrays = foreign.drawn({"a": (2, 3), "b": (4,)})
   nested = {"outer": collections.OrderedDict(arrays), "rate": np.float64(0.3), "step": 7}
+  nested["high byte first"] = np.arange(3, dtype=">i4")
   for protocol in range(2, 6):
     found = numpy_pickle.load(io.BytesIO(pickle.dumps(nested, protocol)))
     for name, array in arrays.items():
       np.testing.assert_array_equal(found["outer"][name], array)
     assert found["rate"] == 0.3
+    assert found["high byte first"].tolist() == [0, 1, 2]
 
 
 @pytest.fixture(scope="module")
