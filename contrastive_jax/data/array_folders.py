@@ -16,7 +16,7 @@ def read(folder: pathlib.Path, split: str, label: str) -> dict[str, np.ndarray]:
   """Returns the arrays of a split: `images_SPLIT`, `labels_SPLIT`, and of CIFAR further ones.
 
   Args:
-    folder: of the set, or that above.
+    folder: of the set, or that above; of MNIST also that above a folder raw.
     split: as it was asked for, which is SPLIT.
     label: likewise, "": the usual one.
 
@@ -24,7 +24,7 @@ def read(folder: pathlib.Path, split: str, label: str) -> dict[str, np.ndarray]:
     UserError: there is no such set, there are several, a file is damaged, or it has no such split.
   """
   with slow.named(str(folder)):
-    places = ([folder], sorted(folder.glob("*")), sorted(folder.glob("*/*")))  # MNIST/raw/
+    places = ([folder], sorted(folder.glob("*")), sorted(folder.glob("*/raw")))  # MNIST/raw/
     found = next(filter(None, (_in(some, label) for some in places)), {})
     if not found:
       raise errors.Absent(
@@ -57,7 +57,8 @@ def _in(folders: list[pathlib.Path], label: str) -> dict[str, dict[str, _Read]]:
         kind: functools.partial(cifar.read, folder, one, kind, label) for kind in ("train", "test")
       }
     for path in sorted(folder.iterdir(), key=lambda path: len(path.name)):  # the unpacked first
-      if match := idx.NAME.fullmatch(path.name):
+      match = idx.NAME.fullmatch(path.name)
+      if match and path.is_file():  # archives of Kaggle hold folders that are called so, too
         begin, word, _ = match.groups()
         kind = splits.kind(word) or "test"  # t10k
         name = f"{folder}/{begin}{{split}}{path.name[match.end(2) :]}" if begin else str(folder)

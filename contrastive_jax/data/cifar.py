@@ -53,7 +53,13 @@ FORMS = (
 
 def form(folder: pathlib.Path) -> Form | None:
   """Returns how a folder holds such a set; None: it holds none."""
-  return next((one for one in FORMS if (folder / one.names[0]).is_file()), None)
+
+  def is_there(one: Form) -> bool:
+    """Other things, too, are called meta, beside folders train and test."""
+    has_images = any((folder / name).is_file() for name in (*one.train, one.test))
+    return (folder / one.names[0]).is_file() and has_images
+
+  return next(filter(is_there, FORMS), None)
 
 
 def read(folder: pathlib.Path, one: Form, split: str, label: str = "") -> dict[str, np.ndarray]:

@@ -30,9 +30,10 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     UserError: a file is damaged, holds no bytes, or has no label for each image.
   """
   images = _array(path, dimensions=3)
-  name = re.sub("images([-.])idx3", r"labels\1idx1", path.name)
+  name = re.sub("images([-.])idx3", r"labels\1idx1", path.name, flags=re.IGNORECASE)
   bare = name.removesuffix(".gz")
-  beside = next((p for p in map(path.with_name, (name, bare, f"{bare}.gz")) if p.exists()), None)
+  places = map(path.with_name, (name, bare, f"{bare}.gz"))
+  beside = next((place for place in places if place.is_file()), None)
   if beside is None:
     raise errors.UserError(
       f"there is no {path.with_name(name)}, which has the labels of {path.name}; copy it there, or "

@@ -170,6 +170,19 @@ def test_mnist_is_read_as_it_is_downloaded(below, form, tmp_path):
   assert list(train.labels) == [1, 2, 3, 4] and parts.in_common(train, test) == 0
 
 
+def test_folders_that_are_called_as_files_are_passed_over(tmp_path):
+  """In an archive of MNIST at Kaggle each file lies twice, once in a folder that is called so."""
+  write_mnist(tmp_path, between=".")
+  for path in list(tmp_path.iterdir()):
+    (tmp_path / path.name.replace(".", "-")).mkdir()
+  np.testing.assert_array_equal(opened(tmp_path).images[..., 0], MNIST["train"])
+  write_cifar(tmp_path / "of", "cifar-100-python")
+  (tmp_path / "of" / "a").mkdir()
+  (tmp_path / "of" / "a" / "meta").write_text("of another set")
+  (tmp_path / "of" / "a" / "train").mkdir()
+  assert len(opened(tmp_path / "of")) == COUNT
+
+
 def test_of_several_sets_in_a_folder_one_is_named_by_its_files(tmp_path):
   for name in ("digits", "letters"):
     write_mnist(tmp_path, f"emnist-{name}-", end=".gz", test="test")
