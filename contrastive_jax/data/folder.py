@@ -160,6 +160,8 @@ class Folder:
     """Returns how many files of `other` are here too: the same folder, or one inside the other."""
     here, there = (os.path.realpath(source.root) for source in (self, other))
     if here == there:
+      if np.array_equal(self.paths.names, other.paths.names):  # seconds of 100,000 otherwise
+        return len(other.paths)
       return sum(path in self.paths for path in other.paths)
     if os.path.commonpath((here, there)) == here:
       below = os.path.relpath(there, here)
