@@ -120,7 +120,7 @@ def _without_nan(rows: list[Row]) -> list[Row]:
   if first := next(found, None):
     logging.getLogger(__name__).warning(
       "warning: line %d has the label %r beside numbers: this and others written so are taken as "
-      "none",
+      "none; if it is a class call it otherwise",
       *(first.line, first.label),
     )
   none = is_none if others else lambda label: label.casefold() == "nan"

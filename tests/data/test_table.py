@@ -423,6 +423,7 @@ def test_what_programs_write_for_no_number_is_no_class_beside_numbers(word, tmp_
   found = opened(path)
   assert found.labels.tolist() == [-1, 0, 1] and found.label_names == ("3", "4")
   assert f"line 2 has the label {word!r} beside numbers: this and others written so" in caplog.text
+  assert "if it is a class call it otherwise" in caplog.text
   caplog.clear()
   for label in ("dog", word):  # of Namibia, or a list without any number
     assert opened(listed(tmp_path, f"path,label\na.png,{word}\nb.png,{label}\n")).labels.min() == 0
