@@ -98,9 +98,9 @@ def of_flat(
         said.append(_of_one_split(f"{above}{file}", column, sorted(classes), pair))
       else:
         said.append(f"data.folder.labels={above}{file} reads that list")
-  if not splits.kind(folder.name):
-    _of_splits_in_names(images, paths)
   few = [in_name(paths[i]) for i in range(0, len(paths), -(-len(paths) // 1000))]
+  if not splits.kind(folder.name) and _have_splits_in_names(images, paths):
+    few = []  # and no classes
   if not classes and 2 <= len(set(few)) <= len(few) // 2 and all(few):
     kinds = ", ".join(sorted(set(few))[:3])
     said.append(f"data.folder.labels=name takes {kinds}, ... in the files' names as classes")
@@ -112,18 +112,20 @@ def of_flat(
     )
 
 
-def _of_splits_in_names(images: Any, paths: Listing) -> None:
-  """Says where the names of all images say of which split they are: train_1.png, test_1.png."""
+def _have_splits_in_names(images: Any, paths: Listing) -> bool:
+  """Says, and returns, whether all names say of which split they are: train_1.png, test_1.png."""
   first: dict[str, str] = {}
   for i in range(0, len(paths), -(-len(paths) // 1000)):
     name = os.path.basename(paths[i])
     first.setdefault(class_hints.split_in(name), name)
-  if "train" in first and len(first) > 1 and "" not in first:
+  is_so = "train" in first and len(first) > 1 and "" not in first
+  if is_so:
     logging.getLogger(__name__).warning(
       "warning: the names of images in %s say of which split they are, such as %s, and all are "
       "read as one: move them into folders train, val and test there",
       *(images, " and ".join(first.values())),
     )
+  return is_so
 
 
 def _of_one_split(

@@ -105,6 +105,7 @@ def test_names_of_images_that_say_their_split_are_told(tmp_path, caplog):
   write(tmp_path / "flat", names)
   opened(tmp_path / "flat")
   assert "such as test_a_1.jpg and train_a_1.jpg, and all are read as one: move" in caplog.text
+  assert "names as classes" not in caplog.text  # train_a and test_a
   caplog.clear()
   write(tmp_path / "clear", ["train_1.jpg", "latest_2.jpg", "test 3.jpg"])  # of trains, perhaps
   write(tmp_path / "split", [f"train/{name}" for name in names] + ["test/1.jpg"])
