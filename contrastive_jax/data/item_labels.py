@@ -77,8 +77,10 @@ def _tell_of_other_keys(items: Any, name: str) -> None:
   """Says that no key of an item is called as labels are, if one may be meant so."""
   with contextlib.suppress(Exception):  # whatever another's code raises: told elsewhere
     item = items[0]
+    if not isinstance(item, Mapping):
+      return
     can_be = [key for key in item if key not in _IMAGE_KEYS and _class(item[key]) is not None]
-    if isinstance(item, Mapping) and can_be:
+    if can_be:
       logging.getLogger(__name__).warning(
         "warning: items of %s have no %s but %s: images are taken without labels; give (image, "
         "label)",

@@ -55,10 +55,7 @@ def _rgb(image: Any, name: str) -> np.ndarray:
   if array.dtype.kind == "f":
     _check_unit(array, name)
     array = np.rint(array * 255).astype(np.uint8)
-  if array.dtype != np.uint8:
-    raise errors.UserError(
-      f"{name}: pixels are {array.dtype}; give uint8, or float in 0..1, or set data.value_range"
-    )
+  _check_bytes(array, name)
   return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else np.ascontiguousarray(array)
 
 
@@ -77,6 +74,8 @@ def _formed(image: Any, name: str, form: pixels.Form) -> np.ndarray:
   if found.dtype.kind == "f" and not form.value_range:
     _check_unit(found, name)
     form = dataclasses.replace(form, value_range=(0.0, 1.0))
+  elif not form.value_range:
+    _check_bytes(found, name)
   return pixels.formed(found, form, name)
 
 
@@ -86,6 +85,14 @@ def _check_unit(array: np.ndarray, name: str) -> None:
     raise errors.UserError(
       f"{name}: float pixels from {array.min():.4g} to {array.max():.4g} are outside 0..1; leave "
       "out what normalises them, give uint8, or set data.value_range"
+    )
+
+
+def _check_bytes(array: np.ndarray, name: str) -> None:
+  """Raises UserError unless values have 8 bits."""
+  if array.dtype != np.uint8:
+    raise errors.UserError(
+      f"{name}: pixels are {array.dtype}; give uint8, or float in 0..1, or set data.value_range"
     )
 
 

@@ -100,6 +100,15 @@ def test_floats_beyond_1_need_a_range_also_in_five_channels():
   np.testing.assert_array_equal(whole, FIVE[0])
 
 
+def test_numbers_of_16_bits_need_a_range_also_in_five_channels():
+  """As of three: those of 12 bits were nearly black, without a word."""
+  source = given.source(FIVE.astype(np.uint16))
+  with pytest.raises(errors.UserError, match="pixels are uint16; give uint8, or .* data.value_ran"):
+    data.formed(source, pixels.Form(5))[0]
+  whole = data.formed(source, pixels.Form(5, value_range=(0.0, 255.0)))[0]["image"]
+  np.testing.assert_array_equal(whole, FIVE[0])
+
+
 def test_labels_of_items_by_an_unusual_name_are_told(caplog):
   """As of CIFAR-100 in Hugging Face's form: images had no labels, without a word."""
 
