@@ -55,13 +55,15 @@ def check(image: Image.Image, encoded: bytes, name: str, channels: int) -> None:
     return
   sides = f"{pages:,} pages of {width} x {height}"
   how = "save what else is an image as a file of its own"
-  if grey and width < min(pages, height) and width <= _MOST_CHANNELS:
+  are_many = width not in _GREY_OR_RGB and width <= _MOST_CHANNELS
+  if grey and width < min(pages, height) and are_many:
     how = (
       f"if it is an array {[pages, height, width]} of {width} channels set --config.data.channels="
       f"{width}, or write it with photometric='minisblack', planarconfig='contig'"
     )
   elif grey and pages <= _MOST_CHANNELS:
     how = f"if each is a channel set --config.data.channels={pages}"
+    how += " --config.data.bits=16" if pages in _GREY_OR_RGB else ""  # 8 are read as a picture's
   if is_refused:
     raise Refused(f"{name}: it holds {sides} pixels, and data.channels is {channels}; {how}")
   if _is_second_alike(encoded, image.size):

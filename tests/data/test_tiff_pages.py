@@ -56,6 +56,14 @@ def test_pages_that_are_left_out_are_told_once_for_all_parts_of_a_set(
   assert "the first alone is read" in line
 
 
+def test_three_pages_are_channels_where_16_bits_are_asked_for_as_the_line_says(tmp_path, caplog):
+  source = written(tmp_path, IN_PAGES[:3], photometric="minisblack")
+  store.Store(source, host_size_px=8, cache="none")
+  assert caplog.text.endswith("set --config.data.channels=3 --config.data.bits=16\n")
+  content = (tmp_path / "0.tif").read_bytes()
+  np.testing.assert_array_equal(decoded(content, channels=3, **WHOLE), ARRAY[..., :3])
+
+
 def test_pages_that_are_read_and_smaller_forms_of_the_first_are_not_told(tmp_path, caplog):
   tifffile = pytest.importorskip("tifffile", reason="the extra scans is not installed")
   for number, channels in enumerate((24, 5)):
