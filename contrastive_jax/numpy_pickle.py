@@ -61,9 +61,14 @@ def _scalar(kind: np.dtype, content: bytes = b"") -> np.generic:
   return np.frombuffer(content, _plain(kind), 1)[0]
 
 
-def _frombuffer(content: Any, kind: np.dtype, shape: tuple, order: str) -> np.ndarray:
-  """Stands for NumPy's `_frombuffer`, of pickles of protocol 5."""
-  return np.frombuffer(content, _plain(kind)).reshape(shape, order=order).view(_Array)
+def _frombuffer(
+  content: Any, kind: np.dtype, shape: tuple, order: str, axes: tuple | None = None
+) -> np.ndarray:
+  """Stands for NumPy's `_frombuffer`, of pickles of protocol 5; order K: that of `axes`."""
+  found = np.frombuffer(content, _plain(kind)).view(_Array)
+  if order == "K" and axes is not None:
+    return found.reshape(shape).transpose(axes)
+  return found.reshape(shape, order=order)
 
 
 def _dtype(kind: str, *_: Any) -> np.dtype:

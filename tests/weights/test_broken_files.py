@@ -187,12 +187,14 @@ def test_a_pickle_of_arrays_is_read(tmp_path):
   arrays = foreign.drawn({"a": (2, 3), "b": (4,)})
   nested = {"outer": collections.OrderedDict(arrays), "rate": np.float64(0.3), "step": 7}
   nested["high byte first"] = np.arange(3, dtype=">i4")
+  nested["turned"] = np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2)  # as kernels often are
   for protocol in range(2, 6):
     found = numpy_pickle.load(io.BytesIO(pickle.dumps(nested, protocol)))
     for name, array in arrays.items():
       np.testing.assert_array_equal(found["outer"][name], array)
     assert found["rate"] == 0.3
     assert found["high byte first"].tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(found["turned"], nested["turned"])
 
 
 @pytest.fixture(scope="module")
