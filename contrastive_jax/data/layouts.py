@@ -134,7 +134,8 @@ def read(
     beside = (listed_there() for listed_there in others.values())
     if not meant or others and folder_lists.names_others(meant, paths, prefix, labels, beside):
       logging.getLogger(__name__).warning(
-        "warning: %s names images of other splits, and none of the %s in %s: they have no label%s",
+        "warning: %s names images of other splits, and none of the %s in %s: they have no label%s; "
+        "if these are meant call the list after their split (train_labels.csv)",
         *(labels, plural.of(len(paths), "image"), root),
         "; data.folder.labels=auto reads the folders that they lie in as classes: move the others "
         "into such folders, too"

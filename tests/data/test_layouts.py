@@ -148,6 +148,7 @@ def test_a_list_of_all_test_images_labels_no_others_that_have_their_names_by_cha
     assert not caplog.records
     assert opened(tmp_path, labels="list.csv").num_classes == 0
     assert "they have no label; data.folder.labels=auto reads the folders that" in caplog.text
+    assert "if these are meant call the list after their split (train_la" in caplog.text
     caplog.clear()
   (tmp_path / "list.csv").rename(tmp_path / "train_list.csv")  # which says what it is of
   assert classes(opened(tmp_path, labels="train_list.csv")) == ["b", "-", "-", "a", "-", "-"]
