@@ -64,6 +64,16 @@ def test_the_gradients_are_those_of_xla(case):
   assert_rounded_alike(*(jax.jit(gradients_of(form, case))(*arrays(*case)) for form in forms))
 
 
+@pytest.mark.parametrize(
+  ("side", "channels", "at_once"),
+  [(56, (64, 64), 1), (32, (64, 64), 2), (8, (256, 256), 8), (56, (16, 16), 8), (4, (64, 64), 32)],
+)
+def test_so_many_images_are_taken_at_a_time_as_a_cores_cache_holds(side, channels, at_once):
+  x, dy = (np.empty((64, side, side, c), np.float32) for c in channels)
+  assert convolution._few(x, dy) == at_once
+  assert convolution._few(x[:3], dy[:3]) == min(at_once, 3)
+
+
 @pytest.mark.parametrize("channels", [(24, 6), (6, 24)])
 def test_of_a_one_by_one_kernel_the_narrower_side_stands_in_front(channels):
   """The product of the wider one's transpose takes several times as long, if it is much wider."""
