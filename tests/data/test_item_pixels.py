@@ -92,18 +92,17 @@ def test_images_of_five_channels_are_read_where_so_many_are_asked_for(images):
     list(pipeline.eval_batches(source, **asked | {"channels": 3}))
 
 
-def test_floats_beyond_1_need_a_range_also_in_five_channels():
-  source = given.source(FIVE.astype(np.float32))
-  with pytest.raises(errors.UserError, match="float pixels from .* are outside 0..1; leave out"):
-    data.formed(source, pixels.Form(5))[0]
-  whole = data.formed(source, pixels.Form(5, value_range=(0.0, 255.0)))[0]["image"]
-  np.testing.assert_array_equal(whole, FIVE[0])
-
-
-def test_numbers_of_16_bits_need_a_range_also_in_five_channels():
-  """As of three: those of 12 bits were nearly black, without a word."""
-  source = given.source(FIVE.astype(np.uint16))
-  with pytest.raises(errors.UserError, match="pixels are uint16; give uint8, or .* data.value_ran"):
+@pytest.mark.parametrize(
+  ("kind", "said"),
+  [
+    (np.float32, "float pixels from .* are outside 0..1; leave out"),
+    (np.uint16, "pixels are uint16; give uint8, or .* data.value_ran"),
+  ],
+)
+def test_other_numbers_than_bytes_need_a_range_also_in_five_channels(kind, said):
+  """As of three: scans of 12 bits were nearly black, without a word."""
+  source = given.source(FIVE.astype(kind))
+  with pytest.raises(errors.UserError, match=said):
     data.formed(source, pixels.Form(5))[0]
   whole = data.formed(source, pixels.Form(5, value_range=(0.0, 255.0)))[0]["image"]
   np.testing.assert_array_equal(whole, FIVE[0])
